@@ -1,0 +1,1 @@
+"""A laboratory that tests the theory of backpropagation-based visualizations and tells the truth about it."""

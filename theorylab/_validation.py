@@ -1,0 +1,62 @@
+"""Checks of arguments: one clear line that names what and where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def positive_integer(value: object, name: str) -> int:
+    """`value` as an int of at least 1, or a TypeError/ValueError that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name}: expected at least 1, got {value}")
+    return int(value)
+
+
+def positive_number(value: object, name: str) -> float:
+    """`value` as a finite float above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name}: expected a finite number above 0, got {value}")
+    return float(value)
+
+
+def pair(value: object, name: str, minimum: int) -> tuple[int, int]:
+    """An int, or (vertical, horizontal), as a pair of ints of at least `minimum`."""
+    parts = value if isinstance(value, Sequence) and not isinstance(value, str) else (value, value)
+    if len(parts) != 2:
+        raise ValueError(f"{name}: expected an integer or (vertical, horizontal), got {value!r}")
+    for part in parts:
+        if isinstance(part, bool) or not isinstance(part, (int, np.integer)):
+            raise TypeError(f"{name}: expected an integer or (vertical, horizontal), got {value!r}")
+        if part < minimum:
+            raise ValueError(f"{name}: expected at least {minimum}, got {value!r}")
+    return int(parts[0]), int(parts[1])
+
+
+def real_array(value: object, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """`value` as a finite floating array (float32 and float64 kept, all else float64) of the given shape."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name}: not finite at index {where}")
+    return array
+
+
+def image(value: object, shape: tuple[int, ...], name: str = "x") -> np.ndarray:
+    """A finite image of the given shape that is not zero everywhere."""
+    array = real_array(value, name, shape)
+    if not array.any():
+        raise ValueError(f"{name}: the image is zero everywhere, so its norm is 0 and it has no direction")
+    return array

@@ -1,0 +1,179 @@
+"""Laws of the weights.  A law enters the theory only through three moments.
+
+For a readout weight ``V`` these are ``E[max(V, 0)]``, ``E[max(V, 0)²]`` and ``E[V²]``; the excess kurtosis is
+kept beside them because it says how far a law is from being rotation invariant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from theorylab import _random, _validation
+
+
+@runtime_checkable
+class WeightLaw(Protocol):
+    """What the laboratory asks of a law of weights: symmetric about 0, with these moments."""
+
+    @property
+    def std(self) -> float: ...
+    @property
+    def relu_mean(self) -> float: ...
+    @property
+    def relu_second_moment(self) -> float: ...
+    @property
+    def variance(self) -> float: ...
+    @property
+    def excess_kurtosis(self) -> float: ...
+
+    def sample(
+        self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
+    ) -> np.ndarray: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Gaussian:
+    """Normal weights with mean 0.
+
+    Parameters
+    ----------
+    std : float, default 1.0
+        Standard deviation ``c``, in the units of the weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `std` is not a finite number above 0.
+
+    Notes
+    -----
+    ``E[max(V, 0)] = c/√(2π)`` and ``E[max(V, 0)²] = c²/2`` by symmetry.
+
+    Examples
+    --------
+    >>> law = Gaussian(0.1)
+    >>> round(law.relu_mean, 6), round(law.relu_second_moment, 6)
+    (0.039894, 0.005)
+    >>> law.sample((2, 3), seed=0).shape
+    (2, 3)
+    """
+
+    std: float = 1.0
+
+    def __post_init__(self) -> None:
+        _validation.positive_number(self.std, "std")
+
+    @property
+    def relu_mean(self) -> float:
+        """``E[max(V, 0)]``."""
+        return self.std / math.sqrt(2 * math.pi)
+
+    @property
+    def relu_second_moment(self) -> float:
+        """``E[max(V, 0)²]``."""
+        return self.variance / 2
+
+    @property
+    def variance(self) -> float:
+        """``E[V²]``."""
+        return self.std**2
+
+    @property
+    def excess_kurtosis(self) -> float:
+        """``E[V⁴]/E[V²]² − 3``: zero."""
+        return 0.0
+
+    def sample(
+        self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
+    ) -> np.ndarray:
+        """Independent draws of the given shape and floating dtype."""
+        draws = _random.generator(seed).standard_normal(shape, dtype=dtype)
+        draws *= np.asarray(self.std, dtype=dtype)
+        return draws
+
+
+@dataclasses.dataclass(frozen=True)
+class TruncatedGaussian:
+    """A normal law cut off at ``±cutoff·std`` and drawn anew beyond: TensorFlow's ``truncated_normal``.
+
+    Parameters
+    ----------
+    std : float, default 0.1
+        The *parameter* ``c``: the standard deviation before the cut.  The law's own is smaller
+        (``0.8796 c`` at the default cut); it is ``sqrt(variance)``.
+    cutoff : float, default 2.0
+        Where the law is cut, in units of `std`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `std` or `cutoff` is not a finite number above 0.
+
+    Notes
+    -----
+    With ``Z = P(|g| < a)``, ``a`` the cutoff and ``φ`` the normal density: ``E[max(V,0)] = c (φ(0) − φ(a))/Z``,
+    ``E[V²] = c² (1 − 2aφ(a)/Z)``, ``E[V⁴] = c⁴ (3 − (6a + 2a³) φ(a)/Z)``, each by one or two integrations by
+    parts of ``t^k φ(t)`` over the interval.
+
+    Examples
+    --------
+    >>> law = TruncatedGaussian(0.1)
+    >>> round(law.variance**0.5, 5)
+    0.08796
+    >>> bool(abs(law.sample(1000, seed=1)).max() <= 0.2)
+    True
+    """
+
+    std: float = 0.1
+    cutoff: float = 2.0
+
+    def __post_init__(self) -> None:
+        _validation.positive_number(self.std, "std")
+        _validation.positive_number(self.cutoff, "cutoff")
+
+    @property
+    def _edge_density(self) -> float:
+        """``φ(a)/Z``."""
+        a = self.cutoff
+        return math.exp(-a * a / 2) / math.sqrt(2 * math.pi) / math.erf(a / math.sqrt(2))
+
+    @property
+    def relu_mean(self) -> float:
+        """``E[max(V, 0)]``."""
+        a = self.cutoff
+        return self.std * -math.expm1(-a * a / 2) / math.sqrt(2 * math.pi) / math.erf(a / math.sqrt(2))
+
+    @property
+    def relu_second_moment(self) -> float:
+        """``E[max(V, 0)²]``."""
+        return self.variance / 2
+
+    @property
+    def variance(self) -> float:
+        """``E[V²]``, of the truncated law."""
+        return self.std**2 * (1 - 2 * self.cutoff * self._edge_density)
+
+    @property
+    def excess_kurtosis(self) -> float:
+        """``E[V⁴]/E[V²]² − 3``: negative."""
+        a = self.cutoff
+        fourth = self.std**4 * (3 - (6 * a + 2 * a**3) * self._edge_density)
+        return fourth / self.variance**2 - 3
+
+    def sample(
+        self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
+    ) -> np.ndarray:
+        """Independent draws of the given shape and floating dtype, by rejection: exact."""
+        rng = _random.generator(seed)
+        draws = np.asarray(rng.standard_normal(shape, dtype=dtype)).reshape(-1)
+        outside = np.flatnonzero(np.abs(draws) > self.cutoff)
+        while outside.size:
+            fresh = rng.standard_normal(outside.size, dtype=dtype)
+            draws[outside] = fresh
+            outside = outside[np.abs(fresh) > self.cutoff]
+        draws *= np.asarray(self.std, dtype=dtype)
+        return draws.reshape(shape)

@@ -1,0 +1,1 @@
+"""Results of a verification: their schema, tables, plots and the HTML report."""

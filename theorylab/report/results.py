@@ -1,0 +1,198 @@
+"""What a verification found, as plain data: the schema of ``results.json`` and of the pictures beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from typing import Any
+
+import numpy as np
+
+
+class Verdict(enum.Enum):
+    """Of the paper's statement as written; whether the laboratory's own law passed is said elsewhere."""
+
+    HOLDS = "holds"
+    HOLDS_IN_THE_LIMIT = "holds-in-the-limit"
+    REFUTED = "refuted"
+
+
+@dataclasses.dataclass(frozen=True)
+class NegativeControl:
+    """A wrong law put through the same check, which must reject it."""
+
+    what: str
+    p_value: float
+    rejected: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One comparison of a measurement with an exact law.
+
+    Parameters
+    ----------
+    name : str
+        What is compared, in words.
+    kind : str
+        ``"identity"`` (deterministic, up to rounding), ``"moment"`` (a mean, variance or covariance), ``"ratio"`` (a
+        cosine, distance or correlation formed from moments) or ``"rate"`` (a slope on log axes).
+    estimate, expected, standard_error : float
+        In the units of the quantity compared.
+    p_value : float
+        Two-sided, against the exact law.  An identity has 1 (within rounding) or 0.
+    replicates : int
+        Independent networks, or draws, behind the estimate.
+    detectable_effect : float
+        The smallest relative error of the law that the check would see with probability 95 %.
+    passed : bool
+    negative_control : NegativeControl
+    """
+
+    name: str
+    kind: str
+    estimate: float
+    expected: float
+    standard_error: float
+    p_value: float
+    replicates: int
+    detectable_effect: float
+    passed: bool
+    negative_control: NegativeControl
+
+
+@dataclasses.dataclass(frozen=True)
+class MapPanel:
+    """One raw map, ``(C, H, W)``, with the words that stand over it."""
+
+    title: str
+    map: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class MapFigure:
+    """Maps to be shown side by side; `name` is the file's stem."""
+
+    name: str
+    caption: str
+    panels: tuple[MapPanel, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A predicted curve."""
+
+    label: str
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """Measured points with 95 % intervals ``[low, high]``."""
+
+    label: str
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class CurveFigure:
+    """Predicted curves with measured points on them; a line and the points of one label share a colour."""
+
+    name: str
+    caption: str
+    x_label: str
+    y_label: str
+    lines: tuple[Line, ...]
+    points: tuple[Points, ...]
+    x_scale: str = "linear"
+    y_scale: str = "linear"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClaimResult:
+    """What was found about one claim of the paper.
+
+    `headline` names the check that the table shows; `finding` says the outcome in one plain sentence with numbers;
+    `proof` is the derivation of the exact law in plain text, paragraphs apart by an empty line.
+    """
+
+    id: str
+    section: str
+    statement: str
+    verdict: Verdict
+    exact_law: str
+    proof: str
+    finding: str
+    checks: tuple[Check, ...]
+    headline: str
+    figures: tuple[MapFigure | CurveFigure, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the exact law passed every check and every negative control was rejected."""
+        return all(check.passed and check.negative_control.rejected for check in self.checks)
+
+    def headline_check(self) -> Check:
+        """The check that the table shows."""
+        return next(check for check in self.checks if check.name == self.headline)
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """A whole run of ``theorylab verify``."""
+
+    version: str
+    seed: int
+    budget: str
+    image: str
+    false_alarm_probability: float
+    correction: str
+    claims: tuple[ClaimResult, ...]
+    command: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every claim's checks passed."""
+        return all(claim.passed for claim in self.claims)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``results.json``: standard types only, every number finite (null where it is not)."""
+        return {
+            "theorylab": self.version,
+            "seed": self.seed,
+            "budget": self.budget,
+            "image": self.image,
+            "passed": self.passed,
+            "false_alarm_probability": self.false_alarm_probability,
+            "correction": self.correction,
+            "claims": [
+                {
+                    "id": claim.id,
+                    "section": claim.section,
+                    "statement": claim.statement,
+                    "verdict": claim.verdict.value,
+                    "exact_law": claim.exact_law,
+                    "finding": claim.finding,
+                    "passed": claim.passed,
+                    "checks": [_plain(dataclasses.asdict(check)) for check in claim.checks],
+                }
+                for claim in self.claims
+            ],
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value
