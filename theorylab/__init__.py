@@ -1,1 +1,65 @@
-"""A laboratory that tests the theory of backpropagation-based visualizations and tells the truth about it."""
+"""A laboratory that tests the theory of backpropagation-based visualizations and tells the truth about it.
+
+Names are imported when they are first used (PEP 562), so ``import theorylab`` is quick and needs nothing but
+the standard library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from theorylab import analytic, display, images, montecarlo, networks, sampling, stats
+    from theorylab.laws import Gaussian, TruncatedGaussian
+    from theorylab.patches import PatchGrid
+    from theorylab.rules import Rule
+    from theorylab.visualization import visualize, visualize_many
+
+    __version__: str
+
+__all__ = [
+    "Gaussian",
+    "PatchGrid",
+    "Rule",
+    "TruncatedGaussian",
+    "__version__",
+    "analytic",
+    "display",
+    "images",
+    "montecarlo",
+    "networks",
+    "sampling",
+    "stats",
+    "visualize",
+    "visualize_many",
+]
+
+# Where each name lives; a name that is not here is a submodule.
+_HOMES = {
+    "Gaussian": "laws",
+    "PatchGrid": "patches",
+    "Rule": "rules",
+    "TruncatedGaussian": "laws",
+    "visualize": "visualization",
+    "visualize_many": "visualization",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        from importlib import metadata
+
+        value: Any = metadata.version("theorylab")
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    else:
+        value = importlib.import_module(f"{__name__}.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

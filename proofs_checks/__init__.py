@@ -1,0 +1,156 @@
+"""One file for each claim of the paper: its statement, the exact law, the check and the negative control."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proofs_checks.claim import Claim
+    from theorylab.report.results import Verification
+
+__all__ = ["registry", "verify"]
+
+
+def registry() -> tuple[Claim, ...]:
+    """Every claim, in the order of the paper.
+
+    Examples
+    --------
+    >>> [claim.id for claim in registry()][:3]
+    ['lemma1', 'halfspace-mean', 'theorem1']
+    """
+    from proofs_checks import (
+        class_insensitivity,
+        error_rate,
+        filters_needed,
+        gaussianity,
+        halfspace_mean,
+        lemma1,
+        local_connections,
+        maximum_logit,
+        recovery_rate,
+        theorem1,
+        theorem2_deconvnet,
+        theorem2_saliency,
+        truncated_weights,
+    )
+
+    modules = (
+        lemma1,
+        halfspace_mean,
+        theorem1,
+        recovery_rate,
+        error_rate,
+        filters_needed,
+        class_insensitivity,
+        theorem2_saliency,
+        theorem2_deconvnet,
+        gaussianity,
+        maximum_logit,
+        local_connections,
+        truncated_weights,
+    )
+    return tuple(module.CLAIM for module in modules)
+
+
+def verify(
+    claims: Sequence[str] = (),
+    *,
+    image: str | os.PathLike[str] | None = None,
+    budget: str = "standard",
+    seed: int = 0,
+    jobs: int | None = None,
+    law_scale: float = 1.0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Verification:
+    """Check claims of the paper on a picture.
+
+    Parameters
+    ----------
+    claims : sequence of str
+        Identifiers; all if empty.
+    image : path, optional
+        Any photograph; a bundled one if not given.
+    budget : {"quick", "standard", "full"}
+        Number of replicates.
+    seed : int
+    jobs : int, optional
+        Worker processes; one for each processor if not given.  Does not change a number.
+    law_scale : float
+        Multiplies every exact law: at 1.03 every check must fail (a test of the laboratory itself).
+    progress : callable, optional
+        ``progress(study, done, total)``.
+
+    Returns
+    -------
+    Verification
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        For an unknown claim or budget, a bad seed, or a picture that cannot be used.
+    """
+    import joblib
+
+    import theorylab
+    from proofs_checks.claim import BUDGETS, FALSE_ALARM_PROBABILITY, RESERVE, Bench
+    from theorylab import _random, _validation, images, stats
+    from theorylab.report.results import ClaimResult, Verification
+
+    known = {claim.id: claim for claim in registry()}
+    unknown = [name for name in claims if name not in known]
+    if unknown:
+        raise ValueError(f"unknown claim {unknown[0]!r}: choose from {', '.join(known)}")
+    if budget not in BUDGETS:
+        raise ValueError(f"unknown budget {budget!r}: choose from {', '.join(BUDGETS)}")
+    _random.sequence(seed)
+    law_scale = _validation.positive_number(law_scale, "law_scale")
+    jobs = joblib.cpu_count() if jobs is None else _validation.positive_integer(jobs, "jobs")
+    n_checks = sum(claim.n_checks for claim in known.values())
+    bench = Bench(
+        x=images.load(image),
+        budget=budget,
+        seed=seed,
+        jobs=jobs,
+        level=stats.bonferroni(FALSE_ALARM_PROBABILITY / RESERVE, n_checks),
+        law_scale=law_scale,
+        progress=progress,
+    )
+    results = []
+    for claim in [known[name] for name in dict.fromkeys(claims)] or list(known.values()):
+        outcome = claim.run(bench)
+        results.append(
+            ClaimResult(
+                id=claim.id,
+                section=claim.section,
+                statement=claim.statement,
+                verdict=outcome.verdict,
+                exact_law=claim.exact_law,
+                proof=claim.proof,
+                finding=outcome.finding,
+                checks=outcome.checks,
+                headline=outcome.headline,
+                figures=outcome.figures,
+            )
+        )
+    return Verification(
+        version=theorylab.__version__,
+        seed=seed,
+        budget=budget,
+        image="cat" if image is None else os.fspath(image),
+        false_alarm_probability=FALSE_ALARM_PROBABILITY,
+        correction=f"Bonferroni over all {n_checks} checks of the registry, each at level "
+        f"{bench.level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
+        "between the t statistic's tail and Student's.",
+        claims=tuple(results),
+        command=_command(claims, image, budget, seed),
+    )
+
+
+def _command(
+    claims: Sequence[str], image: str | os.PathLike[str] | None, budget: str, seed: int
+) -> str:
+    picture = [] if image is None else ["--image", os.fspath(image)]
+    return " ".join(["theorylab", "verify", *claims, *picture, "--budget", budget, "--seed", str(seed)])

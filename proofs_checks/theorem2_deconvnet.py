@@ -1,0 +1,104 @@
+"""Theorem 2 for DeconvNet: Gaussian marginals, and a stamp that never averages out."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from proofs_checks import shelf
+from proofs_checks.claim import Bench, Claim, Outcome, Wrong
+from proofs_checks.theorem2_saliency import decorrelation, noise_share
+from theorylab import analytic
+from theorylab.laws import Gaussian
+from theorylab.report.results import MapFigure, MapPanel, Verdict
+from theorylab.rules import Rule
+from theorylab.sampling import MapSampler
+
+
+def correlation(lag: int, mean: dict[str, float]) -> float:
+    """Correlation of entries at a lag."""
+    return mean[f"product_{lag}"] / mean[f"power_{lag}"]
+
+
+def run(bench: Bench) -> Outcome:
+    """Mean, variance and correlation on a crop: the law does not depend on the picture."""
+    crop, grid = shelf.small_picture(bench)
+    measured = shelf.deconvnet_noise(bench)
+    total = float(analytic.variance_map(crop, grid, Rule.DECONVNET, 8).sum())
+    zero_mean = bench.compare(
+        "share of energy that is noise (mean map 0)",
+        "ratio",
+        measured,
+        noise_share,
+        1.0,
+        Wrong("half of the energy is a common mean", 0.5),
+    )
+    energy = bench.compare(
+        "energy of the map",
+        "moment",
+        measured,
+        lambda mean: mean["energy"],
+        total,
+        Wrong("a forward mask: half of that", total / 2),
+    )
+    other_phase = bench.compare(
+        "1 − correlation at lag (0, 1), another stride phase",
+        "ratio",
+        measured,
+        functools.partial(decorrelation, 0),
+        1.0,
+        Wrong("the stamp at every lag: 1 − 1/π", 1 - 1 / math.pi),
+    )
+    near, far = (
+        bench.compare(
+            f"correlation at lag {shelf.LAGS[i]}, the same stride phase",
+            "ratio",
+            measured,
+            functools.partial(correlation, i),
+            1 / math.pi,
+            Wrong("independent entries, as written: 0", 0.0),
+        )
+        for i in (1, 2)
+    )
+    figure = MapFigure(
+        "theorem2-deconvnet",
+        "One DeconvNet map at full size: noise with a pattern that repeats with the stride, in every network.",
+        (
+            MapPanel("input x", bench.x),
+            MapPanel("one DeconvNet map", _one_map(bench)),
+            MapPanel("the same, a corner enlarged", _one_map(bench)[:, 40:72, 40:72]),
+        ),
+    )
+    return Outcome(
+        Verdict.REFUTED if bench.rejects(far, 0.0) else Verdict.HOLDS_IN_THE_LIMIT,
+        f"Mean zero, but entries of one channel and stride phase are correlated {far.estimate:.4f} = 1/π at any distance "
+        "and for every N: the map is not white and no number of filters makes it so.",
+        (zero_mean, energy, other_phase, near, far),
+        far.name,
+        (figure,),
+    )
+
+
+def _one_map(bench: Bench) -> np.ndarray:
+    sampler = MapSampler(bench.x, bench.grid, 16, law=Gaussian(1.0), dtype=np.float32)
+    rng = np.random.default_rng(bench.seed_of("one DeconvNet map"))
+    return sampler.draw(rng, [Rule.DECONVNET])[0, 0, 0].astype(np.float64)
+
+
+CLAIM = Claim(
+    id="theorem2-deconvnet",
+    section="3.1.2, Theorem 2",
+    statement="With sufficiently many filters the DeconvNet map of a random three-layer network (no pooling) is Gaussian "
+    "noise with independent entries, N(0, I).",
+    exact_law="E S = 0, Cov S = N c² [(m₂ − m₀²) Σ_j D_jᵀD_j + m₀² T Tᵀ], T = Σ_j D_jᵀ: two interior entries of one channel "
+    "and stride phase are correlated m₀²/m₂ (1/π for a Gaussian readout) at any distance, for every N.",
+    proof="S = Σ_i Σ_j max(V_ij, 0) D_jᵀ w_i. The filters have mean 0 and nothing else depends on them: E S = 0.\n\n"
+    "Given two patches, E[max(V,0) max(V',0)] is m₂ where they are one and m₀² where they differ; E[w_i w_iᵀ] = c² I. "
+    "The part m₀² of all pairs is T Tᵀ: every filter is stamped at every position with the same weight m₀. Entries t, t' "
+    "that the same taps can reach (equal stride phase) share the whole stamp.\n\n"
+    "Both parts grow as N: more filters change nothing.",
+    n_checks=5,
+    run=run,
+)

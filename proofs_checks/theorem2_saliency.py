@@ -1,0 +1,105 @@
+"""Theorem 2 for saliency: noise, white up to coverage."""
+
+from __future__ import annotations
+
+import functools
+
+from proofs_checks import shelf
+from proofs_checks.claim import Bench, Claim, Outcome, Wrong
+from theorylab import analytic
+from theorylab.report.results import MapFigure, MapPanel, Verdict
+from theorylab.rules import Rule
+
+
+def decorrelation(lag: int, mean: dict[str, float]) -> float:
+    """One minus the correlation of entries at a lag: 1 for white noise."""
+    return 1 - mean[f"product_{lag}"] / mean[f"power_{lag}"]
+
+
+def noise_share(mean: dict[str, float]) -> float:
+    """Share of the map's energy that two independent networks do not have in common: 1 where the mean map is 0."""
+    return 1 - mean["networks"] / mean["energy"]
+
+
+def run(bench: Bench) -> Outcome:
+    """Mean, variance by coverage, and correlation at three lags."""
+    x, grid = bench.x, bench.grid
+    measured = shelf.saliency_noise(bench)
+    variance = analytic.variance_map(x, grid, Rule.SALIENCY, shelf.PAPER_FILTERS)
+    often = grid.coverage > grid.coverage.mean()
+    total, dense = float(variance.sum()), float(variance[often].sum())
+    zero_mean = bench.compare(
+        "share of energy that is noise (mean map 0)",
+        "ratio",
+        measured,
+        noise_share,
+        1.0,
+        Wrong("half of the energy is a common mean", 0.5),
+    )
+    energy = bench.compare(
+        "energy of the map",
+        "moment",
+        measured,
+        lambda mean: mean["energy"],
+        total,
+        Wrong("no forward mask: twice that", 2 * total),
+    )
+    coverage = bench.compare(
+        "variance of much-covered over little-covered entries",
+        "ratio",
+        measured,
+        lambda mean: mean["dense"] / mean["sparse"] * (~often).sum() / max(1, often.sum()),
+        dense / (total - dense) * (~often).sum() / max(1, often.sum()),
+        Wrong("coverage squared", _squared_ratio(variance, often)),
+    )
+    white = [
+        bench.compare(
+            f"1 − correlation at lag {lag}",
+            "ratio",
+            measured,
+            functools.partial(decorrelation, i),
+            1.0,
+            Wrong("the stamp of DeconvNet: 1 − 1/π", 1 - 0.3183),
+        )
+        for i, lag in enumerate(shelf.LAGS)
+    ]
+    unequal = bench.rejects(coverage, 1.0)
+    figure = MapFigure(
+        "theorem2-saliency",
+        "One network's saliency is noise, and the mean over networks shrinks to nothing; all that is left of the "
+        "geometry is the variance, which follows coverage.",
+        (
+            MapPanel("input x", x),
+            MapPanel("predicted variance", variance),
+            MapPanel("measured variance", measured.maps["map"].variance),
+            MapPanel("measured mean (predicted 0)", measured.maps["map"].mean),
+        ),
+    )
+    return Outcome(
+        Verdict.REFUTED if unequal else Verdict.HOLDS_IN_THE_LIMIT,
+        f"Mean zero and uncorrelated, as stated; but the variance follows coverage: {coverage.estimate:.2f} times larger "
+        "where more patches than average hold a pixel, at every N. White after division by √coverage.",
+        (zero_mean, energy, coverage, *white),
+        coverage.name,
+        (figure,),
+    )
+
+
+def _squared_ratio(variance, often) -> float:  # type: ignore[no-untyped-def]
+    squares = variance**2
+    return float(squares[often].mean() / squares[~often].mean())
+
+
+CLAIM = Claim(
+    id="theorem2-saliency",
+    section="3.1.2, Theorem 2",
+    statement="With sufficiently many filters the saliency map of a random three-layer network is Gaussian noise with "
+    "independent entries of one variance, N(0, I).",
+    exact_law="E S = 0 and Cov S = N v c²/2 Σ_j D_jᵀD_j for every N: uncorrelated, with variance proportional to the number "
+    "of patches that hold the entry (those of zeros left out). N(0, I) only where coverage is constant.",
+    proof="S = Σ_j D_jᵀ Σ_i V_ij w_i 1_ij with E V_ij = 0, so E S = 0; and E[V_ij V_ij'] = 0 for j ≠ j', so patches add "
+    "without cross terms although they share filters.\n\n"
+    "Each gives v E[w wᵀ 1(w·y_j>0)] = v c²/2 I, put back at its place: Σ_j D_jᵀD_j is diagonal and counts patches.",
+    n_checks=6,
+    run=run,
+)

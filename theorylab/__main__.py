@@ -1,0 +1,6 @@
+"""``python -m theorylab``."""
+
+from theorylab.cli import main
+
+if __name__ == "__main__":
+    main()

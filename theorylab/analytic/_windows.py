@@ -1,0 +1,80 @@
+"""Sums over windows of a grid, and their adjoint, without patch matrices.
+
+A law that needs only inner products of patches needs only window sums of products of shifted images: cost is
+``O(C H W)`` a pair of neighbours instead of ``O(J p)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from theorylab.patches import PatchGrid
+
+
+def padded(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """`x` (C, H, W) as float64 with the grid's zero padding."""
+    rows, columns = grid.padding
+    return np.pad(np.asarray(x, dtype=np.float64), ((0, 0), (rows, rows), (columns, columns)))
+
+
+def window_sums(plane: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """Sum of a padded plane (H + 2P, W + 2P) over each window: (H', W').
+
+    Direct sums, one axis after the other: running sums would lose the small norms of dark patches.
+    """
+    (rows, columns), (step_rows, step_columns) = grid.output_shape, grid.stride
+    tall = sum(plane[i : i + step_rows * (rows - 1) + 1 : step_rows] for i in range(grid.kernel[0]))
+    return sum(
+        tall[:, k : k + step_columns * (columns - 1) + 1 : step_columns] for k in range(grid.kernel[1])
+    )
+
+
+def spread(values: np.ndarray, grid: PatchGrid, rows: range, columns: range) -> np.ndarray:
+    """Add value ``(i, k)`` to the pixels of the given rows and columns of window ``(i, k)``.
+
+    Parameters
+    ----------
+    values : array, (h, w)
+        For the first ``h`` and ``w`` windows of the grid's columns and rows.
+    rows, columns : range
+        Which taps of the window.
+
+    Returns
+    -------
+    array, (H + 2P, W + 2P)
+    """
+    height = grid.input_shape[1] + 2 * grid.padding[0]
+    width = grid.input_shape[2] + 2 * grid.padding[1]
+    (h, w), (step_rows, step_columns) = values.shape, grid.stride
+    wide = np.zeros((h, width))
+    for k in columns:
+        wide[:, k : k + step_columns * (w - 1) + 1 : step_columns] += values
+    result = np.zeros((height, width))
+    for i in rows:
+        result[i : i + step_rows * (h - 1) + 1 : step_rows] += wide
+    return result
+
+
+def crop(plane: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """A padded plane without its padding: (H, W)."""
+    (pad_rows, pad_columns), (_, height, width) = grid.padding, grid.input_shape
+    return plane[pad_rows : pad_rows + height, pad_columns : pad_columns + width]
+
+
+def energies(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """``‖y_j‖²`` of every patch, (H', W')."""
+    return window_sums((padded(x, grid) ** 2).sum(axis=0), grid)
+
+
+def overlapping_offsets(grid: PatchGrid) -> Iterator[tuple[int, int]]:
+    """Offsets between the positions of two different overlapping patches, one of each pair ``±offset``."""
+    (rows, columns), (reach_rows, reach_columns) = (
+        grid.output_shape,
+        tuple((size - 1) // step for size, step in zip(grid.kernel, grid.stride, strict=True)),
+    )
+    for i in range(min(reach_rows, rows - 1) + 1):
+        for k in range(-min(reach_columns, columns - 1), min(reach_columns, columns - 1) + 1):
+            if (i, k) > (0, 0):
+                yield i, k

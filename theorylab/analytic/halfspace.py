@@ -1,0 +1,133 @@
+"""Moments of a Gaussian filter on one or two half-spaces.
+
+A ReLU unit sees its filter only where ``w·y > 0``; these three moments are all that the theory of the three-layer
+network needs.  Each takes the filter's standard deviation ``c``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from theorylab import _validation
+
+
+def mean(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
+    """``E[w 1(w·y > 0)]`` for ``w ~ N(0, c² I)``.
+
+    Parameters
+    ----------
+    y : array, (..., p)
+        Patches.  A patch of zeros gives zeros, because the indicator is strict.
+    std : float
+        ``c``.
+
+    Returns
+    -------
+    array, (..., p): ``c/√(2π) y/‖y‖``
+
+    Notes
+    -----
+    Write ``w = z û + w⊥`` with ``û = y/‖y‖``.  The event is ``z > 0``; ``w⊥`` is independent of it and has mean 0, so
+    only ``û E[z 1(z > 0)] = û c/√(2π)`` remains.  The paper uses it in the proof of Theorem 1.
+
+    Examples
+    --------
+    >>> mean(np.array([3.0, 4.0])).round(4)
+    array([0.2394, 0.3192])
+    """
+    std = _validation.positive_number(std, "std")
+    y = _validation.real_array(y, "y")
+    norms = np.linalg.norm(y, axis=-1, keepdims=True)
+    return std / math.sqrt(2 * math.pi) * np.divide(y, norms, out=np.zeros(y.shape), where=norms > 0)
+
+
+def second_moment(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
+    """``E[w wᵀ 1(w·y > 0)]``, (p, p): ``c²/2`` times the identity, or zeros for a patch of zeros.
+
+    Notes
+    -----
+    ``w wᵀ`` is even in ``w`` and the half-spaces ``w·y > 0`` and ``w·y < 0`` are each other's mirror image, so each
+    holds one half of ``E[w wᵀ] = c² I``.
+
+    Examples
+    --------
+    >>> second_moment(np.array([3.0, 4.0]), std=2.0)
+    array([[2., 0.],
+           [0., 2.]])
+    """
+    std = _validation.positive_number(std, "std")
+    y = _validation.real_array(y, "y")
+    return (std**2 / 2 if y.any() else 0.0) * np.eye(y.size)
+
+
+def pair_coefficients(cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The three coefficients of the pair matrix ``M`` as functions of the cosine of the angle ``θ``.
+
+    ``M = a I + b (u u'ᵀ + u' uᵀ) − d (u uᵀ + u' u'ᵀ)`` with ``a = (π − θ)/(2π)``, ``b = 1/(2π sin θ)``,
+    ``d = cos θ/(2π sin θ)``.  Where the vectors are parallel or opposite the rank-one part vanishes as ``sin θ``, and
+    ``b = d = 0`` is returned there.
+
+    Parameters
+    ----------
+    cosine : array_like
+        Values outside [−1, 1] by rounding are clipped.
+
+    Returns
+    -------
+    a, b, d : arrays of the same shape
+    """
+    cosine = np.clip(np.asarray(cosine, dtype=np.float64), -1.0, 1.0)
+    angle = np.arccos(cosine)
+    sine = np.sqrt((1 - cosine) * (1 + cosine))
+    # Below this the true matrix differs from its limit by less than the rounding error of cos θ.
+    b = np.divide(1.0, 2 * math.pi * sine, out=np.zeros(sine.shape), where=sine > 1e-7)
+    return (math.pi - angle) / (2 * math.pi), b, cosine * b
+
+
+def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.ndarray:
+    """``E[w wᵀ 1(w·y > 0) 1(w·y' > 0)]`` for two patches.
+
+    Parameters
+    ----------
+    y, other : arrays, (p,)
+    std : float
+        ``c``.
+
+    Returns
+    -------
+    array, (p, p): ``c² {(π−θ)/(2π) I + [u u'ᵀ + u' uᵀ − cos θ (u uᵀ + u' u'ᵀ)]/(2π sin θ)}``
+
+    Raises
+    ------
+    ValueError
+        If the patches differ in length.
+
+    Notes
+    -----
+    Outside the plane of the two patches ``w`` is independent of the event, which has probability ``(π − θ)/(2π)``:
+    the first term.  Inside the plane write ``w = r (cos φ, sin φ)`` with ``E[r²] = 2`` and the wedge of allowed
+    angles symmetric about the bisector, of half-width ``η = (π − θ)/2``.  Then ``E[w wᵀ 1]`` is diagonal in the
+    basis (bisector, its normal) with entries ``(2η ± sin 2η)/(2π) = ((π − θ) ± sin θ)/(2π)``; the part ``± sin θ/(2π)``
+    times (bisector² − normal²), written with ``u`` and ``u'``, is the second term.
+
+    Examples
+    --------
+    Orthogonal patches in the plane: a quarter of the mass each way, and the product of two half-normal means.
+
+    >>> pair_matrix(np.array([1.0, 0.0]), np.array([0.0, 5.0])).round(4)
+    array([[0.25  , 0.1592],
+           [0.1592, 0.25  ]])
+    """
+    std = _validation.positive_number(std, "std")
+    y = _validation.real_array(y, "y")
+    other = _validation.real_array(other, "other", y.shape)
+    norm, other_norm = np.linalg.norm(y), np.linalg.norm(other)
+    if norm == 0 or other_norm == 0:
+        return np.zeros((y.size, y.size))
+    u, v = y / norm, other / other_norm
+    a, b, d = pair_coefficients(u @ v)
+    cross = np.outer(u, v)
+    squares = np.outer(u, u) + np.outer(v, v)
+    return std**2 * (a * np.eye(y.size) + b * (cross + cross.T) - d * squares)

@@ -1,0 +1,295 @@
+"""The command line: parse, call one function, show.  There is no mathematics here.
+
+Everything heavy is imported inside the commands, so that ``theorylab --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="A laboratory that tests the theory of backpropagation-based visualizations.\n\n"
+    "Exit status: 0 all checks passed, 1 a check failed, 2 bad input.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Budget(enum.StrEnum):
+    QUICK = "quick"
+    STANDARD = "standard"
+    FULL = "full"
+
+
+class Network(enum.StrEnum):
+    CNN = "cnn"
+    FCN = "fcn"
+
+
+class RuleName(enum.StrEnum):
+    SALIENCY = "saliency"
+    DECONVNET = "deconvnet"
+    GUIDED = "guided"
+    ALL = "all"
+
+
+class Preset(enum.StrEnum):
+    PAPER = "paper"
+    AUTHORS = "authors"
+
+
+Image = Annotated[
+    str,
+    typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket)."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="The figure's file: .png, .pdf or .svg. [default: named after the picture, .png]"),
+]
+Kernel = Annotated[int, typer.Option(min=1, help="Side of the CNN's filters, in pixels.")]
+Stride = Annotated[int, typer.Option(min=1, help="Step of the CNN's filters, in pixels.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same numbers.")]
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"theorylab: error: {' '.join(message.split())}", err=True)
+    raise typer.Exit(2)
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Bad input ends with one line and status 2, Ctrl-C with status 130; a bug keeps its traceback."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            typer.echo("theorylab: interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise  # whoever read the output has gone (`| head`): not an error of the input
+        except OSError as error:
+            known = error.filename is not None and error.strerror is not None
+            _fail(f"{error.filename}: {error.strerror}" if known else str(error))
+        except (ValueError, TypeError) as error:
+            _fail(str(error) or type(error).__name__)
+
+    return run
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import theorylab
+
+        typer.echo(f"theorylab {theorylab.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@_guarded
+def claims(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """List the claims of the paper that can be verified.
+
+    Example: theorylab claims
+    """
+    import proofs_checks
+
+    fields = ("id", "section", "statement", "exact_law")
+    known = [{name: getattr(claim, name) for name in fields} for claim in proofs_checks.registry()]
+    if as_json:
+        typer.echo(json.dumps(known, indent=2, ensure_ascii=False))
+        return
+    from theorylab.report import tables
+
+    _print(tables.table(("claim", "section", "statement"), [list(claim.values())[:3] for claim in known]))
+
+
+@app.command()
+@_guarded
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CLAIM", help="Ids, as listed by `theorylab claims`; none: all."),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(help="A picture: a path or a bundled name. [default: cat]")
+    ] = None,
+    budget: Annotated[
+        Budget, typer.Option(help="How many networks are simulated, hence how small an error is seen.")
+    ] = Budget.STANDARD,
+    seed: Seed = 0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; results do not depend on it. [default: all]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write results.json, report.html and figures/ into this folder.")
+    ] = None,
+    law_scale: Annotated[
+        float, typer.Option(help="Self-test: multiply every exact law; at 1.03 every check must fail.")
+    ] = 1.0,
+    details: Annotated[bool, typer.Option("--details", help="List all checks.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, and no table if all passed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json, no table.")] = False,
+) -> None:
+    """Check the paper's claims against exact laws and simulation.
+
+    Exit status 0 if every check passed and every negative control was rejected, else 1.
+
+    Examples: theorylab verify --budget quick; theorylab verify --image photo.jpg --seed 3 --out results
+    """
+    import dataclasses
+
+    from theorylab import _validation, images
+    from theorylab.report import progress, save, tables
+
+    # What can be known to be wrong is said before the long run, not after it.
+    _validation.positive_number(law_scale, "--law-scale")
+    if out is not None:
+        save.check_folder(out)
+    images.load(image)
+    import proofs_checks
+
+    with progress.shown(quiet or as_json) as report:
+        result = proofs_checks.verify(
+            names or (),
+            image=image,
+            budget=budget.value,
+            seed=seed,
+            jobs=jobs,
+            law_scale=law_scale,
+            progress=report,
+        )
+    if not result.command:
+        result = dataclasses.replace(result, command=shlex.join(["theorylab", *sys.argv[1:]]))
+    if out is not None:
+        save.save(result, out)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    elif not (quiet and result.passed):
+        _print(tables.render(result, details))
+    if out is not None and not as_json and not quiet:
+        typer.echo(f"Written: {out / 'report.html'}, {out / 'results.json'}")
+    raise typer.Exit(0 if result.passed else 1)
+
+
+@app.command()
+@_guarded
+def visualize(
+    image: Image,
+    network: Annotated[Network, typer.Option(help="Convolutional or fully connected.")] = Network.CNN,
+    filters: Annotated[
+        int | None, typer.Option(min=1, help="Filters, or hidden units. [default: cnn 256, fcn 4096]")
+    ] = None,
+    kernel: Kernel = 7,
+    stride: Stride = 2,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the resized picture. [default: cnn 224, fcn 64]")
+    ] = None,
+    logits: Annotated[int, typer.Option(min=1, help="Logits of the network; the paper has 1000.")] = 10,
+    rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.ALL,
+    target: Annotated[str, typer.Option(help="max, random, cost or a logit's index.")] = "max",
+    preset: Annotated[Preset, typer.Option(help="Scale of the input: norm 1, or 0–255.")] = Preset.PAPER,
+    seed: Seed = 0,
+    out: Out = None,
+) -> None:
+    """Show the maps of a picture in a random three-layer network.
+
+    Examples: theorylab visualize photo.jpg; theorylab visualize cat --rule guided --target 3 --out cat.png
+    """
+    file = _figure_file(out, image, "maps")
+    from theorylab import images
+    from theorylab.report import maps
+
+    fcn = network is Network.FCN
+    x = images.load(image, size or (64 if fcn else 224), preset.value)
+    shown = maps.visualized(
+        x,
+        network=network.value,
+        n_filters=filters or (4096 if fcn else 256),
+        kernel=kernel,
+        stride=stride,
+        n_logits=logits,
+        rule=rule.value,
+        target=int(target) if target.lstrip("+-").isdecimal() else target,
+        seed=seed,
+    )
+    _show(shown, file)
+
+
+@app.command()
+@_guarded
+def predict(
+    image: Image,
+    network: Annotated[str, typer.Option(help="cnn: the three-layer network.")] = "cnn",
+    filters: Annotated[int, typer.Option(min=1, help="Number of filters.")] = 256,
+    kernel: Kernel = 7,
+    stride: Stride = 2,
+    size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
+    rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.GUIDED,
+    out: Out = None,
+) -> None:
+    """Show the maps that the theory predicts: closed form, no simulation.
+
+    Example: theorylab predict photo.jpg --filters 64 --rule all
+    """
+    if network != "cnn":
+        raise ValueError(f"--network: closed-form maps are known for 'cnn', got {network!r}")
+    file = _figure_file(out, image, "prediction")
+    from theorylab import images
+    from theorylab.report import maps
+
+    x = images.load(image, size)
+    _show(maps.predicted(x, n_filters=filters, kernel=kernel, stride=stride, rule=rule.value), file)
+
+
+def _figure_file(out: Path | None, image: str, kind: str) -> Path:
+    """Where a figure goes; that it can be written there is seen before the work begins."""
+    from theorylab.report import plots
+
+    file = out or Path(f"{Path(image).stem}-{kind}.png")
+    plots.check_path(file)
+    return file
+
+
+def _show(shown: Any, file: Path) -> None:
+    from theorylab.report import plots, tables
+
+    plots.save(shown.figure, file)
+    _print(tables.table(shown.header, shown.rows))
+    typer.echo(f"Written: {file}")
+
+
+def _print(renderable: Any) -> None:
+    from rich.console import Console
+
+    Console().print(renderable)
+
+
+def main() -> None:
+    """Entry point of ``theorylab`` and ``python -m theorylab``."""
+    try:
+        app(prog_name="theorylab")
+    except KeyboardInterrupt:  # while a module was being imported
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,118 @@
+"""Named ways to bring a raw map to a scale, and to a picture.  A zero map stays zero in all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theorylab import _validation
+
+
+def _maps(maps: np.ndarray) -> np.ndarray:
+    maps = _validation.real_array(maps, "map")
+    if maps.ndim < 3:
+        raise ValueError(f"map: expected (..., C, H, W), got {maps.shape}")
+    return maps
+
+
+def _over(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """`values` / `scale`, and 0 where the scale is 0."""
+    return np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
+
+
+def unit_norm(maps: np.ndarray) -> np.ndarray:
+    """Scale each map to Euclidean norm 1.
+
+    Parameters
+    ----------
+    maps : array, (..., C, H, W)
+
+    Returns
+    -------
+    array of the same shape, float32 or float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an entry is not a finite real number or there are fewer than three axes.
+
+    Notes
+    -----
+    The normalising coefficient of Eq. 4, at its largest.
+
+    Examples
+    --------
+    >>> unit_norm(np.array([[[3.0, -4.0]]]))
+    array([[[ 0.6, -0.8]]])
+    """
+    maps = _maps(maps)
+    # By the largest entry first: squares of very small or large entries leave the range of the dtype.
+    scaled = _over(maps, np.abs(maps).max(axis=(-3, -2, -1), keepdims=True))
+    return _over(scaled, np.sqrt((scaled**2).sum(axis=(-3, -2, -1), keepdims=True)))
+
+
+def min_max(maps: np.ndarray) -> np.ndarray:
+    """Move and scale each map to [0, 1], jointly over channels and pixels.
+
+    Parameters
+    ----------
+    maps : array, (..., C, H, W)
+
+    Returns
+    -------
+    array of the same shape, float32 or float64
+        A constant map becomes zero.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an entry is not a finite real number or there are fewer than three axes.
+
+    Notes
+    -----
+    The display of the authors' code; it is in no equation of the paper.
+
+    Examples
+    --------
+    >>> min_max(np.array([[[3.0, -1.0, 0.0]]]))
+    array([[[1.  , 0.  , 0.25]]])
+    """
+    maps = _maps(maps)
+    scaled = _over(maps, np.abs(maps).max(axis=(-3, -2, -1), keepdims=True))
+    scaled -= scaled.min(axis=(-3, -2, -1), keepdims=True)
+    return _over(scaled, scaled.max(axis=(-3, -2, -1), keepdims=True))
+
+
+def to_rgb(image: np.ndarray) -> np.ndarray:
+    """One map as a picture for saving: `min_max`, then 256 levels.
+
+    Parameters
+    ----------
+    image : array, (1, H, W) or (3, H, W)
+        A grey map is repeated in all three channels.
+
+    Returns
+    -------
+    array, (H, W, 3) uint8
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an entry is not a finite real number or the shape is another.
+
+    Notes
+    -----
+    Rounds to the nearest level; it is in no equation of the paper.
+
+    Examples
+    --------
+    >>> to_rgb(np.array([[[0.0, 1.0, 2.0]]]))[0]
+    array([[  0,   0,   0],
+           [128, 128, 128],
+           [255, 255, 255]], dtype=uint8)
+    """
+    image = _maps(image)
+    if image.ndim != 3 or image.shape[0] not in (1, 3):
+        raise ValueError(f"map: expected (1, H, W) or (3, H, W), got {image.shape}")
+    levels = np.rint(255 * min_max(image)).astype(np.uint8)
+    height, width = levels.shape[1:]
+    return np.ascontiguousarray(np.broadcast_to(np.moveaxis(levels, 0, -1), (height, width, 3)))

@@ -1,0 +1,213 @@
+"""Pictures: read, resize, subtract the mean colour, scale."""
+
+from __future__ import annotations
+
+import os
+import stat
+import warnings
+from typing import Any
+
+import numpy as np
+
+from theorylab import _validation
+
+MEAN_COLOUR = (123.68, 116.779, 103.939)
+"""The mean of red, green and blue over ImageNet's training set, on the scale 0–255."""
+
+PRESETS = ("paper", "authors")
+MAX_PIXELS = 100_000_000
+"""The largest picture that is read or made, in pixels: a guard against decompression bombs."""
+
+# What the wheel of scikit-image holds, so nothing is fetched; all are free of copyright restrictions.
+_BUNDLED = ("cat", "astronaut", "coffee", "rocket")
+
+
+def bundled() -> tuple[str, ...]:
+    """The names of the photographs that `load` takes in place of a path; the first one is its default.
+
+    Examples
+    --------
+    >>> bundled()
+    ('cat', 'astronaut', 'coffee', 'rocket')
+    """
+    return _BUNDLED
+
+
+def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: str = "paper") -> np.ndarray:
+    """Read a picture and prepare it as the input of a network.
+
+    The whole picture is resized to a square: nothing is cropped, so the aspect ratio may change.  The
+    rotation noted by a camera (EXIF) is applied, an alpha channel is dropped without compositing, grey and
+    palette pictures become RGB, 16-bit grey is scaled to 0–255; of an animation the first frame is taken.
+
+    Parameters
+    ----------
+    path : str, os.PathLike or None
+        A file in a format that Pillow reads, or one of the names given by `bundled`; None is the first of
+        them.  A bundled name wins over a file of that name: write ``./cat`` for the file.
+    size : int, default 224
+        Height and width of the result, in pixels.
+    preset : {"paper", "authors"}
+        ``"authors"`` subtracts the mean colour from values of 0–255 (range about −124 … 151); ``"paper"``
+        then divides by the Euclidean norm, so the result has norm 1.
+
+    Returns
+    -------
+    (3, size, size) float64 array
+        Red, green, blue.
+
+    Raises
+    ------
+    TypeError
+        If `path` is not a path, `size` not an integer or `preset` not a string.
+    ValueError
+        For everything else that is wrong, in one line that names the file: it is missing, a folder, empty,
+        truncated, no picture or above 100 megapixels; its values have no known range (floating point,
+        32-bit); nothing is left after the mean colour is subtracted; `preset` is unknown; `size` is below 1
+        or above 10 000.
+
+    Notes
+    -----
+    Resizing is bilinear without smoothing: `skimage.transform.resize` with ``order=1, anti_aliasing=False``,
+    mirrored at the centres of the outermost pixels.
+
+    Examples
+    --------
+    >>> x = load(size=32)
+    >>> x.shape, round(float(np.linalg.norm(x)), 12)
+    ((3, 32, 32), 1.0)
+    """
+    size = _check_size(size)
+    _check_preset(preset)
+    if path is None:
+        path = _BUNDLED[0]
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        # An integer would pass for a file descriptor.
+        raise TypeError(f"image: expected a path or the name of a bundled picture, got {type(path).__name__}")
+    if isinstance(path, str) and path in _BUNDLED:
+        import skimage.data
+
+        rgb = getattr(skimage.data, path)()
+    else:
+        rgb = _read(os.fspath(path))
+    try:
+        return prepare(rgb, size, preset)
+    except ValueError as error:
+        raise ValueError(f"image {os.fspath(path)!r}: {error}") from None
+
+
+def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarray:
+    """Resize a picture, subtract the mean colour and scale it as `preset` says; see `load`.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) array
+        Red, green, blue on the scale 0–255, any real dtype.
+    size : int
+    preset : {"paper", "authors"}
+
+    Returns
+    -------
+    (3, size, size) float64 array
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `load`; and if `rgb` is not a finite array of this shape.
+
+    Examples
+    --------
+    >>> prepare(np.zeros((2, 2, 3)), 1, "authors").ravel()
+    array([-123.68 , -116.779, -103.939])
+    """
+    size = _check_size(size)
+    _check_preset(preset)
+    rgb = np.asarray(rgb)
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
+        raise ValueError(f"expected an array (H, W, 3), got shape {rgb.shape}")
+    rgb = _validation.real_array(rgb, "picture")
+    from skimage.transform import resize
+
+    x = np.empty((3, size, size))
+    for channel, mean in enumerate(MEAN_COLOUR):
+        # One channel at a time gives the same numbers and needs a third of the memory.
+        plane = rgb[:, :, channel].astype(np.float64)
+        x[channel] = resize(plane, (size, size), order=1, anti_aliasing=False, preserve_range=True)
+        x[channel] -= mean
+    # A picture of exactly the mean colour leaves rounding errors of 1e-14; a norm made of them means nothing.
+    if np.abs(x).max() < 1e-9:
+        raise ValueError("nothing is left after the mean colour is subtracted: its norm is 0")
+    return x if preset == "authors" else x / np.linalg.norm(x)
+
+
+def _check_size(size: object) -> int:
+    value = _validation.positive_integer(size, "size")
+    if value**2 > MAX_PIXELS:
+        raise ValueError(f"size: expected at most {int(MAX_PIXELS**0.5)}, got {value}")
+    return value
+
+
+def _check_preset(preset: object) -> None:
+    if not isinstance(preset, str):
+        raise TypeError(f"preset: expected a string, got {type(preset).__name__}")
+    if preset not in PRESETS:
+        raise ValueError(f"preset: unknown {preset!r}, choose one of {', '.join(map(repr, PRESETS))}")
+
+
+def _read(path: str) -> np.ndarray:
+    """The pixels of a file, (H, W, 3) on the scale 0–255; every failure is a ValueError of one line."""
+    where = f"image {path!r}"
+    _check_is_file(path, where)
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    # Pillow warns about harmless oddities (unknown tags) and about large pictures, which are refused below.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path) as opened:
+                width, height = opened.size
+                if width * height > MAX_PIXELS:
+                    raise Image.DecompressionBombError(f"{width} × {height}")
+                return _pixels(ImageOps.exif_transpose(opened))
+        except UnidentifiedImageError:
+            raise ValueError(f"{where}: not a picture in a format that Pillow reads") from None
+        except Image.DecompressionBombError:
+            limit = f"{MAX_PIXELS // 10**6} megapixels"
+            raise ValueError(f"{where}: too large, at most {limit} are read") from None
+        except Exception as error:
+            # Decoders of broken files raise almost anything: OSError, SyntaxError, struct.error, …
+            detail = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"{where}: cannot be read, {detail}") from error
+
+
+def _check_is_file(path: str, where: str) -> None:
+    if not path:
+        raise ValueError("image: the path is empty")
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise ValueError(f"{where}: no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise ValueError(f"{where}: cannot be read, {getattr(error, 'strerror', None) or error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise ValueError(f"{where}: is a folder, not a picture")
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{where}: is not an ordinary file")
+    if status.st_size == 0:
+        raise ValueError(f"{where}: the file is empty")
+
+
+def _pixels(picture: Any) -> np.ndarray:
+    """Any Pillow picture as (H, W, 3), on the scale 0–255."""
+    if picture.mode == "F":
+        raise ValueError("floating-point values have no known range; save it with 8 or 16 bits")
+    if picture.mode.startswith("I"):
+        # convert("RGB") would clip at 255.  Mode "I" is how some formats hand over 16 bits.
+        grey = np.asarray(picture).astype(np.float64)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ValueError("32-bit values have no known range; save it with 8 or 16 bits")
+        return np.repeat(grey[:, :, None] / 257, 3, axis=2)
+    if picture.mode in ("P", "PA", "La", "RGBa") or "transparency" in picture.info:
+        # Through RGBA, where transparent entries keep their own colour.
+        picture = picture.convert("LA" if picture.mode == "La" else "RGBA")
+    return np.asarray(picture.convert("RGB"))

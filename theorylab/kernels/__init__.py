@@ -1,0 +1,8 @@
+"""Compiled twins of :mod:`theorylab.layers`: same names, same signatures, same numbers to rounding.
+
+Importing this package imports Numba; ``import theorylab`` does not import this package.
+"""
+
+from theorylab.kernels import conv, patches, relu, three_layer
+
+__all__ = ["conv", "patches", "relu", "three_layer"]

@@ -1,0 +1,230 @@
+"""Convolution (the cross-correlation of neural networks): patches times filters, and its three gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theorylab.patches import PatchGrid
+
+
+def check_batch(x: np.ndarray, grid: PatchGrid, name: str = "x") -> np.ndarray:
+    """`x` as an array, or a ValueError unless its shape is ``(B, C, H, W)`` of the grid."""
+    x = np.asarray(x)
+    if x.ndim != 4 or x.shape[1:] != grid.input_shape:
+        raise ValueError(f"{name}: expected (B, {', '.join(map(str, grid.input_shape))}), got {x.shape}")
+    return x
+
+
+def check_weights(weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """`weights` as an array, or a ValueError unless its shape is ``(N, C, kh, kw)`` of the grid."""
+    weights = np.asarray(weights)
+    if weights.ndim != 4 or weights.shape[1:] != (grid.input_shape[0], *grid.kernel):
+        wanted = (grid.input_shape[0], *grid.kernel)
+        raise ValueError(f"weights: expected (N, {', '.join(map(str, wanted))}), got {weights.shape}")
+    return weights
+
+
+def check_bias(bias: np.ndarray, n_outputs: int) -> np.ndarray:
+    """`bias` as an array, or a ValueError unless its shape is ``(N,)``."""
+    bias = np.asarray(bias)
+    if bias.shape != (n_outputs,):
+        raise ValueError(f"bias: expected ({n_outputs},), got {bias.shape}")
+    return bias
+
+
+def check_gradient(gradient: np.ndarray, grid: PatchGrid, n_filters: int | None = None) -> np.ndarray:
+    """`gradient` as an array, or a ValueError unless its shape is ``(B, N, H', W')`` of the grid."""
+    gradient = np.asarray(gradient)
+    if (
+        gradient.ndim != 4
+        or gradient.shape[2:] != grid.output_shape
+        or (n_filters is not None and gradient.shape[1] != n_filters)
+    ):
+        wanted = ("N" if n_filters is None else n_filters, *grid.output_shape)
+        raise ValueError(f"gradient: expected (B, {', '.join(map(str, wanted))}), got {gradient.shape}")
+    return gradient
+
+
+def forward(
+    x: np.ndarray, weights: np.ndarray, grid: PatchGrid, bias: np.ndarray | None = None
+) -> np.ndarray:
+    """Inner product of every filter with every patch.
+
+    Parameters
+    ----------
+    x : array, (B, C, H, W)
+    weights : array, (N, C, kh, kw)
+    grid : PatchGrid
+        Where the patches lie.
+    bias : array, (N,), optional
+        Added to every output of its filter.
+
+    Returns
+    -------
+    array, (B, N, H', W')
+        ``w_i · y_j``, of the common dtype of the arguments.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit the grid.
+
+    Notes
+    -----
+    The first layer of the network of Eq. 4, before the ReLU.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grid = PatchGrid((1, 2, 3), kernel=2)
+    >>> forward(np.arange(6.0).reshape(1, 1, 2, 3), np.ones((1, 1, 2, 2)), grid)
+    array([[[[ 8., 12.]]]])
+    """
+    x, weights = check_batch(x, grid), check_weights(weights, grid)
+    # (N, p) @ (B, p, J): the output is contiguous, filters first: nothing is transposed afterwards.
+    result = weights.reshape(len(weights), -1) @ grid.extract(x).swapaxes(-1, -2)
+    if bias is not None:
+        result = result + check_bias(bias, len(weights))[:, None]
+    return result.reshape(len(x), len(weights), *grid.output_shape)
+
+
+def backward_patches(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """Gradient with respect to every patch, before overlapping patches are added: ``Σ_i R_ij w_i``.
+
+    Parameters
+    ----------
+    gradient : array, (B, N, H', W')
+        With respect to the output.
+    weights : array, (N, C, kh, kw)
+    grid : PatchGrid
+
+    Returns
+    -------
+    array, (B, J, p)
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit the grid.
+
+    Notes
+    -----
+    The inner sum of Eq. 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 2))
+    >>> backward_patches(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0]]]]), grid)
+    array([[[ 2.,  3.],
+            [20., 30.]]])
+    """
+    weights = check_weights(weights, grid)
+    gradient = check_gradient(gradient, grid, len(weights))
+    columns = gradient.reshape(*gradient.shape[:2], grid.n_patches)
+    return columns.swapaxes(-1, -2) @ weights.reshape(len(weights), -1)
+
+
+def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """Gradient with respect to the image: the adjoint of `forward` in ``x``.
+
+    Parameters
+    ----------
+    gradient : array, (B, N, H', W')
+        With respect to the output.
+    weights : array, (N, C, kh, kw)
+    grid : PatchGrid
+
+    Returns
+    -------
+    array, (B, C, H, W)
+        ``Σ_j D_jᵀ Σ_i R_ij w_i``.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit the grid.
+
+    Notes
+    -----
+    Eq. 4 is this function applied to the gradient behind the ReLU.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 2))
+    >>> backward_input(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0]]]]), grid)
+    array([[[[ 2., 23., 30.]]]])
+    """
+    return grid.fold(backward_patches(gradient, weights, grid))
+
+
+def backward_weights(gradient: np.ndarray, x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """Gradient with respect to the filters, summed over the batch: the adjoint of `forward` in `weights`.
+
+    Parameters
+    ----------
+    gradient : array, (B, N, H', W')
+        With respect to the output.
+    x : array, (B, C, H, W)
+    grid : PatchGrid
+
+    Returns
+    -------
+    array, (N, C, kh, kw)
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit the grid or the two batches differ in length.
+
+    Notes
+    -----
+    ``Σ_j R_ij y_j``: every patch is a gradient of the filter's output at its position (Eq. 1 gives ``R``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 2))
+    >>> backward_weights(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0, 4.0]]]]), grid)
+    array([[[[32., 43.]]]])
+    """
+    x, gradient = check_batch(x, grid), check_gradient(gradient, grid)
+    if len(gradient) != len(x):
+        raise ValueError(f"gradient: batch of {len(gradient)} for {len(x)} images")
+    columns = gradient.reshape(*gradient.shape[:2], grid.n_patches)
+    result = np.tensordot(columns, grid.extract(x), axes=([0, 2], [0, 1]))
+    return result.reshape(-1, grid.input_shape[0], *grid.kernel)
+
+
+def backward_bias(gradient: np.ndarray) -> np.ndarray:
+    """Gradient with respect to the bias: sum over the batch and the positions.
+
+    Parameters
+    ----------
+    gradient : array, (B, N, H', W')
+        With respect to the output.
+
+    Returns
+    -------
+    array, (N,)
+
+    Raises
+    ------
+    ValueError
+        If `gradient` does not have four axes.
+
+    Notes
+    -----
+    Every output of filter ``i`` is its inner product plus the same ``b_i``; the derivative of each is 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> backward_bias(np.ones((2, 3, 4, 5)))
+    array([40., 40., 40.])
+    """
+    gradient = np.asarray(gradient)
+    if gradient.ndim != 4:
+        raise ValueError(f"gradient: expected (B, N, H', W'), got {gradient.shape}")
+    return gradient.sum(axis=(0, 2, 3))

@@ -1,0 +1,149 @@
+"""The fully connected layer: a matrix, and its three gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def _check(array: np.ndarray, name: str, wanted: tuple[int | None, int | None]) -> np.ndarray:
+    array = np.asarray(array)
+    if array.ndim != 2 or any(
+        size is not None and have != size for have, size in zip(array.shape, wanted, strict=False)
+    ):
+        shown = ", ".join("any" if size is None else str(size) for size in wanted)
+        raise ValueError(f"{name}: expected ({shown}), got {array.shape}")
+    return array
+
+
+def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """``x Wᵀ + b`` for a batch of rows.
+
+    Parameters
+    ----------
+    x : array, (B, n_in)
+    weights : array, (n_out, n_in)
+    bias : array, (n_out,), optional
+
+    Returns
+    -------
+    array, (B, n_out), of the common dtype of the arguments
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other.
+
+    Notes
+    -----
+    The readout of the network of Eq. 4: row ``k`` of `weights` is ``V_{·k}``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> forward(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, -6.0]]), np.array([0.0, 1.0]))
+    array([[11., -6.]])
+    """
+    weights = _check(weights, "weights", (None, None))
+    x = _check(x, "x", (None, weights.shape[1]))
+    result = x @ weights.T
+    if bias is not None:
+        bias = np.asarray(bias)
+        if bias.shape != (len(weights),):
+            raise ValueError(f"bias: expected ({len(weights)},), got {bias.shape}")
+        result = result + bias
+    return result
+
+
+def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Gradient with respect to the input: the adjoint of `forward` in ``x``.
+
+    Parameters
+    ----------
+    gradient : array, (B, n_out)
+        With respect to the output.
+    weights : array, (n_out, n_in)
+
+    Returns
+    -------
+    array, (B, n_in)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other.
+
+    Notes
+    -----
+    ``R W``: the gradient that Eq. 1 hands to the ReLU below.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> backward_input(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, -6.0]]))
+    array([[13., -8.]])
+    """
+    weights = _check(weights, "weights", (None, None))
+    return _check(gradient, "gradient", (None, len(weights))) @ weights
+
+
+def backward_weights(gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Gradient with respect to the weights, summed over the batch.
+
+    Parameters
+    ----------
+    gradient : array, (B, n_out)
+        With respect to the output.
+    x : array, (B, n_in)
+
+    Returns
+    -------
+    array, (n_out, n_in)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other.
+
+    Notes
+    -----
+    ``Rᵀ x``: the adjoint of `forward` in `weights`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> backward_weights(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]))
+    array([[3., 4.],
+           [6., 8.]])
+    """
+    x = _check(x, "x", (None, None))
+    return _check(gradient, "gradient", (len(x), None)).T @ x
+
+
+def backward_bias(gradient: np.ndarray) -> np.ndarray:
+    """Gradient with respect to the bias: sum over the batch.
+
+    Parameters
+    ----------
+    gradient : array, (B, n_out)
+        With respect to the output.
+
+    Returns
+    -------
+    array, (n_out,)
+
+    Raises
+    ------
+    ValueError
+        If `gradient` does not have two axes.
+
+    Notes
+    -----
+    The derivative of every output in its own bias is 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> backward_bias(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([4., 6.])
+    """
+    return _check(gradient, "gradient", (None, None)).sum(axis=0)

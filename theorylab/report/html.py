@@ -1,0 +1,119 @@
+"""The report as one HTML file that opens offline."""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import platform
+import shlex
+from collections.abc import Mapping
+
+from theorylab.report import _format, plots
+from theorylab.report.results import ClaimResult, Verdict, Verification
+
+_MEANING = {
+    Verdict.HOLDS: "The statement as written agrees with the exact law at the sizes that were checked.",
+    Verdict.HOLDS_IN_THE_LIMIT: (
+        "The statement is the limit of the exact law as the network grows; at a finite size there is a "
+        "departure, and the laboratory says how large."
+    ),
+    Verdict.REFUTED: (
+        "The exact law contradicts the statement as written; the laboratory checks the law in its place."
+    ),
+}
+_PACKAGES = ("numpy", "scipy", "numba")
+
+
+def render(verification: Verification, pictures: Mapping[str, bytes] | None = None) -> str:
+    """The whole report as one HTML document.
+
+    Parameters
+    ----------
+    verification : Verification
+    pictures : mapping of figure names to the bytes of PNG files, optional
+        Figures already drawn; the others are drawn here.
+
+    Returns
+    -------
+    str
+        Styles and pictures are inside; nothing is fetched and no script runs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a figure cannot be drawn.
+    StopIteration
+        If the headline of a claim names none of its checks.
+
+    Examples
+    --------
+    >>> page = render(Verification("0.1", 0, "quick", "cat", 0.01, "Bonferroni", ()))
+    >>> page.splitlines()[0]
+    '<!DOCTYPE html>'
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("theorylab", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["powers"] = _format.powers
+    template = environment.get_template("report.html.j2")
+    pictures = pictures or {}
+    claims = [_claim(claim, pictures) for claim in verification.claims]
+    return template.render(
+        run=verification,
+        claims=claims,
+        failed=[claim for claim in verification.claims if not claim.passed],
+        n_checks=sum(len(claim.checks) for claim in verification.claims),
+        counts=[
+            (_format.VERDICT_WORDS[verdict], sum(claim.verdict is verdict for claim in verification.claims))
+            for verdict in Verdict
+        ],
+        meanings=[(verdict.value, _format.VERDICT_WORDS[verdict], _MEANING[verdict]) for verdict in Verdict],
+        alarm=_format.p_value(verification.false_alarm_probability),
+        command=verification.command or default_command(verification),
+        versions=versions(),
+        f=_format,
+    )
+
+
+def default_command(verification: Verification) -> str:
+    """The command line that repeats a run, where the run did not note its own.
+
+    Examples
+    --------
+    >>> default_command(Verification("0.1", 7, "quick", "my cat.png", 0.01, "Bonferroni", ()))
+    "theorylab verify --image 'my cat.png' --budget quick --seed 7"
+    """
+    words = ["theorylab", "verify"]
+    if verification.image:
+        words += ["--image", verification.image]
+    return shlex.join([*words, "--budget", verification.budget, "--seed", str(verification.seed)])
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Names and versions of what the numbers depend on."""
+    found = [(package, importlib.metadata.version(package)) for package in _PACKAGES]
+    return (("python", platform.python_version()), *found)
+
+
+def _claim(claim: ClaimResult, pictures: Mapping[str, bytes]) -> dict:
+    figures = []
+    for figure in claim.figures:
+        picture = pictures.get(figure.name) or plots.render(figure)
+        # A PNG says its width in bytes 16 to 20; a small figure is not blown up to the width of the page.
+        width = int.from_bytes(picture[16:20], "big") * 110 // plots.DPI
+        figures.append((figure.caption, base64.b64encode(picture).decode("ascii"), width))
+    proof = [part.strip() for part in claim.proof.split("\n\n") if part.strip()]
+    return {
+        "result": claim,
+        "headline": claim.headline_check(),
+        "words": _format.VERDICT_WORDS[claim.verdict],
+        "failures": _format.failures(claim),
+        "figures": figures,
+        "proof": proof,
+    }

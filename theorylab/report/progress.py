@@ -1,0 +1,70 @@
+"""The progress of a long run, on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+Progress = Callable[[str, int, int], None]
+
+
+@contextlib.contextmanager
+def shown(quiet: bool = False) -> Iterator[Progress | None]:
+    """A callback ``progress(label, done, total)`` that draws a live bar for each label.
+
+    Parameters
+    ----------
+    quiet : bool, default False
+        Show nothing.
+
+    Yields
+    ------
+    callable or None
+        None where nothing is to be shown.  Where stderr is no terminal (a log file), one plain line for each
+        finished label takes the place of the bars.
+
+    Examples
+    --------
+    >>> with shown(quiet=True) as progress:
+    ...     print(progress)
+    None
+    """
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _plain_lines(console.file)
+        return
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(bar_width=24),
+        progress.TaskProgressColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, progress.TaskID] = {}
+
+        def update(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=total)
+            bars.update(tasks[label], completed=done, total=total)
+
+        yield update
+
+
+def _plain_lines(stream) -> Progress:
+    finished: set[str] = set()
+
+    def update(label: str, done: int, total: int) -> None:
+        if done >= total and label not in finished:
+            finished.add(label)
+            print(f"{label}: done ({total})", file=stream, flush=True)
+
+    return update

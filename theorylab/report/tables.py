@@ -1,0 +1,182 @@
+"""Results as tables in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from theorylab.report import _format
+from theorylab.report.results import Check, ClaimResult, Verdict, Verification
+
+_VERDICT_STYLE = {Verdict.HOLDS: "green", Verdict.HOLDS_IN_THE_LIMIT: "yellow", Verdict.REFUTED: "magenta"}
+_ALARM = "bold white on red"
+_NARROW = 9
+
+
+def render(verification: Verification, details: bool = False) -> RenderableType:
+    """What a terminal shows of a verification: the table of claims, every failure, the conclusion.
+
+    Parameters
+    ----------
+    verification : Verification
+    details : bool, default False
+        Add all checks of all claims with their negative controls.
+
+    Returns
+    -------
+    a renderable of rich; colours are left out where the output is no terminal
+
+    Raises
+    ------
+    StopIteration
+        If the headline of a claim names none of its checks.
+
+    Examples
+    --------
+    >>> from rich.console import Console
+    >>> empty = Verification("0", 0, "quick", "cat", 0.01, "Holm", ())
+    >>> Console(width=60).print(render(empty))
+    No claim was checked.
+    """
+    if not verification.claims:
+        return Text("No claim was checked.")
+    parts: list[RenderableType] = [claims_table(verification)]
+    if details:
+        parts += [claim_details(claim) for claim in verification.claims]
+    return Group(*parts, conclusion(verification))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str | float]]) -> Table:
+    """A plain table: words to the left, numbers to the right.
+
+    Examples
+    --------
+    >>> table(("rule", "cosine"), [("guided", 0.25)]).row_count
+    1
+    """
+    result = _empty()
+    for place, title in enumerate(header):
+        numbers = any(isinstance(row[place], float) for row in rows)
+        # Only the last column of words is folded, so that ids stay whole.
+        whole = numbers or place == 0
+        result.add_column(title, justify="right" if numbers else "left", no_wrap=whole, overflow="fold")
+    for row in rows:
+        result.add_row(*(Text(_format.number(cell) if isinstance(cell, float) else cell) for cell in row))
+    return result
+
+
+def _empty() -> Table:
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+
+
+def claims_table(verification: Verification) -> Table:
+    """One row for each claim, with its headline check; see `render`."""
+    header = ("measured", "predicted", "how sure")
+    numbers = [_headline(claim.headline_check()) for claim in verification.claims]
+    widths = [max(map(len, "\n".join(column).split("\n"))) for column in zip(header, *numbers, strict=True)]
+    # Ids stay whole, up to what the other columns and the gaps between them leave of 80.
+    room = 80 - sum(widths) - 1 - 2 * _NARROW - 7 * 2
+    widest = max((len(claim.id) for claim in verification.claims), default=0)
+    table = _empty()
+    table.add_column("", no_wrap=True)
+    table.add_column("claim", overflow="fold", min_width=max(min(widest, room), 8))
+    table.add_column("section", overflow="fold", max_width=_NARROW)
+    table.add_column("verdict", overflow="fold", max_width=_NARROW)
+    for title in header:
+        table.add_column(title, justify="left" if title == header[-1] else "right", no_wrap=True)
+    for claim, cells in zip(verification.claims, numbers, strict=True):
+        verdict = Text(_format.VERDICT_WORDS[claim.verdict], _VERDICT_STYLE[claim.verdict])
+        if not claim.passed:
+            verdict = Text("CHECK FAILED", _ALARM)
+        table.add_row(
+            Text("✓", "green") if claim.passed else Text("✗", _ALARM),
+            Text(claim.id, "bold"),
+            Text(claim.section),
+            verdict,
+            *map(Text, cells),
+        )
+    return table
+
+
+def _headline(check: Check) -> tuple[str, str, str]:
+    sure = _format.certainty(check).replace(", ", "\n")
+    return _format.number(check.estimate), _format.number(check.expected), sure
+
+
+def claim_details(claim: ClaimResult) -> RenderableType:
+    """All checks of one claim with their negative controls."""
+    table = _empty()
+    table.add_column("", no_wrap=True)
+    table.add_column("check · negative control", ratio=1, overflow="fold")
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("predicted", justify="right", no_wrap=True)
+    table.add_column("how sure", max_width=19)
+    table.add_column("p", justify="right", no_wrap=True)
+    for check in claim.checks:
+        _add_check(table, check)
+    heading = Text.assemble((claim.id, "bold"), f"  {claim.section}  ")
+    heading.append(_format.VERDICT_WORDS[claim.verdict], _VERDICT_STYLE[claim.verdict])
+    if not claim.passed:
+        heading.append("  ").append("CHECK FAILED", _ALARM)
+    words = Text(f"{claim.statement}\n").append(claim.finding, "italic")
+    return Padding(Group(heading, words, Text(), table), (1, 0, 0, 0))
+
+
+def _add_check(table: Table, check: Check) -> None:
+    control = check.negative_control
+    table.add_row(
+        Text("✓", "green") if check.passed else Text("✗", _ALARM),
+        Text(check.name).append("" if check.passed else "  FAILED", _ALARM),
+        Text(_format.number(check.estimate)),
+        Text(_format.number(check.expected)),
+        Text(_format.certainty(check)),
+        Text(_format.p_value(check.p_value)),
+    )
+    said = "rejected" if control.rejected else "NOT REJECTED"
+    table.add_row(
+        Text(" ") if control.rejected else Text("✗", _ALARM),
+        Text("· ", "dim").append(control.what, "dim"),
+        Text(),
+        Text(),
+        Text(said, "dim" if control.rejected else _ALARM),
+        Text(_format.p_value(control.p_value), "dim"),
+    )
+
+
+def conclusion(verification: Verification) -> Text:
+    """The last lines: every failure by name, then how many claims passed."""
+    text = Text()
+    failed = [claim for claim in verification.claims if not claim.passed]
+    for claim in failed:
+        for check in _format.failures(claim):
+            text.append("\n✗ ", _ALARM).append(f"{claim.id}: {check.name}: ")
+            if check.passed:
+                text.append("negative control not rejected", _ALARM).append(
+                    f": {check.negative_control.what} (p = {_format.p_value(check.negative_control.p_value)})"
+                )
+            else:
+                text.append("check failed", _ALARM).append(
+                    f": measured {_format.number(check.estimate)}, predicted {_format.number(check.expected)}"
+                    f" (p = {_format.p_value(check.p_value)})"
+                )
+    n_claims, n_checks = len(verification.claims), sum(len(claim.checks) for claim in verification.claims)
+    text.append("\n")
+    if failed:
+        text.append(f"{len(failed)} of {_count(n_claims, 'claim')} FAILED.", _ALARM)
+    else:
+        text.append(f"{_count(n_checks, 'check')} of {_count(n_claims, 'claim')}: all passed", "bold green")
+        text.append(", and every negative control was rejected.")
+    text.append(
+        "\nVerdicts judge the paper's statement as written; checks judge the exact law.",
+        "dim",
+    )
+    return text
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

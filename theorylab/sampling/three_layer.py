@@ -1,0 +1,196 @@
+"""Maps of fresh random three-layer networks, drawn without building the networks.
+
+A replicate needs the filters and the readout of the logits that are shown, not of all: for one picture the patches
+are cut once, and each map is one product and one fold.  The maps of the largest of ``K`` logits are drawn from the
+winner's own law, so the ``K`` readouts (12 GB at the paper's size) never exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from theorylab import _random, _validation
+from theorylab.kernels import patches as patch_kernels
+from theorylab.kernels import three_layer as kernels
+from theorylab.laws import Gaussian, WeightLaw
+from theorylab.patches import PatchGrid
+from theorylab.rules import Rule
+
+
+class MapSampler:
+    """Draws of raw maps (Lemma 1, Eq. 4) for one picture and one architecture.
+
+    Parameters
+    ----------
+    x : array, (C, H, W)
+    grid : PatchGrid
+    n_filters : int
+        ``N``.
+    law : WeightLaw
+        Of the readout.
+    filter_law : WeightLaw, optional
+        ``Gaussian(law.std)`` if not given.
+    dtype : float64 or float32
+        Of weights, products and maps.
+
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 6, 6), kernel=3)
+    >>> sampler = MapSampler(np.ones((1, 6, 6)), grid, 8, law=Gaussian(1.0))
+    >>> sampler.draw(np.random.default_rng(0), [Rule.GUIDED, Rule.SALIENCY], n_readouts=2).shape
+    (2, 2, 1, 1, 6, 6)
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        grid: PatchGrid,
+        n_filters: int,
+        *,
+        law: WeightLaw,
+        filter_law: WeightLaw | None = None,
+        dtype: type = np.float64,
+    ) -> None:
+        x = _validation.image(x, grid.input_shape)
+        self.grid = grid
+        self.n_filters = _validation.positive_integer(n_filters, "n_filters")
+        self.law = law
+        self.filter_law: WeightLaw = Gaussian(law.std) if filter_law is None else filter_law
+        self.dtype = np.dtype(dtype)
+        self.patches = np.ascontiguousarray(grid.extract(x.astype(self.dtype)))
+        self._signal = np.empty((grid.n_patches, self.n_filters), dtype=self.dtype)
+        self._products = np.empty((grid.n_patches, grid.patch_size), dtype=self.dtype)
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        rules: Sequence[Rule],
+        *,
+        n_readouts: int = 1,
+        n_logits: int | None = None,
+        groups: int = 1,
+    ) -> np.ndarray:
+        """The maps of one fresh network.
+
+        Parameters
+        ----------
+        rng : Generator
+        rules : sequence of Rule
+        n_readouts : int
+            Logits shown, sharing the filters.
+        n_logits : int, optional
+            Show the largest of this many logits; then `n_readouts` winners of independent readouts.
+        groups : int
+            Filters are split into this many independent groups and the map of each group given: their sum is the
+            network's map, and products between groups estimate ``‖E S‖²`` without the noise's bias.
+
+        Returns
+        -------
+        array, (rules, n_readouts, groups, C, H, W)
+        """
+        sampled = self.filter_law.sample(
+            (self.grid.patch_size, self.n_filters), seed=rng, dtype=self.dtype.type
+        )
+        needs_activations = n_logits is not None or any(rule.masks_by_activation for rule in rules)
+        activations = self.patches @ sampled if needs_activations else self._signal
+        bounds = np.linspace(0, self.n_filters, groups + 1).astype(int)
+        maps = np.empty((len(rules), n_readouts, groups, *self.grid.input_shape), dtype=self.dtype)
+        for t in range(n_readouts):
+            readout = self._readout(rng, activations, n_logits)
+            for r, rule in enumerate(rules):
+                signal = kernels.backward_signal(
+                    activations, readout, rule.rectifies_gradient, rule.masks_by_activation, self._signal
+                ) if activations is not self._signal else rule.h(readout)  # fmt: skip
+                for part in range(groups):
+                    own = slice(bounds[part], bounds[part + 1])
+                    np.matmul(signal[:, own], sampled[:, own].T, out=self._products)
+                    maps[r, t, part] = patch_kernels.fold(self._products, self.grid)
+        return maps
+
+    def _readout(self, rng: np.random.Generator, activations: np.ndarray, n_logits: int | None) -> np.ndarray:
+        readout = self.law.sample(activations.shape, seed=rng, dtype=self.dtype.type)
+        if n_logits is None:
+            return readout
+        # The logits are c‖a‖ times independent normals: the winner's part along a is their maximum, all else is free.
+        direction = np.maximum(activations, 0)
+        norm = np.linalg.norm(direction)
+        if norm == 0:  # every logit is 0: the first wins, and nothing is chosen
+            return readout
+        direction /= norm
+        along = np.vdot(direction, readout)
+        maximum = special.ndtri_exp(np.log(rng.random()) / n_logits)
+        return readout + (self.law.std * maximum - along).astype(self.dtype) * direction
+
+
+def three_layer_maps(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    *,
+    size: int,
+    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    filter_law: WeightLaw | None = None,
+    n_logits: int | None = None,
+    seed: _random.Seed = 0,
+) -> np.ndarray:
+    """Raw maps of `size` independent random three-layer networks.
+
+    Parameters
+    ----------
+    x : array, (C, H, W)
+    grid : PatchGrid
+    rule : Rule or str
+    n_filters : int
+        ``N``.
+    size : int
+        How many maps.
+    law : WeightLaw, default Gaussian(1.0)
+        Of the readout.
+    filter_law : WeightLaw, optional
+        Of the filters; Gaussian with ``law.std`` if not given.
+    n_logits : int, optional
+        ``K``: each map is that of the largest of ``K`` logits, by the exact law of the winner.  Needs a Gaussian
+        readout.  Without it the maps are of one logit chosen beforehand.
+    seed : int or Generator
+
+    Returns
+    -------
+    array, (size, C, H, W) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input, and for `n_logits` with a readout that is not Gaussian.
+
+    Notes
+    -----
+    Map ``i`` comes from the seed's child ``i``: a longer run begins with the same maps.  The winner's readout is
+    ``c [m â + (I − â âᵀ) g]``, ``a`` the activations, ``m`` the maximum of ``K`` standard normals, drawn by inverting its
+    distribution function ``Φ^K``.
+
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 6, 6), kernel=3)
+    >>> three_layer_maps(np.ones((1, 6, 6)), grid, "guided", 8, size=5, n_logits=10).shape
+    (5, 1, 6, 6)
+    """
+    rule = Rule(rule)
+    size = _validation.positive_integer(size, "size")
+    if n_logits is not None:
+        n_logits = _validation.positive_integer(n_logits, "n_logits")
+        if not isinstance(law, Gaussian):
+            raise ValueError(
+                f"n_logits: the law of the winner is exact for a Gaussian readout only, got {type(law).__name__}; "
+                "visualize a network of theorylab.networks instead"
+            )
+    sampler = MapSampler(x, grid, n_filters, law=law, filter_law=filter_law)
+    parent = _random.sequence(seed)
+    maps = np.empty((size, *grid.input_shape))
+    for i in range(size):
+        rng = np.random.default_rng(_random.child(parent, i))
+        maps[i] = sampler.draw(rng, [rule], n_logits=n_logits)[0, 0, 0]
+    return maps

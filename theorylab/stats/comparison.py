@@ -1,0 +1,75 @@
+"""One estimate against one exact value: p-value, interval, and the smallest error that would be seen."""
+
+from __future__ import annotations
+
+import math
+
+from scipy import stats
+
+
+def compare_p_value(estimate: float, standard_error: float, expected: float, degrees: int) -> float:
+    """Two-sided p-value of Student's t test that the estimate's expectation is `expected`.
+
+    Parameters
+    ----------
+    estimate, standard_error, expected : float
+        In one unit.  A standard error of 0 gives 1 where the two are equal and 0 elsewhere.
+    degrees : int
+        Degrees of freedom of the standard error: replicates − 1.
+
+    Raises
+    ------
+    ValueError
+        If a number is NaN, the standard error is negative or there are no degrees of freedom.
+
+    Examples
+    --------
+    >>> round(compare_p_value(1.02, 0.01, 1.0, degrees=10**6), 4)
+    0.0455
+    """
+    if math.isnan(estimate) or math.isnan(expected) or not standard_error >= 0 or degrees < 1:
+        raise ValueError(
+            f"cannot compare {estimate} ± {standard_error} with {expected} at {degrees} degrees of freedom"
+        )
+    if standard_error == 0:
+        return 1.0 if estimate == expected else 0.0
+    return float(2 * stats.t.sf(abs(estimate - expected) / standard_error, degrees))
+
+
+def detectable_effect(
+    standard_error: float, expected: float, degrees: int, *, level: float, power: float = 0.95
+) -> float:
+    """Smallest relative error of `expected` that a two-sided t test at `level` sees with this power.
+
+    Notes
+    -----
+    The shift must carry the estimate past the critical value and a further ``Φ⁻¹(power)`` standard errors.
+
+    Returns
+    -------
+    float, relative to ``|expected|``; infinite where `expected` is 0
+
+    Examples
+    --------
+    >>> round(detectable_effect(0.01, 2.0, 10**6, level=0.05), 4)
+    0.018
+    """
+    if expected == 0:
+        return math.inf
+    shift = stats.t.isf(level / 2, degrees) + stats.norm.isf(1 - power)
+    return float(shift * standard_error / abs(expected))
+
+
+def interval(
+    estimate: float, standard_error: float, degrees: int, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Student's confidence interval of one estimate.
+
+    Examples
+    --------
+    >>> low, high = interval(1.0, 0.1, degrees=9)
+    >>> round(low, 3), round(high, 3)
+    (0.774, 1.226)
+    """
+    reach = float(stats.t.isf((1 - confidence) / 2, degrees)) * standard_error
+    return estimate - reach, estimate + reach

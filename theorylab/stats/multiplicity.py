@@ -1,0 +1,21 @@
+"""Many checks, one run: keeping its false-alarm probability."""
+
+from __future__ import annotations
+
+from theorylab import _validation
+
+
+def bonferroni(family: float, n_checks: int) -> float:
+    """Level of each of `n_checks` tests that keeps the probability of any false alarm at most `family`.
+
+    Needs no independence, so checks may share their simulations (Bonferroni's inequality).
+
+    Examples
+    --------
+    >>> bonferroni(1e-4, 40)
+    2.5e-06
+    """
+    n_checks = _validation.positive_integer(n_checks, "n_checks")
+    if not 0 < family < 1:
+        raise ValueError(f"family: expected a probability between 0 and 1, got {family}")
+    return family / n_checks
