@@ -149,8 +149,6 @@ def verify(
     )
 
 
-def _command(
-    claims: Sequence[str], image: str | os.PathLike[str] | None, budget: str, seed: int
-) -> str:
+def _command(claims: Sequence[str], image: str | os.PathLike[str] | None, budget: str, seed: int) -> str:
     picture = [] if image is None else ["--image", os.fspath(image)]
     return " ".join(["theorylab", "verify", *claims, *picture, "--budget", budget, "--seed", str(seed)])

@@ -66,7 +66,7 @@ def run(bench: Bench) -> Outcome:
             Line(
                 rule.value,
                 smooth.astype(float),
-                np.array([analytic.class_distance(x, grid, rule, int(n)) for n in smooth]),
+                shelf.distance_curve(x, grid, rule, smooth),
             )
             for rule in Rule
         ),

@@ -56,7 +56,9 @@ def run(bench: Bench) -> Outcome:
     points: list[Points] = []
     for rule in (Rule.SALIENCY, Rule.DECONVNET):
         studies = {
-            n: bench.study(f"kurtosis, {rule.value}, {n} filters", Kurtosis(patch, n, rule), count, block=BLOCK)
+            n: bench.study(
+                f"kurtosis, {rule.value}, {n} filters", Kurtosis(patch, n, rule), count, block=BLOCK
+            )
             for n, count in REPLICATES.items()
         }
         checks.append(

@@ -31,7 +31,7 @@ def run(bench: Bench) -> Outcome:
             measured[rule].append(result)
             formula[rule].append(equation_4(x, grid, filters, readout, rule))
     # Each rule's negative control is the formula of the next rule.
-    following = dict(zip(Rule, [*list(Rule)[1:], list(Rule)[0]], strict=True))
+    following = dict(zip(Rule, [*list(Rule)[1:], Rule.SALIENCY], strict=True))
     checks = tuple(
         bench.identity(
             f"{rule.value}: backward pass = Eq. 4",

@@ -114,8 +114,7 @@ def _figure(bench: Bench, connected) -> CurveFigure:  # type: ignore[no-untyped-
     ones = {grid: np.ones(grid.input_shape) for grid in (small, full)}
 
     def line(label: str, x: np.ndarray, grid: PatchGrid) -> Line:
-        values = [analytic.expected_cosine(x, grid, Rule.GUIDED, int(n)) for n in counts]
-        return Line(label, counts.astype(float), np.array(values))
+        return Line(label, counts.astype(float), shelf.cosine_curve(x, grid, counts))
 
     points = []
     for label, check, n in (("FCN 224×224", connected[1], 4096), ("FCN 64×64", connected[2], 70000)):

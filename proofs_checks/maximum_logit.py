@@ -85,7 +85,8 @@ def run(bench: Bench) -> Outcome:
         Wrong("a logit chosen beforehand", analytic.maximum_logit_moment(crop, grid, FILTERS, 1)),
     )
     points = [
-        measured.statistics.estimate(functools.partial(lambda k, mean: mean[f"shift_{k}"], k)) for k in PREFIXES
+        measured.statistics.estimate(functools.partial(lambda k, mean: mean[f"shift_{k}"], k))
+        for k in PREFIXES
     ]
     intervals = np.array([stats.interval(*point, measured.replicates - 1) for point in points])
     smooth = np.unique(np.geomspace(1, 1000, 60).astype(int))
@@ -96,7 +97,11 @@ def run(bench: Bench) -> Outcome:
         "logits K",
         "shift along x (standard deviations)",
         (
-            Line("largest logit", smooth.astype(float), np.array([analytic.maximum_moment(int(k)) for k in smooth])),
+            Line(
+                "largest logit",
+                smooth.astype(float),
+                np.array([analytic.maximum_moment(int(k)) for k in smooth]),
+            ),
             Line("√(2 ln K)", smooth.astype(float), np.sqrt(2 * np.log(smooth))),
         ),
         (

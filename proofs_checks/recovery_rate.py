@@ -69,7 +69,7 @@ def run(bench: Bench) -> Outcome:
         f"N = 256, {cosines[1024].estimate:.3f} at N = 1024, and ends at {limit:.3f}, not at 1.",
         (*cosines.values(), noise, shape, rate),
         cosines[256].name,
-        (_figure(bench, cosines),),
+        (_figure(bench, cosines, limit),),
     )
 
 
@@ -81,7 +81,9 @@ def _spread_of_along(study: Measurement) -> float:
 
 def _rate(bench: Bench, measured: dict[int, Measurement]) -> Check:
     """Slope of log(noise/signal) on log N: least squares weighted by precision, over independent studies."""
-    points = [study.statistics.estimate(lambda m: math.log(noise_over_signal(m))) for study in measured.values()]
+    points = [
+        study.statistics.estimate(lambda m: math.log(noise_over_signal(m))) for study in measured.values()
+    ]
     estimate, error = weighted_slope(np.log(list(measured)), *map(np.array, zip(*points, strict=True)))
     return bench.judge(
         "rate of noise/signal in N (slope on log axes)",
@@ -102,21 +104,18 @@ def weighted_slope(x: np.ndarray, y: np.ndarray, errors: np.ndarray) -> tuple[fl
     return float((weights * centred * y).sum() / precision), float(precision**-0.5)
 
 
-def _figure(bench: Bench, cosines: dict[int, Check]) -> CurveFigure:
+def _figure(bench: Bench, cosines: dict[int, Check], limit: float) -> CurveFigure:
     counts = np.unique(np.geomspace(4, 4096, 60).astype(int))
-    curve = [analytic.expected_cosine(bench.x, bench.grid, Rule.GUIDED, int(n)) for n in counts]
+    curve = shelf.cosine_curve(bench.x, bench.grid, counts)
     intervals = np.array([interval(check) for check in cosines.values()])
-    limit = curve[-1] / analytic.expected_cosine(
-        bench.x, bench.grid, Rule.GUIDED, int(counts[-1]), target="mean"
-    )
     return CurveFigure(
         "recovery-rate",
         "Cosine of a guided-backpropagation map and the picture against the number of filters: exact law and measured "
-        "points with 95 % intervals. The dotted line is the limit cos(x⊙κ, x).",
+        "points with 95 % intervals. The flat line is the limit cos(x⊙κ, x).",
         "filters N",
         "cosine to the input",
         (
-            Line("guided backpropagation", counts.astype(float), np.array(curve)),
+            Line("guided backpropagation", counts.astype(float), curve),
             Line("limit", counts[[0, -1]].astype(float), np.full(2, limit)),
         ),
         (

@@ -24,6 +24,8 @@ FEWEST, MOST = FILTER_COUNTS[0], FILTER_COUNTS[-1]
 REPLICATES = {16: 2400, 64: 600, 256: 256, 1024: 72}
 BLOCKS = {16: 40, 64: 20, 256: 8, 1024: 4}
 LAGS = ((0, 1), (0, 2), (8, 8))
+ROW_LAGS = tuple((0, k) for k in range(3, 17))
+"""Further lags along a row, for the picture of DeconvNet's correlation."""
 SMALL_SIDE = 40
 
 
@@ -48,6 +50,24 @@ def predicted(
     """Mean and variance map of guided backpropagation; kept, because several claims ask for the same."""
     std = law.std if filter_std is None else filter_std
     return _predicted(np.ascontiguousarray(x).tobytes(), x.shape, grid, n_filters, law, std)
+
+
+def cosine_curve(x: np.ndarray, grid: PatchGrid, counts: np.ndarray) -> np.ndarray:
+    """Expected cosine of guided backpropagation to `x` at many filter counts.
+
+    The mean map and the covariance are both proportional to ``N``, so one evaluation serves all counts.
+    """
+    limit = analytic.expected_cosine(x, grid, Rule.GUIDED, 1)
+    alone = analytic.expected_cosine(x, grid, Rule.GUIDED, 1, target="mean")
+    return limit / alone / np.sqrt(1 + (alone**-2.0 - 1) / counts)
+
+
+def distance_curve(x: np.ndarray, grid: PatchGrid, rule: Rule, counts: np.ndarray) -> np.ndarray:
+    """Class distance at many filter counts, by the same proportionality."""
+    energy = analytic.expected_energy(x, grid, rule, 1)
+    signal = float((analytic.mean_map(x, grid, rule, 1) ** 2).sum())
+    lost = energy - analytic.expected_class_product(x, grid, rule, 1)
+    return np.sqrt(2 * lost / (counts * signal + energy - signal))
 
 
 def recovery(bench: Bench, n_filters: int) -> Measurement:
@@ -119,5 +139,5 @@ def small_picture(bench: Bench) -> tuple[np.ndarray, PatchGrid]:
 def deconvnet_noise(bench: Bench) -> Measurement:
     """DeconvNet on a crop, many networks: one shared stamp of the filter a map leaves few degrees of freedom."""
     crop, grid = small_picture(bench)
-    simulate = Noise(crop, grid, 8, Rule.DECONVNET, Gaussian(1.0), LAGS, np.float64)
+    simulate = Noise(crop, grid, 8, Rule.DECONVNET, Gaussian(1.0), LAGS + ROW_LAGS, np.float64)
     return bench.study("deconvnet, 8 filters, crop", simulate, 12000, block=250)

@@ -10,9 +10,10 @@ import numpy as np
 from proofs_checks import shelf
 from proofs_checks.claim import Bench, Claim, Outcome, Wrong
 from proofs_checks.theorem2_saliency import decorrelation, noise_share
-from theorylab import analytic
+from theorylab import analytic, stats
 from theorylab.laws import Gaussian
-from theorylab.report.results import MapFigure, MapPanel, Verdict
+from theorylab.montecarlo import Measurement
+from theorylab.report.results import CurveFigure, Line, MapFigure, MapPanel, Points, Verdict
 from theorylab.rules import Rule
 from theorylab.sampling import MapSampler
 
@@ -62,13 +63,13 @@ def run(bench: Bench) -> Outcome:
         )
         for i in (1, 2)
     )
-    figure = MapFigure(
+    maps = MapFigure(
         "theorem2-deconvnet",
-        "One DeconvNet map at full size: noise with a pattern that repeats with the stride, in every network.",
+        "One DeconvNet map at full size: noise that knows nothing of the picture, yet not white.",
         (
             MapPanel("input x", bench.x),
             MapPanel("one DeconvNet map", _one_map(bench)),
-            MapPanel("the same, a corner enlarged", _one_map(bench)[:, 40:72, 40:72]),
+            MapPanel("a corner, enlarged", _one_map(bench)[:, 40:72, 40:72]),
         ),
     )
     return Outcome(
@@ -77,7 +78,33 @@ def run(bench: Bench) -> Outcome:
         "and for every N: the map is not white and no number of filters makes it so.",
         (zero_mean, energy, other_phase, near, far),
         far.name,
-        (figure,),
+        (maps, _correlations(measured, grid.stride[1])),
+    )
+
+
+def _correlations(measured: Measurement, stride: int) -> CurveFigure:
+    """Correlation along a row against the lag."""
+    lags = (*shelf.LAGS, *shelf.ROW_LAGS)
+    along_row = [i for i, (down, _) in enumerate(lags) if down == 0]
+    distance = np.array([lags[i][1] for i in along_row], dtype=float)
+    found = [measured.statistics.estimate(functools.partial(correlation, i)) for i in along_row]
+    intervals = np.array([stats.interval(*one, measured.replicates - 1) for one in found])
+    return CurveFigure(
+        "deconvnet-correlation",
+        "Correlation of two entries of one DeconvNet map, one channel, against their distance along a row: 1/π at every "
+        "multiple of the stride, 0 between, without end. Measured points with 95 % intervals.",
+        "distance along a row (pixels)",
+        "correlation",
+        (Line("DeconvNet", distance, np.where(distance % stride == 0, 1 / math.pi, 0.0)),),
+        (
+            Points(
+                "DeconvNet",
+                distance,
+                np.array([value for value, _ in found]),
+                intervals[:, 0],
+                intervals[:, 1],
+            ),
+        ),
     )
 
 

@@ -90,7 +90,8 @@ class PatchGrid:
         ):
             if size > extent + 2 * pad:
                 raise ValueError(
-                    f"kernel: {size} exceeds the image's {side} {extent}" + (f" padded by {pad}" if pad else "")
+                    f"kernel: {size} exceeds the image's {side} {extent}"
+                    + (f" padded by {pad}" if pad else "")
                 )
 
     @property
@@ -149,7 +150,8 @@ class PatchGrid:
         windows = windows[..., :: self.stride[0], :: self.stride[1], :, :]
         # (..., C, H', W', kh, kw) -> (..., H', W', C, kh, kw)
         windows = np.moveaxis(windows, -5, -3)
-        return windows.reshape(*lead, self.n_patches, self.patch_size)
+        # A copy even where NumPy could give a view (kernel 1): patches must not follow later changes of x.
+        return np.array(windows, order="C").reshape(*lead, self.n_patches, self.patch_size)
 
     def fold(self, patches: np.ndarray) -> np.ndarray:
         """Put patches back and add where they overlap (col2im): the exact adjoint of `extract`.

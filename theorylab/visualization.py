@@ -40,8 +40,8 @@ def cost_gradient(logits: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    The authors' "cost" target.  With ``p`` the softmax, ``w`` the winner and ``u = 2 (p − e_w)``, the Jacobian
-    of the softmax gives ``∂L/∂f_k = p_k (u_k − Σ_m p_m u_m)``.  Write ``s = Σ_{k≠w} p_k = 1 − p_w`` and
+    The authors' "cost" target.  With ``p`` the softmax, ``w`` the winner and ``u = 2 (p − e_w)``,
+    its Jacobian gives ``∂L/∂f_k = p_k (u_k − Σ_m p_m u_m)``.  Write ``s = Σ_{k≠w} p_k = 1 − p_w`` and
     ``q = Σ_{k≠w} p_k²``; then ``∂L/∂f_w = −2 p_w (s² + q)`` and ``∂L/∂f_k = 2 p_k (p_k + s p_w − q)``.
     In this form nothing is subtracted from a number close to it when the winner takes all.
 
@@ -112,7 +112,7 @@ def visualize_many(
     rules : iterable of Rule or str, length R
     targets : iterable of str or int, length T
         "max": the largest logit; "random": one drawn with `seed` (each "random" draws anew); "cost": the
-        authors' squared error between the softmax and the one-hot vector of the largest logit; or a logit's index.
+        authors' squared error between the softmax and the one-hot vector of the largest logit; or an index.
     seed : int or Generator
         For "random" only.
 

@@ -51,12 +51,20 @@ def maximum_moment(n: int, order: int = 1) -> float:
     # The mass lies near √(2 ln n): tell the quadrature, or it may step over it.
     peak = math.sqrt(2 * math.log(n)) if n > 1 else 0.0
     value, _ = integrate.quad(
-        integrand, -10.0, peak + 12.0, points=[peak - 1, peak, peak + 1], epsabs=1e-13, epsrel=1e-12, limit=200
+        integrand,
+        -10.0,
+        peak + 12.0,
+        points=[peak - 1, peak, peak + 1],
+        epsabs=1e-13,
+        epsrel=1e-12,
+        limit=200,
     )
     return float(value)
 
 
-def maximum_logit_moment(x: np.ndarray, grid: PatchGrid, n_filters: int, n_logits: int, *, std: float = 1.0) -> float:
+def maximum_logit_moment(
+    x: np.ndarray, grid: PatchGrid, n_filters: int, n_logits: int, *, std: float = 1.0
+) -> float:
     """``E[f_max²]`` of a three-layer network with Gaussian weights, exact for every ``N`` and ``K``.
 
     By homogeneity this is ``E⟨S, x⟩²`` of the winner's saliency map.

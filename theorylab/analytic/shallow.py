@@ -26,8 +26,11 @@ def _arguments(
 ) -> tuple[np.ndarray, Rule, int, float]:
     x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
     std = law.std if filter_std is None else filter_std
-    return x, Rule(rule), _validation.positive_integer(n_filters, "n_filters"), _validation.positive_number(
-        std, "filter_std"
+    return (
+        x,
+        Rule(rule),
+        _validation.positive_integer(n_filters, "n_filters"),
+        _validation.positive_number(std, "filter_std"),
     )
 
 
@@ -186,8 +189,9 @@ def _neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     total = np.zeros(image.shape)
     for offset_rows, offset_columns in _windows.overlapping_offsets(grid):
         i, k = offset_rows * grid.stride[0], offset_columns * grid.stride[1]
-        first, second = _pair_of_slices(offset_rows, grid.output_shape[0]), _pair_of_slices(
-            offset_columns, grid.output_shape[1]
+        first, second = (
+            _pair_of_slices(offset_rows, grid.output_shape[0]),
+            _pair_of_slices(offset_columns, grid.output_shape[1]),
         )
         ahead = _shifted(image, i, k)
         behind = _shifted(image, -i, -k)

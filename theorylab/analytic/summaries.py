@@ -82,7 +82,9 @@ def expected_cosine(
     mean = shallow.mean_map(x, grid, rule, n_filters, law=law, filter_std=filter_std)
     if not mean.any():
         if target == "mean":
-            raise ValueError(f"target 'mean': the mean map of {Rule(rule).value} is zero and has no direction")
+            raise ValueError(
+                f"target 'mean': the mean map of {Rule(rule).value} is zero and has no direction"
+            )
         return 0.0
     variance = shallow.variance_map(x, grid, rule, n_filters, law=law, filter_std=filter_std)
     toward = np.asarray(x, dtype=np.float64) if target == "input" else mean

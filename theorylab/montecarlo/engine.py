@@ -38,7 +38,9 @@ Simulation = Callable[[np.random.Generator, int], Measurement]
 """``simulate(rng, size)``: measures `size` independent replicates drawn from `rng`."""
 
 
-def measurement(numbers: Mapping[str, np.ndarray], maps: Mapping[str, ArrayMoments] | None = None) -> Measurement:
+def measurement(
+    numbers: Mapping[str, np.ndarray], maps: Mapping[str, ArrayMoments] | None = None
+) -> Measurement:
     """A block's measurement from vectors of one number a replicate.
 
     Examples

@@ -1,7 +1,7 @@
 """Weights that may be too large to hold: rows that are drawn when they are asked for.
 
 A row is one logit's readout weights, or one filter.  The readout of a three-layer CNN with 256 filters,
-110 × 110 positions and 1000 logits has 3.1 billion weights; one logit's share is 12 MB in float32.  Row ``k``
+109 × 109 positions and 1000 logits has 2.97 billion weights; one logit's share is 12 MB in float32.  Row ``k``
 comes from the ``k``-th child of a seed sequence: a single row, a block of them and the whole array are the
 same numbers.
 """

@@ -139,7 +139,10 @@ class ClaimResult:
 
     def headline_check(self) -> Check:
         """The check that the table shows."""
-        return next(check for check in self.checks if check.name == self.headline)
+        for check in self.checks:
+            if check.name == self.headline:
+                return check
+        raise ValueError(f"{self.id}: no check is called {self.headline!r}")
 
 
 @dataclasses.dataclass(frozen=True)

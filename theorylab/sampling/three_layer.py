@@ -61,7 +61,8 @@ class MapSampler:
         self.filter_law: WeightLaw = Gaussian(law.std) if filter_law is None else filter_law
         self.dtype = np.dtype(dtype)
         self.patches = np.ascontiguousarray(grid.extract(x.astype(self.dtype)))
-        self._signal = np.empty((grid.n_patches, self.n_filters), dtype=self.dtype)
+        self._activations = np.zeros((grid.n_patches, self.n_filters), dtype=self.dtype)
+        self._signal = np.empty_like(self._activations)
         self._products = np.empty((grid.n_patches, grid.patch_size), dtype=self.dtype)
 
     def draw(
@@ -94,28 +95,43 @@ class MapSampler:
         sampled = self.filter_law.sample(
             (self.grid.patch_size, self.n_filters), seed=rng, dtype=self.dtype.type
         )
-        needs_activations = n_logits is not None or any(rule.masks_by_activation for rule in rules)
-        activations = self.patches @ sampled if needs_activations else self._signal
+        every_rule_masks = all(rule.masks_by_activation for rule in rules)
+        if n_logits is not None or any(rule.masks_by_activation for rule in rules):
+            np.matmul(self.patches, sampled, out=self._activations)
+        # What closed units would send down is masked: half of the readout need not be drawn.
+        sparse = every_rule_masks and n_logits is None
+        active = int(np.count_nonzero(self._activations > 0)) if sparse else 0
         bounds = np.linspace(0, self.n_filters, groups + 1).astype(int)
         maps = np.empty((len(rules), n_readouts, groups, *self.grid.input_shape), dtype=self.dtype)
         for t in range(n_readouts):
-            readout = self._readout(rng, activations, n_logits)
+            if sparse:
+                readout = self.law.sample(active, seed=rng, dtype=self.dtype.type)
+            else:
+                readout = self._readout(rng, n_logits)
             for r, rule in enumerate(rules):
-                signal = kernels.backward_signal(
-                    activations, readout, rule.rectifies_gradient, rule.masks_by_activation, self._signal
-                ) if activations is not self._signal else rule.h(readout)  # fmt: skip
+                if sparse:
+                    kernels.active_signal(self._activations, readout, rule.rectifies_gradient, self._signal)
+                else:
+                    kernels.backward_signal(
+                        self._activations,
+                        readout,
+                        rule.rectifies_gradient,
+                        rule.masks_by_activation,
+                        self._signal,
+                    )
                 for part in range(groups):
                     own = slice(bounds[part], bounds[part + 1])
-                    np.matmul(signal[:, own], sampled[:, own].T, out=self._products)
-                    maps[r, t, part] = patch_kernels.fold(self._products, self.grid)
+                    np.matmul(self._signal[:, own], sampled[:, own].T, out=self._products)
+                    patch_kernels.fold(self._products, self.grid, out=maps[r, t, part])
         return maps
 
-    def _readout(self, rng: np.random.Generator, activations: np.ndarray, n_logits: int | None) -> np.ndarray:
-        readout = self.law.sample(activations.shape, seed=rng, dtype=self.dtype.type)
+    def _readout(self, rng: np.random.Generator, n_logits: int | None) -> np.ndarray:
+        """One logit's readout, (J, N); of the largest of `n_logits`, if given."""
+        readout = self.law.sample(self._activations.shape, seed=rng, dtype=self.dtype.type)
         if n_logits is None:
             return readout
         # The logits are c‖a‖ times independent normals: the winner's part along a is their maximum, all else is free.
-        direction = np.maximum(activations, 0)
+        direction = np.maximum(self._activations, 0)
         norm = np.linalg.norm(direction)
         if norm == 0:  # every logit is 0: the first wins, and nothing is chosen
             return readout

@@ -1,0 +1,37 @@
+# Two commands make their own virtual environment: make verify, make test.
+PYTHON ?= python3
+VENV ?= .venv
+BUDGET ?= standard
+BIN := $(VENV)/bin
+
+.PHONY: verify test nojit lint check clean
+
+verify: $(VENV)/installed
+	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
+
+test: $(VENV)/tested
+	$(BIN)/python -m pytest $(ARGS)
+
+# The kernels as plain Python: their bodies count as covered lines, and a debugger sees them.
+nojit: $(VENV)/tested
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/test_kernels.py $(ARGS)
+
+lint: $(VENV)/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+check: lint nojit test
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/tested: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	touch $@

@@ -1,0 +1,36 @@
+"""Geometries and arrays that the property tests draw from."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from theorylab.patches import PatchGrid
+
+RULES = ("saliency", "deconvnet", "guided")
+dtypes = st.sampled_from((np.float32, np.float64))
+seeds = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def grids(draw, largest=7):
+    """Any channels, sides down to one pixel, non-square kernels, strides with remainders, padding."""
+    padding = (draw(st.integers(0, 2)), draw(st.integers(0, 2)))
+    sides = (draw(st.integers(1, largest)), draw(st.integers(1, largest)))
+    kernel = tuple(
+        draw(st.integers(1, min(4, side + 2 * pad))) for side, pad in zip(sides, padding, strict=True)
+    )
+    stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    return PatchGrid((draw(st.integers(1, 3)), *sides), kernel, stride, padding)
+
+
+def image_with_zeros(rng, shape, dtype=np.float64):
+    """Normal entries with an empty upper left quarter, so that whole patches are zero."""
+    x = rng.standard_normal(shape).astype(dtype)
+    x[..., : (shape[-2] + 1) // 2, : (shape[-1] + 1) // 2] = 0
+    return x
+
+
+def assert_adjoint(au, v, u, atv, rtol):
+    """⟨A u, v⟩ = ⟨u, Aᵀ v⟩ relative to the size of the terms that are added."""
+    left, right = float(np.sum(au * v, dtype=np.float64)), float(np.sum(u * atv, dtype=np.float64))
+    scale = float(np.abs(au * v).sum() + np.abs(u * atv).sum()) + 1e-30
+    assert abs(left - right) <= rtol * scale, f"<Au, v> = {left!r}, <u, A'v> = {right!r}"

@@ -1,0 +1,332 @@
+"""The command line: exit statuses, one-line errors, nothing half-written."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from theorylab import cli
+from theorylab.report import progress
+from theorylab.report.results import Check, ClaimResult, NegativeControl, Verdict, Verification
+
+CLAIMS = (
+    types.SimpleNamespace(id="one", section="Sec. 1", statement="A [statement].", exact_law="a = b"),
+    types.SimpleNamespace(id="two", section="Eq. 2", statement="Another.", exact_law="c = d"),
+)
+
+
+def result(passed=True, **changes):
+    check = Check("c", "moment", 1.0, 1.0, 0.1, 0.5, 100, 0.4, passed, NegativeControl("wrong", 1e-9, True))
+    claim = ClaimResult("one", "Sec. 1", "s", Verdict.HOLDS, "a = b", "p", "f", (check,), "c")
+    fields = {"version": "0.1", "seed": 3, "budget": "quick", "image": "cat", **changes}
+    return Verification(**fields, false_alarm_probability=1e-4, correction="Bonferroni", claims=(claim,))
+
+
+@pytest.fixture
+def laboratory(monkeypatch):
+    """A stand-in for the registry; `calls` keeps what it was asked, `answer` is what it does."""
+    fake = types.ModuleType("proofs_checks")
+    fake.calls, fake.answer = [], lambda: result()
+    fake.registry = lambda: CLAIMS
+
+    def verify(claims=(), **arguments):
+        fake.calls.append({"claims": tuple(claims), **arguments})
+        return fake.answer()
+
+    fake.verify = verify
+    monkeypatch.setitem(sys.modules, "proofs_checks", fake)
+    monkeypatch.setenv("COLUMNS", "80")
+    return fake
+
+
+def run(*words):
+    return CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def raising(error):
+    def answer():
+        raise error
+
+    return answer
+
+
+def assert_refused(done, words):
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert words in done.stderr
+
+
+def test_claims(laboratory):
+    done = run("claims")
+    assert done.exit_code == 0
+    for word in ("one", "Sec. 1", "A [statement].", "two"):
+        assert word in done.stdout
+    known = json.loads(run("claims", "--json").stdout)
+    assert [claim["id"] for claim in known] == ["one", "two"]
+    assert set(known[0]) == {"id", "section", "statement", "exact_law"}
+
+
+def test_verify_passes_on_what_it_was_given(laboratory):
+    words = [
+        "one",
+        "two",
+        "--image",
+        "coffee",
+        "--budget",
+        "full",
+        "--seed",
+        5,
+        "--jobs",
+        2,
+        "--law-scale",
+        1.03,
+    ]
+    assert run("verify", *words).exit_code == 0
+    (call,) = laboratory.calls
+    assert callable(call.pop("progress"))
+    expected = {"claims": ("one", "two"), "image": "coffee", "budget": "full", "seed": 5, "jobs": 2}
+    assert call == {**expected, "law_scale": 1.03}
+
+
+def test_verify_defaults(laboratory):
+    assert run("verify", "--quiet").exit_code == 0
+    expected = {
+        "image": None,
+        "budget": "standard",
+        "seed": 0,
+        "jobs": None,
+        "law_scale": 1.0,
+        "progress": None,
+    }
+    assert laboratory.calls == [{"claims": (), **expected}]
+
+
+@pytest.mark.parametrize(("passed", "status"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize("option", [None, "--json", "--quiet", "--details"])
+def test_exit_status_says_whether_all_passed(laboratory, passed, status, option):
+    laboratory.answer = lambda: result(passed)
+    done = run("verify", *([option] if option else []))
+    assert done.exit_code == status
+    if option == "--json":
+        assert json.loads(done.stdout)["passed"] is passed
+    elif passed and option == "--quiet":
+        assert done.stdout == ""
+    else:
+        assert ("FAILED" in done.stdout) is not passed
+
+
+def test_out_is_written_also_after_a_failed_check(laboratory, tmp_path):
+    laboratory.answer = lambda: result(False)
+    done = run("verify", "--out", tmp_path / "run")
+    assert done.exit_code == 1
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"results.json", "report.html"}
+    assert "report.html" in done.stdout
+
+
+def test_the_report_names_the_command(laboratory, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x", "verify", "--seed", "3", "--out", "a b"])
+    run("verify", "--seed", 3, "--out", tmp_path)
+    assert "theorylab verify --seed 3 --out &#39;a b&#39;" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError("unknown claim 'three':\n choose one of one, two"), "unknown claim 'three': choose one"),
+        (TypeError("seed: expected an integer"), "seed: expected an integer"),
+        (OSError(28, "No space left on device", "/x"), "/x: No space left on device"),
+        (MemoryError("no"), None),
+        (KeyError("bug"), None),
+    ],
+)
+def test_errors_of_the_library(laboratory, error, words):
+    laboratory.answer = raising(error)
+    done = run("verify", "--json")
+    if words is None:
+        assert done.exception is error
+    else:
+        assert_refused(done, words)
+
+
+def test_bad_input_is_refused_before_the_run(laboratory, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for words, message in (
+        (["--out", tmp_path / "file"], "is a file, not a folder"),
+        (["--out", tmp_path / "file" / "run"], "is a file, not a folder"),
+        (["--image", tmp_path / "missing.png"], "no such file"),
+        (["--image", tmp_path], "is a folder"),
+        (["--image", tmp_path / "file"], "not a picture"),
+        (["--law-scale", "nan"], "--law-scale: expected a finite number"),
+        (["--law-scale", "0"], "--law-scale"),
+    ):
+        assert_refused(run("verify", *words), message)
+    assert laboratory.calls == []
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--budget", "huge"], ["--seed", "-1"], ["--seed", "x"], ["--jobs", "0"], ["--nonsense"]],
+)
+def test_usage_errors(laboratory, words):
+    done = run("verify", *words)
+    assert done.exit_code == 2
+    assert done.stderr
+    assert laboratory.calls == []
+
+
+def test_ctrl_c(laboratory):
+    laboratory.answer = raising(KeyboardInterrupt())
+    done = run("verify")
+    assert done.exit_code == 130
+    assert "interrupted" in done.stderr
+    assert done.stdout == ""
+
+
+def test_ctrl_c_in_a_real_process(tmp_path):
+    (tmp_path / "proofs_checks.py").write_text(
+        "import time\ndef verify(*a, **k):\n    print('running', flush=True)\n    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", "from theorylab.cli import main; main()", "verify", "--out", "run"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "running\n"
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert complaint == "theorylab: interrupted\n"
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py" and path.name[0] != "_"] == []
+
+
+@pytest.mark.parametrize("rule", ["guided", "all"])
+def test_predict(tmp_path, rule):
+    file = tmp_path / "p.png"
+    done = run("predict", "cat", "--size", 24, "--kernel", 5, "--filters", 8, "--rule", rule, "--out", file)
+    assert done.exit_code == 0, done.output
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert "guided backpropagation" in done.stdout
+    assert ("mean is zero" in done.stdout) is (rule == "all")
+
+
+def test_predict_names_its_file_after_the_picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("predict", "cat", "--size", 16).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["cat-prediction.png"]
+
+
+def test_visualize(tmp_path):
+    file = tmp_path / "v.pdf"
+    for words in (
+        ["--filters", 8],
+        ["--network", "fcn", "--filters", 16, "--target", 3, "--rule", "saliency"],
+    ):
+        done = run("visualize", "cat", "--size", 16, *words, "--out", file)
+        assert done.exit_code == 0, done.output
+        assert file.read_bytes().startswith(b"%PDF")
+        assert "saliency" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["predict", "visualize"])
+def test_pictures_bad_input(tmp_path, command):
+    for words, message in (
+        (["missing.png"], "no such file"),
+        (["cat", "--size", 5], "kernel: 7 exceeds"),
+        (["cat", "--out", tmp_path / "map.bmp"], "must end in .png, .pdf, .svg"),
+        (["cat", "--out", tmp_path / "no" / "map.png"], "no folder"),
+        (["cat", "--out", tmp_path / "map.png" / ".png"], "must end in"),
+    ):
+        out = [] if "--out" in words else ["--out", tmp_path / "map.png"]
+        assert_refused(run(command, *words, *out), message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_predict_knows_one_network(tmp_path):
+    assert_refused(run("predict", "cat", "--network", "vgg16"), "--network")
+
+
+@pytest.mark.parametrize("target", ["best", "10", "-1"])
+def test_unknown_target(tmp_path, target):
+    words = ["--size", 16, "--filters", 4, "--target", target, "--out", tmp_path / "map.png"]
+    done = run("visualize", "cat", *words)
+    assert_refused(done, "target")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_in_a_log_is_one_line_for_each_study(capsys):
+    with progress.shown() as report:
+        for done in range(4):
+            report("maps [of] a network", done, 3)
+        report("maps [of] a network", 3, 3)
+    assert capsys.readouterr().err == "maps [of] a network: done (3)\n"
+
+
+def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    with progress.shown() as report:
+        report("a study", 0, 2)
+        report("a study", 1, 2)
+        time.sleep(0.15)
+    captured = capsys.readouterr()
+    assert "a study" in captured.err
+    assert "50%" in captured.err
+    assert captured.out == ""
+
+
+def test_quiet_shows_no_progress():
+    with progress.shown(quiet=True) as report:
+        assert report is None
+
+
+def process(*words, **arguments):
+    command = [sys.executable, "-m", "theorylab", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **arguments)
+
+
+def test_help_of_a_real_process_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['theorylab', '--help']\nfrom theorylab.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'numpy', 'scipy', 'numba', 'matplotlib', 'skimage', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    done = process("--help")
+    assert done.returncode == 0
+    for verb in ("claims", "verify", "visualize", "predict", "--version"):
+        assert verb in done.stdout
+
+
+def test_version_and_bad_input_of_a_real_process():
+    import theorylab
+
+    assert process("--version").stdout == f"theorylab {theorylab.__version__}\n"
+    done = process("predict", "no such file.png")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "theorylab: error: image 'no such file.png': no such file\n"
+    assert process("dance").returncode == 2
+
+
+def test_numbers_of_the_library_are_those_shown(tmp_path):
+    from theorylab.report import maps
+
+    x = np.random.default_rng(0).normal(size=(3, 12, 12))
+    shown = maps.predicted(x, n_filters=32, kernel=3, stride=1)
+    assert [len(row) for row in shown.rows] == [len(shown.header)]
+    _, to_input, to_mean = shown.rows[0]
+    assert 0 < to_input < to_mean < 1
+    assert maps.cosine(np.zeros(3), np.ones(3)) != maps.cosine(np.zeros(3), np.ones(3))  # NaN

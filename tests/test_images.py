@@ -1,0 +1,227 @@
+"""Pictures in, prepared arrays out; and one clear line for every kind of bad picture."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from scipy import ndimage
+
+from theorylab import images
+
+MEAN = np.array([123.68, 116.779, 103.939])
+
+
+def raw(path, size, **arguments):
+    """The picture on the scale 0–255, (size, size, 3)."""
+    return np.moveaxis(images.load(path, size, "authors", **arguments), 0, -1) + MEAN
+
+
+def bilinear(picture, size):
+    """Bilinear resizing by its definition: on pixel centres, mirrored at the outermost ones."""
+    height, width = picture.shape[:2]
+    result = np.empty((size, size, 3))
+    for i in range(size):
+        for k in range(size):
+            row, column = abs((i + 0.5) * height / size - 0.5), abs((k + 0.5) * width / size - 0.5)
+            row, column = min(row, 2 * (height - 1) - row), min(column, 2 * (width - 1) - column)
+            top, left = min(int(row), height - 2), min(int(column), width - 2)
+            a, b = row - top, column - left
+            result[i, k] = (1 - a) * ((1 - b) * picture[top, left] + b * picture[top, left + 1]) + a * (
+                (1 - b) * picture[top + 1, left] + b * picture[top + 1, left + 1]
+            )
+    return result
+
+
+@pytest.fixture
+def colours():
+    return np.random.default_rng(5).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+def saved(array, path, **arguments):
+    Image.fromarray(array).save(path, **arguments)
+    return path
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 7, 13])
+def test_resizing_is_bilinear_by_its_definition(tmp_path, colours, size):
+    path = saved(colours, tmp_path / "a.png")
+    np.testing.assert_allclose(raw(path, size), bilinear(colours.astype(float), size), atol=1e-10)
+
+
+def test_resizing_agrees_with_scipy(tmp_path, colours):
+    path = saved(colours, tmp_path / "a.png")
+    rows, columns = (np.arange(5) + 0.5) * 6 / 5 - 0.5, (np.arange(5) + 0.5) * 9 / 5 - 0.5
+    where = np.meshgrid(rows, columns, indexing="ij")
+    planes = [ndimage.map_coordinates(colours[:, :, c].astype(float), where, order=1) for c in range(3)]
+    np.testing.assert_allclose(raw(path, 5), np.stack(planes, axis=-1), atol=1e-10)
+
+
+def test_default_is_the_cat():
+    cat = skimage.data.cat().astype(float)
+    assert cat.shape == (300, 451, 3)
+    assert images.bundled()[0] == "cat"
+    np.testing.assert_array_equal(images.load(size=20), images.load("cat", 20))
+    np.testing.assert_allclose(raw(None, 20), bilinear(cat, 20), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", images.bundled())
+def test_bundled_pictures_have_norm_one(name):
+    x = images.load(name, 24)
+    assert x.shape == (3, 24, 24)
+    assert x.dtype == np.float64
+    assert np.linalg.norm(x) == pytest.approx(1, abs=1e-12)
+    np.testing.assert_allclose(
+        x * np.linalg.norm(images.load(name, 24, "authors")), images.load(name, 24, "authors")
+    )
+
+
+def test_default_size_is_224():
+    assert images.load().shape == (3, 224, 224)
+
+
+def test_alpha_is_dropped_without_compositing(tmp_path, colours):
+    alpha = np.zeros((6, 9, 1), dtype=np.uint8)
+    path = saved(np.concatenate([colours, alpha], axis=2), tmp_path / "a.png")
+    np.testing.assert_allclose(raw(path, 4), bilinear(colours.astype(float), 4), atol=1e-10)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_grey_of_8_and_16_bits_spans_the_same_range(tmp_path, depth):
+    top = np.iinfo(depth).max
+    grey = (np.array([[0, 1], [0.5, 1]]) * top).astype(depth)
+    found = raw(saved(grey, tmp_path / "a.png"), 2)
+    np.testing.assert_allclose(found[..., 0], [[0, 255], [int(0.5 * top) / top * 255, 255]], atol=1e-10)
+    np.testing.assert_allclose(found[..., 0], found[..., 2], atol=1e-10)
+
+
+def test_32_bit_grey_has_no_known_range(tmp_path):
+    path = saved(np.array([[0, 70_000]], dtype=np.int32), tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=r"a\.tif.*no known range"):
+        images.load(path, 2)
+    with pytest.raises(ValueError, match=r"b\.tif.*no known range"):
+        images.load(saved(np.ones((2, 2), dtype=np.float32), tmp_path / "b.tif"), 2)
+
+
+@pytest.mark.parametrize("transparency", [None, 1, bytes([0, 128])])
+def test_palette(tmp_path, transparency):
+    picture = Image.new("P", (2, 2))
+    picture.putpalette([10, 20, 30, 200, 100, 50])
+    picture.putdata([0, 1, 1, 0])
+    path = tmp_path / "a.png"
+    picture.save(path, **({} if transparency is None else {"transparency": transparency}))
+    expected = np.array([[[10, 20, 30], [200, 100, 50]], [[200, 100, 50], [10, 20, 30]]])
+    np.testing.assert_allclose(raw(path, 2), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "CMYK", "RGB"])
+def test_other_modes_become_rgb(tmp_path, mode):
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    Image.new("RGB", (3, 2), (255, 255, 255)).convert(mode).save(path)
+    np.testing.assert_allclose(raw(path, 2), 255, atol=1e-10)
+
+
+def test_rotation_by_exif(tmp_path, colours):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    turned = saved(colours, tmp_path / "a.png", exif=exif)
+    np.testing.assert_allclose(raw(turned, 4), bilinear(np.rot90(colours, -1).astype(float), 4), atol=1e-10)
+
+
+def test_string_and_path_are_the_same(tmp_path, colours):
+    path = saved(colours, tmp_path / "a.png")
+    np.testing.assert_array_equal(images.load(str(path), 4), images.load(path, 4))
+
+
+def test_a_bundled_name_wins_unless_it_is_a_path(tmp_path, colours, monkeypatch):
+    saved(colours, tmp_path / "cat", format="png")
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(images.load("cat", 4), images.load(None, 4))
+    np.testing.assert_allclose(raw("./cat", 4), bilinear(colours.astype(float), 4), atol=1e-10)
+    np.testing.assert_allclose(raw(Path("cat"), 4), bilinear(colours.astype(float), 4), atol=1e-10)
+
+
+def test_missing_folder_empty_and_not_a_picture(tmp_path):
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("not a picture")
+    for name, words in {
+        "missing.png": "no such file",
+        ".": "is a folder",
+        "empty.png": "the file is empty",
+        "text.png": "not a picture",
+        "text.png/below": "Not a directory",
+        "nul\0.png": "null",
+    }.items():
+        with pytest.raises(ValueError, match=words) as caught:
+            images.load(f"{tmp_path}/{name}")
+        assert "\n" not in str(caught.value)
+        assert repr(f"{tmp_path}/{name}") in str(caught.value)
+    with pytest.raises(ValueError, match="path is empty"):
+        images.load("")
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff"])
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_truncated(tmp_path, kind, share):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    whole = saved(noise, tmp_path / f"whole.{kind}").read_bytes()
+    path = tmp_path / f"part.{kind}"
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ValueError, match=rf"part\.{kind}"):
+        images.load(path)
+
+
+@pytest.mark.parametrize("limit", [100, 50])
+def test_oversized(tmp_path, colours, monkeypatch, limit):
+    path = saved(np.zeros((12, 12, 3), dtype=np.uint8), tmp_path / "large.png")
+    monkeypatch.setattr(images, "MAX_PIXELS", limit)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)  # 144 pixels: Pillow warns at 100 and refuses at 50
+    with pytest.raises(ValueError, match=r"large\.png.*too large"):
+        images.load(path, 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="not an ordinary file"):
+        images.load(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("preset", images.PRESETS)
+def test_mean_coloured_picture_has_no_direction(preset):
+    with pytest.raises(ValueError, match="norm is 0"):
+        images.prepare(np.broadcast_to(MEAN, (5, 4, 3)), 3, preset)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"path": 3}, TypeError, "image: expected a path"),
+        ({"path": b"cat.png"}, TypeError, "image: expected a path"),
+        ({"path": np.zeros((2, 2, 3))}, TypeError, "image: expected a path"),
+        ({"size": 0}, ValueError, "size: expected at least 1"),
+        ({"size": -2}, ValueError, "size"),
+        ({"size": 10_001}, ValueError, "size: expected at most 10000"),
+        ({"size": 2.0}, TypeError, "size: expected an integer"),
+        ({"preset": "imagenet"}, ValueError, "preset: unknown 'imagenet', choose one of 'paper', 'authors'"),
+        ({"preset": None}, TypeError, "preset"),
+    ],
+)
+def test_bad_arguments(arguments, error, words):
+    with pytest.raises(error, match=words):
+        images.load(**arguments)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (0, 4, 3), (3, 4, 5)])
+def test_prepare_wants_rgb(shape):
+    with pytest.raises(ValueError, match=r"expected an array \(H, W, 3\)"):
+        images.prepare(np.ones(shape))
+
+
+def test_prepare_wants_finite_numbers():
+    picture = np.ones((2, 2, 3))
+    picture[1, 0, 2] = np.nan
+    with pytest.raises(ValueError, match=r"not finite at index \(1, 0, 2\)"):
+        images.prepare(picture)

@@ -1,0 +1,139 @@
+"""Importing is quick, and imports go in one direction."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import theorylab
+
+ROOT = Path(theorylab.__file__).parent
+FORWARD = {"layers", "kernels", "networks", "visualization", "sampling", "montecarlo"}
+HEAVY = ("torch", "matplotlib", "numba", "scipy", "skimage", "PIL", "rich", "joblib")
+
+
+def imported(path, root=ROOT):
+    """Modules that a source file imports, anywhere in it, as (full name, at import time?)."""
+    package = ["theorylab", *path.relative_to(root).parent.parts]
+
+    def walk(node, at_import):
+        for child in ast.iter_child_nodes(node):
+            inside = at_import and not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            if isinstance(child, ast.Import):
+                yield from ((name.name, at_import) for name in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = [*package[: len(package) - child.level + 1]] if child.level else []
+                start = ".".join([*base, *([child.module] if child.module else [])])
+                yield (start, at_import)
+                yield from ((f"{start}.{name.name}", at_import) for name in child.names)
+            yield from walk(child, inside)
+
+    return set(walk(ast.parse(path.read_text(encoding="utf-8")), True))
+
+
+def members(room):
+    """Files of one room: a module or a package."""
+    single = ROOT / f"{room}.py"
+    return [single] if single.exists() else sorted((ROOT / room).rglob("*.py"))
+
+
+def rooms_used(path):
+    names = {name for name, _ in imported(path)}
+    return {name.split(".")[1] for name in names if name.startswith("theorylab.")}
+
+
+def test_the_reader_of_imports_sees_every_form(tmp_path):
+    folder = tmp_path / "stats"
+    folder.mkdir()
+    file = folder / "a.py"
+    file.write_text(
+        "import theorylab.layers.conv\nfrom theorylab import kernels\nfrom .. import networks\n"
+        "from ..sampling import fcn\nfrom . import other\ndef f():\n    import torch\n"
+        "if True:\n    import numba\n"
+    )
+    found = imported(file, tmp_path)
+    expected = {
+        ("theorylab.layers.conv", True),
+        ("theorylab.kernels", True),
+        ("theorylab.networks", True),
+        ("theorylab.sampling", True),
+        ("theorylab.stats.other", True),
+        ("torch", False),
+        ("numba", True),
+    }
+    assert expected <= found
+    assert ("torch", True) not in found
+
+
+@pytest.mark.parametrize("path", members("analytic"), ids=lambda path: path.stem)
+def test_closed_forms_know_no_simulation(path):
+    assert not rooms_used(path) & (FORWARD | {"stats", "report", "cli"})
+
+
+@pytest.mark.parametrize("room", sorted(FORWARD))
+def test_simulation_knows_no_closed_form(room):
+    for path in members(room):
+        assert "analytic" not in rooms_used(path), path
+
+
+@pytest.mark.parametrize("path", members("stats"), ids=lambda path: path.stem)
+def test_statistics_see_arrays_only(path):
+    assert not rooms_used(path) & (FORWARD | {"analytic", "rules", "laws", "patches", "report"})
+
+
+def test_nothing_imports_torch_at_import_time():
+    for path in ROOT.rglob("*.py"):
+        at_import = {name.split(".")[0] for name, at_import in imported(path) if at_import}
+        if path.name != "torch_bridge.py":
+            assert not at_import & {"torch", "torchvision", "captum"}, path
+        assert "pyplot" not in path.read_text(encoding="utf-8").replace("no pyplot", ""), path
+
+
+def run(code):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_importing_pulls_in_nothing_heavy():
+    code = f"import sys, theorylab; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    assert run(code) == []
+
+
+def test_the_light_names_stay_light():
+    code = (
+        "import sys, theorylab as tl; tl.Rule, tl.PatchGrid, tl.Gaussian, tl.TruncatedGaussian, tl.images;"
+        f"print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert run(code) == []
+
+
+def test_importing_is_quick():
+    # The best of three: the machine may be busy with something else.
+    code = (
+        "import time as t, numpy; start = t.perf_counter(); import theorylab; print(t.perf_counter() - start)"
+    )
+    assert min(float(run(code)[0]) for _ in range(3)) < 0.3
+
+
+@pytest.mark.parametrize("name", theorylab.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(theorylab, name) is not None
+    assert name in dir(theorylab)
+
+
+def test_visualize_is_the_function():
+    assert callable(theorylab.visualize)
+    assert theorylab.visualize.__module__ == "theorylab.visualization"
+
+
+def test_version_and_unknown_names():
+    from importlib import metadata
+
+    assert theorylab.__version__ == metadata.version("theorylab")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = theorylab.nothing

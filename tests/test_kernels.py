@@ -1,0 +1,118 @@
+"""Twins against their specification.  Shapes are small: the file also runs with NUMBA_DISABLE_JIT=1."""
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import RULES, dtypes, grids, image_with_zeros, seeds
+
+from theorylab import kernels, layers
+from theorylab.kernels.three_layer import backward_signal
+from theorylab.patches import PatchGrid
+from theorylab.rules import Rule
+
+
+@given(grids(5), dtypes, seeds)
+def test_patches_bit_by_bit(grid, dtype, seed):
+    rng = np.random.default_rng(seed)
+    x = image_with_zeros(rng, (2, *grid.input_shape), dtype)
+    patches = kernels.patches.extract(x, grid)
+    assert patches.dtype == dtype
+    np.testing.assert_array_equal(patches, grid.extract(x))
+    v = rng.standard_normal(patches.shape).astype(dtype)
+    folded = kernels.patches.fold(v, grid)
+    assert folded.dtype == dtype
+    np.testing.assert_array_equal(folded, grid.fold(v))
+    np.testing.assert_array_equal(kernels.patches.fold(v[1], grid), folded[1])
+
+
+def test_fold_overwrites_its_buffer():
+    grid, rng = PatchGrid((2, 5, 6), 3, 2), np.random.default_rng(0)
+    v = rng.standard_normal((grid.n_patches, grid.patch_size))
+    buffer = np.full(grid.input_shape, np.nan)
+    assert kernels.patches.fold(v, grid, out=buffer) is buffer
+    np.testing.assert_array_equal(buffer, grid.fold(v))
+    strided = np.asfortranarray(v)
+    np.testing.assert_array_equal(kernels.patches.fold(strided, grid), buffer)
+
+
+@given(grids(4), dtypes, seeds)
+def test_conv_to_rounding(grid, dtype, seed):
+    rng = np.random.default_rng(seed)
+    x = image_with_zeros(rng, (2, *grid.input_shape), dtype)
+    weights = rng.standard_normal((3, grid.input_shape[0], *grid.kernel)).astype(dtype)
+    bias = rng.standard_normal(3).astype(dtype)
+    gradient = rng.standard_normal((2, 3, *grid.output_shape)).astype(dtype)
+    for name, arguments in (
+        ("forward", (x, weights, grid)),
+        ("forward", (x, weights, grid, bias)),
+        ("backward_patches", (gradient, weights, grid)),
+        ("backward_input", (gradient, weights, grid)),
+        ("backward_weights", (gradient, x, grid)),
+        ("backward_bias", (gradient,)),
+    ):
+        got = getattr(kernels.conv, name)(*arguments)
+        expected = getattr(layers.conv, name)(*arguments)
+        assert got.dtype == expected.dtype == dtype
+        # At most a few hundred terms of order 1.
+        atol = 1e-12 if dtype == np.float64 else 2e-4
+        np.testing.assert_allclose(got, expected, rtol=0, atol=atol, err_msg=name)
+
+
+SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -1.5, 2.5]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rule", RULES)
+def test_relu_and_signal_on_special_values(rule, dtype):
+    gradient, y = (a.astype(dtype) for a in np.meshgrid(SPECIAL, SPECIAL, indexing="ij"))
+    expected = layers.relu.backward(gradient, y, rule)
+    got = kernels.relu.backward(gradient, y, rule)
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(got, expected)
+    flags = Rule(rule).rectifies_gradient, Rule(rule).masks_by_activation
+    out = np.full_like(gradient, 7)
+    assert backward_signal(y, gradient, *flags, out) is out
+    np.testing.assert_array_equal(out, expected)
+    in_place = gradient.copy()
+    np.testing.assert_array_equal(backward_signal(y, in_place, *flags, in_place), expected)
+    np.testing.assert_array_equal(kernels.relu.forward(y), layers.relu.forward(y))
+    np.testing.assert_array_equal(kernels.relu.backward(gradient, y[0], rule),
+                                  layers.relu.backward(gradient, y[0], rule))  # fmt: skip
+
+
+def test_no_rule_at_all_copies():
+    readout = np.array([[-1.0, 2.0]])
+    assert backward_signal(-readout, readout, False, False, np.empty((1, 2))).tolist() == [[-1, 2]]
+
+
+@pytest.mark.parametrize("module", ["conv", "relu"])
+def test_same_names_and_signatures(module):
+    specification, twin = getattr(layers, module), getattr(kernels, module)
+    for name, function in inspect.getmembers(specification, inspect.isfunction):
+        if function.__module__ == specification.__name__ and not name.startswith("check"):
+            assert inspect.signature(getattr(twin, name)) == inspect.signature(function), name
+
+
+def test_arguments_that_do_not_fit():
+    grid = PatchGrid((1, 4, 4), 2)
+    with pytest.raises(ValueError, match="extract: expected"):
+        kernels.patches.extract(np.ones((1, 4, 5)), grid)
+    with pytest.raises(ValueError, match="fold: expected"):
+        kernels.patches.fold(np.ones((9, 5)), grid)
+    for out in (np.empty((1, 4, 4), np.float32), np.empty((1, 5, 4)), np.empty((1, 4, 4), order="F")):
+        with pytest.raises(ValueError, match="out: expected"):
+            kernels.patches.fold(np.ones((9, 4)), grid, out=out)
+    with pytest.raises(ValueError, match="gradient: "):
+        kernels.conv.backward_weights(np.ones((2, 1, 3, 3)), np.ones((1, 1, 4, 4)), grid)
+    with pytest.raises(ValueError, match="gradient: "):
+        kernels.conv.backward_bias(np.ones((1, 3, 3)))
+    y = np.ones((2, 3))
+    for name, arguments in (
+        ("readout", (y, np.ones((2, 3), np.float32))),
+        ("pre_activation", (np.ones((3, 2)).T, y)),
+        ("readout", (y, np.ones((2, 4)))),
+    ):
+        with pytest.raises(ValueError, match=f"{name}: expected"):
+            backward_signal(*arguments, True, True, np.empty((2, 3)))

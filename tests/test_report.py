@@ -1,0 +1,450 @@
+"""The report: nothing left out, nothing fetched, nothing half-written."""
+
+import json
+import os
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from theorylab import _files
+from theorylab.report import html, plots, save, tables
+from theorylab.report.results import (
+    Check,
+    ClaimResult,
+    CurveFigure,
+    Line,
+    MapFigure,
+    MapPanel,
+    NegativeControl,
+    Points,
+    Verdict,
+    Verification,
+)
+
+NASTY = "<script>alert('x & y')</script> [bold]b[/bold] ${7*7} {{ 7 * 7 }}"
+
+
+def check(name="cosine with the image", *, passed=True, rejected=True, **changes):
+    fields = {
+        "kind": "ratio",
+        "estimate": 0.70711,
+        "expected": 0.7068,
+        "standard_error": 0.0021,
+        "p_value": 0.41,
+        "replicates": 20_000,
+        "detectable_effect": 0.019,
+    }
+    control = NegativeControl("the law without its mask", 3e-11 if rejected else 0.3, rejected)
+    return Check(name=name, passed=passed, negative_control=control, **{**fields, **changes})
+
+
+def curves(name="curves"):
+    x = np.array([16.0, 64.0, 256.0])
+    low, high = 1 / x * 0.9, 1 / x * 1.1
+    return CurveFigure(
+        name,
+        "A curve & its points.",
+        "N",
+        "error",
+        (Line("guided", x, 1 / x), Line("saliency", x, 2 / x)),
+        (Points("guided", x, 1 / x, low, high), Points("other $x", x, 3 / x, 2 / x, 4 / x)),
+        "log",
+        "log",
+    )
+
+
+def maps(name="maps"):
+    rng = np.random.default_rng(1)
+    colour, grey = (
+        MapPanel("cost $5 and $6", rng.normal(size=(3, 6, 5))),
+        MapPanel("grey", rng.normal(size=(1, 6, 5))),
+    )
+    return MapFigure(name, "Maps.", (colour, grey, MapPanel("zero", np.zeros((3, 6, 5)))))
+
+
+def claim(name="theorem-1", *checks, verdict=Verdict.REFUTED, figures=()):
+    checks = checks or (check(),)
+    return ClaimResult(
+        id=name,
+        section="Theorem 1, Eq. 5",
+        statement=NASTY,
+        verdict=verdict,
+        exact_law="E S = N m₀ c/√(2π) (x ⊙ κ)",
+        proof="First line\nof the proof.\n\nSecond <paragraph>.",
+        finding="The cosine is 0.8953, not 1.",
+        checks=checks,
+        headline=checks[0].name,
+        figures=figures,
+    )
+
+
+def run(*claims, **changes):
+    fields = {"version": "0.1", "seed": 7, "budget": "quick", "image": "my <cat>.png"}
+    claims = claims or (
+        claim(figures=(maps(), curves())),
+        claim("second", check(expected=0.0, detectable_effect=np.inf)),
+    )
+    return Verification(
+        **{**fields, **changes},
+        false_alarm_probability=1e-4,
+        correction="Bonferroni over 2 checks.",
+        claims=claims,
+    )
+
+
+def text(result, details=False, width=80):
+    console = Console(width=width, record=True, file=open(os.devnull, "w"), force_terminal=False)  # noqa: SIM115
+    with console.file:
+        console.print(tables.render(result, details))
+        return console.export_text()
+
+
+# --- tables
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_table_fits_80_columns_with_nothing_cut_off(details):
+    long = claim(
+        "insensitivity-to-class-of-everything",
+        check(estimate=-1.23456e-7, expected=-1.23456e-7, standard_error=1.234e-12),
+        verdict=Verdict.HOLDS_IN_THE_LIMIT,
+    )
+    shown = text(run(long, claim("saliency-zero-mean")), details)
+    assert max(map(len, shown.splitlines())) <= 80
+    for word in ("measured", "predicted", "how sure", "0.70711", "0.7068", "refuted", "saliency-zero-mean"):
+        assert word in shown
+    assert shown.count("−1.2346e−7") >= 2
+    assert "sees" in shown
+    assert "1.9\N{NO-BREAK SPACE}%" in shown
+    assert "…" not in shown
+
+
+def test_markup_in_names_is_text():
+    assert "[bold]b[/bold]" in text(run(claim()), details=True, width=200)
+
+
+def test_passed_and_failed_are_unmistakable():
+    good = text(run(claim()))
+    assert "FAILED" not in good
+    assert "1 check of 1 claim: all passed" in good
+    # The headline passes, another check fails: still a failed claim, and named.
+    bad = text(
+        run(claim("a"), claim("b", check("headline"), check("other", passed=False, p_value=1e-9))), width=120
+    )
+    row = next(line for line in bad.splitlines() if re.match(r"✗\s+b\s", line))
+    assert "CHECK" in row
+    assert "b: other: check failed" in bad
+    assert "1 of 2 claims FAILED." in bad
+
+
+def test_a_control_that_is_not_rejected_fails():
+    shown = text(run(claim("b", check(rejected=False))), width=120)
+    assert "negative control not rejected" in shown
+    assert "1 of 1 claim FAILED." in shown
+
+
+def test_details_list_every_check():
+    shown = text(
+        run(claim("a", check("first"), check("second one", rejected=False))), details=True, width=120
+    )
+    for word in (
+        "first",
+        "second one",
+        "the law without its mask",
+        "NOT REJECTED",
+        "  rejected  ",
+    ):
+        assert word in shown
+
+
+def test_no_colours_when_piped_and_some_in_a_terminal():
+    assert "\x1b[" not in text(run())
+    with Console(force_terminal=True, color_system="standard", width=80).capture() as capture:
+        pass
+    console = Console(force_terminal=True, color_system="standard", width=80, _environ={})
+    with console.capture() as capture:
+        console.print(tables.render(run(claim("b", check(passed=False)))))
+    assert "\x1b[" in capture.get()
+
+
+def test_certainty_in_words():
+    nothing = claim("a", check(kind="identity", standard_error=0.0, detectable_effect=np.nan))
+    assert "exact" in text(run(nothing))
+    zero = claim("a", check(expected=0.0, standard_error=0.0021, detectable_effect=np.inf))
+    assert "±0.0021" in text(run(zero))
+
+
+# --- plots
+
+
+@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
+@pytest.mark.parametrize("figure", [maps(), curves()], ids=lambda figure: figure.name)
+def test_figures_in_every_format(figure, kind, start):
+    assert plots.render(figure, kind).startswith(start)
+
+
+def test_equal_figures_give_equal_bytes():
+    assert plots.render(curves()) == plots.render(curves())
+
+
+def test_maps_are_shown_by_joint_min_max():
+    figure = maps()
+    axes = plots.draw(figure).axes
+    raw = figure.panels[0].map
+    expected = (np.moveaxis(raw, 0, -1) - raw.min()) / (raw.max() - raw.min())
+    np.testing.assert_allclose(axes[0].images[0].get_array(), expected, atol=1e-12)
+    assert axes[1].images[0].get_array().shape == (6, 5)
+    assert axes[1].images[0].get_cmap().name == "gray"
+    assert not np.any(axes[2].images[0].get_array())
+    assert [axis.get_title() for axis in axes] == ["cost $5 and $6", "grey", "zero"]
+
+
+def test_line_and_points_of_one_label_share_a_colour():
+    figure = plots.draw(curves())
+    axes = figure.axes[0]
+    colours = [container[0].get_color() for container in axes.containers]
+    lines = [line.get_color() for line in axes.lines if len(line.get_xdata()) and line.get_linestyle() == "-"]
+    assert colours[0] == lines[0]
+    assert len({*lines[:2], colours[1]}) == 3
+    assert [entry.get_text() for entry in figure.legends[0].get_texts()] == ["guided", "saliency", "other $x"]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+
+def test_an_interval_that_misses_its_point_is_drawn():
+    x = np.ones(1)
+    figure = CurveFigure("c", "", "x", "y", (), (Points("a", x, x, x * 1.1, x * 1.2),))
+    assert plots.render(figure).startswith(b"\x89PNG")
+
+
+def test_more_panels_than_a_row_holds():
+    panel = MapPanel("a long title that needs more than one line", np.ones((1, 4, 4)))
+    assert sum(bool(axes.images) for axes in plots.draw(MapFigure("m", "", (panel,) * 6)).axes) == 6
+
+
+def test_bad_figures():
+    with pytest.raises(ValueError, match="'m': there is no panel"):
+        plots.draw(MapFigure("m", "", ()))
+    with pytest.raises(ValueError, match="'c': there is no curve"):
+        plots.draw(CurveFigure("c", "", "", "", (), ()))
+    with pytest.raises(ValueError, match=r"panel 'p': expected \(1, H, W\)"):
+        plots.draw(MapFigure("m", "", (MapPanel("p", np.ones((2, 4, 4))),)))
+    with pytest.raises(TypeError, match="expected a MapFigure"):
+        plots.draw("m")
+    with pytest.raises(ValueError, match="unknown 'bmp'"):
+        plots.render(maps(), "bmp")
+
+
+# --- HTML
+
+
+class Page(HTMLParser):
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_html_says_everything():
+    result = run(claim("a", check(), check("other", passed=False), figures=(maps(), curves())), claim("b"))
+    page = Page(html.render(result))
+    words = " ".join(" ".join(page.words).split())
+    first = result.claims[0]
+    expected = [
+        NASTY,
+        first.exact_law,
+        first.finding,
+        "of the proof.",
+        "Second <paragraph>.",
+        "the law without its mask",
+    ]
+    expected += [
+        "my <cat>.png",
+        "Bonferroni over 2 checks.",
+        "0.0001",
+        "numpy",
+        np.__version__,
+        "scipy",
+        "numba",
+    ]
+    expected += ["theorylab verify --image 'my <cat>.png' --budget quick --seed 7", "✗ 1 of 2 claims failed"]
+    expected += ["holds in the limit", "refuted", "20 000", "A curve & its points."]
+    for piece in expected:
+        assert " ".join(piece.split()) in words
+    assert [item["id"] for item in page.all("details") if "id" in item] == ["a", "b"]
+    assert [item["id"] for item in page.all("details") if "open" in item] == ["a"]
+
+
+def test_html_escapes_and_runs_nothing():
+    page = Page(html.render(run()))
+    assert page.all("script") == []
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+
+
+def test_html_fetches_nothing_and_embeds_every_figure():
+    document = html.render(run())
+    page = Page(document)
+    for _, attributes in page.tags:
+        for name in ("src", "href", "srcset", "data", "action", "poster"):
+            assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
+    pictures = page.all("img")
+    assert len(pictures) == 2
+    assert all(picture["alt"] for picture in pictures)
+    assert "url(" not in document
+    assert "@import" not in document
+    assert page.all("link") == []
+    assert "default-src 'none'" in document
+
+
+def test_the_command_of_the_run_is_shown():
+    command = "theorylab verify --seed 7 --jobs 2"
+    assert command in html.render(run(command=command))
+
+
+# --- files
+
+
+def test_saved_files(tmp_path):
+    result = run()
+    folder = save.save(result, tmp_path / "new" / "run")
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {"results.json", "report.html", "figures/maps.png", "figures/curves.png"}
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    content = json.loads((folder / "results.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    assert content == result.to_json()
+    assert {"theorylab", "seed", "budget", "image", "passed", "claims"} <= set(content)
+    assert {"id", "section", "statement", "verdict", "exact_law", "passed", "checks"} <= set(
+        content["claims"][0]
+    )
+    check_keys = {"name", "kind", "estimate", "expected", "standard_error", "p_value", "replicates"}
+    one = content["claims"][1]["checks"][0]
+    assert check_keys | {"detectable_effect", "passed", "negative_control"} <= set(one)
+    assert {"what", "p_value", "rejected"} == set(one["negative_control"])
+    assert one["detectable_effect"] is None  # infinite: JSON has no word for it
+
+
+def test_saving_twice_replaces_and_leaves_other_files(tmp_path):
+    save.save(run(claim(figures=(maps(),))), tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "figures" / "mine.png").write_text("mine")
+    save.save(run(claim(figures=(maps(),)), seed=8), tmp_path)
+    assert json.loads((tmp_path / "results.json").read_text())["seed"] == 8
+    assert (tmp_path / "notes.txt").read_text() == (tmp_path / "figures" / "mine.png").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_figures_of_one_name_are_both_kept(tmp_path):
+    result = run(claim("a", figures=(maps("same"),)), claim("b", figures=(curves("same"),)))
+    save.save(result, tmp_path)
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"a-same.png", "b-same.png"}
+    pictures = [picture["src"] for picture in Page((tmp_path / "report.html").read_text()).all("img")]
+    assert len(set(pictures)) == 2
+
+
+def test_a_figure_name_cannot_leave_the_folder(tmp_path):
+    save.save(run(claim(figures=(maps("../../escape"),))), tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run" / "figures").iterdir()] == ["-escape.png"]
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("fail_at", range(8))
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_failure_midway_leaves_all_as_it_was(tmp_path, monkeypatch, fail_at, existing):
+    folder = tmp_path / "a" / "run"
+    if existing:
+        save.save(run(claim(figures=(maps(),)), seed=1), folder)
+        (folder / "figures" / "mine.png").write_text("mine")
+    before, real, calls = tree(tmp_path), os.replace, []
+
+    def failing(source, target):
+        calls.append(target)
+        if len(calls) == fail_at + 1:
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    # Two figures and two documents are each written and moved: eight moves, more where old files make room.
+    with pytest.raises(OSError, match="No space left"):
+        save.save(run(seed=2), folder)
+    assert tree(tmp_path) == before
+
+
+def test_a_figure_that_cannot_be_drawn_writes_nothing(tmp_path):
+    with pytest.raises(ValueError, match="there is no panel"):
+        save.save(run(claim(figures=(maps(), MapFigure("empty", "", ())))), tmp_path / "run")
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("below", ["", "/inner/run"])
+def test_folder_is_a_file(tmp_path, below):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(NotADirectoryError, match=r"file: is a file, not a folder"):
+        save.save(run(), f"{tmp_path}/file{below}")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_places_that_are_taken(tmp_path):
+    (tmp_path / "figures").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="figures"):
+        save.check_folder(tmp_path)
+    (tmp_path / "figures").unlink()
+    (tmp_path / "results.json").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"results\.json"):
+        save.check_folder(tmp_path)
+
+
+def test_unwritable_folder(tmp_path, monkeypatch):
+    # The permission bits do not bind the superuser, so the system's answer is replaced.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="not writable"):
+        save.check_folder(tmp_path / "run")
+    with pytest.raises(PermissionError, match="not writable"):
+        _files.check_file(tmp_path / "map.png")
+
+
+def test_write_atomically(tmp_path, monkeypatch):
+    path = _files.write_atomically(tmp_path / "a.txt", "old é")
+    assert path.read_bytes() == "old é".encode()
+    link = tmp_path / "link.txt"
+    link.symlink_to(path)
+    _files.write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert path.read_bytes() == b"new"
+
+    def failing(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match=r"No space left on device.*a\.txt"):
+        _files.write_atomically(path, b"newer")
+    assert tree(tmp_path) == {"a.txt": b"new", "link.txt": b"new"}
+
+
+def test_files_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    for name, words in {
+        "": "is a folder",
+        "no/a.png": "no folder",
+        "file/a.png": "is a file, not a folder",
+    }.items():
+        with pytest.raises(OSError, match=words):
+            _files.write_atomically(tmp_path / name, b"")
+    with pytest.raises(OSError, match="not an ordinary file"):
+        _files.write_atomically(os.devnull, b"")
