@@ -78,7 +78,7 @@ def run(bench: Bench) -> Outcome:
 
 CLAIM = Claim(
     id="error-rate",
-    section="3.1.1, below Theorem 1",
+    section="3.1.1",
     statement="An error ε in the mean over filters needs a number of filters of order p/ε²: the error falls as N^(−1/2).",
     exact_law="E‖(1/N) Σ_i w̃_i − E w̃‖² = c² (p/2 − 1/(2π))/N for every N: no hidden factor.",
     proof="The terms are independent, so the expected squared error of their mean is the variance of one over N. One "

@@ -45,7 +45,7 @@ def run(bench: Bench) -> Outcome:
 
 CLAIM = Claim(
     id="filters-needed",
-    section="3.1.1, below Theorem 1",
+    section="3.1.1",
     statement="With filters of size 3×3×3, of the order of 10³ filters at most are needed for an error below 0.1.",
     exact_law="N = ⌈c² (p/2 − 1/(2π))/ε²⌉ in root mean square: 1335 for p = 27, c = 1, ε = 0.1; ε is absolute against "
     "‖E w̃‖ = 0.399 c.",

@@ -124,7 +124,7 @@ def run(bench: Bench) -> Outcome:
 
 CLAIM = Claim(
     id="gaussianity",
-    section="3.1.2, Theorem 2",
+    section="3.1.2 Thm 2",
     statement="With sufficiently many filters the entries of saliency and DeconvNet maps are Gaussian.",
     exact_law="Excess kurtosis 15/N for an entry held by one patch, both rules, Gaussian weights, every N: the limit is "
     "Gaussian and is approached at rate 1/N.",

@@ -107,10 +107,10 @@ def run(bench: Bench) -> Outcome:
 
 CLAIM = Claim(
     id="halfspace-mean",
-    section="3.1.1, proof of Theorem 1",
+    section="3.1.1",
     statement="The mean of a Gaussian filter that a ReLU lets through points along the patch.",
     exact_law="E[w 1(w·y>0)] = c/√(2π) y/‖y‖, E[w wᵀ 1(w·y>0)] = c²/2 I, and on the wedge of two patches at angle θ "
-    "M = c² {(π−θ)/(2π) I + [u u'ᵀ + u' uᵀ − cos θ (u uᵀ + u' u'ᵀ)]/(2π sin θ)}. Note the *unit* patch: its norm is lost.",
+    "M = c² {(π−θ)/(2π) I + [u u'ᵀ + u' uᵀ − cos θ (u uᵀ + u' u'ᵀ)]/(2π sin θ)}. Note the unit patch: its norm is lost.",
     proof="Split w into its part z along y/‖y‖ and the rest. The half-space is z > 0, and the rest, independent of z, "
     "averages to 0; E[z 1(z>0)] = c/√(2π).\n\n"
     "w wᵀ does not change under w → −w, which swaps the half-space and its complement, so each holds half of c² I.\n\n"

@@ -93,7 +93,7 @@ def _random_case(picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndar
 
 CLAIM = Claim(
     id="lemma1",
-    section="3.1, Lemma 1, Eq. 4",
+    section="3.1 Lemma 1",
     statement="In a three-layer convolutional network the map of a logit is a sum over patches and filters of the "
     "readout weight, passed through h, times the filter, masked where the rule masks.",
     exact_law="S = Σ_j D_jᵀ Σ_i h(V_ij) w̃_ij, with w̃_ij = w_i for DeconvNet and w_i 1(w_i·y_j > 0) for saliency and guided "

@@ -141,7 +141,7 @@ def _figure(bench: Bench, connected) -> CurveFigure:  # type: ignore[no-untyped-
 
 CLAIM = Claim(
     id="local-connections",
-    section="4.1, Fig. 4 and 5",
+    section="4.1",
     statement="Even with 70000 hidden units, at 64×64 pixels, a fully connected network cannot recover the picture as well "
     "as a convolutional network with 64 filters.",
     exact_law="One patch of d entries: cos = 1/√(1 + (π²d − 1)/N_h), whatever the picture. The convolutional network's value "

@@ -128,7 +128,7 @@ def run(bench: Bench) -> Outcome:
 
 CLAIM = Claim(
     id="maximum-logit",
-    section="3.1.2 with 4 (default target)",
+    section="3.1.2, 4",
     statement="What is shown for logit k holds for the maps of the experiments, which are by default those of the largest "
     "logit: saliency is zero-mean noise.",
     exact_law="The winner's readout is c[m â + (I − â âᵀ) g], m the largest of K standard normals: ⟨S, x⟩ = m c‖a‖, of mean "

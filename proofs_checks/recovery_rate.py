@@ -133,7 +133,7 @@ def _figure(bench: Bench, cosines: dict[int, Check], limit: float) -> CurveFigur
 
 CLAIM = Claim(
     id="recovery-rate",
-    section="3.1.1 and 3.2.1",
+    section="3.2.1",
     statement="For guided backpropagation the gap to the input can be made arbitrarily small by taking more filters, "
     "leading to perfect recovery.",
     exact_law="cos = cos(x⊙κ, x)/√(1 + tr Cov/‖E S‖²) with tr Cov/‖E S‖² ∝ 1/N exactly: the noise vanishes, the "

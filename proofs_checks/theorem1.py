@@ -72,7 +72,7 @@ def run(bench: Bench) -> Outcome:
 
 CLAIM = Claim(
     id="theorem1",
-    section="3.1.1, Theorem 1, Eq. 5",
+    section="3.1.1 Thm 1",
     statement="With sufficiently many filters the guided-backpropagation map of a random three-layer network is "
     "approximately the input image, up to scale.",
     exact_law="E S = N m₀ c/√(2π) · x⊙κ for every N, with κ_t = Σ_{j∋t} 1/‖y_j‖: the image after local contrast "

@@ -116,7 +116,7 @@ def _one_map(bench: Bench) -> np.ndarray:
 
 CLAIM = Claim(
     id="theorem2-deconvnet",
-    section="3.1.2, Theorem 2",
+    section="3.1.2 Thm 2",
     statement="With sufficiently many filters the DeconvNet map of a random three-layer network (no pooling) is Gaussian "
     "noise with independent entries, N(0, I).",
     exact_law="E S = 0, Cov S = N c² [(m₂ − m₀²) Σ_j D_jᵀD_j + m₀² T Tᵀ], T = Σ_j D_jᵀ: two interior entries of one channel "

@@ -92,7 +92,7 @@ def _squared_ratio(variance, often) -> float:  # type: ignore[no-untyped-def]
 
 CLAIM = Claim(
     id="theorem2-saliency",
-    section="3.1.2, Theorem 2",
+    section="3.1.2 Thm 2",
     statement="With sufficiently many filters the saliency map of a random three-layer network is Gaussian noise with "
     "independent entries of one variance, N(0, I).",
     exact_law="E S = 0 and Cov S = N v c²/2 Σ_j D_jᵀD_j for every N: uncorrelated, with variance proportional to the number "

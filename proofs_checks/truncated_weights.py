@@ -61,7 +61,7 @@ def _correction(bench: Bench, law: TruncatedGaussian) -> float:
 
 CLAIM = Claim(
     id="truncated-weights",
-    section="4, with 3.1",
+    section="3.1, 4",
     statement="The theory of Gaussian weights describes the experiments, whose weights are truncated Gaussians of standard "
     "deviation 0.1.",
     exact_law="It does with the law's own moments: filters of standard deviation 0.8796·0.1 and the truncated readout's m₀ and "

@@ -1,5 +1,6 @@
 """The report: nothing left out, nothing fetched, nothing half-written."""
 
+import itertools
 import json
 import os
 import re
@@ -211,6 +212,41 @@ def test_line_and_points_of_one_label_share_a_colour():
     assert len({*lines[:2], colours[1]}) == 3
     assert [entry.get_text() for entry in figure.legends[0].get_texts()] == ["guided", "saliency", "other $x"]
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (2, 16, ["2", "5", "10"]),
+        (0.004, 0.6, ["0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5"]),
+        (16, 4096, ["20", "50", "100", "200", "500", "1000", "2000", "5000"]),
+        (1, 1000, ["1", "10", "100", "1000"]),
+        (4, 100_000, ["10", "100", "1000", "10000", "100000"]),
+        (1e-6, 1e7, ["1e−6", "0.0001", "0.01", "1", "100", "10000", "1e6"]),
+        (1.2, 1.25, ["1.2", "1.21", "1.22", "1.23", "1.24", "1.25"]),
+    ],
+)
+def test_logarithmic_axes_have_plain_numbers_that_do_not_touch(low, high, expected):
+    x = np.geomspace(low, high, 5)
+    figure = plots.draw(CurveFigure("c", "", "N", "y", (Line("a", x, x),), (), "log", "log"))
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    for axis, side in ((axes.xaxis, 0), (axes.yaxis, 1)):
+        first, last = axis.get_view_interval()
+        ticks = [
+            tick for tick in axis.get_ticklabels() if first <= tick.get_position()[side] <= last * (1 + 1e-9)
+        ]
+        assert [tick.get_text() for tick in ticks] == expected
+        boxes = [tick.get_window_extent() for tick in ticks]
+        assert not any(one.overlaps(two) for one, two in itertools.pairwise(boxes))
+        assert not any(tick.get_text() for tick in axis.get_ticklabels(minor=True))
+
+
+def test_a_linear_axis_keeps_its_own_ticks():
+    x = np.linspace(0, 4, 5)
+    figure = plots.draw(CurveFigure("c", "", "N", "y", (Line("a", x, x),), ()))
+    figure.draw_without_rendering()
+    assert "3.0" in [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
 
 
 def test_an_interval_that_misses_its_point_is_drawn():

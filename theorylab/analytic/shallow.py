@@ -185,7 +185,6 @@ def _neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     image = _windows.padded(x, grid)
     norms = np.sqrt(_windows.energies(x, grid))
     inverse = np.divide(1.0, norms, out=np.zeros(norms.shape), where=norms > 0)
-    _, height, width = image.shape
     total = np.zeros(image.shape)
     for offset_rows, offset_columns in _windows.overlapping_offsets(grid):
         i, k = offset_rows * grid.stride[0], offset_columns * grid.stride[1]

@@ -9,14 +9,16 @@ from theorylab.laws import TruncatedGaussian, WeightLaw
 from theorylab.networks.readout import DrawnRows
 from theorylab.networks.three_layer import ThreeLayerNetwork
 from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
 
 
 def three_layer_cnn(
     grid: PatchGrid,
     n_filters: int = 256,
     n_logits: int = 1000,
-    *,
+    pool: MaxPool | None = None,
     law: WeightLaw = TruncatedGaussian(0.1),  # noqa: B008 - frozen
+    *,
     seed: _random.Seed = 0,
     readout_law: WeightLaw | None = None,
     hidden_bias: float = 0.0,
@@ -33,6 +35,8 @@ def three_layer_cnn(
         ``N``.
     n_logits : int, default 1000
         ``K``.
+    pool : MaxPool, optional
+        Between the ReLU and the readout; windows may overlap.
     law : WeightLaw, default TruncatedGaussian(0.1)
         Of all weights.
     seed : int or Generator
@@ -81,12 +85,12 @@ def three_layer_cnn(
     readout = DrawnRows(
         law if readout_law is None else readout_law,
         n_logits,
-        (n_filters, *grid.output_shape),
+        (n_filters, *(grid.output_shape if pool is None else pool.output_shape(grid.output_shape))),
         _random.child(parent, 1),
         dtype=dtype,
         memory_limit=memory_limit,
     )
-    return ThreeLayerNetwork(grid, filters, readout, hidden_bias=hidden_bias)
+    return ThreeLayerNetwork(grid, filters, readout, pool=pool, hidden_bias=hidden_bias)
 
 
 def three_layer_fcn(

@@ -14,8 +14,10 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.layers import conv, relu
+from theorylab.layers import pool as pooling
 from theorylab.networks.readout import DrawnRows, Rows, StoredRows
 from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
 
 # Bytes of gradients that one step of the backward pass may hold; it decides how many maps go together.
@@ -39,19 +41,31 @@ class Trace:
 
     @functools.cached_property
     def logits(self) -> np.ndarray:
-        """``(K,)``: ``f_k = ⟨V_k, max(pre_activation, 0)⟩``."""
-        return self.network._read_out(self.pre_activation)
+        """``(K,)``: ``f_k = ⟨V_k, a⟩``, ``a`` the rectified, and pooled, pre-activations."""
+        return self.network._read_out(self._pooled[0])
+
+    @functools.cached_property
+    def _pooled(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """What the readout sees, (N, H'', W''), and the winners where there is a pooling layer."""
+        activation = relu.forward(self.pre_activation)
+        if self.network.pool is None:
+            return activation, None
+        values, winners = pooling.forward(activation[None], self.network.pool)
+        return values[0], winners
 
 
 class ThreeLayerNetwork:
-    """Convolution, ReLU, dense readout; no bias unless asked for.
+    """Convolution, ReLU, max-pooling if asked for, dense readout; no bias unless asked for.
 
     Parameters
     ----------
     grid : PatchGrid
     filters : array, (N, C, kh, kw), or Rows
     readout : array, (K, N, H', W'), or Rows
-        Of the dtype of `filters`, float32 or float64: the dtype of everything that the network computes.
+        Of the dtype of `filters`, float32 or float64: the dtype of everything that the network computes.  With
+        pooling the last two axes are the pooled plane's.
+    pool : MaxPool, optional
+        Between the ReLU and the readout.
     hidden_bias : float, default 0.0
         Added to every pre-activation.
 
@@ -83,9 +97,11 @@ class ThreeLayerNetwork:
         filters: np.ndarray | Rows,
         readout: np.ndarray | Rows,
         *,
+        pool: MaxPool | None = None,
         hidden_bias: float = 0.0,
     ) -> None:
         self.grid = grid
+        self.pool = pool
         self.filter_rows = _rows(filters, "filters")
         self.readout_rows = _rows(readout, "readout")
         wanted = (grid.input_shape[0], *grid.kernel)
@@ -93,7 +109,8 @@ class ThreeLayerNetwork:
             raise ValueError(
                 f"filters: expected (N, {', '.join(map(str, wanted))}), got {self.filter_rows.shape}"
             )
-        hidden = (self.filter_rows.shape[0], *grid.output_shape)
+        plane = grid.output_shape if pool is None else pool.output_shape(grid.output_shape)
+        hidden = (self.filter_rows.shape[0], *plane)
         if self.readout_rows.shape[1:] != hidden:
             raise ValueError(
                 f"readout: expected (K, {', '.join(map(str, hidden))}), got {self.readout_rows.shape}"
@@ -177,8 +194,7 @@ class ThreeLayerNetwork:
         """
         return self.forward(x).logits
 
-    def _read_out(self, pre_activation: np.ndarray) -> np.ndarray:
-        activation = relu.forward(pre_activation)
+    def _read_out(self, activation: np.ndarray) -> np.ndarray:
         logits = np.empty(self.n_logits, dtype=self.dtype)
         for indices, rows in self.readout_rows.blocks():
             for index, row in zip(indices, rows, strict=True):
@@ -221,16 +237,21 @@ class ThreeLayerNetwork:
         together = max(1, _BACKWARD_BYTES // (entries * self.dtype.itemsize * max(1, len(rules))))
         for start in range(0, len(seeds) if rules else 0, together):
             part = slice(start, start + together)
-            maps[:, part] = self._maps(trace.pre_activation, seeds[part], rules)
+            maps[:, part] = self._maps(trace, seeds[part], rules)
         return maps
 
-    def _maps(self, pre_activation: np.ndarray, seeds: np.ndarray, rules: list[Rule]) -> np.ndarray:
-        upstream = np.zeros((len(seeds), *self._hidden_shape), dtype=self.dtype)
+    def _maps(self, trace: Trace, seeds: np.ndarray, rules: list[Rule]) -> np.ndarray:
+        upstream = np.zeros((len(seeds), *self.readout_rows.shape[1:]), dtype=self.dtype)
         for indices, rows in self.readout_rows.blocks(np.flatnonzero(seeds.any(axis=0))):
             for index, row in zip(indices, rows, strict=True):
                 for t in np.flatnonzero(seeds[:, index]):
                     upstream[t] += seeds[t, index] * row
-        signal = np.concatenate([relu.backward(upstream, pre_activation, rule) for rule in rules])
+        if self.pool is not None:
+            _, winners = trace._pooled
+            winners = np.broadcast_to(winners, upstream.shape)
+            upstream = pooling.backward(upstream, winners, (len(seeds), *self._hidden_shape))
+        # With overlapping windows `h` acts on the sum of what a unit receives, not on each readout weight.
+        signal = np.concatenate([relu.backward(upstream, trace.pre_activation, rule) for rule in rules])
         del upstream
         # Blocks of filters add up patch by patch; overlapping patches are added once, at the end.
         patches: np.ndarray | None = None

@@ -16,6 +16,7 @@ from theorylab.report.results import CurveFigure, Line, MapFigure, MapPanel, Poi
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart with any kind of colour vision; yellow is left out, too pale on white.
@@ -25,6 +26,8 @@ _INK, _FAINT = "#1a1a1a", "#6b6b6b"
 DPI = 160
 _WIDTH = 6.4  # inches; narrow, so that the words stay legible on a phone
 FORMATS = ("png", "pdf", "svg")
+# On a logarithmic axis of fewer decades than this, 2 and 5 are labelled beside 1; on more they would touch.
+_FINE_DECADES = 3
 
 
 def draw(figure: MapFigure | CurveFigure) -> Figure:
@@ -225,8 +228,26 @@ def _draw_curves(figure: CurveFigure) -> Figure:
             zorder=3,
         )
         handles[points.label].append(bars)
+    for axis, scale in ((axes.xaxis, figure.x_scale), (axes.yaxis, figure.y_scale)):
+        if scale == "log":
+            _label_plainly(axis)
     _finish_curves(canvas, axes, figure, handles)
     return canvas
+
+
+def _label_plainly(axis: Axis) -> None:
+    """Ticks of a logarithmic axis as plain numbers: 1, 2, 5, 10 on a short one, 1, 10, 100 on a long one."""
+    from matplotlib import ticker
+
+    low, high = axis.get_view_interval()
+    fine = high < low * 10**_FINE_DECADES
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if fine else (1,)))
+    axis.set_major_formatter(ticker.FuncFormatter(_plain_label))
+    axis.set_minor_formatter(ticker.NullFormatter())
+
+
+def _plain_label(value: float, _position: int | None = None) -> str:
+    return f"{value:.6g}" if 1e-4 <= abs(value) < 1e6 else _format.number(value, 3)
 
 
 def _finish_curves(canvas: Figure, axes: Axes, figure: CurveFigure, handles: dict[str, list[Any]]) -> None:

@@ -14,9 +14,11 @@ from scipy import special
 
 from theorylab import _random, _validation
 from theorylab.kernels import patches as patch_kernels
+from theorylab.kernels import pooled_signal as kernels_pool
 from theorylab.kernels import three_layer as kernels
 from theorylab.laws import Gaussian, WeightLaw
 from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
 
 
@@ -33,6 +35,8 @@ class MapSampler:
         Of the readout.
     filter_law : WeightLaw, optional
         ``Gaussian(law.std)`` if not given.
+    pool : MaxPool, optional
+        Between the ReLU and the readout.
     dtype : float64 or float32
         Of weights, products and maps.
 
@@ -52,6 +56,7 @@ class MapSampler:
         *,
         law: WeightLaw,
         filter_law: WeightLaw | None = None,
+        pool: MaxPool | None = None,
         dtype: type = np.float64,
     ) -> None:
         x = _validation.image(x, grid.input_shape)
@@ -63,7 +68,9 @@ class MapSampler:
         self.patches = np.ascontiguousarray(grid.extract(x.astype(self.dtype)))
         self._activations = np.zeros((grid.n_patches, self.n_filters), dtype=self.dtype)
         self._signal = np.empty_like(self._activations)
+        self._unpooled = np.empty_like(self._activations) if pool is not None else self._signal
         self._products = np.empty((grid.n_patches, grid.patch_size), dtype=self.dtype)
+        self._windows = None if pool is None else pool.windows(grid.output_shape)
 
     def draw(
         self,
@@ -96,18 +103,22 @@ class MapSampler:
             (self.grid.patch_size, self.n_filters), seed=rng, dtype=self.dtype.type
         )
         every_rule_masks = all(rule.masks_by_activation for rule in rules)
-        if n_logits is not None or any(rule.masks_by_activation for rule in rules):
+        pooled = self._windows is not None
+        if pooled or n_logits is not None or any(rule.masks_by_activation for rule in rules):
             np.matmul(self.patches, sampled, out=self._activations)
-        # What closed units would send down is masked: half of the readout need not be drawn.
-        sparse = every_rule_masks and n_logits is None
+        # Without pooling, what closed units would send down is masked: half of the readout need not be drawn.
+        sparse = every_rule_masks and not pooled and n_logits is None
         active = int(np.count_nonzero(self._activations > 0)) if sparse else 0
+        values, winners = kernels_pool.pool(self._activations, self._windows) if pooled else (None, None)
         bounds = np.linspace(0, self.n_filters, groups + 1).astype(int)
         maps = np.empty((len(rules), n_readouts, groups, *self.grid.input_shape), dtype=self.dtype)
         for t in range(n_readouts):
             if sparse:
                 readout = self.law.sample(active, seed=rng, dtype=self.dtype.type)
             else:
-                readout = self._readout(rng, n_logits)
+                readout = self._readout(rng, self._activations if values is None else values, n_logits)
+            if pooled:
+                readout = kernels_pool.unpool(readout, winners, self._unpooled)
             for r, rule in enumerate(rules):
                 if sparse:
                     kernels.active_signal(self._activations, readout, rule.rectifies_gradient, self._signal)
@@ -125,13 +136,13 @@ class MapSampler:
                     patch_kernels.fold(self._products, self.grid, out=maps[r, t, part])
         return maps
 
-    def _readout(self, rng: np.random.Generator, n_logits: int | None) -> np.ndarray:
-        """One logit's readout, (J, N); of the largest of `n_logits`, if given."""
-        readout = self.law.sample(self._activations.shape, seed=rng, dtype=self.dtype.type)
+    def _readout(self, rng: np.random.Generator, activations: np.ndarray, n_logits: int | None) -> np.ndarray:
+        """One logit's readout of these activations; of the largest of `n_logits`, if given."""
+        readout = self.law.sample(activations.shape, seed=rng, dtype=self.dtype.type)
         if n_logits is None:
             return readout
         # The logits are c‖a‖ times independent normals: the winner's part along a is their maximum, all else is free.
-        direction = np.maximum(self._activations, 0)
+        direction = np.maximum(activations, 0)
         norm = np.linalg.norm(direction)
         if norm == 0:  # every logit is 0: the first wins, and nothing is chosen
             return readout
@@ -150,6 +161,7 @@ def three_layer_maps(
     size: int,
     law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
     filter_law: WeightLaw | None = None,
+    pool: MaxPool | None = None,
     n_logits: int | None = None,
     seed: _random.Seed = 0,
 ) -> np.ndarray:
@@ -168,6 +180,8 @@ def three_layer_maps(
         Of the readout.
     filter_law : WeightLaw, optional
         Of the filters; Gaussian with ``law.std`` if not given.
+    pool : MaxPool, optional
+        Between the ReLU and the readout; windows may overlap.
     n_logits : int, optional
         ``K``: each map is that of the largest of ``K`` logits, by the exact law of the winner.  Needs a Gaussian
         readout.  Without it the maps are of one logit chosen beforehand.
@@ -203,7 +217,7 @@ def three_layer_maps(
                 f"n_logits: the law of the winner is exact for a Gaussian readout only, got {type(law).__name__}; "
                 "visualize a network of theorylab.networks instead"
             )
-    sampler = MapSampler(x, grid, n_filters, law=law, filter_law=filter_law)
+    sampler = MapSampler(x, grid, n_filters, law=law, filter_law=filter_law, pool=pool)
     parent = _random.sequence(seed)
     maps = np.empty((size, *grid.input_shape))
     for i in range(size):

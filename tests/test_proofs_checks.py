@@ -1,0 +1,341 @@
+"""The registry of claims: its promises, that checks can fail, and that they hold at the standard budget."""
+
+import dataclasses
+import json
+import math
+import types
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+import proofs_checks
+from proofs_checks import claim as claims_module
+from proofs_checks import halfspace_mean
+from proofs_checks.claim import BUDGETS, FALSE_ALARM_PROBABILITY, RESERVE, Bench, Wrong
+from proofs_checks.estimation import EstimationError
+from theorylab import images, montecarlo, stats
+from theorylab.analytic import estimation_error
+from theorylab.report.results import Verdict
+
+CHEAP = ("lemma1", "halfspace-mean", "error-rate", "filters-needed")
+CLAIM_KEYS = {"id", "section", "statement", "verdict", "exact_law", "finding", "passed", "checks"}
+CHECK_KEYS = {
+    "name",
+    "kind",
+    "estimate",
+    "expected",
+    "standard_error",
+    "p_value",
+    "replicates",
+    "detectable_effect",
+    "passed",
+    "negative_control",
+}
+TOP_KEYS = {
+    "theorylab",
+    "seed",
+    "budget",
+    "image",
+    "passed",
+    "false_alarm_probability",
+    "correction",
+    "claims",
+}
+
+
+def level():
+    return stats.bonferroni(
+        FALSE_ALARM_PROBABILITY / RESERVE, sum(claim.n_checks for claim in proofs_checks.registry())
+    )
+
+
+def new_bench(budget="quick", **changes):
+    settings = {"x": images.load(), "budget": budget, "seed": 0, "jobs": 2, "level": level()} | changes
+    return Bench(**settings)
+
+
+@pytest.fixture(scope="module")
+def quick():
+    return proofs_checks.verify(CHEAP, budget="quick", jobs=1)
+
+
+def all_checks(verification):
+    return {(claim.id, check.name): check for claim in verification.claims for check in claim.checks}
+
+
+def test_registry():
+    registry = proofs_checks.registry()
+    assert len({claim.id for claim in registry}) == len(registry) >= 13
+    for claim in registry:
+        assert claim.n_checks >= 1
+        for text in (claim.section, claim.statement, claim.exact_law, claim.proof):
+            assert text
+            assert text == text.strip()
+
+
+def test_quick_run_of_cheap_claims(quick):
+    declared = {claim.id: claim for claim in proofs_checks.registry()}
+    assert tuple(result.id for result in quick.claims) == CHEAP
+    assert quick.passed
+    assert quick.budget == "quick"
+    assert quick.image == "cat"
+    assert quick.false_alarm_probability == 1e-4
+    assert (
+        quick.command
+        == "theorylab verify lemma1 halfspace-mean error-rate filters-needed --budget quick --seed 0"
+    )
+    for result in quick.claims:
+        assert len(result.checks) == declared[result.id].n_checks
+        assert len({check.name for check in result.checks}) == len(result.checks)
+        assert result.headline_check() in result.checks
+        assert isinstance(result.verdict, Verdict)
+        assert result.finding
+        for check in result.checks:
+            assert check.negative_control.rejected, check.name
+            assert check.kind in ("identity", "moment", "ratio", "rate")
+
+
+def test_json_has_the_promised_keys_and_finite_numbers(quick):
+    document = quick.to_json()
+    # allow_nan=False raises for a number that is not finite.
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert set(document) == TOP_KEYS
+    for claim in document["claims"]:
+        assert set(claim) == CLAIM_KEYS
+        assert claim["verdict"] in ("holds", "holds-in-the-limit", "refuted")
+        for check in claim["checks"]:
+            assert set(check) == CHECK_KEYS
+            assert set(check["negative_control"]) == {"what", "p_value", "rejected"}
+            for key in ("estimate", "expected", "standard_error", "p_value", "detectable_effect"):
+                assert isinstance(check[key], float), key
+                assert math.isfinite(check[key])
+            assert 0 <= check["p_value"] <= 1
+            assert check["standard_error"] >= 0
+            assert type(check["replicates"]) is int
+            assert type(check["passed"]) is type(check["negative_control"]["rejected"]) is bool
+
+
+def test_numbers_depend_neither_on_the_order_nor_on_the_selection_of_claims(quick):
+    alone = all_checks(proofs_checks.verify(["filters-needed"], budget="quick", jobs=1))
+    turned = all_checks(
+        proofs_checks.verify(["error-rate", "halfspace-mean", "lemma1"], budget="quick", jobs=1)
+    )
+    found = all_checks(quick)
+    for key, check in (alone | turned).items():
+        assert check == found[key]
+
+
+def test_numbers_do_not_depend_on_the_number_of_workers(quick):
+    together = all_checks(proofs_checks.verify(["halfspace-mean"], budget="quick", jobs=2))
+    assert together == {key: check for key, check in all_checks(quick).items() if key[0] == "halfspace-mean"}
+
+
+def test_another_seed_gives_other_numbers(quick):
+    other = all_checks(proofs_checks.verify(["halfspace-mean", "lemma1"], budget="quick", seed=1, jobs=1))
+    for key, check in other.items():
+        assert check.passed
+        assert check.estimate != all_checks(quick)[key].estimate
+
+
+def test_a_claim_named_twice_is_checked_once():
+    result = proofs_checks.verify(["lemma1", "lemma1"], budget="quick", jobs=1)
+    assert [claim.id for claim in result.claims] == ["lemma1"]
+
+
+def test_progress_names_the_study():
+    calls = []
+    proofs_checks.verify(
+        ["halfspace-mean"], budget="quick", jobs=1, progress=lambda *call: calls.append(call)
+    )
+    assert calls[-1] == ("half-spaces", 60, 60)
+    assert [done for _, done, _ in calls] == [10, 20, 30, 40, 50, 60]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"claims": ["theorem9"]}, ValueError, "unknown claim 'theorem9': choose from lemma1, "),
+        ({"budget": "huge"}, ValueError, "unknown budget 'huge': choose from quick, standard, full"),
+        ({"seed": -1}, ValueError, "seed: expected an integer of at least 0, got -1"),
+        ({"seed": 1.5}, TypeError, "seed: expected an integer"),
+        ({"seed": None}, TypeError, "seed: expected an integer"),
+        ({"jobs": 0}, ValueError, "jobs: expected at least 1"),
+        ({"law_scale": 0.0}, ValueError, "law_scale: expected a finite number above 0"),
+        ({"law_scale": math.nan}, ValueError, "law_scale: expected a finite number above 0"),
+        ({"image": "no/such/picture.png"}, ValueError, "no/such/picture.png"),
+    ],
+)
+def test_bad_input(kwargs, error, message):
+    with pytest.raises(error, match=message):
+        proofs_checks.verify(**{"claims": ["lemma1"], "budget": "quick", "jobs": 1} | kwargs)
+
+
+def test_a_judgement_can_fail():
+    bench = new_bench(x=np.ones((1, 9, 9)), level=1e-6)
+    wrong = Wrong("half", 0.5)
+    right = bench.judge("n", "moment", 1.01, 0.01, 500, 1.0, wrong)
+    assert right.passed
+    assert right.negative_control.rejected
+    # Ten standard errors away, and a control that the data do not refuse.
+    off = bench.judge("n", "moment", 1.1, 0.01, 500, 1.0, Wrong("nearly the estimate", 1.09))
+    assert not off.passed
+    assert off.p_value < 1e-6
+    assert not off.negative_control.rejected
+    assert (
+        not dataclasses.replace(bench, law_scale=1.1).judge("n", "moment", 1.0, 0.01, 500, 1.0, wrong).passed
+    )
+    assert bench.rejects(right, 0.9)
+    assert not bench.rejects(right, 1.02)
+
+
+def test_a_comparison_uses_the_law_and_the_estimator():
+    bench = new_bench(x=np.ones((1, 9, 9)), level=1e-6)
+    rng = np.random.default_rng(0)
+    measured = montecarlo.measurement({"a": rng.normal(2.0, 0.1, 400)})
+    for expected, passes in ((4.0, True), (4.4, False), (3.6, False)):
+        check = bench.compare("n", "ratio", measured, lambda m: m["a"] ** 2, expected, Wrong("none", 0.0))
+        assert check.passed is passes
+        assert check.replicates == 400
+        assert check.standard_error == pytest.approx(2 * 2.0 * 0.1 / 20, rel=0.2)
+
+
+def test_an_identity_can_fail():
+    bench = new_bench(x=np.ones((1, 9, 9)))
+    a = [np.array([1.0, 2.0]), np.array([3.0])]
+    off = [np.array([1.0, 2.0]), np.array([3.0 + 1e-8])]
+    assert bench.identity("n", a, a, "w", off).passed
+    assert bench.identity("n", a, a, "w", off).negative_control.rejected
+    failed = bench.identity("n", a, off, "w", a)
+    assert not failed.passed
+    assert failed.p_value == 0
+    assert not failed.negative_control.rejected
+    assert not dataclasses.replace(bench, law_scale=1.03).identity("n", a, a, "w", off).passed
+
+
+def test_a_study_is_run_once_and_grows_with_the_budget():
+    bench = new_bench(x=np.ones((1, 9, 9)), jobs=1)
+    simulate = EstimationError(np.ones(3), (4,))
+    first = bench.study("s", simulate, 200, block=10)
+    assert bench.study("s", None, 1, block=1) is first
+    assert first.replicates == 50  # a quarter
+    assert bench.study("few", simulate, 8, block=10).replicates == 40  # never below four blocks
+    full = dataclasses.replace(bench, budget="full", studies={}).study("s", simulate, 200, block=10)
+    assert full.replicates == 1600
+    other = bench.study("another name", simulate, 200, block=10)
+    assert other.statistics.mean[0] != first.statistics.mean[0]
+
+
+def test_verification_fails_where_the_law_is_wrong(quick):
+    scaled = proofs_checks.verify(["lemma1"], budget="quick", jobs=1, law_scale=1.03)
+    assert not scaled.passed
+    assert not any(check.passed for check in scaled.claims[0].checks)
+    assert quick.passed
+
+
+P_VALUES = 400
+
+
+def p_values_of(simulate, estimators, size, block):
+    """p-values of each estimator under its exact law over many independent small studies."""
+    found = np.empty((P_VALUES, len(estimators)))
+    for seed in range(P_VALUES):
+        measured = montecarlo.replicate(simulate, size, block=block, seed=seed)
+        for i, (estimator, expected) in enumerate(estimators):
+            estimate, error = measured.statistics.estimate(estimator)
+            found[seed, i] = stats.compare_p_value(estimate, error, expected, measured.replicates - 1)
+    return found
+
+
+def assert_calibrated(p):
+    assert scipy_stats.kstest(p, "uniform").pvalue > 1e-4
+    for alpha in (0.05, 0.01):
+        # Two-sided, at a thousandth: of 400 studies 4 ± 2 fall below 0.01.
+        rejected = int((p < alpha).sum())
+        assert scipy_stats.binomtest(rejected, p.size, alpha).pvalue > 1e-3, (alpha, rejected)
+
+
+@pytest.mark.slow
+def test_false_alarms_of_half_space_studies(monkeypatch):
+    """Judged exactly as in a run, by the claim's own checks on small studies of other seeds."""
+    monkeypatch.setattr(halfspace_mean, "FILTERS", 40)
+    monkeypatch.setitem(BUDGETS, "quick", 0.1)
+    x = images.load(size=16)
+    found = []
+    for seed in range(P_VALUES // 2):
+        bench = new_bench(x=x, seed=seed, jobs=1)
+        found.append([check.p_value for check in halfspace_mean.run(bench).checks])
+    for p in np.array(found).T:
+        assert_calibrated(p)
+
+
+def test_false_alarms_of_estimation_errors():
+    patch = np.array([1.0, -2.0, 0.5])
+    exact = estimation_error(3, 6)
+    honest, off = p_values_of(
+        EstimationError(patch, (6,)),
+        [
+            (lambda mean: mean["squared_6"], exact**2),
+            (lambda mean: mean["squared_6"], 1.2 * exact**2),
+        ],
+        size=200,
+        block=50,
+    ).T
+    assert_calibrated(honest)
+    # The control: a law wrong by a fifth is not calibrated.
+    assert scipy_stats.kstest(off, "uniform").pvalue < 1e-10
+
+
+def run_all(bench):
+    return {
+        (claim.id, check.name): check
+        for claim in proofs_checks.registry()
+        for check in claim.run(bench).checks
+    }
+
+
+@pytest.fixture(scope="module")
+def standard():
+    """All claims once at the standard budget; wrong laws are judged on the same studies."""
+    bench = new_bench("standard")
+    runs = types.SimpleNamespace(bench=bench, honest=run_all(bench))
+    runs.n_studies = len(bench.studies)
+    runs.scaled = {scale: run_all(dataclasses.replace(bench, law_scale=scale)) for scale in (1.03, 0.97)}
+    return runs
+
+
+@pytest.mark.slow
+class TestStandardBudget:
+    def test_number_of_checks_is_as_declared(self, standard):
+        for claim in proofs_checks.registry():
+            assert sum(key[0] == claim.id for key in standard.honest) == claim.n_checks, claim.id
+
+    def test_studies_are_shared(self, standard):
+        assert len(standard.bench.studies) == standard.n_studies > 0
+
+    def test_every_check_passes(self, standard):
+        failed = {key: check.p_value for key, check in standard.honest.items() if not check.passed}
+        assert not failed
+
+    def test_every_negative_control_is_rejected(self, standard):
+        kept = {
+            key: c.negative_control for key, c in standard.honest.items() if not c.negative_control.rejected
+        }
+        assert not kept
+
+    def test_every_check_would_see_three_percent(self, standard):
+        blind = {
+            key: check.detectable_effect
+            for key, check in standard.honest.items()
+            if not check.detectable_effect <= claims_module.LARGEST_ERROR_UNSEEN
+        }
+        assert not blind
+
+    @pytest.mark.parametrize("scale", [1.03, 0.97])
+    def test_every_check_fails_under_a_law_wrong_by_three_percent(self, standard, scale):
+        passed = {
+            key: (check.p_value, check.detectable_effect)
+            for key, check in standard.scaled[scale].items()
+            if check.passed
+        }
+        assert not passed

@@ -1,0 +1,84 @@
+"""The pool windows of an image as sets of linear conditions on a filter."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
+
+EQUAL = 1e-12
+"""Patches that differ by less than this, relative to the larger, are equal: their units tie and the first wins."""
+
+_CHUNK = 2**23  # doubles of the largest work array
+
+
+@dataclasses.dataclass(frozen=True)
+class Windows:
+    """Some windows: their patches in coordinates of their own span, and which of them exist or repeat."""
+
+    places: np.ndarray  # (n, k) patch numbers, −1 for padding of the pool
+    basis: np.ndarray  # (n, p, d) orthonormal columns
+    patches: np.ndarray  # (n, k, d)
+    equal: np.ndarray  # (n, k, k) pairs of equal patches, the diagonal left out
+
+    @property
+    def present(self) -> np.ndarray:
+        """Positions that lie in the plane and not in the pool's padding, (n, k)."""
+        return self.places >= 0
+
+    @property
+    def nonzero(self) -> np.ndarray:
+        """Patches that are not all zero, (n, k)."""
+        return self.patches.any(axis=2)
+
+    @property
+    def first(self) -> tuple[np.ndarray, np.ndarray]:
+        """Index of the first present position of each window: where a window of zeros sends its gradient."""
+        return np.arange(len(self.places)), self.present.argmax(axis=1)
+
+    def wins(self, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows of "patch `m` is the first maximum, and positive", which of them count, and where it can happen."""
+        rows = self.patches[:, m, None, :] - self.patches
+        rows[:, m] = self.patches[:, m]
+        # An equal patch further on never takes the win, one before always does.
+        active = self.present & ~self.equal[:, m]
+        active[:, m] = possible = self.nonzero[:, m] & ~self.equal[:, m, :m].any(axis=1)
+        return rows, active & possible[:, None], possible
+
+    def closes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of "no unit of the window is positive", and which of them count."""
+        return -self.patches, self.nonzero
+
+
+def windows_of(x: np.ndarray, grid: PatchGrid, pool: MaxPool, work: int) -> Iterator[Windows]:
+    """All windows, in chunks; `work` is the number of doubles that each needs beside its patches."""
+    patches = grid.extract(x)
+    places = pool.windows(grid.output_shape)
+    n, k = places.shape
+    step = max(1, _CHUNK // max(k * grid.patch_size, k * k, work))
+    for start in range(0, n, step):
+        own = places[start : start + step]
+        held = patches[own] * (own >= 0)[:, :, None]
+        norms = np.linalg.norm(held, axis=2)
+        equal = np.zeros((len(own), k, k), dtype=bool)
+        for m in range(k):
+            gaps = np.linalg.norm(held - held[:, m, None], axis=2)
+            equal[:, m] = gaps <= EQUAL * np.maximum(norms, norms[:, m, None])
+            equal[:, m, m] = False
+        equal &= (own >= 0)[:, None, :] & (own >= 0)[:, :, None]
+        # All conditions live in the span of the window's patches: k coordinates instead of p.
+        basis, corner = np.linalg.qr(held.swapaxes(1, 2))
+        coordinates = corner.swapaxes(1, 2) * (norms > 0)[:, :, None]
+        yield Windows(own, basis, coordinates, equal)
+
+
+def require_disjoint(pool: MaxPool) -> None:
+    if not pool.disjoint:
+        raise ValueError(
+            f"pool: windows of size {pool.size} at stride {pool.stride} overlap, so one unit can win several and its "
+            "rule acts on a sum of readout weights, for which no closed form is known; simulate it with theorylab.sampling"
+        )

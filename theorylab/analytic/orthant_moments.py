@@ -1,0 +1,169 @@
+"""First and second moments of a standard normal vector on an orthant, in closed form for few conditions.
+
+A condition is a row ``n_r``; the orthant is where ``n_r·w > 0`` for every row that counts.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from theorylab.analytic.orthant import closed_orthants, small_orthants
+
+_COINCIDE = 1e-11  # rows whose cosine is this near to ±1 are one condition, or two that exclude each other
+
+
+def _at_most_four(k: int) -> None:
+    if k > 4:
+        raise ValueError(f"rows: a closed form exists for at most 4 conditions, got {k}")
+
+
+def _conditions(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit rows (zero where they do not count), the rows that count once repeats are gone, where they can all hold.
+
+    Where two rows exclude each other none of them counts.
+    """
+    k = rows.shape[1]
+    norms = np.linalg.norm(rows, axis=2)
+    units = rows / np.where(active, norms, np.inf)[:, :, None]
+    rho = units @ units.swapaxes(1, 2)
+    active = active.copy()
+    possible = np.ones(len(rows), dtype=bool)
+    for r in range(k):
+        for s in range(r + 1, k):
+            possible &= ~(active[:, r] & active[:, s] & (rho[:, r, s] < -1 + _COINCIDE))
+            active[:, s] &= ~(active[:, r] & (rho[:, r, s] > 1 - _COINCIDE))
+    return units, active & possible[:, None], possible
+
+
+def event_probabilities(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``P(n_1·w > 0, …, n_k·w > 0)`` for up to five conditions, many at once.
+
+    Parameters
+    ----------
+    rows : array, (n, k, p)
+    active : bool array, (n, k)
+        Rows that count; none of them may be zero.
+
+    Returns
+    -------
+    value, error : arrays, (n,)
+        As of :func:`~theorylab.analytic.orthant.small_orthants`.
+
+    Raises
+    ------
+    ValueError
+        If there are more than five rows.
+
+    Examples
+    --------
+    >>> event_probabilities(np.array([[[1.0, 0.0], [1.0, 1.0]]]), np.array([[True, True]]))[0]
+    array([0.375])
+    """
+    k = rows.shape[1]
+    units, active, possible = _conditions(rows, active)
+    rho = (units @ units.swapaxes(1, 2)) * (active[:, :, None] & active[:, None, :])
+    rho[:, range(k), range(k)] = 1.0
+    value, error = small_orthants(rho)
+    # Repeated rows and rows that do not count stand there as independent coordinates.
+    scale = possible * 2.0 ** (~active).sum(axis=1)
+    return value * scale, error * scale
+
+
+def orthant_mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """``E[w 1(n_1·w > 0, …, n_k·w > 0)]`` for ``w ~ N(0, I)``, up to four conditions, in closed form, many at once.
+
+    Parameters
+    ----------
+    rows : array, (n, k, p)
+        ``n_r``; none that counts may be zero.
+    active : bool array, (n, k)
+        Rows that count.
+
+    Returns
+    -------
+    array, (n, p)
+
+    Raises
+    ------
+    ValueError
+        If there are more than four rows.
+
+    Notes
+    -----
+    Integrating ``w φ(w) = −∇φ(w)`` over the cone by the divergence theorem leaves its faces: with ``u_r`` the unit
+    inward normal of face ``r``, ``Σ_r u_r φ(0) P(n_s·w > 0 for s ≠ r | n_r·w = 0)``.  Given ``n_r·w = 0`` the other values
+    have covariances ``ρ_st − ρ_rs ρ_rt`` (unit rows), an orthant of dimension ``k − 1``.  A condition that does not count
+    stands there as an independent coordinate and is paid back by a factor 2.  Rows that coincide are one face;
+    opposite rows leave no cone, and the mean is zero.
+
+    Examples
+    --------
+    Two orthogonal conditions: each face gives ``½/√(2π)``.
+
+    >>> orthant_mean(np.array([[[2.0, 0.0], [0.0, 1.0]]]), np.ones((1, 2), dtype=bool)).round(4)
+    array([[0.1995, 0.1995]])
+    """
+    n, k, _ = rows.shape
+    _at_most_four(k)
+    units, active, _ = _conditions(rows, active)
+    rho = units @ units.swapaxes(1, 2)
+    result = np.zeros((n, rows.shape[2]))
+    for r in range(k):
+        others = [s for s in range(k) if s != r]
+        along = rho[:, others, r]
+        given = rho[:, others][:, :, others] - along[:, :, None] * along[:, None, :]
+        counts = active[:, others]
+        sizes = np.sqrt(np.where(counts & active[:, r, None], (1 - along) * (1 + along), np.inf))
+        face = closed_orthants(given / (sizes[:, :, None] * sizes[:, None, :])) * 2.0 ** (~counts).sum(axis=1)
+        result += (face * active[:, r] / math.sqrt(2 * math.pi))[:, None] * units[:, r]
+    return result
+
+
+def orthant_second_moment(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """``E[w wᵀ 1(n_1·w > 0, …)] − P I`` for ``w ~ N(0, I)``, ``P`` the event's probability, up to four conditions.
+
+    Parameters
+    ----------
+    rows, active
+        As in :func:`orthant_mean`.
+
+    Returns
+    -------
+    array, (n, p, p)
+        Symmetric, of trace zero: length and direction of ``w`` are independent, so ``E[‖w‖² 1] = p P``.
+
+    Raises
+    ------
+    ValueError
+        If there are more than four rows.
+
+    Notes
+    -----
+    Integrating by parts once more than for the mean, ``E[w_a w_b 1] = δ_ab P + Σ_r u_ra φ(0) E[w_b Π_{s≠r} 1 | n_r·w = 0]``.
+    The last factor is the mean on an orthant of one condition less, in the space orthogonal to ``n_r``, whose rows are
+    the ``n_s`` projected off ``n_r``.
+
+    Examples
+    --------
+    A wedge of a quarter: the product of two half-normal means off the diagonal, nothing on it.
+
+    >>> orthant_second_moment(np.array([[[2.0, 0.0], [0.0, 1.0]]]), np.ones((1, 2), dtype=bool)).round(4)
+    array([[[0.    , 0.1592],
+            [0.1592, 0.    ]]])
+    """
+    n, k, p = rows.shape
+    _at_most_four(k)
+    units, active, _ = _conditions(rows, active)
+    result = np.zeros((n, p, p))
+    for r in range(k):
+        others = [s for s in range(k) if s != r]
+        along = np.einsum("nsp,np->ns", units[:, others], units[:, r])
+        projected = units[:, others] - along[:, :, None] * units[:, None, r]
+        # Where this row does not count, another may be its repeat, and its projection zero.
+        inner = orthant_mean(projected, active[:, others] & active[:, r, None])
+        weight = active[:, r] / math.sqrt(2 * math.pi)
+        result += weight[:, None, None] * units[:, r, :, None] * inner[:, None, :]
+    # Symmetric but for rounding.
+    return (result + result.swapaxes(1, 2)) / 2

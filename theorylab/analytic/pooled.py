@@ -1,0 +1,287 @@
+"""Exact mean map of a random three-layer network with max-pooling between its ReLU and its readout.
+
+A pool window holds the patches ``y_1 .. y_k``.  A filter ``w`` makes patch ``m`` the winner with a positive value where
+``w·y_m > 0`` and ``w·(y_m − y_l) > 0`` for the other ``l``: an orthant.  Disjoint windows give each position at most one
+readout weight, so the mean map is a sum of first moments of orthants: in closed form for up to four patches a window
+(:mod:`theorylab.analytic.orthant_moments`), by a quasi-random rule beyond (:mod:`theorylab.analytic._conditioning`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from theorylab import _validation
+from theorylab.analytic import _conditioning
+from theorylab.analytic._pool_windows import Windows, require_disjoint, windows_of
+from theorylab.analytic.orthant_moments import event_probabilities, orthant_mean
+from theorylab.laws import Gaussian, WeightLaw
+from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
+from theorylab.rules import Rule
+
+_REPLICATES = 8
+
+
+def _closed_form(windows: Windows, rule: Rule) -> np.ndarray:
+    """``E[w 1(m wins)]`` in the windows' coordinates: (1, n, k, d)."""
+    first = np.zeros((1, *windows.patches.shape))
+    for m in range(windows.places.shape[1]):
+        rows, active, possible = windows.wins(m)
+        first[0, :, m] = orthant_mean(rows, active) * possible[:, None]
+    if rule is Rule.DECONVNET:
+        first[0][windows.first] += orthant_mean(*windows.closes())
+    return first
+
+
+def _numeric(windows: Windows, rule: Rule, cube: np.ndarray) -> np.ndarray:
+    """The same by sequential conditioning, one value a replicate: (replicates, n, k, d)."""
+
+    def mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
+        lower, active, basis = _conditioning.triangular(rows, active)
+        return np.einsum("rni,nid->rnd", _conditioning.moments(lower, active, cube)[1], basis)
+
+    first = np.zeros((len(cube), *windows.patches.shape))
+    for m in range(windows.places.shape[1]):
+        rows, active, possible = windows.wins(m)
+        first[:, possible, m] = mean(rows[possible], active[possible])
+    if rule is Rule.DECONVNET:
+        first[(slice(None), *windows.first)] += mean(*windows.closes())
+    return first
+
+
+def _cube(size: int, points: int) -> np.ndarray:
+    """Quasi-random points for windows of `size` positions, at least `points` in all replicates together."""
+    return _conditioning.points(size - 1, 1 << (-(-points // _REPLICATES) - 1).bit_length(), _REPLICATES)
+
+
+def pooled_mean_map_with_error(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    *,
+    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    pool: MaxPool,
+    filter_std: float | None = None,
+    points: int = 1024,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expected raw map of one logit behind a max-pool, and the standard error of its numerical integration.
+
+    Parameters
+    ----------
+    x, grid, rule, n_filters, law, pool, filter_std, points, progress
+        As in :func:`pooled_mean_map`.
+
+    Returns
+    -------
+    mean, error : arrays, (C, H, W) float64
+        `error` is zero for windows of up to four positions, which are in closed form.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`pooled_mean_map`.
+
+    Notes
+    -----
+    The quasi-random points are split into eight independently shifted sets.  All windows share them, so errors of
+    neighbouring pixels are correlated; each set is carried through to a map of its own, and `error` is the scatter of
+    those maps.
+
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 4, 4), kernel=2)
+    >>> x = np.arange(16.0).reshape(1, 4, 4)
+    >>> mean, error = pooled_mean_map_with_error(x, grid, "guided", 1, pool=MaxPool(3))
+    >>> bool(error.max() < 0.01 * abs(mean).max())
+    True
+    """
+    x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
+    rule = Rule(rule)
+    n_filters = _validation.positive_integer(n_filters, "n_filters")
+    std = _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std")
+    points = _validation.positive_integer(points, "points")
+    require_disjoint(pool)
+    n_windows = math.prod(pool.output_shape(grid.output_shape))
+    if rule is Rule.SALIENCY:
+        return np.zeros(grid.input_shape), np.zeros(grid.input_shape)
+    size = math.prod(pool.size)
+    closed = size <= 4
+    replicates, cube = 1, None
+    if not closed:
+        replicates, cube = _REPLICATES, _cube(size, points)
+    parts, done = [], 0
+    for windows in windows_of(x, grid, pool, 0 if cube is None else size * cube.size):
+        first = _closed_form(windows, rule) if cube is None else _numeric(windows, rule, cube)
+        parts.append((windows.places, windows.basis, first))
+        done += len(windows.places)
+        if progress is not None:
+            progress(done, n_windows)
+    maps = np.empty((replicates, *grid.input_shape))
+    # One replicate at a time: its patches are as large as a convolution's im2col matrix.
+    for r in range(replicates):
+        means = np.zeros((grid.n_patches, grid.patch_size))
+        for places, basis, first in parts:
+            present = places >= 0
+            means[places[present]] = (first[r] @ basis.swapaxes(1, 2))[present]
+        maps[r] = n_filters * law.relu_mean * std * grid.fold(means)
+    if closed:
+        return maps[0], np.zeros(grid.input_shape)
+    return maps.mean(axis=0), maps.std(axis=0, ddof=1) / math.sqrt(replicates)
+
+
+def pooled_mean_map(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    *,
+    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    pool: MaxPool,
+    filter_std: float | None = None,
+    points: int = 1024,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """Expected raw map of one logit of a three-layer network with max-pooling behind its ReLU.
+
+    Parameters
+    ----------
+    x : array, (C, H, W)
+        The image; any norm above 0.
+    grid : PatchGrid
+    rule : Rule or str
+    n_filters : int
+        ``N``.
+    law : WeightLaw, default Gaussian(1.0)
+        Of the readout, one weight a filter and window.
+    pool : MaxPool
+        Of disjoint windows.
+    filter_std : float, optional
+        ``c`` of the Gaussian filters; ``law.std`` if not given.
+    points : int, default 1024
+        Of the quasi-random rule for windows of more than four positions; rounded up to 8 times a power of 2.
+    progress : callable, optional
+        Called with (windows done, windows in all) after each chunk.
+
+    Returns
+    -------
+    array, (C, H, W) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input; for overlapping windows, which `theorylab.sampling` simulates.
+
+    Notes
+    -----
+    ``N m₀ c Σ_j D_jᵀ e_j``, ``e_j`` the mean of a standard normal filter over the event that patch ``j`` is its
+    window's first maximum and positive.  Under DeconvNet, which has no forward mask, the first patch of a window also
+    receives what comes back to a window of zeros: the event ``w·y_m ≤ 0`` for all ``m``, whose mean points away from the
+    patches.  Under saliency ``E[V] = 0``, and the map is zero.  Equal patches tie and the first wins; a patch of zeros
+    never wins with a positive value.  Patches that no window holds contribute nothing.  Compare Eq. 6 and 7.
+
+    Examples
+    --------
+    One window of two one-pixel patches: the filter is positive with probability ½, and then the larger pixel wins.
+
+    >>> grid = PatchGrid((1, 1, 2), kernel=1)
+    >>> x = np.array([[[3.0, 4.0]]])
+    >>> pooled_mean_map(x, grid, "guided", 100, pool=MaxPool((1, 2))).round(3)
+    array([[[ 0.   , 15.915]]])
+    >>> pooled_mean_map(x, grid, "deconvnet", 100, pool=MaxPool((1, 2))).round(3)
+    array([[[-15.915,  15.915]]])
+    """
+    return pooled_mean_map_with_error(
+        x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std, points=points, progress=progress
+    )[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectionProbabilities:
+    """How often a max-pool and the sign of a pre-activation agree, averaged over windows and filters.
+
+    Attributes
+    ----------
+    all_zero : float
+        Share of windows whose units are all closed.
+    positive_given_chosen : float
+        ``P(positive | chosen)``: share of winners with a positive value, ``1 − all_zero``.
+    chosen_given_positive : float
+        ``P(chosen | positive)``: share of winners among the open units of all windows.
+    error : float
+        Of `all_zero`: the difference between two quadratures up to five positions a window, three standard errors of
+        the quasi-random rule beyond.
+    """
+
+    all_zero: float
+    positive_given_chosen: float
+    chosen_given_positive: float
+    error: float
+
+
+def selection_probabilities(
+    x: np.ndarray, grid: PatchGrid, *, pool: MaxPool, points: int = 1024
+) -> SelectionProbabilities:
+    """Probabilities that tie the choice of a max-pool to the forward mask; the same for every rule.
+
+    Parameters
+    ----------
+    x : array, (C, H, W)
+    grid : PatchGrid
+    pool : MaxPool
+        Of disjoint windows.
+    points : int, default 1024
+        As in :func:`pooled_mean_map`; used for windows of more than five positions.
+
+    Returns
+    -------
+    SelectionProbabilities
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input; for overlapping windows.
+
+    Notes
+    -----
+    Every window chooses one unit, and that unit is open unless all are closed.  A window is all closed with the
+    orthant probability of the rows ``−y_m``, patches of zeros left out; four rows have no closed form.  A unit of a patch
+    that is not zero is open with probability ½, so ``P(chosen | positive)`` needs no further orthant.
+
+    Examples
+    --------
+    Two equal patches open and close together, and the first one wins.
+
+    >>> grid = PatchGrid((1, 1, 2), kernel=1)
+    >>> selection_probabilities(np.ones((1, 1, 2)), grid, pool=MaxPool((1, 2)))
+    SelectionProbabilities(all_zero=0.5, positive_given_chosen=0.5, chosen_given_positive=0.5, error=0.0)
+    """
+    x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
+    points = _validation.positive_integer(points, "points")
+    require_disjoint(pool)
+    size = math.prod(pool.size)
+    cube = None if size <= 5 else _cube(size, points)
+    closed, errors, open_units, n_windows = [], 0.0, 0.0, 0
+    for windows in windows_of(x, grid, pool, 0 if cube is None else size * cube.size):
+        rows, active = windows.closes()
+        if cube is None:
+            values, error = event_probabilities(rows, active)
+            closed.append(values.sum(keepdims=True))
+            errors += float(error.sum())
+        else:
+            lower, order, _ = _conditioning.triangular(rows, active)
+            closed.append(_conditioning.moments(lower, order, cube)[0].sum(axis=1))
+        open_units += active.sum() / 2
+        n_windows += len(active)
+    sums = np.sum(closed, axis=0)
+    if cube is not None:
+        errors = 3 * float(sums.std(ddof=1)) / math.sqrt(len(sums))
+    all_zero = float(sums.mean()) / n_windows
+    # An image that is not zero may still have zeros in all windows: then no unit is ever open.
+    chosen = (1 - all_zero) * n_windows / open_units if open_units else 0.0
+    return SelectionProbabilities(all_zero, 1 - all_zero, float(chosen), errors / n_windows)

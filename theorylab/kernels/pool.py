@@ -1,0 +1,84 @@
+"""Compiled twins of :mod:`theorylab.layers.pool`, equal to them bit by bit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theorylab.kernels._policy import compiled
+from theorylab.kernels.patches import clip
+from theorylab.layers.pool import check_planes, check_winners
+from theorylab.pooling import MaxPool
+
+
+@compiled
+def _forward(x, size, stride, padding, rows, columns, values, winners):
+    height, width = x.shape[1], x.shape[2]
+    for plane in range(x.shape[0]):
+        for row in range(rows):
+            top = row * stride[0] - padding[0]
+            first_row, last_row = clip(top, size[0], height)
+            for column in range(columns):
+                left = column * stride[1] - padding[1]
+                first_column, last_column = clip(left, size[1], width)
+                place = (top + first_row) * width + left + first_column
+                best = x[plane, top + first_row, left + first_column]
+                for i in range(top + first_row, top + last_row):
+                    for k in range(left + first_column, left + last_column):
+                        entry = x[plane, i, k]
+                        # The second clause lets the first NaN win, as it does in the specification.
+                        if entry > best or (entry != entry and best == best):
+                            best = entry
+                            place = i * width + k
+                values[plane, row * columns + column] = best
+                winners[plane, row * columns + column] = place
+
+
+@compiled
+def _backward(gradient, winners, out):
+    for plane in range(gradient.shape[0]):
+        for j in range(gradient.shape[1]):
+            out[plane, winners[plane, j]] += gradient[plane, j]
+
+
+def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
+    """Largest entry of every window and its flat index: ``(B, C, H, W)`` to twice ``(B, C, H', W')``.
+
+    Parameters, result, errors: as the specification, :func:`theorylab.layers.pool.forward`.
+
+    Examples
+    --------
+    >>> values, winners = forward(np.array([[[[1.0, 2.0, 0.0, 0.0], [2.0, 1.0, 0.0, 0.0]]]]), MaxPool(2))
+    >>> values.ravel(), winners.ravel()
+    (array([2., 0.]), array([1, 2]))
+    """
+    x = check_planes(x)
+    batch, channels, height, width = x.shape
+    rows, columns = pool.output_shape((height, width))
+    planes = np.ascontiguousarray(x).reshape(batch * channels, height, width)
+    values = np.empty((batch * channels, rows * columns), dtype=x.dtype)
+    winners = np.empty(values.shape, dtype=np.int64)
+    _forward(planes, pool.size, pool.stride, pool.padding, rows, columns, values, winners)
+    shape = (batch, channels, rows, columns)
+    return values.reshape(shape), winners.reshape(shape)
+
+
+def backward(gradient: np.ndarray, winners: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
+    """Send each gradient to the winner of its window; overlapping windows add: ``(B, C, H, W)``.
+
+    Parameters, result, errors: as the specification, :func:`theorylab.layers.pool.backward`.
+
+    Examples
+    --------
+    >>> backward(np.array([[[[10.0, 20.0]]]]), np.array([[[[1, 1]]]]), (1, 3))
+    array([[[[ 0., 30.,  0.]]]])
+    """
+    gradient, winners, (height, width) = check_winners(gradient, winners, input_shape)
+    planes = gradient.shape[0] * gradient.shape[1]
+    n_windows = gradient.shape[2] * gradient.shape[3]
+    out = np.zeros((planes, height * width), dtype=gradient.dtype)
+    _backward(
+        np.ascontiguousarray(gradient).reshape(planes, n_windows),
+        np.ascontiguousarray(winners).reshape(planes, n_windows),
+        out,
+    )
+    return out.reshape(*gradient.shape[:2], height, width)

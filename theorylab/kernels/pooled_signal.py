@@ -1,0 +1,100 @@
+"""Max-pooling in the layout of a Monte Carlo replicate: positions by filters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theorylab.kernels._policy import compiled
+
+
+@compiled
+def select(activations, windows, values, winners):
+    """Largest ``max(a, 0)`` of every window and filter, and the first position that has it."""
+    zero = activations.dtype.type(0)
+    for w in range(windows.shape[0]):
+        for i in range(activations.shape[1]):
+            best = zero
+            winner = -1
+            for m in range(windows.shape[1]):
+                j = windows[w, m]
+                if j >= 0:
+                    value = activations[j, i]
+                    if value < zero:
+                        value = zero
+                    if winner < 0 or value > best:
+                        best = value
+                        winner = j
+            values[w, i] = best
+            winners[w, i] = winner
+
+
+@compiled
+def scatter(readout, winners, out):
+    """Add each readout weight to the position that won its window."""
+    for w in range(winners.shape[0]):
+        for i in range(winners.shape[1]):
+            out[winners[w, i], i] += readout[w, i]
+
+
+def pool(activations: np.ndarray, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pooled activations and their winners.
+
+    Parameters
+    ----------
+    activations : array, (J, N)
+        Before or after the ReLU.
+    windows : int64 array, (n, size)
+        Of :meth:`theorylab.pooling.MaxPool.windows`.
+
+    Returns
+    -------
+    values : array, (n, N)
+    winners : int64 array, (n, N)
+        First maximum of ``max(a, 0)``; a window without a positive entry gives its first.
+
+    Notes
+    -----
+    Specification: :func:`theorylab.layers.pool.forward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values, winners = pool(np.array([[1.0, -1.0], [2.0, -2.0]]), np.array([[0, 1]]))
+    >>> values, winners
+    (array([[2., 0.]]), array([[1, 0]]))
+    """
+    values = np.empty((len(windows), activations.shape[1]), dtype=activations.dtype)
+    winners = np.empty(values.shape, dtype=np.int64)
+    select(activations, windows, values, winners)
+    return values, winners
+
+
+def unpool(readout: np.ndarray, winners: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """What comes back through the pooling layer: each readout weight at its winner, summed where windows overlap.
+
+    Parameters
+    ----------
+    readout : array, (n, N)
+    winners : int64 array, (n, N)
+    out : array, (J, N)
+        Overwritten.
+
+    Returns
+    -------
+    array
+        `out`.
+
+    Notes
+    -----
+    Specification: :func:`theorylab.layers.pool.backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unpool(np.array([[5.0]]), np.array([[1]]), np.empty((2, 1)))
+    array([[0.],
+           [5.]])
+    """
+    out[...] = 0
+    scatter(readout, winners, out)
+    return out

@@ -1,0 +1,122 @@
+"""Max-pooling: the first maximum of each window, and the adjoint that sends a gradient back to it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from theorylab.pooling import MaxPool
+
+
+def check_planes(x: np.ndarray) -> np.ndarray:
+    """`x` as an array, or a ValueError unless it has four axes."""
+    x = np.asarray(x)
+    if x.ndim != 4:
+        raise ValueError(f"x: expected (B, C, H, W), got {x.shape}")
+    return x
+
+
+def check_winners(
+    gradient: np.ndarray, winners: np.ndarray, input_shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Both as arrays, and the plane ``(H, W)``; a ValueError unless they fit each other and the input."""
+    gradient, winners = np.asarray(gradient), np.asarray(winners)
+    if gradient.ndim != 4:
+        raise ValueError(f"gradient: expected (B, C, H', W'), got {gradient.shape}")
+    lead, plane = tuple(input_shape[:-2]), tuple(input_shape[-2:])
+    if len(plane) < 2 or len(lead) > 2 or lead != gradient.shape[2 - len(lead) : 2]:
+        raise ValueError(f"input_shape: {tuple(input_shape)} does not fit a gradient of {gradient.shape}")
+    if winners.shape != gradient.shape or winners.dtype.kind != "i":
+        raise ValueError(
+            f"winners: expected integers of shape {gradient.shape}, got {winners.dtype} of {winners.shape}"
+        )
+    if winners.size and not (winners.min() >= 0 and winners.max() < math.prod(plane)):
+        raise ValueError(f"winners: an index lies outside the plane {plane}")
+    return gradient, winners, plane
+
+
+def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
+    """Largest entry of every window, and where it was.
+
+    Parameters
+    ----------
+    x : array, (B, C, H, W)
+    pool : MaxPool
+
+    Returns
+    -------
+    values : array, (B, C, H', W'), of the dtype of `x`
+    winners : int64 array, (B, C, H', W')
+        Flat index in the plane ``H×W`` of the first maximum of the window in row-major order.  A window of zeros
+        gives its first entry; the first NaN, if there is one, wins.
+
+    Raises
+    ------
+    ValueError
+        If `x` does not have four axes or no window fits.
+
+    Notes
+    -----
+    Behind a ReLU a window whose units are all closed is a window of zeros; under DeconvNet, which has no forward
+    mask, its first entry still receives what comes back.
+
+    Examples
+    --------
+    >>> values, winners = forward(np.array([[[[1.0, 2.0, 0.0, 0.0], [2.0, 1.0, 0.0, 0.0]]]]), MaxPool(2))
+    >>> values.ravel(), winners.ravel()
+    (array([2., 0.]), array([1, 2]))
+    """
+    x = check_planes(x)
+    batch, channels, *plane = x.shape
+    windows = pool.windows((plane[0], plane[1]))
+    flat = x.reshape(batch, channels, -1)
+    values = np.zeros((batch, channels, len(windows)), dtype=x.dtype)
+    winners = np.full(values.shape, -1, dtype=np.int64)
+    # One entry of all windows at a time: no copy of every window is made, however much they overlap.
+    for place in windows.T:
+        entry = flat[..., place]
+        better = (winners < 0) | (entry > values) | (np.isnan(entry) & ~np.isnan(values))
+        better &= place >= 0
+        np.copyto(values, entry, where=better)
+        np.copyto(winners, place, where=better)
+    shape = (batch, channels, *pool.output_shape((plane[0], plane[1])))
+    return values.reshape(shape), winners.reshape(shape)
+
+
+def backward(gradient: np.ndarray, winners: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
+    """Send each gradient to the winner of its window: the adjoint of `forward` with its choices held fixed.
+
+    Parameters
+    ----------
+    gradient : array, (B, C, H', W')
+        With respect to the values.
+    winners : integer array, (B, C, H', W')
+        From `forward`.
+    input_shape : (B, C, H, W), (C, H, W) or (H, W)
+
+    Returns
+    -------
+    array, (B, C, H, W), of the dtype of `gradient`
+        An entry that won several overlapping windows receives their sum.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other or a winner lies outside the plane.
+
+    Notes
+    -----
+    The paper's Eq. 6 writes one readout weight to each winner, which is this function for disjoint windows only.
+
+    Examples
+    --------
+    >>> backward(np.array([[[[10.0, 20.0]]]]), np.array([[[[1, 1]]]]), (1, 3))
+    array([[[[ 0., 30.,  0.]]]])
+    """
+    gradient, winners, (height, width) = check_winners(gradient, winners, input_shape)
+    planes = gradient.shape[0] * gradient.shape[1]
+    result = np.zeros((planes, height * width), dtype=gradient.dtype)
+    own = np.arange(planes)[:, None]
+    np.add.at(result, (own, winners.reshape(planes, -1)), gradient.reshape(planes, -1))
+    return result.reshape(*gradient.shape[:2], height, width)

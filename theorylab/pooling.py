@@ -1,0 +1,141 @@
+"""Where the windows of a max-pooling layer lie: geometry alone, shared by every implementation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from theorylab import _validation
+
+
+@dataclasses.dataclass(frozen=True)
+class MaxPool:
+    """The windows of a max-pooling layer.
+
+    Windows are numbered row by row, and so are the entries of a window; the winner of a window is its *first*
+    maximum in that order.  Windows that would reach beyond the (padded) plane are left out, as in PyTorch's
+    ``max_pool2d`` with ``ceil_mode=False``: rows and columns that no window reaches take part in nothing.
+
+    Parameters
+    ----------
+    size : int or (vertical, horizontal)
+        Side lengths of a window, in positions of the plane that is pooled.
+    stride : int or (vertical, horizontal), optional
+        `size` if not given.
+    padding : int or (vertical, horizontal), default 0
+        Positions added on each side.  They hold no value and never win; at most half the size.
+
+    Attributes
+    ----------
+    disjoint : bool
+        Whether every position lies in at most one window.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size or stride is not a positive integer, or the padding is negative or above half the size.
+
+    Notes
+    -----
+    The paper's three-layer CNN with max-pooling (its variant of Eq. 4 and Eq. 6) takes a window of fixed size.
+
+    Examples
+    --------
+    >>> pool = MaxPool(2)
+    >>> pool.output_shape((5, 6)), pool.disjoint
+    ((2, 3), True)
+    >>> MaxPool(3, stride=2).disjoint
+    False
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0,
+    ) -> None:
+        object.__setattr__(self, "size", _validation.pair(size, "size", 1))
+        object.__setattr__(self, "stride", _validation.pair(size if stride is None else stride, "stride", 1))
+        object.__setattr__(self, "padding", _validation.pair(padding, "padding", 0))
+        for pad, side in zip(self.padding, self.size, strict=True):
+            if pad > side // 2:
+                raise ValueError(f"padding: expected at most half the size {side}, got {pad}")
+
+    @property
+    def disjoint(self) -> bool:
+        """Whether every position lies in at most one window: stride at least size on both axes."""
+        return self.stride[0] >= self.size[0] and self.stride[1] >= self.size[1]
+
+    def output_shape(self, plane: tuple[int, int]) -> tuple[int, int]:
+        """Windows per column and per row of a plane.
+
+        Parameters
+        ----------
+        plane : (H', W')
+
+        Returns
+        -------
+        (int, int)
+
+        Raises
+        ------
+        ValueError
+            If not one window fits.
+
+        Examples
+        --------
+        >>> MaxPool((2, 3), padding=(0, 1)).output_shape((109, 109))
+        (54, 37)
+        """
+        extents = _validation.pair(tuple(plane), "plane", 1)
+        for side, extent, size, pad in zip(
+            ("height", "width"), extents, self.size, self.padding, strict=True
+        ):
+            if size > extent + 2 * pad:
+                raise ValueError(
+                    f"pool: size {size} exceeds the {side} {extent} of the plane"
+                    + (f" padded by {pad}" if pad else "")
+                )
+        rows, columns = (
+            (extent + 2 * pad - size) // step + 1
+            for extent, size, step, pad in zip(extents, self.size, self.stride, self.padding, strict=True)
+        )
+        return rows, columns
+
+    def windows(self, plane: tuple[int, int]) -> np.ndarray:
+        """The positions that each window holds.
+
+        Parameters
+        ----------
+        plane : (H', W')
+
+        Returns
+        -------
+        int64 array, (windows, size)
+            Flat indices into the plane, row by row; −1 for a position in the padding.
+
+        Raises
+        ------
+        ValueError
+            If not one window fits.
+
+        Examples
+        --------
+        >>> MaxPool(2).windows((3, 4))
+        array([[0, 1, 4, 5],
+               [2, 3, 6, 7]])
+        """
+        places = []
+        for count, extent, size, step, pad in zip(
+            self.output_shape(plane), plane, self.size, self.stride, self.padding, strict=True
+        ):
+            place = np.arange(count)[:, None] * step - pad + np.arange(size)
+            places.append(np.where((place >= 0) & (place < extent), place, -1))
+        row, column = places[0][:, None, :, None], places[1][None, :, None, :]
+        flat = np.where((row < 0) | (column < 0), -1, row * plane[1] + column)
+        return flat.reshape(-1, self.size[0] * self.size[1])
