@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ def registry() -> tuple[Claim, ...]:
         lemma1,
         local_connections,
         maximum_logit,
+        maxpool_deconvnet,
+        maxpool_guided,
+        maxpool_identity,
+        maxpool_saliency,
+        maxpool_selection,
         recovery_rate,
         theorem1,
         theorem2_deconvnet,
@@ -49,6 +54,11 @@ def registry() -> tuple[Claim, ...]:
         theorem2_deconvnet,
         gaussianity,
         maximum_logit,
+        maxpool_identity,
+        maxpool_selection,
+        maxpool_saliency,
+        maxpool_guided,
+        maxpool_deconvnet,
         local_connections,
         truncated_weights,
     )
@@ -70,7 +80,7 @@ def verify(
     Parameters
     ----------
     claims : sequence of str
-        Identifiers; all if empty.
+        Identifiers, or the part before a hyphen that several share ("maxpool", "theorem2"); all if empty.
     image : path, optional
         Any photograph; a bundled one if not given.
     budget : {"quick", "standard", "full"}
@@ -100,9 +110,7 @@ def verify(
     from theorylab.report.results import ClaimResult, Verification
 
     known = {claim.id: claim for claim in registry()}
-    unknown = [name for name in claims if name not in known]
-    if unknown:
-        raise ValueError(f"unknown claim {unknown[0]!r}: choose from {', '.join(known)}")
+    chosen = [known[id_] for name in claims for id_ in _selected(name, known)]
     if budget not in BUDGETS:
         raise ValueError(f"unknown budget {budget!r}: choose from {', '.join(BUDGETS)}")
     _random.sequence(seed)
@@ -119,7 +127,7 @@ def verify(
         progress=progress,
     )
     results = []
-    for claim in [known[name] for name in dict.fromkeys(claims)] or list(known.values()):
+    for claim in dict.fromkeys(chosen) or known.values():
         outcome = claim.run(bench)
         results.append(
             ClaimResult(
@@ -147,6 +155,14 @@ def verify(
         claims=tuple(results),
         command=_command(claims, image, budget, seed),
     )
+
+
+def _selected(name: str, known: Iterable[str]) -> list[str]:
+    """The claims that a name stands for: the claim itself, or all of its family."""
+    found = [id_ for id_ in known if id_ == name or id_.startswith(f"{name}-")]
+    if not found:
+        raise ValueError(f"unknown claim {name!r}: choose from {', '.join(known)}")
+    return found
 
 
 def _command(claims: Sequence[str], image: str | os.PathLike[str] | None, budget: str, seed: int) -> str:

@@ -21,7 +21,7 @@ def run(bench: Bench) -> Outcome:
     measured: dict[Rule, list[np.ndarray]] = {rule: [] for rule in Rule}
     formula: dict[Rule, list[np.ndarray]] = {rule: [] for rule in Rule}
     for _ in range(GEOMETRIES):
-        x, grid = _random_case(bench.x, rng)
+        x, grid = random_case(bench.x, rng)
         net = networks.three_layer_cnn(grid, n_filters=5, n_logits=4, law=Gaussian(1.0), seed=rng)
         target = int(rng.integers(net.n_logits))
         maps = visualize_many(net, x, list(Rule), [target])
@@ -45,7 +45,7 @@ def run(bench: Bench) -> Outcome:
     worst = max(check.estimate for check in checks)
     return Outcome(
         verdict=Verdict.HOLDS if all(check.passed for check in checks) else Verdict.REFUTED,
-        finding=f"The two sides differ by at most {worst:.0e} of the map's norm, which is rounding, "
+        finding=f"The two sides differ by {worst:.0e} of the maps' norm, which is rounding, "
         f"in {GEOMETRIES} random geometries for each of the three rules.",
         checks=checks,
         headline=checks[-1].name,
@@ -77,7 +77,7 @@ def equation_4(
     return grid.fold(total)
 
 
-def _random_case(picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, PatchGrid]:
+def random_case(picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, PatchGrid]:
     """A random crop of the picture and a random geometry on it."""
     channels, height, width = picture.shape
     h, w = int(rng.integers(4, min(14, height) + 1)), int(rng.integers(4, min(14, width) + 1))

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from strategies import RULES, grids, image_with_zeros, seeds
 
-from theorylab.analytic import _windows, active_coverage, covariance, local_contrast, mean_map, shallow
+from theorylab.analytic import (
+    _windows,
+    active_coverage,
+    covariance,
+    local_contrast,
+    mean_map,
+    whole_covariance,
+)
 from theorylab.analytic import variance_map as variances
 from theorylab.laws import Gaussian, TruncatedGaussian
 from theorylab.patches import PatchGrid
@@ -241,9 +248,9 @@ def test_covariance_refuses_two_gigabytes_and_says_what_to_call():
 
 def test_covariance_limit_is_inclusive(monkeypatch):
     grid = PatchGrid((1, 3, 3), 2)
-    monkeypatch.setattr(shallow, "COVARIANCE_LIMIT", 8 * 81)
+    monkeypatch.setattr(whole_covariance, "COVARIANCE_LIMIT", 8 * 81)
     assert covariance(np.ones((1, 3, 3)), grid, "saliency", 1).shape == (9, 9)
-    monkeypatch.setattr(shallow, "COVARIANCE_LIMIT", 8 * 81 - 1)
+    monkeypatch.setattr(whole_covariance, "COVARIANCE_LIMIT", 8 * 81 - 1)
     with pytest.raises(ValueError, match="variance_map"):
         covariance(np.ones((1, 3, 3)), grid, "saliency", 1)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from theorylab import analytic, display, images, montecarlo, networks, sampling, stats
     from theorylab.laws import Gaussian, TruncatedGaussian
     from theorylab.patches import PatchGrid
+    from theorylab.pooling import MaxPool
     from theorylab.rules import Rule
     from theorylab.visualization import visualize, visualize_many
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Gaussian",
+    "MaxPool",
     "PatchGrid",
     "Rule",
     "TruncatedGaussian",
@@ -38,6 +40,7 @@ __all__ = [
 # Where each name lives; a name that is not here is a submodule.
 _HOMES = {
     "Gaussian": "laws",
+    "MaxPool": "pooling",
     "PatchGrid": "patches",
     "Rule": "rules",
     "TruncatedGaussian": "laws",

@@ -2,7 +2,10 @@
 
 from theorylab.analytic import halfspace
 from theorylab.analytic.maximum import maximum_logit_mean_map, maximum_logit_moment, maximum_moment
-from theorylab.analytic.shallow import active_coverage, covariance, local_contrast, mean_map, variance_map
+from theorylab.analytic.orthant import orthant_probability, orthant_probability_with_error
+from theorylab.analytic.pooled import pooled_mean_map, pooled_mean_map_with_error, selection_probabilities
+from theorylab.analytic.pooled_moments import pooled_variance_map
+from theorylab.analytic.shallow import active_coverage, local_contrast, mean_map, variance_map
 from theorylab.analytic.summaries import (
     class_distance,
     estimation_error,
@@ -11,6 +14,7 @@ from theorylab.analytic.summaries import (
     expected_energy,
     filters_needed,
 )
+from theorylab.analytic.whole_covariance import covariance
 
 __all__ = [
     "active_coverage",
@@ -27,5 +31,11 @@ __all__ = [
     "maximum_logit_moment",
     "maximum_moment",
     "mean_map",
+    "orthant_probability",
+    "orthant_probability_with_error",
+    "pooled_mean_map",
+    "pooled_mean_map_with_error",
+    "pooled_variance_map",
+    "selection_probabilities",
     "variance_map",
 ]

@@ -1,0 +1,80 @@
+"""Does max-pooling turn DeconvNet into guided backpropagation?"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from proofs_checks import pooled_studies as pooled
+from proofs_checks.claim import Bench, Claim, Outcome, Wrong
+from proofs_checks.studies import inner, unit
+from theorylab.report.results import MapFigure, MapPanel, Verdict
+
+
+def run(bench: Bench) -> Outcome:
+    """Size and shape of DeconvNet's mean map behind 2×2 windows, and its angle to guided backpropagation's."""
+    x = bench.x
+    guided, mean = pooled.predicted_means(bench)
+    measured = pooled.pooled_recovery(bench)
+    size = bench.compare(
+        "size of the mean map, per filter",
+        "moment",
+        measured,
+        lambda m: m["deconvnet along"],
+        float(np.linalg.norm(mean)),
+        Wrong("no mean, as without pooling", 0.0),
+    )
+    agreement = inner(unit(mean), unit(guided))
+    shape = bench.compare(
+        "share of the mean map's energy along the prediction",
+        "ratio",
+        measured,
+        lambda m: m["deconvnet halves_along"] / m["deconvnet halves"],
+        1.0,
+        Wrong("the law without the windows of zeros", agreement**2),
+    )
+    same = bench.compare(
+        "cosine of the mean maps of DeconvNet and guided",
+        "ratio",
+        measured,
+        lambda m: m["cross"] / math.sqrt(m["deconvnet halves"] * m["guided halves"]),
+        agreement,
+        Wrong("Eq. 7: the form of guided backpropagation, 1", 1.0),
+    )
+    toward, error = measured.statistics.estimate(
+        lambda m: m["deconvnet toward"] / math.sqrt(m["deconvnet halves"])
+    )
+    figure = MapFigure(
+        "maxpool-deconvnet",
+        "DeconvNet behind 2×2 max-pooling: predicted and measured mean map; and what the windows of zeros add, the "
+        "texture, which is the difference to guided backpropagation's mean map.",
+        (
+            MapPanel("without windows of zeros", guided),
+            MapPanel("windows of zeros alone", mean - guided),
+            MapPanel("predicted", mean),
+            MapPanel("measured", measured.maps["deconvnet"].mean),
+        ),
+    )
+    return Outcome(
+        Verdict.REFUTED if bench.rejects(same, 1.0) else Verdict.HOLDS,
+        f"DeconvNet's mean map has cosine {same.estimate:.3f} to guided backpropagation's and {toward:.3f} ± {error:.3f} to x "
+        f"(predicted {inner(unit(mean), x):.3f}): windows of zeros send a negative copy of the picture to their first entry.",
+        (size, shape, same),
+        same.name,
+        (figure,),
+    )
+
+
+CLAIM = Claim(
+    id="maxpool-deconvnet",
+    section="3.2.1 Eq. 7",
+    statement="With max-pooling DeconvNet has exactly the form of guided backpropagation and recovers the image.",
+    exact_law="E S = guided backpropagation's mean map + N m₀ c Σ_windows D_1ᵀ E[w 1(w·y_m ≤ 0 for all m)], "
+    "D_1 the first position of the window: a negative copy of the picture, with the period of the windows.",
+    proof="DeconvNet has no forward mask: the chosen unit passes its readout on even where it is zero. A window whose units are "
+    "all closed chooses its first entry, and the filter's mean on that event points away from all the window's patches. "
+    "All other windows contribute what they contribute to guided backpropagation.",
+    n_checks=3,
+    run=run,
+)

@@ -1,0 +1,79 @@
+"""Does max-pooling leave guided backpropagation as it was?"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from proofs_checks import pooled_studies as pooled
+from proofs_checks.claim import Bench, Claim, Outcome, Wrong
+from proofs_checks.studies import inner, unit
+from theorylab import analytic
+from theorylab.report.results import MapFigure, MapPanel, Verdict
+
+
+def run(bench: Bench) -> Outcome:
+    """Size, shape and direction of the mean map behind 2×2 windows."""
+    x = bench.x
+    mean, _ = pooled.predicted_means(bench)
+    plain = x * analytic.local_contrast(x, bench.grid)
+    measured = pooled.pooled_recovery(bench)
+    size = bench.compare(
+        "size of the mean map, per filter",
+        "moment",
+        measured,
+        lambda m: m["guided along"],
+        float(np.linalg.norm(mean)),
+        Wrong("no backward ReLU: no mean", 0.0),
+    )
+    shape = bench.compare(
+        "share of the mean map's energy along the prediction",
+        "ratio",
+        measured,
+        lambda m: m["guided halves_along"] / m["guided halves"],
+        1.0,
+        Wrong("Eq. 7: the mean map is x⊙κ", inner(unit(plain), unit(mean)) ** 2),
+    )
+    before = inner(unit(plain), x)
+    direction = bench.compare(
+        "cosine of the mean map and x",
+        "ratio",
+        measured,
+        lambda m: m["guided toward"] / math.sqrt(m["guided halves"]),
+        inner(unit(mean), x),
+        Wrong("Eq. 7: as without pooling", before),
+    )
+    figure = MapFigure(
+        "maxpool-guided",
+        "Guided backpropagation behind 2×2 max-pooling: the predicted mean map, and the measured mean of "
+        f"{measured.replicates} networks of {pooled.FILTERS} filters; beside it the mean map without pooling.",
+        (
+            MapPanel("input x", x),
+            MapPanel("without pooling", plain),
+            MapPanel("predicted", mean),
+            MapPanel("measured", measured.maps["guided"].mean),
+        ),
+    )
+    return Outcome(
+        Verdict.REFUTED if bench.rejects(direction, before) else Verdict.HOLDS,
+        f"The mean map's cosine to x falls from {before:.3f} without pooling to {direction.estimate:.3f}: pooling favours the "
+        "patch that stands out from its window, and the picture becomes an edge map.",
+        (size, shape, direction),
+        direction.name,
+        (figure,),
+    )
+
+
+CLAIM = Claim(
+    id="maxpool-guided",
+    section="3.2.1 Eq. 7",
+    statement="Max-pooling leaves guided backpropagation as it was: it still recovers the input.",
+    exact_law="E S = N m₀ c Σ_j D_jᵀ E[w 1_j], 1_j: w·y_j > 0 and w·(y_j − y_m) > 0 for the other patches m of the window: "
+    "a sum of boundary terms along y_j and along the differences y_j − y_m.",
+    proof="With disjoint windows a unit receives max(V, 0), of mean m₀, if it wins and is positive, an event of w alone. By the "
+    "divergence theorem the mean of w on an intersection of half-spaces n_r·w > 0 is Σ_r n_r/‖n_r‖ (2π)^(−1/2) times the "
+    "probability of the other conditions given n_r·w = 0: an orthant of one dimension less.",
+    n_checks=3,
+    run=run,
+)

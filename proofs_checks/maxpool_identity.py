@@ -1,0 +1,102 @@
+"""Eq. 6: the maps of a three-layer network with max-pooling in one formula."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from proofs_checks.claim import Bench, Claim, Outcome
+from proofs_checks.lemma1 import GEOMETRIES, random_case
+from theorylab import networks
+from theorylab.laws import Gaussian
+from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
+from theorylab.report.results import Verdict
+from theorylab.rules import Rule
+from theorylab.visualization import visualize_many
+
+
+def run(bench: Bench) -> Outcome:
+    """The hand-written backward pass against Eq. 6, unit by unit, on random geometries cut from the picture."""
+    rng = np.random.default_rng(bench.seed_of("maxpool-identity"))
+    measured: dict[Rule, list[np.ndarray]] = {rule: [] for rule in Rule}
+    eq6: dict[Rule, list[np.ndarray]] = {rule: [] for rule in Rule}
+    eq7: dict[Rule, list[np.ndarray]] = {rule: [] for rule in Rule}
+    while len(measured[Rule.GUIDED]) < GEOMETRIES:
+        x, grid = random_case(bench.x, rng)
+        size = tuple(int(side) for side in rng.integers(1, 4, size=2))
+        if size == (1, 1) or any(side > extent for side, extent in zip(size, grid.output_shape, strict=True)):
+            continue
+        pool = MaxPool(size)
+        net = networks.three_layer_cnn(grid, 5, 4, pool=pool, law=Gaussian(1.0), seed=rng)
+        target = int(rng.integers(net.n_logits))
+        maps = visualize_many(net, x, list(Rule), [target])
+        readout = net.readout_rows.row(target).reshape(5, -1)
+        filters = net.filters.reshape(5, grid.patch_size)
+        for rule, result in zip(Rule, maps[:, 0], strict=True):
+            measured[rule].append(result)
+            eq6[rule].append(pooled_sum(x, grid, pool, filters, readout, rule, chosen_only=True))
+            eq7[rule].append(pooled_sum(x, grid, pool, filters, readout, rule, chosen_only=False))
+    checks = tuple(
+        bench.identity(
+            f"{rule.value}: backward pass = Eq. 6",
+            measured[rule],
+            eq6[rule],
+            "Eq. 7: every positive unit receives its window's readout",
+            eq7[rule],
+        )
+        for rule in Rule
+    )
+    return Outcome(
+        Verdict.HOLDS if all(check.passed for check in checks) else Verdict.REFUTED,
+        f"The two sides of Eq. 6 differ by {max(check.estimate for check in checks):.0e} of the maps' norm, in "
+        f"{GEOMETRIES} random geometries of disjoint windows; Eq. 7 is another map.",
+        checks,
+        checks[-1].name,
+    )
+
+
+def pooled_sum(
+    x: np.ndarray,
+    grid: PatchGrid,
+    pool: MaxPool,
+    filters: np.ndarray,
+    readout: np.ndarray,
+    rule: Rule,
+    *,
+    chosen_only: bool,
+) -> np.ndarray:
+    """The right-hand side of Eq. 6, or of Eq. 7 if not only chosen units count, without its normalisation.
+
+    Parameters
+    ----------
+    filters : array, (N, p)
+    readout : array, (N, windows)
+    """
+    patches = grid.extract(x)
+    total = np.zeros((grid.n_patches, grid.patch_size))
+    for place, window in enumerate(pool.windows(grid.output_shape)):
+        for w, v in zip(filters, readout[:, place], strict=True):
+            activations = [max(float(w @ patches[j]), 0.0) for j in window]
+            chosen = int(np.argmax(activations))
+            h = v if rule is Rule.SALIENCY else max(v, 0.0)
+            for m, j in enumerate(window):
+                positive = float(w @ patches[j]) > 0
+                wins = m == chosen and (positive or rule is Rule.DECONVNET)
+                if wins if chosen_only else positive:
+                    total[j] += h * w
+    return grid.fold(total)
+
+
+CLAIM = Claim(
+    id="maxpool-identity",
+    section="3.2.1 Eq. 6",
+    statement="With max-pooling between ReLU and readout the map is the sum of Lemma 1 with each readout weight going to the "
+    "unit that its window chooses.",
+    exact_law="S = Σ_j D_jᵀ Σ_i h(δ'(a_ij) V_i,window(j)) w̃_ij for disjoint windows, δ' = 1 at the window's first maximum: an "
+    "identity. With overlapping windows one unit can win several, and h acts on the sum of their weights.",
+    proof="The gradient of a maximum is 1 at the entry that attains it and 0 elsewhere; implementations take the first. A unit "
+    "in one window therefore receives either that window's readout weight or nothing, and from there on Lemma 1's proof "
+    "applies.",
+    n_checks=3,
+    run=run,
+)

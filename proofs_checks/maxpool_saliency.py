@@ -1,0 +1,54 @@
+"""Does max-pooling leave saliency as it was?"""
+
+from __future__ import annotations
+
+from proofs_checks import pooled_studies as pooled
+from proofs_checks.claim import Bench, Claim, Outcome, Wrong
+from theorylab import analytic
+from theorylab.analytic.pooled_moments import pooled_variance_map
+from theorylab.report.results import Verdict
+from theorylab.rules import Rule
+
+
+def run(bench: Bench) -> Outcome:
+    """Mean and energy of the pooled saliency map at the paper's size."""
+    n = pooled.SALIENCY_FILTERS
+    measured = pooled.pooled_saliency(bench)
+    law = float(pooled_variance_map(bench.x, bench.grid, Rule.SALIENCY, n, pool=pooled.POOL).sum())
+    before = float(analytic.variance_map(bench.x, bench.grid, Rule.SALIENCY, n).sum())
+    zero_mean = bench.compare(
+        "share of energy that is noise (mean map 0)",
+        "ratio",
+        measured,
+        lambda mean: 1 - mean["halves"] / mean["energy"],
+        1.0,
+        Wrong("half of the energy is a common mean", 0.5),
+    )
+    energy = bench.compare(
+        f"energy of the map, N = {n}",
+        "moment",
+        measured,
+        lambda mean: mean["energy"],
+        law,
+        Wrong("Eq. 7: the law without pooling", before),
+    )
+    return Outcome(
+        Verdict.REFUTED if bench.rejects(energy, before) else Verdict.HOLDS,
+        f"Noise with mean zero, as without pooling; but with {energy.estimate / before:.2f} of the energy, and no longer white: "
+        "the patch that wins a window tells about its filter.",
+        (zero_mean, energy),
+        energy.name,
+    )
+
+
+CLAIM = Claim(
+    id="maxpool-saliency",
+    section="3.2.1 Eq. 7",
+    statement="Max-pooling leaves the saliency map of a random three-layer network as Lemma 1 has it.",
+    exact_law="E S = 0 and Cov S = N v c² Σ_j D_jᵀ E[w wᵀ 1_j] D_j, 1_j: patch j is its window's first maximum and positive. "
+    "The mean stays zero; the variance does not stay.",
+    proof="Readout weights of different windows are independent with mean zero, so E S = 0 and windows add without cross terms; "
+    "within a window one unit wins. E[w wᵀ 1_j] is the second moment of a filter on an orthant, by the divergence theorem twice.",
+    n_checks=2,
+    run=run,
+)
