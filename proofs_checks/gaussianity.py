@@ -19,7 +19,7 @@ from theorylab.rules import Rule
 ONE_FILTER = 15.0
 """Excess kurtosis of one filter's term: derived in the proof below."""
 
-REPLICATES = {2: 600_000, 4: 500_000, 8: 1_000_000, 16: 600_000}
+REPLICATES = {2: 500_000, 4: 400_000, 8: 800_000, 16: 480_000}
 BLOCK = 5000
 QUOTED = 8
 

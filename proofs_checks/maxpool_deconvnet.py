@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from proofs_checks import maxpool_chart
 from proofs_checks import pooled_studies as pooled
 from proofs_checks.claim import Bench, Claim, Outcome, Wrong
 from proofs_checks.studies import inner, unit
@@ -62,13 +63,13 @@ def run(bench: Bench) -> Outcome:
         f"(predicted {inner(unit(mean), x):.3f}): windows of zeros send a negative copy of the picture to their first entry.",
         (size, shape, same),
         same.name,
-        (figure,),
+        (figure, maxpool_chart.against_guided(bench), maxpool_chart.against_prediction(bench)),
     )
 
 
 CLAIM = Claim(
     id="maxpool-deconvnet",
-    section="3.2.1 Eq. 7",
+    section="3.2.1",
     statement="With max-pooling DeconvNet has exactly the form of guided backpropagation and recovers the image.",
     exact_law="E S = guided backpropagation's mean map + N m₀ c Σ_windows D_1ᵀ E[w 1(w·y_m ≤ 0 for all m)], "
     "D_1 the first position of the window: a negative copy of the picture, with the period of the windows.",

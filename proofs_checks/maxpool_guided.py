@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from proofs_checks import maxpool_chart
 from proofs_checks import pooled_studies as pooled
 from proofs_checks.claim import Bench, Claim, Outcome, Wrong
 from proofs_checks.studies import inner, unit
@@ -61,13 +62,13 @@ def run(bench: Bench) -> Outcome:
         "patch that stands out from its window, and the picture becomes an edge map.",
         (size, shape, direction),
         direction.name,
-        (figure,),
+        (figure, maxpool_chart.against_input(bench)),
     )
 
 
 CLAIM = Claim(
     id="maxpool-guided",
-    section="3.2.1 Eq. 7",
+    section="3.2.1",
     statement="Max-pooling leaves guided backpropagation as it was: it still recovers the input.",
     exact_law="E S = N m₀ c Σ_j D_jᵀ E[w 1_j], 1_j: w·y_j > 0 and w·(y_j − y_m) > 0 for the other patches m of the window: "
     "a sum of boundary terms along y_j and along the differences y_j − y_m.",

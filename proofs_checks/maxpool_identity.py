@@ -89,7 +89,7 @@ def pooled_sum(
 
 CLAIM = Claim(
     id="maxpool-identity",
-    section="3.2.1 Eq. 6",
+    section="3.2.1",
     statement="With max-pooling between ReLU and readout the map is the sum of Lemma 1 with each readout weight going to the "
     "unit that its window chooses.",
     exact_law="S = Σ_j D_jᵀ Σ_i h(δ'(a_ij) V_i,window(j)) w̃_ij for disjoint windows, δ' = 1 at the window's first maximum: an "

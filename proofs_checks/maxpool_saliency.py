@@ -5,7 +5,7 @@ from __future__ import annotations
 from proofs_checks import pooled_studies as pooled
 from proofs_checks.claim import Bench, Claim, Outcome, Wrong
 from theorylab import analytic
-from theorylab.analytic.pooled_moments import pooled_variance_map
+from theorylab.analytic import pooled_variance_map
 from theorylab.report.results import Verdict
 from theorylab.rules import Rule
 
@@ -43,7 +43,7 @@ def run(bench: Bench) -> Outcome:
 
 CLAIM = Claim(
     id="maxpool-saliency",
-    section="3.2.1 Eq. 7",
+    section="3.2.1",
     statement="Max-pooling leaves the saliency map of a random three-layer network as Lemma 1 has it.",
     exact_law="E S = 0 and Cov S = N v c² Σ_j D_jᵀ E[w wᵀ 1_j] D_j, 1_j: patch j is its window's first maximum and positive. "
     "The mean stays zero; the variance does not stay.",

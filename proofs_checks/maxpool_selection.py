@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from proofs_checks import maxpool_chart
 from proofs_checks import pooled_studies as pooled
-from proofs_checks.claim import Bench, Claim, Outcome, Wrong, interval
-from theorylab.analytic.pooled import selection_probabilities
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.report.results import CurveFigure, Line, Points, Verdict
-
-SIZES = (1, 2, 3, 4)
-SIDE = 64
+from proofs_checks.claim import Bench, Claim, Outcome, Wrong
+from theorylab.analytic import selection_probabilities
+from theorylab.report.results import Verdict
 
 
 def run(bench: Bench) -> Outcome:
@@ -42,40 +36,13 @@ def run(bench: Bench) -> Outcome:
         "others stand first in a window of zeros. Larger windows raise the second and lower the first.",
         (chosen, positive),
         chosen.name,
-        (_figure(bench, chosen, positive),),
-    )
-
-
-def _figure(bench: Bench, chosen, positive) -> CurveFigure:  # type: ignore[no-untyped-def]
-    """Against the window's side, on a quarter of the picture's side: large windows have no closed form."""
-    x = bench.x[:, ::3, ::3]
-    grid = PatchGrid(x.shape, min(bench.grid.kernel[0], *x.shape[1:]), bench.grid.stride)
-    sides = [side for side in SIZES if side <= min(grid.output_shape)]
-    laws = [selection_probabilities(x, grid, pool=MaxPool(side)) for side in sides]
-    axis = np.array(sides, dtype=float)
-    points = []
-    for label, check in (("P(chosen | positive)", chosen), ("P(positive | chosen)", positive)):
-        low, high = interval(check)
-        points.append(
-            Points(label, np.array([2.0]), np.array([check.estimate]), np.array([low]), np.array([high]))
-        )
-    return CurveFigure(
-        "maxpool-selection",
-        "How often the choice of a max-pool and the sign of a unit agree, against the side of the window. Lines: exact, on "
-        "every third pixel of the picture; points: measured at full size with 95 % intervals.",
-        "side of the window",
-        "probability",
-        (
-            Line("P(chosen | positive)", axis, np.array([law.chosen_given_positive for law in laws])),
-            Line("P(positive | chosen)", axis, np.array([law.positive_given_chosen for law in laws])),
-        ),
-        tuple(points),
+        (maxpool_chart.selection_chart(bench),),
     )
 
 
 CLAIM = Claim(
     id="maxpool-selection",
-    section="3.2.1 Eq. 7",
+    section="3.2.1",
     statement="With a proper window a unit is chosen by the max-pool if and only if it is positive, with high probability.",
     exact_law="A window of zeros has the orthant probability P(w·y_m ≤ 0 for all m); P(positive | chosen) is one minus its mean, "
     "and P(chosen | positive) = (1 − mean)/(size of the window/2). One rises and the other falls with the window.",

@@ -9,7 +9,7 @@ import numpy as np
 from proofs_checks.claim import Bench
 from proofs_checks.studies import inner, unit
 from theorylab import montecarlo
-from theorylab.analytic.pooled import pooled_mean_map
+from theorylab.analytic import pooled_mean_map
 from theorylab.laws import Gaussian
 from theorylab.montecarlo import ArrayMoments, Measurement
 from theorylab.patches import PatchGrid

@@ -21,7 +21,7 @@ from theorylab.rules import Rule
 PAPER_FILTERS = 256
 FILTER_COUNTS = (16, 64, 256, 1024)
 FEWEST, MOST = FILTER_COUNTS[0], FILTER_COUNTS[-1]
-REPLICATES = {16: 2400, 64: 600, 256: 256, 1024: 72}
+REPLICATES = {16: 2000, 64: 420, 256: 224, 1024: 64}
 BLOCKS = {16: 40, 64: 20, 256: 8, 1024: 4}
 LAGS = ((0, 1), (0, 2), (8, 8))
 ROW_LAGS = tuple((0, k) for k in range(3, 17))
@@ -110,13 +110,13 @@ def truncated_recovery(bench: Bench) -> Measurement:
     law = TruncatedGaussian(0.1)
     mean, _ = predicted(bench.x, bench.grid, PAPER_FILTERS, law, law.variance**0.5)
     simulate = Recovery(bench.x, bench.grid, PAPER_FILTERS, law, law, mean)
-    return bench.study("guided, truncated weights", simulate, 320, block=8)
+    return bench.study("guided, truncated weights", simulate, 216, block=8)
 
 
 def saliency_noise(bench: Bench) -> Measurement:
     """Saliency on the picture, the paper's grid."""
     simulate = Noise(bench.x, bench.grid, PAPER_FILTERS, Rule.SALIENCY, Gaussian(1.0), LAGS)
-    return bench.study("saliency, 256 filters", simulate, 80, block=4)
+    return bench.study("saliency, 256 filters", simulate, 56, block=4)
 
 
 def small_crop(x: np.ndarray, side: int) -> np.ndarray:

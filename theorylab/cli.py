@@ -247,12 +247,15 @@ def predict(
     kernel: Kernel = 7,
     stride: Stride = 2,
     size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
+    pool: Annotated[
+        int | None, typer.Option(min=1, help="Side of max-pooling windows. [default: no pooling]")
+    ] = None,
     rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.GUIDED,
     out: Out = None,
 ) -> None:
     """Show the maps that the theory predicts: closed form, no simulation.
 
-    Example: theorylab predict photo.jpg --filters 64 --rule all
+    Examples: theorylab predict photo.jpg --filters 64 --rule all; theorylab predict cat --pool 2 --rule deconvnet
     """
     if network != "cnn":
         raise ValueError(f"--network: closed-form maps are known for 'cnn', got {network!r}")
@@ -261,7 +264,8 @@ def predict(
     from theorylab.report import maps
 
     x = images.load(image, size)
-    _show(maps.predicted(x, n_filters=filters, kernel=kernel, stride=stride, rule=rule.value), file)
+    shown = maps.predicted(x, n_filters=filters, kernel=kernel, stride=stride, pool=pool, rule=rule.value)
+    _show(shown, file)
 
 
 def _figure_file(out: Path | None, image: str, kind: str) -> Path:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from theorylab.report.results import MapFigure, MapPanel
 from theorylab.rules import Rule
+
+if TYPE_CHECKING:
+    from theorylab.laws import WeightLaw
+    from theorylab.patches import PatchGrid
 
 _NAMES = {
     Rule.SALIENCY: "saliency map",
@@ -117,14 +122,22 @@ def visualized(
 
 
 def predicted(
-    x: np.ndarray, *, n_filters: int = 256, kernel: int = 7, stride: int = 2, rule: Rule | str = "guided"
+    x: np.ndarray,
+    *,
+    n_filters: int = 256,
+    kernel: int = 7,
+    stride: int = 2,
+    pool: int | None = None,
+    rule: Rule | str = "guided",
 ) -> Shown:
-    """The closed-form maps of the random three-layer CNN: nothing is simulated.
+    """The closed-form maps of the random three-layer CNN: no network is simulated.
 
     Parameters
     ----------
     x : (C, H, W) array
     n_filters, kernel, stride : int
+    pool : int, optional
+        Side of max-pooling windows.  With them the standard deviation is left out and the cosines are estimates.
     rule : Rule, str or "all"
 
     Returns
@@ -151,6 +164,8 @@ def predicted(
     grid, law = PatchGrid(x.shape, kernel, stride), TruncatedGaussian(0.1)
     # The networks draw their filters from the truncated law too; its true deviation is below its parameter.
     std = math.sqrt(law.variance)
+    if pool is not None:
+        return _predicted_pooled(x, grid, law, std, n_filters, pool, rules(rule))
     panels, rows = [], []
     for one in rules(rule):
         mean = analytic.mean_map(x, grid, one, n_filters, law=law, filter_std=std)
@@ -169,6 +184,36 @@ def predicted(
     caption = f"Predicted maps of one logit, {n_filters} filters of {kernel}×{kernel}, stride {stride}."
     figure = MapFigure("prediction", caption, tuple(panels))
     return Shown(figure, ("rule", "expected cosine with the input", "with the mean map"), tuple(rows))
+
+
+def _predicted_pooled(
+    x: np.ndarray,
+    grid: PatchGrid,
+    law: WeightLaw,
+    std: float,
+    n_filters: int,
+    side: int,
+    chosen: tuple[Rule, ...],
+) -> Shown:
+    from theorylab import analytic
+    from theorylab.pooling import MaxPool
+
+    options = {"law": law, "pool": MaxPool(side), "filter_std": std}
+    panels, rows = [MapPanel("input", x)], []
+    for one in chosen:
+        mean = analytic.mean_map(x, grid, one, n_filters, **options)
+        panels.append(MapPanel(f"{_NAMES[one]}: mean", mean))
+        found = []
+        for target in ("input", "mean"):
+            if not mean.any():
+                found.append("mean is zero")
+                continue
+            value, error = analytic.pooled_expected_cosine(x, grid, one, n_filters, target=target, **options)
+            found.append(f"{value:.3f} ± {error:.3f}")
+        rows.append((_NAMES[one], *found))
+    caption = f"Predicted mean maps of one logit, {n_filters} filters, max-pooling windows of {side}×{side}."
+    header = ("rule", "expected cosine with the input", "with the mean map")
+    return Shown(MapFigure("prediction", caption, tuple(panels)), header, tuple(rows))
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

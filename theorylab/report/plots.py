@@ -231,6 +231,9 @@ def _draw_curves(figure: CurveFigure) -> Figure:
     for axis, scale in ((axes.xaxis, figure.x_scale), (axes.yaxis, figure.y_scale)):
         if scale == "log":
             _label_plainly(axis)
+    counts = figure.points and all((points.x % 1 == 0).all() for points in figure.points)
+    if figure.x_scale == "linear" and counts:
+        axes.xaxis.get_major_locator().set_params(integer=True)
     _finish_curves(canvas, axes, figure, handles)
     return canvas
 
