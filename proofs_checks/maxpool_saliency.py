@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from proofs_checks import pooled_studies as pooled
 from proofs_checks.claim import Bench, Claim, Outcome, Wrong
 from theorylab import analytic
 from theorylab.analytic import pooled_variance_map
-from theorylab.report.results import Verdict
+from theorylab.report.results import MapFigure, MapPanel, Verdict
 from theorylab.rules import Rule
 
 
@@ -14,7 +16,8 @@ def run(bench: Bench) -> Outcome:
     """Mean and energy of the pooled saliency map at the paper's size."""
     n = pooled.SALIENCY_FILTERS
     measured = pooled.pooled_saliency(bench)
-    law = float(pooled_variance_map(bench.x, bench.grid, Rule.SALIENCY, n, pool=pooled.POOL).sum())
+    variance = pooled_variance_map(bench.x, bench.grid, Rule.SALIENCY, n, pool=pooled.POOL)
+    law = float(variance.sum())
     before = float(analytic.variance_map(bench.x, bench.grid, Rule.SALIENCY, n).sum())
     zero_mean = bench.compare(
         "share of energy that is noise (mean map 0)",
@@ -32,12 +35,23 @@ def run(bench: Bench) -> Outcome:
         law,
         Wrong("Eq. 7: the law without pooling", before),
     )
+    figure = MapFigure(
+        "maxpool-saliency",
+        f"Saliency behind 2×2 max-pooling, {measured.replicates} networks of {n} filters: variance and mean of the maps.",
+        (
+            MapPanel("predicted variance", variance),
+            MapPanel("measured variance", measured.maps["map"].variance),
+            MapPanel("predicted mean", np.zeros(bench.x.shape)),
+            MapPanel("measured mean", measured.maps["map"].mean),
+        ),
+    )
     return Outcome(
         Verdict.REFUTED if bench.rejects(energy, before) else Verdict.HOLDS,
         f"Noise with mean zero, as without pooling; but with {energy.estimate / before:.2f} of the energy, and no longer white: "
         "the patch that wins a window tells about its filter.",
         (zero_mean, energy),
         energy.name,
+        (figure,),
     )
 
 

@@ -33,7 +33,7 @@ def run(bench: Bench) -> Outcome:
     return Outcome(
         Verdict.REFUTED if refuted else Verdict.HOLDS,
         f"Of the positive units {chosen.estimate:.0%} are chosen; of the chosen units {positive.estimate:.0%} are positive, the "
-        "others stand first in a window of zeros. Larger windows raise the second and lower the first.",
+        "others stand first in a window of zeros, where all units tie. Larger windows raise the second and lower the first.",
         (chosen, positive),
         chosen.name,
         (maxpool_chart.selection_chart(bench),),

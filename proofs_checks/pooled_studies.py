@@ -75,11 +75,13 @@ class PooledSaliency:
             self.x, self.grid, SALIENCY_FILTERS, law=Gaussian(1.0), pool=POOL, dtype=np.float32
         )
         numbers = {name: np.zeros(size) for name in ("energy", "halves")}
+        shown = ArrayMoments.empty(self.grid.input_shape)
         for i in range(size):
             first, second = sampler.draw(rng, [Rule.SALIENCY], groups=2)[0, 0].astype(np.float64)
             numbers["energy"][i] = inner(first + second, first + second)
             numbers["halves"][i] = 4 * inner(first, second)
-        return montecarlo.measurement(numbers)
+            shown.add(first + second)
+        return montecarlo.measurement(numbers, {"map": shown})
 
 
 @dataclasses.dataclass(frozen=True)

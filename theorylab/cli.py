@@ -5,7 +5,6 @@ Everything heavy is imported inside the commands, so that ``theorylab --help`` a
 
 from __future__ import annotations
 
-import enum
 import functools
 import json
 import shlex
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+
+from theorylab._options import Budget, Image, Kernel, Network, Out, Preset, RuleName, Seed, Stride
 
 INTERRUPTED = 130
 
@@ -26,42 +27,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Budget(enum.StrEnum):
-    QUICK = "quick"
-    STANDARD = "standard"
-    FULL = "full"
-
-
-class Network(enum.StrEnum):
-    CNN = "cnn"
-    FCN = "fcn"
-
-
-class RuleName(enum.StrEnum):
-    SALIENCY = "saliency"
-    DECONVNET = "deconvnet"
-    GUIDED = "guided"
-    ALL = "all"
-
-
-class Preset(enum.StrEnum):
-    PAPER = "paper"
-    AUTHORS = "authors"
-
-
-Image = Annotated[
-    str,
-    typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket)."),
-]
-Out = Annotated[
-    Path | None,
-    typer.Option(help="The figure's file: .png, .pdf or .svg. [default: named after the picture, .png]"),
-]
-Kernel = Annotated[int, typer.Option(min=1, help="Side of the CNN's filters, in pixels.")]
-Stride = Annotated[int, typer.Option(min=1, help="Step of the CNN's filters, in pixels.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same numbers.")]
 
 
 def _fail(message: str) -> NoReturn:
@@ -261,10 +226,19 @@ def predict(
         raise ValueError(f"--network: closed-form maps are known for 'cnn', got {network!r}")
     file = _figure_file(out, image, "prediction")
     from theorylab import images
-    from theorylab.report import maps
+    from theorylab.report import maps, progress
 
     x = images.load(image, size)
-    shown = maps.predicted(x, n_filters=filters, kernel=kernel, stride=stride, pool=pool, rule=rule.value)
+    with progress.shown(pool is None) as report:
+        shown = maps.predicted(
+            x,
+            n_filters=filters,
+            kernel=kernel,
+            stride=stride,
+            pool=pool,
+            rule=rule.value,
+            progress=report,
+        )
     _show(shown, file)
 
 

@@ -24,6 +24,7 @@ def pooled_expected_cosine(
     pool: MaxPool,
     filter_std: float | None = None,
     target: str = "input",
+    unit_mean: np.ndarray | None = None,
     draws: int = 256,
     seed: _random.Seed = 0,
 ) -> tuple[float, float]:
@@ -34,6 +35,9 @@ def pooled_expected_cosine(
     x, grid, rule, n_filters, law, pool, filter_std
         As in :func:`~theorylab.analytic.pooled_mean_map`.
     target : {"input", "mean"}
+    unit_mean : array, (C, H, W), optional
+        ``pooled_mean_map(x, grid, rule, 1, pool=pool)``, one filter and the default law, if it is at hand: large
+        windows take long to integrate.
     draws : int, default 256
         Filters over which ``E‖S‖²`` is averaged; at least 2.
     seed : int or Generator
@@ -66,7 +70,7 @@ def pooled_expected_cosine(
     if target not in ("input", "mean"):
         raise ValueError(f"target: expected 'input' or 'mean', got {target!r}")
     rule = Rule(rule)
-    mean = pooled_mean_map(x, grid, rule, 1, pool=pool)
+    mean = pooled_mean_map(x, grid, rule, 1, pool=pool) if unit_mean is None else np.asarray(unit_mean)
     x = np.asarray(x, dtype=np.float64)
     n_filters = _validation.positive_integer(n_filters, "n_filters")
     draws = _validation.positive_integer(draws, "draws")
@@ -77,7 +81,7 @@ def pooled_expected_cosine(
         if target == "mean":
             raise ValueError(f"target 'mean': the mean map of {rule.value} is zero and has no direction")
         return 0.0, 0.0
-    mean = mean / Gaussian(1.0).relu_mean  # of F
+    mean = mean / Gaussian(1.0).relu_mean  # E F
     rng = _random.generator(seed)
     windows = pool.windows(grid.output_shape)
     patches = grid.extract(x)

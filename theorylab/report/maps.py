@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -129,6 +131,7 @@ def predicted(
     stride: int = 2,
     pool: int | None = None,
     rule: Rule | str = "guided",
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Shown:
     """The closed-form maps of the random three-layer CNN: no network is simulated.
 
@@ -139,6 +142,8 @@ def predicted(
     pool : int, optional
         Side of max-pooling windows.  With them the standard deviation is left out and the cosines are estimates.
     rule : Rule, str or "all"
+    progress : callable, optional
+        ``progress(what, done, total)`` while large windows are integrated.
 
     Returns
     -------
@@ -165,7 +170,7 @@ def predicted(
     # The networks draw their filters from the truncated law too; its true deviation is below its parameter.
     std = math.sqrt(law.variance)
     if pool is not None:
-        return _predicted_pooled(x, grid, law, std, n_filters, pool, rules(rule))
+        return _predicted_pooled(x, grid, law, std, n_filters, pool, rules(rule), progress)
     panels, rows = [], []
     for one in rules(rule):
         mean = analytic.mean_map(x, grid, one, n_filters, law=law, filter_std=std)
@@ -194,21 +199,28 @@ def _predicted_pooled(
     n_filters: int,
     side: int,
     chosen: tuple[Rule, ...],
+    progress: Callable[[str, int, int], None] | None,
 ) -> Shown:
     from theorylab import analytic
+    from theorylab.laws import Gaussian
     from theorylab.pooling import MaxPool
 
-    options = {"law": law, "pool": MaxPool(side), "filter_std": std}
+    windows = MaxPool(side)
     panels, rows = [MapPanel("input", x)], []
     for one in chosen:
-        mean = analytic.mean_map(x, grid, one, n_filters, **options)
+        report = None if progress is None else functools.partial(progress, f"{_NAMES[one]}, windows")
+        alone = analytic.pooled_mean_map(x, grid, one, 1, pool=windows, progress=report)
+        # One filter and unit laws: the map is proportional to both, and the cosines need no other.
+        mean = n_filters * law.relu_mean * std / Gaussian(1.0).relu_mean * alone
         panels.append(MapPanel(f"{_NAMES[one]}: mean", mean))
-        found = []
+        found: list[float | str] = []
         for target in ("input", "mean"):
             if not mean.any():
                 found.append("mean is zero")
                 continue
-            value, error = analytic.pooled_expected_cosine(x, grid, one, n_filters, target=target, **options)
+            value, error = analytic.pooled_expected_cosine(
+                x, grid, one, n_filters, law=law, pool=windows, target=target, unit_mean=alone
+            )
             found.append(f"{value:.3f} ± {error:.3f}")
         rows.append((_NAMES[one], *found))
     caption = f"Predicted mean maps of one logit, {n_filters} filters, max-pooling windows of {side}×{side}."

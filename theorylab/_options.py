@@ -1,0 +1,45 @@
+"""Arguments and options that commands share: their types and help texts."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Budget(enum.StrEnum):
+    QUICK = "quick"
+    STANDARD = "standard"
+    FULL = "full"
+
+
+class Network(enum.StrEnum):
+    CNN = "cnn"
+    FCN = "fcn"
+
+
+class RuleName(enum.StrEnum):
+    SALIENCY = "saliency"
+    DECONVNET = "deconvnet"
+    GUIDED = "guided"
+    ALL = "all"
+
+
+class Preset(enum.StrEnum):
+    PAPER = "paper"
+    AUTHORS = "authors"
+
+
+Image = Annotated[
+    str,
+    typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket)."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="The figure's file: .png, .pdf or .svg. [default: named after the picture, .png]"),
+]
+Kernel = Annotated[int, typer.Option(min=1, help="Side of the CNN's filters, in pixels.")]
+Stride = Annotated[int, typer.Option(min=1, help="Step of the CNN's filters, in pixels.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same numbers.")]
