@@ -21,7 +21,7 @@ RESERVE = 10
 """The nominal levels add up to a tenth of that: the t statistic of a skew quantity has a heavier tail than
 Student's, and the reserve covers it."""
 
-BUDGETS = {"quick": 0.25, "standard": 1.0, "full": 8.0}
+BUDGETS = {"quick": 0.12, "standard": 1.0, "full": 8.0}
 """Factor on every study's number of replicates."""
 
 LARGEST_ERROR_UNSEEN = 0.03

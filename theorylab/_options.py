@@ -42,4 +42,7 @@ Out = Annotated[
 ]
 Kernel = Annotated[int, typer.Option(min=1, help="Side of the CNN's filters, in pixels.")]
 Stride = Annotated[int, typer.Option(min=1, help="Step of the CNN's filters, in pixels.")]
+Pool = Annotated[
+    int | None, typer.Option(min=1, help="Side of the CNN's max-pooling windows. [default: no pooling]")
+]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same numbers.")]

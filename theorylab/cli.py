@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from theorylab._options import Budget, Image, Kernel, Network, Out, Preset, RuleName, Seed, Stride
+from theorylab._options import Budget, Image, Kernel, Network, Out, Pool, Preset, RuleName, Seed, Stride
 
 INTERRUPTED = 130
 
@@ -169,6 +169,7 @@ def visualize(
     ] = None,
     kernel: Kernel = 7,
     stride: Stride = 2,
+    pool: Pool = None,
     size: Annotated[
         int | None, typer.Option(min=1, help="Side of the resized picture. [default: cnn 224, fcn 64]")
     ] = None,
@@ -196,6 +197,7 @@ def visualize(
         kernel=kernel,
         stride=stride,
         n_logits=logits,
+        pool=pool,
         rule=rule.value,
         target=int(target) if target.lstrip("+-").isdecimal() else target,
         seed=seed,
@@ -212,9 +214,7 @@ def predict(
     kernel: Kernel = 7,
     stride: Stride = 2,
     size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
-    pool: Annotated[
-        int | None, typer.Option(min=1, help="Side of max-pooling windows. [default: no pooling]")
-    ] = None,
+    pool: Pool = None,
     rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.GUIDED,
     out: Out = None,
 ) -> None:

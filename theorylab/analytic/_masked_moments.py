@@ -8,8 +8,10 @@ Where ``T`` does not vanish ``z > 0``, so ``V̂ = α z + β ξ`` there.  In pola
 ``ξ = ϱ sin φ`` this is ``r ϱ cos(φ − ψ)`` with ``r = √(α²s² + β²)`` and ``ψ = atan2(β, αs)`` in ``[0, π/2]``.  Both
 signs are positive on the wedge ``ψ − π/2 < φ < π/2``; ``φ`` is uniform on the circle and ``E[ϱ²] = 2``.  Hence
 ``E[z T] = (s r/π) ∫ cos φ cos(φ − ψ) dφ`` and ``E[T²] = (r²/π) ∫ cos²(φ − ψ) dφ`` over the wedge, which are
-``s r K₁/(2π)`` and ``r² K₂/π`` with the two functions of ``ψ`` below.  Stein's lemma gives the first one too:
-``E[w T] = c² y E[∂T/∂z]`` is a half-space probability plus the jump of ``T`` at ``z = 0``.
+``s r K₁/(2π)`` and ``r² K₂/π`` with the two functions of ``ψ`` below.
+
+Stein's lemma finds the first one again: ``E[z T] = s² E[∂T/∂z]``, where ``T`` has the slope ``α`` on the wedge, of probability
+``(π−ψ)/(2π)``, and jumps by ``σ(βξ)``, of mean ``β/√(2π)``, at ``z = 0``, where the density is ``1/(s√(2π))``.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import math
 import numpy as np
 
 
-def angle_functions(psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def angle_functions(psi: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``K₁ = (π−ψ) cos ψ + sin ψ`` and ``K₂ = (π−ψ)/2 + sin(2ψ)/4``, both at least π/4 on ``[0, π/2]``.
 
     Examples
@@ -34,7 +36,7 @@ def angle_functions(psi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return opening * np.cos(psi) + np.sin(psi), opening / 2 + np.sin(2 * psi) / 4
 
 
-def guided_moments(signal: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def guided_moments(signal: float | np.ndarray, noise: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``E[z T]/s`` and ``E[T²]`` of guided backpropagation.
 
     Parameters

@@ -65,6 +65,7 @@ def visualized(
     kernel: int = 7,
     stride: int = 2,
     n_logits: int = 10,
+    pool: int | None = None,
     rule: Rule | str = "all",
     target: str | int = "max",
     seed: int = 0,
@@ -80,6 +81,8 @@ def visualized(
     kernel, stride : int
         Of the CNN.
     n_logits : int
+    pool : int, optional
+        Side of the CNN's max-pooling windows.
     rule : Rule, str or "all"
     target : str or int
         "max", "random", "cost" or the index of a logit.
@@ -103,11 +106,15 @@ def visualized(
     """
     from theorylab import networks, visualization
     from theorylab.patches import PatchGrid
+    from theorylab.pooling import MaxPool
 
     if network == "cnn":
         grid = PatchGrid(x.shape, kernel, stride)
-        net = networks.three_layer_cnn(grid, n_filters=n_filters, n_logits=n_logits, seed=seed)
+        windows = None if pool is None else MaxPool(pool)
+        net = networks.three_layer_cnn(grid, n_filters, n_logits, windows, seed=seed)
     elif network == "fcn":
+        if pool is not None:
+            raise ValueError("pool: the fully connected network has one position, nothing can be pooled")
         net = networks.three_layer_fcn(x.shape, n_hidden=n_filters, n_logits=n_logits, seed=seed)
     else:
         raise ValueError(f"network: unknown {network!r}, choose 'cnn' or 'fcn'")
