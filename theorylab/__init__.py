@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from theorylab.patches import PatchGrid
     from theorylab.pooling import MaxPool
     from theorylab.rules import Rule
+    from theorylab.specs import ConvSpec
     from theorylab.visualization import visualize, visualize_many
 
     __version__: str
 
 __all__ = [
+    "ConvSpec",
     "Gaussian",
     "MaxPool",
     "PatchGrid",
@@ -39,6 +41,7 @@ __all__ = [
 
 # Where each name lives; a name that is not here is a submodule.
 _HOMES = {
+    "ConvSpec": "specs",
     "Gaussian": "laws",
     "MaxPool": "pooling",
     "PatchGrid": "patches",

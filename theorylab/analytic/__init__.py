@@ -1,6 +1,8 @@
 """Closed forms only: no simulation, and no import of one, so that agreement with a simulation is evidence."""
 
 from theorylab.analytic import halfspace
+from theorylab.analytic.conv_depth import depth_maps
+from theorylab.analytic.depth import deconvnet_correlation, depth_profile, infinite_depth_alignment
 from theorylab.analytic.maximum import maximum_logit_mean_map, maximum_logit_moment, maximum_moment
 from theorylab.analytic.orthant import orthant_probability, orthant_probability_with_error
 from theorylab.analytic.pooled import pooled_mean_map, pooled_mean_map_with_error, selection_probabilities
@@ -21,12 +23,16 @@ __all__ = [
     "active_coverage",
     "class_distance",
     "covariance",
+    "deconvnet_correlation",
+    "depth_maps",
+    "depth_profile",
     "estimation_error",
     "expected_class_product",
     "expected_cosine",
     "expected_energy",
     "filters_needed",
     "halfspace",
+    "infinite_depth_alignment",
     "local_contrast",
     "maximum_logit_mean_map",
     "maximum_logit_moment",
