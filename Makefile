@@ -19,6 +19,7 @@ nojit: $(VENV)/tested
 lint: $(VENV)/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy theorylab proofs_checks
 
 check: lint nojit test
 

@@ -82,9 +82,9 @@ def random_case(picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
     channels, height, width = picture.shape
     h, w = int(rng.integers(4, min(14, height) + 1)), int(rng.integers(4, min(14, width) + 1))
     top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
-    kernel = tuple(int(k) for k in rng.integers(1, 5, size=2))
-    stride = tuple(int(s) for s in rng.integers(1, 4, size=2))
-    padding = tuple(int(p) for p in rng.integers(0, 3, size=2))
+    kernel, stride, padding = (
+        (int(rng.integers(low, high)), int(rng.integers(low, high))) for low, high in ((1, 5), (1, 4), (0, 3))
+    )
     crop = picture[:, top : top + h, left : left + w]
     # A crop of pure zeros would make both sides vanish; noise far below the picture keeps it alive.
     crop = crop / np.abs(picture).max() + 1e-3 * rng.standard_normal(crop.shape)

@@ -49,7 +49,7 @@ def predicted(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance map of guided backpropagation; kept, because several claims ask for the same."""
     std = law.std if filter_std is None else filter_std
-    return _predicted(np.ascontiguousarray(x).tobytes(), x.shape, grid, n_filters, law, std)
+    return _predicted(np.ascontiguousarray(x).tobytes(), x.shape, grid, n_filters, law, std)  # type: ignore[arg-type]
 
 
 def cosine_curve(x: np.ndarray, grid: PatchGrid, counts: np.ndarray) -> np.ndarray:

@@ -196,7 +196,12 @@ def test_ctrl_c_in_a_real_process(tmp_path):
     (tmp_path / "proofs_checks.py").write_text(
         "import time\ndef verify(*a, **k):\n    print('running', flush=True)\n    time.sleep(60)\n"
     )
-    command = [sys.executable, "-c", "from theorylab.cli import main; main()", "verify", "--out", "run"]
+    # A parent that ignores Ctrl-C (a job in the background) hands that on: here it must arrive.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from theorylab.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "verify", "--out", "run"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

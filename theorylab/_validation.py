@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,8 @@ def positive_number(value: object, name: str) -> float:
 
 def pair(value: object, name: str, minimum: int) -> tuple[int, int]:
     """An int, or (vertical, horizontal), as a pair of ints of at least `minimum`."""
-    parts = value if isinstance(value, Sequence) and not isinstance(value, str) else (value, value)
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    parts: Sequence[Any] = value if several else (value, value)  # type: ignore[assignment]
     if len(parts) != 2:
         raise ValueError(f"{name}: expected an integer or (vertical, horizontal), got {value!r}")
     for part in parts:

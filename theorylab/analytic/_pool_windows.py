@@ -33,7 +33,7 @@ class Windows:
     @property
     def nonzero(self) -> np.ndarray:
         """Patches that are not all zero, (n, k)."""
-        return self.patches.any(axis=2)
+        return np.asarray(self.patches.any(axis=2))
 
     @property
     def first(self) -> tuple[np.ndarray, np.ndarray]:

@@ -25,10 +25,13 @@ def window_sums(plane: np.ndarray, grid: PatchGrid) -> np.ndarray:
     Direct sums, one axis after the other: running sums would lose the small norms of dark patches.
     """
     (rows, columns), (step_rows, step_columns) = grid.output_shape, grid.stride
-    tall = sum(plane[i : i + step_rows * (rows - 1) + 1 : step_rows] for i in range(grid.kernel[0]))
-    return sum(
-        tall[:, k : k + step_columns * (columns - 1) + 1 : step_columns] for k in range(grid.kernel[1])
-    )
+    tall = np.zeros((rows, plane.shape[1]))
+    for i in range(grid.kernel[0]):
+        tall += plane[i : i + step_rows * (rows - 1) + 1 : step_rows]
+    sums = np.zeros((rows, columns))
+    for k in range(grid.kernel[1]):
+        sums += tall[:, k : k + step_columns * (columns - 1) + 1 : step_columns]
+    return sums
 
 
 def spread(values: np.ndarray, grid: PatchGrid, rows: range, columns: range) -> np.ndarray:

@@ -63,7 +63,7 @@ def _standard_deviations(
     if np.ndim(stds) == 0:
         std = _validation.positive_number(stds, "stds")
         return [std] * hidden, std
-    values = [_validation.positive_number(std, "stds") for std in stds]
+    values = [_validation.positive_number(std, "stds") for std in np.asarray(stds).tolist()]
     if len(values) not in (hidden, hidden + 1):
         raise ValueError(
             f"stds: expected {hidden} (hidden layers) or {hidden + 1} (and the readout), got {len(values)}"

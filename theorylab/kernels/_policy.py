@@ -46,7 +46,7 @@ def compiled(function: Function) -> Function:
     42
     """
     try:
-        return numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function)
+        return numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function)  # type: ignore[return-value]
     except RuntimeError:
         # Neither the package's directory nor the user's cache can be written, or the source is not in a file.
-        return numba.njit(cache=False, nogil=True, fastmath=False, error_model="numpy")(function)
+        return numba.njit(cache=False, nogil=True, fastmath=False, error_model="numpy")(function)  # type: ignore[return-value]

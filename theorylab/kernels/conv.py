@@ -77,7 +77,9 @@ def _backward_bias(gradient, out):
                 out[n] += gradient[b, n, j]
 
 
-def _geometry(grid: PatchGrid) -> tuple:
+def _geometry(
+    grid: PatchGrid,
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int, int]:
     return (grid.kernel, grid.stride, grid.padding, *grid.output_shape)
 
 

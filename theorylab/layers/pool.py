@@ -33,7 +33,7 @@ def check_winners(
         )
     if winners.size and not (winners.min() >= 0 and winners.max() < math.prod(plane)):
         raise ValueError(f"winners: an index lies outside the plane {plane}")
-    return gradient, winners, plane
+    return gradient, winners, (plane[0], plane[1])
 
 
 def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:

@@ -228,16 +228,16 @@ class ThreeLayerNetwork:
         -----
         Eq. 4 without its normalising coefficient.
         """
-        rules = [Rule(rule) for rule in rules]
+        chosen = [Rule(rule) for rule in rules]
         seeds = np.asarray(logit_gradients)
         seeds = _validation.real_array(seeds, "logit_gradients", (*seeds.shape[:1], self.n_logits))
         seeds = seeds.astype(self.dtype, copy=False)
-        maps = np.empty((len(rules), len(seeds), *self.input_shape), dtype=self.dtype)
+        maps = np.empty((len(chosen), len(seeds), *self.input_shape), dtype=self.dtype)
         entries = math.prod(self._hidden_shape) * 2 + self.grid.n_patches * self.grid.patch_size * 2
-        together = max(1, _BACKWARD_BYTES // (entries * self.dtype.itemsize * max(1, len(rules))))
-        for start in range(0, len(seeds) if rules else 0, together):
+        together = max(1, _BACKWARD_BYTES // (entries * self.dtype.itemsize * max(1, len(chosen))))
+        for start in range(0, len(seeds) if chosen else 0, together):
             part = slice(start, start + together)
-            maps[:, part] = self._maps(trace, seeds[part], rules)
+            maps[:, part] = self._maps(trace, seeds[part], chosen)
         return maps
 
     def _maps(self, trace: Trace, seeds: np.ndarray, rules: list[Rule]) -> np.ndarray:
@@ -246,8 +246,8 @@ class ThreeLayerNetwork:
             for index, row in zip(indices, rows, strict=True):
                 for t in np.flatnonzero(seeds[:, index]):
                     upstream[t] += seeds[t, index] * row
-        if self.pool is not None:
-            _, winners = trace._pooled
+        _, winners = trace._pooled if self.pool is not None else (None, None)
+        if winners is not None:
             winners = np.broadcast_to(winners, upstream.shape)
             upstream = pooling.backward(upstream, winners, (len(seeds), *self._hidden_shape))
         # With overlapping windows `h` acts on the sum of what a unit receives, not on each readout weight.
@@ -259,6 +259,7 @@ class ThreeLayerNetwork:
             part = signal[:, indices[0] : indices[-1] + 1]  # a slice: no copy where all filters are at hand
             share = conv.backward_patches(part, filters, self.grid)
             patches = share if patches is None else np.add(patches, share, out=patches)
+        assert patches is not None  # a network has at least one filter
         return self.grid.fold(patches).reshape(len(rules), len(seeds), *self.input_shape)
 
 

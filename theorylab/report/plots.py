@@ -231,9 +231,11 @@ def _draw_curves(figure: CurveFigure) -> Figure:
     for axis, scale in ((axes.xaxis, figure.x_scale), (axes.yaxis, figure.y_scale)):
         if scale == "log":
             _label_plainly(axis)
+    from matplotlib import ticker
+
     counts = figure.points and all((points.x % 1 == 0).all() for points in figure.points)
     if figure.x_scale == "linear" and counts:
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     _finish_curves(canvas, axes, figure, handles)
     return canvas
 

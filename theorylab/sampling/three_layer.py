@@ -103,21 +103,24 @@ class MapSampler:
             (self.grid.patch_size, self.n_filters), seed=rng, dtype=self.dtype.type
         )
         every_rule_masks = all(rule.masks_by_activation for rule in rules)
-        pooled = self._windows is not None
-        if pooled or n_logits is not None or any(rule.masks_by_activation for rule in rules):
+        windows = self._windows
+        if windows is not None or n_logits is not None or any(rule.masks_by_activation for rule in rules):
             np.matmul(self.patches, sampled, out=self._activations)
         # Without pooling, what closed units would send down is masked: half of the readout need not be drawn.
-        sparse = every_rule_masks and not pooled and n_logits is None
+        sparse = every_rule_masks and windows is None and n_logits is None
         active = int(np.count_nonzero(self._activations > 0)) if sparse else 0
-        values, winners = kernels_pool.pool(self._activations, self._windows) if pooled else (None, None)
+        seen, winners = self._activations, None
+        if windows is not None:
+            seen, winners = kernels_pool.pool(self._activations, windows)
         bounds = np.linspace(0, self.n_filters, groups + 1).astype(int)
         maps = np.empty((len(rules), n_readouts, groups, *self.grid.input_shape), dtype=self.dtype)
         for t in range(n_readouts):
-            if sparse:
-                readout = self.law.sample(active, seed=rng, dtype=self.dtype.type)
-            else:
-                readout = self._readout(rng, self._activations if values is None else values, n_logits)
-            if pooled:
+            readout = (
+                self.law.sample(active, seed=rng, dtype=self.dtype.type)
+                if sparse
+                else self._readout(rng, seen, n_logits)
+            )
+            if winners is not None:
                 readout = kernels_pool.unpool(readout, winners, self._unpooled)
             for r, rule in enumerate(rules):
                 if sparse:
