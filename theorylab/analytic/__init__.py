@@ -7,7 +7,7 @@ from theorylab.analytic.maximum import maximum_logit_mean_map, maximum_logit_mom
 from theorylab.analytic.orthant import orthant_probability, orthant_probability_with_error
 from theorylab.analytic.pooled import pooled_mean_map, pooled_mean_map_with_error, selection_probabilities
 from theorylab.analytic.pooled_cosine import pooled_expected_cosine
-from theorylab.analytic.pooled_moments import pooled_variance_map
+from theorylab.analytic.pooled_moments import pooled_patch_variance, pooled_variance_map
 from theorylab.analytic.shallow import active_coverage, local_contrast, mean_map, variance_map
 from theorylab.analytic.summaries import (
     class_distance,
@@ -43,6 +43,7 @@ __all__ = [
     "pooled_expected_cosine",
     "pooled_mean_map",
     "pooled_mean_map_with_error",
+    "pooled_patch_variance",
     "pooled_variance_map",
     "selection_probabilities",
     "variance_map",

@@ -14,7 +14,7 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic._pool_windows import require_disjoint, windows_of
-from theorylab.analytic.orthant_moments import event_probabilities, orthant_second_moment
+from theorylab.analytic.orthant_moments import event_probabilities, orthant_mean, orthant_second_moment
 from theorylab.laws import Gaussian, WeightLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
@@ -65,10 +65,7 @@ def pooled_variance_map(
     >>> pooled_variance_map(np.array([[[3.0, 4.0]]]), grid, "saliency", 10, pool=MaxPool((1, 2)))
     array([[[0., 5.]]])
     """
-    x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
     rule = Rule(rule)
-    n_filters = _validation.positive_integer(n_filters, "n_filters")
-    std = _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std")
     require_disjoint(pool)
     pool.output_shape(grid.output_shape)
     if rule is not Rule.SALIENCY or math.prod(pool.size) > 4:
@@ -76,12 +73,88 @@ def pooled_variance_map(
             f"pooled_variance_map: {rule.value} with windows of {math.prod(pool.size)} positions has no closed form; "
             "it takes saliency with at most 4; simulate others with theorylab.sampling"
         )
-    squares = np.zeros((grid.n_patches, grid.patch_size))
+    return grid.fold(
+        pooled_patch_variance(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std)
+    )
+
+
+def pooled_patch_variance(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    *,
+    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    pool: MaxPool,
+    filter_std: float | None = None,
+) -> np.ndarray:
+    """Variance of what each patch alone contributes to the raw map, for the three rules; exact for every ``N``.
+
+    Parameters
+    ----------
+    x, grid, rule, n_filters, law, pool, filter_std
+        As in :func:`~theorylab.analytic.pooled.pooled_mean_map`; a window may hold up to four positions.
+
+    Returns
+    -------
+    array, (J, p) float64, in squared units of the map
+        Row ``j`` for ``Σ_i h(V_i) w_i 1_ij``, before it is put back into the image.  Folding it gives the map's variance
+        for saliency; for the other rules the covariances between overlapping windows are missing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input; for overlapping or larger windows.
+
+    Notes
+    -----
+    ``N c² {E[h(V)²] diag E[w wᵀ 1_j] − E[h(V)]² (E[w 1_j])²}``, both moments on the event that the patch is its window's
+    first maximum and positive; under DeconvNet, for the first patch of a window, or that the window is all zero.
+
+    Examples
+    --------
+    One window of two one-pixel patches: the larger wins if the filter is positive, else the first is sent the rest.
+
+    >>> grid = PatchGrid((1, 1, 2), kernel=1)
+    >>> x = np.array([[[3.0, 4.0]]])
+    >>> pooled_patch_variance(x, grid, "deconvnet", 1, pool=MaxPool((1, 2))).round(4)
+    array([[0.2247],
+           [0.2247]])
+    """
+    x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
+    rule = Rule(rule)
+    n_filters = _validation.positive_integer(n_filters, "n_filters")
+    std = _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std")
+    require_disjoint(pool)
+    pool.output_shape(grid.output_shape)
+    if math.prod(pool.size) > 4:
+        raise ValueError(
+            f"pooled_patch_variance: windows of {math.prod(pool.size)} positions have no closed form; at most 4"
+        )
+    first, second = np.zeros((2, grid.n_patches, grid.patch_size))
     for windows in windows_of(x, grid, pool, 0):
         for m in range(windows.places.shape[1]):
             rows, active, possible = windows.wins(m)
-            own, basis = windows.places[possible, m], windows.basis[possible]
-            probability, _ = event_probabilities(rows[possible], active[possible])
-            inner = orthant_second_moment(rows[possible], active[possible])
-            squares[own] = probability[:, None] + ((basis @ inner) * basis).sum(axis=2)
-    return n_filters * law.variance * std**2 * grid.fold(squares)
+            _add(first, second, windows.places[:, m], windows.basis, rows, active, possible)
+        if rule is Rule.DECONVNET:
+            everywhere = np.ones(len(windows.places), dtype=bool)
+            _add(first, second, windows.places[windows.first], windows.basis, *windows.closes(), everywhere)
+    if rule is Rule.SALIENCY:
+        return n_filters * std**2 * law.variance * second
+    return n_filters * std**2 * (law.relu_second_moment * second - law.relu_mean**2 * first**2)
+
+
+def _add(
+    first: np.ndarray,
+    second: np.ndarray,
+    places: np.ndarray,
+    basis: np.ndarray,
+    rows: np.ndarray,
+    active: np.ndarray,
+    possible: np.ndarray,
+) -> None:
+    """Add the moments of the filter's taps on one event a window to those of the patches at `places`."""
+    own, basis, rows, active = places[possible], basis[possible], rows[possible], active[possible]
+    first[own] += np.einsum("npd,nd->np", basis, orthant_mean(rows, active))
+    probability, _ = event_probabilities(rows, active)
+    second[own] += probability[:, None] + ((basis @ orthant_second_moment(rows, active)) * basis).sum(axis=2)
