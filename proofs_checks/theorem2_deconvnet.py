@@ -9,7 +9,7 @@ import numpy as np
 
 from proofs_checks import shelf
 from proofs_checks.claim import Bench, Claim, Outcome, Wrong
-from proofs_checks.theorem2_saliency import decorrelation, noise_share
+from proofs_checks.theorem2_saliency import decorrelation, zero_mean_check
 from theorylab import analytic, stats
 from theorylab.laws import Gaussian
 from theorylab.montecarlo import Measurement
@@ -28,14 +28,7 @@ def run(bench: Bench) -> Outcome:
     crop, grid = shelf.small_picture(bench)
     measured = shelf.deconvnet_noise(bench)
     total = float(analytic.variance_map(crop, grid, Rule.DECONVNET, 8).sum())
-    zero_mean = bench.compare(
-        "share of energy that is noise (mean map 0)",
-        "ratio",
-        measured,
-        noise_share,
-        1.0,
-        Wrong("half of the energy is a common mean", 0.5),
-    )
+    zero_mean = zero_mean_check(bench, measured)
     energy = bench.compare(
         "energy of the map",
         "moment",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
 from theorylab import _random, _validation
 from theorylab.laws import Gaussian
 from theorylab.rules import Rule
+from theorylab.sampling._winner import winning_readout
 
 
 def fcn_maps(
@@ -78,21 +78,9 @@ def fcn_maps(
         along = rng.standard_normal(n_hidden)
         readout = rng.standard_normal(n_hidden)
         if n_logits is not None:
-            readout = _winner(readout, np.maximum(along, 0), n_logits, rng)
+            readout = winning_readout(readout, np.maximum(along, 0), 1.0, n_logits, rng)
         signal = rule.backward(readout, along)
         rest = rng.standard_normal(x.shape)
         rest -= (rest * unit).sum() * unit
         maps[i] = std**2 * ((signal @ along) * unit + np.sqrt(signal @ signal) * rest)
     return maps
-
-
-def _winner(
-    readout: np.ndarray, activations: np.ndarray, n_logits: int, rng: np.random.Generator
-) -> np.ndarray:
-    """The readout of the largest of `n_logits` logits: its part along the activations is the largest of as many normals."""
-    norm = np.linalg.norm(activations)
-    if norm == 0:  # every logit is 0: the first wins, and nothing is chosen
-        return readout
-    direction = activations / norm
-    maximum = special.ndtri_exp(np.log(rng.random()) / n_logits)
-    return readout + (maximum - direction @ readout) * direction

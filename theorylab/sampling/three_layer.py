@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
 
 from theorylab import _random, _validation
 from theorylab.kernels import patches as patch_kernels
@@ -20,6 +19,7 @@ from theorylab.laws import Gaussian, WeightLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
+from theorylab.sampling._winner import winning_readout
 
 
 class MapSampler:
@@ -144,15 +144,7 @@ class MapSampler:
         readout = self.law.sample(activations.shape, seed=rng, dtype=self.dtype.type)
         if n_logits is None:
             return readout
-        # The logits are c‖a‖ times independent normals: the winner's part along a is their maximum, all else is free.
-        direction = np.maximum(activations, 0)
-        norm = np.linalg.norm(direction)
-        if norm == 0:  # every logit is 0: the first wins, and nothing is chosen
-            return readout
-        direction /= norm
-        along = np.vdot(direction, readout)
-        maximum = special.ndtri_exp(np.log(rng.random()) / n_logits)
-        return readout + (self.law.std * maximum - along).astype(self.dtype) * direction
+        return winning_readout(readout, np.maximum(activations, 0), self.law.std, n_logits, rng)
 
 
 def three_layer_maps(
