@@ -18,6 +18,8 @@ class Budget(enum.StrEnum):
 class Network(enum.StrEnum):
     CNN = "cnn"
     FCN = "fcn"
+    VGG16 = "vgg16"
+    RESNET50 = "resnet50"
 
 
 class RuleName(enum.StrEnum):

@@ -163,7 +163,9 @@ def verify(
 @_guarded
 def visualize(
     image: Image,
-    network: Annotated[Network, typer.Option(help="Convolutional or fully connected.")] = Network.CNN,
+    network: Annotated[
+        Network, typer.Option(help="Three layers, convolutional or fully connected, or a deep network.")
+    ] = Network.CNN,
     filters: Annotated[
         int | None, typer.Option(min=1, help="Filters, or hidden units. [default: cnn 256, fcn 4096]")
     ] = None,
@@ -171,7 +173,7 @@ def visualize(
     stride: Stride = 2,
     pool: Pool = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the resized picture. [default: cnn 224, fcn 64]")
+        int | None, typer.Option(min=1, help="Side of the resized picture. [default: 224, fcn 64]")
     ] = None,
     logits: Annotated[int, typer.Option(min=1, help="Logits of the network; the paper has 1000.")] = 10,
     rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.ALL,
@@ -180,9 +182,10 @@ def visualize(
     seed: Seed = 0,
     out: Out = None,
 ) -> None:
-    """Show the maps of a picture in a random three-layer network.
+    """Show the maps of a picture in a random network.
 
-    Examples: theorylab visualize photo.jpg; theorylab visualize cat --rule guided --target 3 --out cat.png
+    Examples: theorylab visualize photo.jpg; theorylab visualize cat --rule guided --target 3 --out cat.png;
+    theorylab visualize cat --network vgg16
     """
     file = _figure_file(out, image, "maps")
     from theorylab import images
@@ -193,7 +196,7 @@ def visualize(
     shown = maps.visualized(
         x,
         network=network.value,
-        n_filters=filters or (4096 if fcn else 256),
+        n_filters=filters,
         kernel=kernel,
         stride=stride,
         n_logits=logits,

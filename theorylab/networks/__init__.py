@@ -1,7 +1,20 @@
 """Networks built from the layers: weights in, logits and maps out."""
 
+from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.random_weights import three_layer_cnn, three_layer_fcn
 from theorylab.networks.readout import DrawnRows, StoredRows
+from theorylab.networks.resnet import resnet50
 from theorylab.networks.three_layer import ThreeLayerNetwork, Trace
+from theorylab.networks.vgg import vgg16
 
-__all__ = ["DrawnRows", "StoredRows", "ThreeLayerNetwork", "Trace", "three_layer_cnn", "three_layer_fcn"]
+__all__ = [
+    "DrawnRows",
+    "GraphNetwork",
+    "StoredRows",
+    "ThreeLayerNetwork",
+    "Trace",
+    "resnet50",
+    "three_layer_cnn",
+    "three_layer_fcn",
+    "vgg16",
+]

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def visualized(
     x: np.ndarray,
     *,
     network: str = "cnn",
-    n_filters: int = 256,
+    n_filters: int | None = None,
     kernel: int = 7,
     stride: int = 2,
     n_logits: int = 10,
@@ -70,14 +70,15 @@ def visualized(
     target: str | int = "max",
     seed: int = 0,
 ) -> Shown:
-    """The maps of one random three-layer network.
+    """The maps of one random network.
 
     Parameters
     ----------
     x : (C, H, W) array
-    network : {"cnn", "fcn"}
-    n_filters : int
-        Filters of the CNN, or hidden units of the FCN.
+    network : {"cnn", "fcn", "vgg16", "resnet50"}
+        Three layers, or one of the deep networks.
+    n_filters : int, optional
+        Filters of the CNN (256 if not given), or hidden units of the FCN (4096).
     kernel, stride : int
         Of the CNN.
     n_logits : int
@@ -108,21 +109,28 @@ def visualized(
     from theorylab.patches import PatchGrid
     from theorylab.pooling import MaxPool
 
-    if network == "cnn":
+    net: Any
+    if network in ("vgg16", "resnet50"):
+        for name, given in (("filters", n_filters), ("pool", pool)):
+            if given is not None:
+                raise ValueError(f"{name}: {network} has its own layers, there is nothing to choose")
+        build = networks.vgg16 if network == "vgg16" else networks.resnet50
+        net = build(input_shape=x.shape, n_logits=n_logits, seed=seed)
+    elif network == "cnn":
         grid = PatchGrid(x.shape, kernel, stride)
         windows = None if pool is None else MaxPool(pool)
-        net = networks.three_layer_cnn(grid, n_filters, n_logits, windows, seed=seed)
+        net = networks.three_layer_cnn(grid, n_filters or 256, n_logits, windows, seed=seed)
     elif network == "fcn":
         if pool is not None:
             raise ValueError("pool: the fully connected network has one position, nothing can be pooled")
-        net = networks.three_layer_fcn(x.shape, n_hidden=n_filters, n_logits=n_logits, seed=seed)
+        net = networks.three_layer_fcn(x.shape, n_hidden=n_filters or 4096, n_logits=n_logits, seed=seed)
     else:
-        raise ValueError(f"network: unknown {network!r}, choose 'cnn' or 'fcn'")
+        raise ValueError(f"network: unknown {network!r}, choose 'cnn', 'fcn', 'vgg16' or 'resnet50'")
     chosen = rules(rule)
     maps = visualization.visualize_many(net, x, chosen, [target], seed=seed)[:, 0]
     figure = MapFigure(
         "maps",
-        f"Raw maps of the logit {target!r} of a random three-layer network.",
+        f"Raw maps of the logit {target!r} of a random network ({network}).",
         (MapPanel("input", x), *map(MapPanel, [_NAMES[r] for r in chosen], maps)),
     )
     pairs = zip(chosen, maps, strict=True)

@@ -1,0 +1,105 @@
+"""Batch normalisation at inference: a scale and a shift per channel, from running statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theorylab.layers.pool import check_planes
+
+
+def _statistics(arrays: dict[str, np.ndarray], channels: int) -> list[np.ndarray]:
+    checked = []
+    for name, array in arrays.items():
+        array = np.asarray(array)
+        if array.shape != (channels,):
+            raise ValueError(f"{name}: expected ({channels},), got {array.shape}")
+        checked.append(array)
+    return checked
+
+
+def _scale(weight: np.ndarray, variance: np.ndarray, eps: float) -> np.ndarray:
+    spread = variance + variance.dtype.type(eps)
+    if not (spread > 0).all():
+        raise ValueError("variance: expected variance + eps above 0 in every channel")
+    return (weight / np.sqrt(spread))[:, None, None]
+
+
+def forward(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    eps: float = 1e-5,
+) -> np.ndarray:
+    """``(x − mean)/√(variance + eps) · weight + bias``, channel by channel.
+
+    Parameters
+    ----------
+    x : array, (B, C, H, W)
+    weight, bias, mean, variance : array, (C,)
+        Of the dtype of `x`; `mean` and `variance` are the running statistics.
+    eps : float, default 1e-5
+
+    Returns
+    -------
+    array, (B, C, H, W), of the common dtype of the arguments
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or ``variance + eps`` is not positive.
+
+    Notes
+    -----
+    An affine layer: the rules of Eq. 1 pass through it as the true gradient does.  A channel with a negative
+    weight turns signs round before the ReLU above it sees them.
+
+    Examples
+    --------
+    >>> one = np.ones(1)
+    >>> forward(np.array([[[[3.0, 5.0]]]]), 2 * one, one, 3 * one, 4 * one, eps=0.0)
+    array([[[[1., 3.]]]])
+    """
+    x = check_planes(x)
+    given = {"weight": weight, "bias": bias, "mean": mean, "variance": variance}
+    weight, bias, mean, variance = _statistics(given, x.shape[1])
+    return (x - mean[:, None, None]) * _scale(weight, variance, eps) + bias[:, None, None]
+
+
+def backward_input(
+    gradient: np.ndarray, weight: np.ndarray, variance: np.ndarray, eps: float = 1e-5
+) -> np.ndarray:
+    """Gradient with respect to the input: the adjoint of the linear part of `forward`.
+
+    Parameters
+    ----------
+    gradient : array, (B, C, H, W)
+        With respect to the output.
+    weight, variance : array, (C,)
+    eps : float, default 1e-5
+
+    Returns
+    -------
+    array, (B, C, H, W), of the common dtype of the arguments
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or ``variance + eps`` is not positive.
+
+    Notes
+    -----
+    The running statistics are constants here, as they are at inference: nothing flows through them.  Eq. 1
+    hands its gradient on times the scale of each channel.
+
+    Examples
+    --------
+    >>> backward_input(np.array([[[[1.0, 2.0]]]]), 2 * np.ones(1), 4 * np.ones(1), eps=0.0)
+    array([[[[1., 2.]]]])
+    """
+    gradient = np.asarray(gradient)
+    if gradient.ndim != 4:
+        raise ValueError(f"gradient: expected (B, C, H, W), got {gradient.shape}")
+    weight, variance = _statistics({"weight": weight, "variance": variance}, gradient.shape[1])
+    return gradient * _scale(weight, variance, eps)

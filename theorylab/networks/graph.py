@@ -1,0 +1,269 @@
+"""Networks of any depth: an explicit graph of hand-written layers in which every ReLU obeys the rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from theorylab import _validation
+from theorylab.networks import _scaling
+from theorylab.networks.nodes import Node
+from theorylab.networks.parameters import trace_shapes
+from theorylab.rules import Rule
+
+# Bytes of gradients that one step of the backward pass may hold; it decides how many maps go together.
+_BACKWARD_BYTES = 512 * 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphTrace:
+    """What a forward pass leaves for the backward passes.
+
+    Attributes
+    ----------
+    logits : array, (K,)
+    saved : dict of node name to what that node keeps
+        Masks as bool, winners as integers, shapes; no activation.
+    """
+
+    network: GraphNetwork
+    logits: np.ndarray
+    saved: Mapping[str, Any]
+
+
+class GraphNetwork:
+    """A network as an explicit graph; the last node's output is the logits.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        In topological order, an ``Input`` first: see :mod:`theorylab.networks.nodes`.
+    parameters : mapping of str to array
+        Exactly those that the nodes name, all float32 or all float64.  Arrays are not copied.
+
+    Attributes
+    ----------
+    nodes : tuple of Node
+    parameters : read-only mapping, in the order of the nodes
+    shapes : dict of node name to the shape of its output
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the graph is not sound (see :func:`trace_shapes`), its output is not ``(K,)``, or a parameter is missing,
+        unknown, not finite, or of another shape or dtype.
+
+    Notes
+    -----
+    Eq. 1 at every ReLU, wherever it stands and however often it is used; every other layer hands its true
+    gradient on.  A tensor that several nodes read receives the sum of their gradients *before* the rule of the
+    ReLU that made it applies: ``h`` acts on the sum.  Dropout is the identity at inference and has no node.
+
+    *Range.*  Activations are computed as they are, since biases and normalisation are not homogeneous: a forward
+    pass that leaves the range of the dtype is an error that names the layer.  Gradients carry a power of two
+    per map (every rule is positively homogeneous), which the end of the backward pass takes back: exactly.
+
+    Examples
+    --------
+    >>> from theorylab.networks.nodes import Add, Conv, Dense, Flatten, Input, ReLU
+    >>> nodes = [
+    ...     Input("x", (1, 1, 2)),
+    ...     Conv("conv", "x", n_filters=1, kernel=1, bias=False),
+    ...     ReLU("relu", "conv"),
+    ...     Add("sum", ("relu", "x")),  # a residual connection
+    ...     Flatten("flat", "sum"),
+    ...     Dense("fc", "flat", n_outputs=1, bias=False),
+    ... ]
+    >>> net = GraphNetwork(nodes, {"conv.weight": np.full((1, 1, 1, 1), 2.0), "fc.weight": np.array([[1.0, -1.0]])})
+    >>> trace = net.forward(np.array([[[3.0, 4.0]]]))
+    >>> trace.logits
+    array([-3.])
+    >>> net.backward(trace, np.ones((1, 1)), ["saliency", "guided"])[:, 0, 0, 0]
+    array([[ 3., -3.],
+           [ 3., -1.]])
+    """
+
+    def __init__(self, nodes: Sequence[Node], parameters: Mapping[str, np.ndarray]) -> None:
+        self.nodes = tuple(nodes)
+        self.shapes, wanted = trace_shapes(self.nodes)
+        if len(self.shapes[self.nodes[-1].name]) != 1:
+            raise ValueError(
+                f"node {self.nodes[-1].name!r}: the last output must be (K,), not {self.shapes[self.nodes[-1].name]}"
+            )
+        for name in [*wanted, *parameters]:
+            if (name in wanted) != (name in parameters):
+                raise ValueError(f"parameters: {name!r} is {'missing' if name in wanted else 'in no node'}")
+        checked = {
+            name: _validation.real_array(parameters[name], name, shape) for name, shape in wanted.items()
+        }
+        dtypes = {array.dtype for array in checked.values()}
+        if len(dtypes) > 1:
+            raise ValueError("parameters: float32 beside float64; expected one dtype for all")
+        self._dtype = dtypes.pop() if dtypes else np.dtype(np.float64)
+        self.parameters: Mapping[str, np.ndarray] = MappingProxyType(checked)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)``."""
+        channels, height, width = self.shapes[self.nodes[0].name]
+        return channels, height, width
+
+    @property
+    def n_logits(self) -> int:
+        """``K``."""
+        return self.shapes[self.nodes[-1].name][0]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64; images are converted to it."""
+        return self._dtype
+
+    def with_parameters(self, parameters: Mapping[str, np.ndarray]) -> GraphNetwork:
+        """The same graph with some parameters exchanged; the others are shared, not copied.
+
+        Parameters
+        ----------
+        parameters : mapping of str to array
+            Any part of `self.parameters`; arrays are converted to the network's dtype.
+
+        Returns
+        -------
+        GraphNetwork
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a name is unknown or an array does not fit.
+        """
+        fitted = {name: np.asarray(array, dtype=self.dtype) for name, array in parameters.items()}
+        return GraphNetwork(self.nodes, {**self.parameters, **fitted})
+
+    def forward(self, x: np.ndarray) -> GraphTrace:
+        """Forward pass; keeps only what backward passes need.
+
+        Parameters
+        ----------
+        x : array, (C, H, W)
+
+        Returns
+        -------
+        GraphTrace
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is not a finite real array of the network's input shape, or an activation leaves the range of
+            the dtype; the message names the first layer where one does.
+        """
+        x = _validation.real_array(x, "x", self.input_shape).astype(self.dtype, copy=False)
+        values = {self.nodes[0].name: x[None]}
+        readers = Counter(name for node in self.nodes for name in node.inputs)
+        saved = {}
+        for node in self.nodes[1:]:
+            with np.errstate(over="ignore", invalid="ignore"):
+                value, saved[node.name] = node.forward(
+                    self.parameters, *(values[name] for name in node.inputs)
+                )
+            if not np.isfinite(value).all():
+                raise ValueError(
+                    f"node {node.name!r}: activations leave the range of {self.dtype}; take "
+                    + ("smaller weights" if self.dtype == np.float64 else "dtype float64 or smaller weights")
+                )
+            values[node.name] = value
+            for name in node.inputs:
+                readers[name] -= 1
+                if not readers[name]:  # all that will read it have: its memory is free again
+                    del values[name]
+        return GraphTrace(self, values[self.nodes[-1].name][0], MappingProxyType(saved))
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """The ``K`` logits of an image ``(C, H, W)``; raises as `forward` does."""
+        return self.forward(x).logits
+
+    def backward(
+        self, trace: GraphTrace, logit_gradients: np.ndarray, rules: Sequence[Rule | str]
+    ) -> np.ndarray:
+        """Raw maps of many rules and targets behind one forward pass.
+
+        Parameters
+        ----------
+        trace : GraphTrace
+            Of this network's `forward`.
+        logit_gradients : array, (T, K)
+            Each row seeds one backward pass; a unit vector gives the map of one logit.
+        rules : sequence of Rule or str, length R
+
+        Returns
+        -------
+        array, (R, T, C, H, W), of the network's dtype
+            Finite.  A map whose largest entry is beyond the dtype's range, in float32 below 2⁻¹⁰³ or from 2¹²⁸ on,
+            comes divided by the power of two that just makes it fit: :meth:`backward_scaled` returns that power.
+
+        Raises
+        ------
+        ValueError
+            If the trace is another network's, the gradients' shape is another, a gradient is not finite, or a
+            rule is unknown.
+
+        Notes
+        -----
+        Eq. 1 at every ReLU.  All maps go through the graph together, as far as memory allows.
+        """
+        return self.backward_scaled(trace, logit_gradients, rules)[0]
+
+    def backward_scaled(
+        self, trace: GraphTrace, logit_gradients: np.ndarray, rules: Sequence[Rule | str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`backward`, with the powers of two that the dtype has no room for.
+
+        Returns
+        -------
+        maps : array, (R, T, C, H, W)
+        exponents : int64 array, (R, T)
+            The map is ``maps[r, t] · 2**exponents[r, t]``; 0 wherever the dtype can hold it.
+        """
+        if trace.network is not self:
+            raise ValueError("trace: it comes from another network's forward pass")
+        chosen = [Rule(rule) for rule in rules]
+        seeds = np.asarray(logit_gradients)
+        seeds = _validation.real_array(seeds, "logit_gradients", (*seeds.shape[:1], self.n_logits))
+        count = len(chosen) * len(seeds)
+        maps = np.empty((count, *self.input_shape), dtype=self.dtype)
+        exponents = np.zeros(count, dtype=np.int64)
+        # Two or three of the largest tensors are alive at a time, beside what branches keep.
+        widest = 4 * max(math.prod(shape) for shape in self.shapes.values()) * self.dtype.itemsize
+        together = max(1, _BACKWARD_BYTES // widest)
+        for start in range(0, count, together):
+            part = range(start, min(start + together, count))
+            own = [(chosen[i // len(seeds)], seeds[i % len(seeds)]) for i in part]
+            found = self._maps(trace, np.array([row for _, row in own]), [rule for rule, _ in own])
+            maps[start : part.stop], exponents[start : part.stop] = _scaling.undo(*found)
+        lead = (len(chosen), len(seeds))
+        return maps.reshape(*lead, *self.input_shape), exponents.reshape(lead)
+
+    def _maps(self, trace: GraphTrace, seeds: np.ndarray, rules: list[Rule]) -> tuple[np.ndarray, np.ndarray]:
+        """``(B, C, H, W)`` and ``(B,)``: the maps and their powers of two, still apart."""
+        starts = [i for i, rule in enumerate(rules) if i == 0 or rule is not rules[i - 1]]
+        ends = [*starts[1:], len(rules)]
+        rows = [(rules[start], slice(start, end)) for start, end in zip(starts, ends, strict=True)]
+        # In range first, in the network's dtype second: a float64 seed of 1e-200 is not a float32 zero.
+        seed, scale = _scaling.rescale(seeds, np.zeros(len(seeds), dtype=np.int64), slack=0)
+        gradients = {self.nodes[-1].name: (seed.astype(self.dtype, copy=False), scale)}
+        for node in reversed(self.nodes[1:]):
+            gradient, exponents = gradients.pop(node.name)
+            with np.errstate(over="ignore", invalid="ignore"):
+                shares = node.backward(self.parameters, gradient, trace.saved[node.name], rows)
+            del gradient
+            for name, share in zip(node.inputs, shares, strict=True):
+                try:
+                    scaled = _scaling.rescale(share, exponents)
+                except ValueError as error:
+                    raise ValueError(f"node {node.name!r}: {error}") from None
+                gradients[name] = _scaling.add(gradients[name], scaled) if name in gradients else scaled
+        return gradients[self.nodes[0].name]

@@ -1,0 +1,297 @@
+"""The layers as nodes of a graph: what each one reads, which parameters it owns, how it runs both ways.
+
+A node adds no mathematics: it names its inputs and calls :mod:`theorylab.layers`.  Shapes are those of one image,
+``(C, H, W)`` or ``(n,)``; arrays carry a batch axis in front.
+
+>>> layer = Conv("conv1", "image", n_filters=4, kernel=3, padding=1)
+>>> layer.output_shape((3, 8, 8)), layer.parameter_shapes((3, 8, 8))
+((4, 8, 8), {'conv1.weight': (4, 3, 3, 3), 'conv1.bias': (4,)})
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from theorylab import _validation
+from theorylab.layers import average_pool, batch_norm, conv, dense, pool, relu
+from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool as PoolWindows
+from theorylab.rules import Rule
+
+Shape = tuple[int, ...]
+Pair = int | tuple[int, int]
+Arrays = tuple[np.ndarray, ...]
+Parameters = Mapping[str, np.ndarray]
+RuleRows = list[tuple[Rule, slice]]  # which rule holds for which rows of a batch of gradients
+
+# Bytes of patches at a time in a convolution's backward pass; those of all maps together would be its largest array.
+_PATCH_BYTES = 256 * 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """One step of a graph, by name, with the names of what it reads (`inputs`).  The subclasses are the layers.
+
+    ``forward(parameters, *arrays)`` returns its output and whatever its backward pass will need;
+    ``backward(parameters, gradient, saved, rules)`` returns one gradient per input.  Only :class:`ReLU` looks
+    at the rules: that is Eq. 1.
+    """
+
+    name: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ()
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return shapes[0]
+
+    def parameter_shapes(self, *shapes: Shape) -> dict[str, Shape]:
+        return {}
+
+    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        raise TypeError(f"node {self.name!r} takes no part in a forward pass")
+
+    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        raise TypeError(f"node {self.name!r} takes no part in a backward pass")
+
+
+@dataclasses.dataclass(frozen=True)
+class Input(Node):
+    """The image: the first node of every graph, ``Input(name, (C, H, W))``."""
+
+    shape: Shape
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if len(self.shape) != 3:
+            raise ValueError(f"expected an input shape (C, H, W), got {self.shape!r}")
+        return tuple(_validation.positive_integer(size, "input shape") for size in self.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Single(Node):
+    """A node that reads one other."""
+
+    source: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.source,)
+
+
+def _planes(shape: Shape) -> tuple[int, int, int]:
+    if len(shape) != 3:
+        raise ValueError(f"expected an input of shape (C, H, W), got {shape}")
+    return shape[0], shape[1], shape[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv(_Single):
+    """Convolution.  Parameters ``<prefix>.weight`` (N, C, kh, kw) and, with `bias`, ``<prefix>.bias`` (N,).
+
+    `prefix` is the node's name unless given: two nodes with one prefix share their weights.
+    """
+
+    n_filters: int
+    kernel: Pair
+    stride: Pair = 1
+    padding: Pair = 0
+    bias: bool = True
+    prefix: str | None = None
+
+    def _grid(self, shape: Shape) -> PatchGrid:
+        return PatchGrid(_planes(shape), self.kernel, self.stride, self.padding)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _validation.positive_integer(self.n_filters, "n_filters"), *self._grid(shapes[0]).output_shape
+
+    def parameter_shapes(self, *shapes: Shape) -> dict[str, Shape]:
+        prefix = self.prefix or self.name
+        weight: dict[str, Shape] = {
+            f"{prefix}.weight": (self.n_filters, shapes[0][0], *self._grid(shapes[0]).kernel)
+        }
+        return {**weight, f"{prefix}.bias": (self.n_filters,)} if self.bias else weight
+
+    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        prefix, grid = self.prefix or self.name, self._grid(arrays[0].shape[1:])
+        bias = parameters[f"{prefix}.bias"] if self.bias else None
+        return conv.forward(arrays[0], parameters[f"{prefix}.weight"], grid, bias), grid
+
+    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        weights = parameters[f"{self.prefix or self.name}.weight"]
+        together = max(1, _PATCH_BYTES // (saved.n_patches * saved.patch_size * gradient.itemsize))
+        result = np.empty((len(gradient), *saved.input_shape), dtype=gradient.dtype)
+        for start in range(0, len(gradient), together):
+            part = slice(start, start + together)
+            result[part] = conv.backward_input(gradient[part], weights, saved)
+        return (result,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dense(_Single):
+    """Fully connected layer.  Parameters ``<prefix>.weight`` (n_out, n_in) and, with `bias`, ``<prefix>.bias``."""
+
+    n_outputs: int
+    bias: bool = True
+    prefix: str | None = None
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if len(shapes[0]) != 1:
+            raise ValueError(f"expected an input of shape (n,), got {shapes[0]}: put a Flatten before it")
+        return (_validation.positive_integer(self.n_outputs, "n_outputs"),)
+
+    def parameter_shapes(self, *shapes: Shape) -> dict[str, Shape]:
+        prefix = self.prefix or self.name
+        weight: dict[str, Shape] = {f"{prefix}.weight": (self.n_outputs, *shapes[0])}
+        return {**weight, f"{prefix}.bias": (self.n_outputs,)} if self.bias else weight
+
+    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        prefix = self.prefix or self.name
+        bias = parameters[f"{prefix}.bias"] if self.bias else None
+        return dense.forward(arrays[0], parameters[f"{prefix}.weight"], bias), None
+
+    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        return (dense.backward_input(gradient, parameters[f"{self.prefix or self.name}.weight"]),)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReLU(_Single):
+    """The rectifier: the only node that obeys a rule.  It keeps its forward mask, as bool."""
+
+    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        return relu.forward(arrays[0]), arrays[0] > 0
+
+    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        result = np.empty_like(gradient)
+        for rule, rows in rules:
+            result[rows] = relu.backward(
+                gradient[rows], saved, rule
+            )  # True > 0: the mask is a pre-activation
+        return (result,)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaxPool(_Single):
+    """Max-pooling over the windows of a :class:`theorylab.pooling.MaxPool`; keeps the winners' places."""
+
+    windows: PoolWindows
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        channels, *plane = _planes(shapes[0])
+        return channels, *self.windows.output_shape((plane[0], plane[1]))
+
+    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        values, winners = pool.forward(arrays[0], self.windows)
+        plane = arrays[0].shape[2:]
+        small = math.prod(plane) <= np.iinfo(np.int32).max
+        return values, (winners.astype(np.int32) if small else winners, plane)
+
+    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        winners, plane = saved
+        return (pool.backward(gradient, np.broadcast_to(winners, gradient.shape), plane),)
+
+
+@dataclasses.dataclass(frozen=True)
+class AveragePool(_Single):
+    """Average pooling; see :func:`theorylab.layers.average_pool.forward`."""
+
+    size: Pair
+    stride: Pair | None = None
+    padding: Pair = 0
+    include_padding: bool = True
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        channels, *plane = _planes(shapes[0])
+        return channels, *PoolWindows(self.size, self.stride, self.padding).output_shape((plane[0], plane[1]))
+
+    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        window = (self.size, self.stride, self.padding)
+        values = average_pool.forward(arrays[0], *window, include_padding=self.include_padding)
+        return values, arrays[0].shape[2:]
+
+    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        window = (self.size, self.stride, self.padding)
+        return (average_pool.backward(gradient, saved, *window, include_padding=self.include_padding),)
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptiveAveragePool(_Single):
+    """Average pooling to a given plane; see :func:`theorylab.layers.average_pool.adaptive_forward`."""
+
+    size: Pair
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return _planes(shapes[0])[0], *_validation.pair(self.size, "size", 1)
+
+    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        return average_pool.adaptive_forward(arrays[0], self.size), arrays[0].shape[2:]
+
+    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        return (average_pool.adaptive_backward(gradient, saved),)
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNorm(_Single):
+    """Batch normalisation.  Parameters ``<prefix>.weight``, ``.bias``, ``.running_mean``, ``.running_var``."""
+
+    eps: float = 1e-5
+    prefix: str | None = None
+
+    def parameter_shapes(self, *shapes: Shape) -> dict[str, Shape]:
+        channels = _planes(shapes[0])[:1]
+        parts = ("weight", "bias", "running_mean", "running_var")
+        return {f"{self.prefix or self.name}.{part}": channels for part in parts}
+
+    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        weight, bias, mean, variance = (
+            parameters[name] for name in self.parameter_shapes(arrays[0].shape[1:])
+        )
+        return batch_norm.forward(arrays[0], weight, bias, mean, variance, self.eps), None
+
+    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        prefix = self.prefix or self.name
+        weight, variance = parameters[f"{prefix}.weight"], parameters[f"{prefix}.running_var"]
+        return (batch_norm.backward_input(gradient, weight, variance, self.eps),)
+
+
+@dataclasses.dataclass(frozen=True)
+class Add(Node):
+    """Sum of several tensors of one shape; one of them may come twice."""
+
+    sources: tuple[str, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.sources
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if isinstance(self.sources, str):
+            raise TypeError(f"expected a tuple of names, got {self.sources!r}")
+        if len(set(shapes)) != 1:
+            raise ValueError(f"expected inputs of one shape, got {', '.join(map(str, shapes)) or 'none'}")
+        return shapes[0]
+
+    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        return sum(arrays[1:], start=arrays[0]), None
+
+    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        return (gradient,) * len(self.sources)
+
+
+@dataclasses.dataclass(frozen=True)
+class Flatten(_Single):
+    """All entries of an image in one row, channels first: ``(C, H, W)`` to ``(C·H·W,)``."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return (math.prod(shapes[0]),)
+
+    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        return arrays[0].reshape(len(arrays[0]), -1), arrays[0].shape[1:]
+
+    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        return (gradient.reshape(len(gradient), *saved),)

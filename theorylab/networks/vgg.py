@@ -1,0 +1,129 @@
+"""VGG-16 as a graph, with random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theorylab import _random, _validation
+from theorylab.laws import TruncatedGaussian, WeightLaw
+from theorylab.networks.graph import GraphNetwork
+from theorylab.networks.nodes import AdaptiveAveragePool, Conv, Dense, Flatten, Input, MaxPool, Node, ReLU
+from theorylab.networks.parameters import draw_parameters
+from theorylab.pooling import MaxPool as PoolWindows
+
+# Filters of the convolutions of each block; a 2 × 2 max-pool closes every block.
+_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+def vgg16_nodes(
+    input_shape: tuple[int, int, int] = (3, 224, 224), n_logits: int = 1000, n_hidden: int = 4096
+) -> list[Node]:
+    """The layers of VGG-16, configuration D, without weights.
+
+    Parameters
+    ----------
+    input_shape : (C, H, W)
+        At least 32 × 32.  Adaptive average pooling brings the last block to 7 × 7: the identity at 224 × 224.
+    n_logits : int, default 1000
+    n_hidden : int, default 4096
+        Units of both hidden dense layers.
+
+    Returns
+    -------
+    list of Node
+        Named as the modules of the usual PyTorch model, "features.0" to "classifier.6".  Its dropout layers
+        (classifier.2 and .5) are the identity at inference and left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a positive integer.
+
+    Notes
+    -----
+    The deep network of the paper's experiments; Eq. 1 applies at its 15 ReLUs.
+
+    Examples
+    --------
+    >>> nodes = vgg16_nodes()
+    >>> [node.name for node in nodes[:4]], sum(isinstance(node, ReLU) for node in nodes)
+    (['input', 'features.0', 'features.1', 'features.2'], 15)
+    """
+    n_hidden = _validation.positive_integer(n_hidden, "n_hidden")
+    n_logits = _validation.positive_integer(n_logits, "n_logits")
+    nodes: list[Node] = [Input("input", tuple(input_shape))]
+    place = 0
+    for block in _BLOCKS:
+        for n_filters in block:
+            nodes.append(Conv(f"features.{place}", nodes[-1].name, n_filters, kernel=3, padding=1))
+            nodes.append(ReLU(f"features.{place + 1}", nodes[-1].name))
+            place += 2
+        nodes.append(MaxPool(f"features.{place}", nodes[-1].name, PoolWindows(2)))
+        place += 1
+    return [
+        *nodes,
+        AdaptiveAveragePool("avgpool", nodes[-1].name, 7),
+        Flatten("flatten", "avgpool"),
+        Dense("classifier.0", "flatten", n_hidden),
+        ReLU("classifier.1", "classifier.0"),
+        Dense("classifier.3", "classifier.1", n_hidden),
+        ReLU("classifier.4", "classifier.3"),
+        Dense("classifier.6", "classifier.4", n_logits),
+    ]
+
+
+def vgg16(
+    *,
+    law: WeightLaw = TruncatedGaussian(0.1),  # noqa: B008 - frozen
+    seed: _random.Seed = 0,
+    init: str = "law",
+    n_logits: int = 1000,
+    input_shape: tuple[int, int, int] = (3, 224, 224),
+    dtype: type = np.float32,
+    dense_bias: float = 0.0,
+    n_hidden: int = 4096,
+) -> GraphNetwork:
+    """VGG-16 with random weights.
+
+    Parameters
+    ----------
+    law : WeightLaw, default TruncatedGaussian(0.1)
+        Of all weights.
+    seed : int or Generator
+        Each parameter has a stream of its own.
+    init : "law" or "fan-in"
+        "fan-in": Gaussian weights of standard deviation ``√(2/fan-in)`` in place of `law`.
+    n_logits : int, default 1000
+    input_shape : (C, H, W)
+        At least 32 × 32.
+    dtype : float32 or float64
+        138 million weights: 0.55 GB in float32.
+    dense_bias : float, default 0.0
+        Of the three dense layers: 0.0 as the paper describes it, 1.0 as in the authors' code.
+    n_hidden : int, default 4096
+        Units of both hidden dense layers, which hold nine tenths of all weights.
+
+    Returns
+    -------
+    GraphNetwork
+        Parameters named "features.0.weight" … "classifier.6.bias"; biases exist, and are 0 unless asked for.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or the image is smaller than 32 × 32.
+
+    Notes
+    -----
+    The random VGG-16 of the paper's experiments, to whose ReLUs Eq. 1 applies.  With one `law` for all layers
+    activations grow by a factor of two to four per layer: logits of 1e9 for an input of 0–255.
+
+    Examples
+    --------
+    >>> net = vgg16(input_shape=(3, 32, 32), n_logits=10, n_hidden=16)
+    >>> net.logits(np.ones((3, 32, 32))).shape
+    (10,)
+    """
+    nodes = vgg16_nodes(input_shape, n_logits, n_hidden)
+    drawn = draw_parameters(nodes, law=law, seed=seed, init=init, dense_bias=dense_bias, dtype=dtype)
+    return GraphNetwork(nodes, drawn)
