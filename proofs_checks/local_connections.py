@@ -15,7 +15,7 @@ from theorylab import analytic, montecarlo
 from theorylab.laws import Gaussian
 from theorylab.montecarlo import Measurement
 from theorylab.patches import PatchGrid
-from theorylab.report.results import CurveFigure, Line, Points, Verdict
+from theorylab.report.results import Check, CurveFigure, Line, Points, Verdict
 from theorylab.rules import Rule
 from theorylab.sampling import MapSampler, fcn_maps
 
@@ -108,7 +108,7 @@ def run(bench: Bench) -> Outcome:
     )
 
 
-def _figure(bench: Bench, connected) -> CurveFigure:  # type: ignore[no-untyped-def]
+def _figure(bench: Bench, connected: list[Check]) -> CurveFigure:
     counts = np.unique(np.geomspace(4, 100_000, 70).astype(int))
     small, full = (PatchGrid((3, side, side), side) for side in (64, bench.x.shape[1]))
     ones = {grid: np.ones(grid.input_shape) for grid in (small, full)}
