@@ -559,13 +559,24 @@ def test_depth_maps_are_homogeneous_and_survive_any_scale():
 
 def test_depth_maps_refuse():
     x = np.ones((3, 8, 8))
-    with pytest.raises(
-        ValueError, match=r"layers\[1\]: there is no law here yet for stacks with max-pooling"
+    for stack, match in (
+        ([MaxPool(2), ConvSpec(4, 3)], r"layers\[0\]: a MaxPool stands behind a ConvSpec"),
+        ([ConvSpec(4, 3), MaxPool(2), MaxPool(2)], r"layers\[2\]: a MaxPool stands behind a ConvSpec"),
+        (
+            [ConvSpec(4, 3), MaxPool(3, stride=2)],
+            r"layers\[1\]: windows of size \(3, 3\) at stride \(2, 2\) overlap",
+        ),
+        (
+            [ConvSpec(4, 3), MaxPool(2, padding=1)],
+            r"layers\[1\]: there is no law here for padded max-pooling",
+        ),
+        ([ConvSpec(4, 3), MaxPool(7)], r"layers\[1\]: pool: size 7 exceeds the height 6"),
     ):
-        conv_depth.depth_maps(x, [ConvSpec(4, 3), MaxPool(2)], "guided")
+        with pytest.raises(ValueError, match=match):
+            conv_depth.depth_maps(x, stack, "guided")
     with pytest.raises(ValueError, match="at least one"):
         conv_depth.depth_maps(x, [], "guided")
-    with pytest.raises(TypeError, match=r"layers\[0\]: expected a ConvSpec, got tuple"):
+    with pytest.raises(TypeError, match=r"layers\[0\]: expected a ConvSpec or MaxPool, got tuple"):
         conv_depth.depth_maps(x, [(4, 3)], "guided")
     with pytest.raises(ValueError, match="kernel"):
         conv_depth.depth_maps(x, [ConvSpec(4, 5), ConvSpec(4, 5)], "guided")

@@ -59,3 +59,30 @@ def guided_moments(signal: float | np.ndarray, noise: float | np.ndarray) -> tup
     radius = np.hypot(signal, noise)
     first, second = angle_functions(np.arctan2(noise, signal))
     return radius * first / (2 * math.pi), radius**2 * second / math.pi
+
+
+def deconvnet_moments(signal: float | np.ndarray, noise: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``E[z T]/s`` and ``E[T²]`` of DeconvNet, ``T = σ(α σ(z) + β ξ)``, which has no forward mask.
+
+    Parameters
+    ----------
+    signal, noise : arrays that broadcast
+        ``α s``, of either sign, and ``β``, not negative.
+
+    Returns
+    -------
+    two arrays
+        By Stein's lemma ``E[z T]/s = α s P(z > 0, αz + βξ > 0) = α s (π − ψ)/(2π)``, ``ψ = atan2(β, αs)`` in ``[0, π]``; and
+        ``r² K₂(ψ)/π`` where ``z > 0``, ``β²/4`` where it is not.
+
+    Examples
+    --------
+    Without signal half of the noise's energy passes, and nothing is recovered:
+
+    >>> [float(m) for m in deconvnet_moments(0.0, 1.0)]
+    [0.0, 0.5]
+    """
+    signal, noise = np.asarray(signal, dtype=np.float64), np.asarray(noise, dtype=np.float64)
+    psi = np.arctan2(noise, signal)
+    _, second = angle_functions(psi)
+    return signal * (math.pi - psi) / (2 * math.pi), (signal**2 + noise**2) * second / math.pi + noise**2 / 4

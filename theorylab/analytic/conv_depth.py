@@ -1,16 +1,28 @@
-"""The law of the modified gradient at every position and depth of a random convolutional network without pooling.
+"""The law of the modified gradient at every position and depth of a random convolutional network, with max-pooling or not.
 
-The recursion of :mod:`theorylab.analytic.depth`, position by position.  Patch ``j`` of ``o^(l−1)`` is ``y_j``, its energy
-``q_j = E‖y_j‖²``, and unit ``(i, j)`` of layer ``l`` has the pre-activation ``w_i·y_j ~ N(0, c² q_j)`` and receives
-``V̂ = α_j σ(z) + β_j ξ``.  The filters ``w_i`` are shared by the positions, which costs what the dense network had exactly:
+The recursion of :mod:`theorylab.analytic.depth`, position by position, and no network is run: the sizes of activations come
+from :mod:`theorylab.analytic._inner_products`, one layer down of a gradient from :mod:`theorylab.analytic._gradient_field`.
+Unit ``(i, j)`` of a layer has the pre-activation ``w_i·y_j ~ N(0, c² ‖y_j‖²)`` and receives ``V̂``, a mixture of the
+activations around it and noise.  The filters ``w_i`` are shared by the positions, and that costs what the dense network
+had exactly:
 
-*Exact at every number of filters*: the energies ``E‖o_pos‖² = n c² q_pos/2`` (the second moment of ``σ(z)`` given the layer
-below); for saliency and DeconvNet the mean zero; for one layer the mean map, the corrected limit of Theorem 1.
+*Exact at every number of filters*: without pooling, the energies ``E‖o_pos‖² = n c² E‖y‖²/2``, and for saliency and DeconvNet
+the mean zero; for one layer the mean map, the corrected limit of Theorem 1.
 
-*Exact in the limit of wide hidden layers*: that ``α ⊙ o^(l)`` is the mean given ``o^(l)``, that the energies of one network
-are their means, and that ``V̂`` is Gaussian and its noise independent of ``z``.
+*Exact in the limit of wide hidden layers* (errors of one over the width): without pooling, or with one max-pool, all means and
+alignments, up to integrals with 512 points (a few parts in a thousand).  Inner products of activations, ``a`` and ``β``
+are then numbers, ``V̂`` is Gaussian and its noise independent of ``z``.
 
-*Approximate at any width*: ``β²`` adds the patches that hold a position as if their noises were uncorrelated there.
+*Approximate at any width*, with a second max-pool above the first:
+
+- what a pool's output receives from its neighbours' activations, the part along its own excepted, counts as noise;
+- pooled activations farther apart than neighbouring windows correlate like the activations they come from, corrected
+  by how much the neighbours do.
+
+For a random VGG-16 on a photograph both together were measured to move no alignment by more than 0.02, and to leave
+the predicted map as close to the mean of 16 networks' maps as that mean is to its own expectation (0.993).
+
+*Approximate at the image*: ``β²`` adds the patches that hold a position as if their noises were uncorrelated there.
 Two patches put different entries of a filter on one pixel, and these correlate by ``O(1/p)`` through the masks, ``p`` the
 patch's size; all pairs together change ``β²`` by a share of ``O(1/C)``, ``C`` the channels below.  Under one 3×3 layer, whose
 variance is known exactly, that is ``9.4 %/C`` for an image without contrast, ``3 %/C`` for one like a photograph and less for
@@ -26,9 +38,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from theorylab import _validation
-from theorylab.analytic import _windows
-from theorylab.analytic._masked_moments import guided_moments
-from theorylab.patches import PatchGrid
+from theorylab.analytic import _blocks
+from theorylab.analytic._blocks import Block
+from theorylab.analytic._gradient_field import HERE, Field, below, shifts_below
+from theorylab.analytic._inner_products import InnerProducts, Shift, differences, pool_needs, times
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
 from theorylab.specs import ConvSpec
@@ -41,12 +54,15 @@ class LayerMaps:
     Attributes
     ----------
     layer : int
-        ``l``; 0 is the input.
+        ``l``, counted in convolutions; 0 is the input.  Behind a max-pool it is the pool's output.
     alpha, beta : array, (H, W)
+        ``β`` holds all that is not along ``o``: below a max-pool also the activations of neighbouring positions.
     alignment : float
         Cosine between ``V̂`` and ``o`` over the whole layer, as a ratio of expectations.
     mean_map : array, (C, H, W), or None
-        ``α ⊙ x``, at the input alone: the predicted map.
+        At the input alone: the predicted map.
+    variance_map : array, (C, H, W), or None
+        At the input alone: what the map scatters about it from network to network.
     """
 
     layer: int
@@ -54,66 +70,20 @@ class LayerMaps:
     beta: np.ndarray
     alignment: float
     mean_map: np.ndarray | None = None
-
-
-def _grids(shape: tuple[int, int, int], layers: Sequence[ConvSpec]) -> list[PatchGrid]:
-    """The patches of every layer's input, from the image up."""
-    if len(layers) == 0:
-        raise ValueError("layers: expected at least one ConvSpec")
-    grids: list[PatchGrid] = []
-    for number, layer in enumerate(layers):
-        if isinstance(layer, MaxPool):
-            raise ValueError(
-                f"layers[{number}]: there is no law here yet for stacks with max-pooling; simulate the network instead"
-            )
-        if not isinstance(layer, ConvSpec):
-            raise TypeError(f"layers[{number}]: expected a ConvSpec, got {type(layer).__name__}")
-        grid = PatchGrid(shape, layer.kernel, layer.stride, layer.padding)
-        grids.append(grid)
-        shape = (layer.n_filters, *grid.output_shape)
-    return grids
-
-
-def _unit_std(grid: PatchGrid) -> float:
-    """The standard deviation that keeps energies near 1 from layer to layer."""
-    return math.sqrt(2 / grid.patch_size)
-
-
-def _fold(values: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """``Σ_{j∋pos} values_j``, (H, W)."""
-    full = _windows.spread(values, grid, range(grid.kernel[0]), range(grid.kernel[1]))
-    return _windows.crop(full, grid)
-
-
-def _step(
-    alpha: np.ndarray, beta: np.ndarray, patches: np.ndarray, grid: PatchGrid, n_filters: int, rule: Rule
-) -> tuple[np.ndarray, np.ndarray]:
-    """``α`` and ``β`` of a layer's input from those of its output and the energies of its patches."""
-    std = _unit_std(grid)
-    if rule is Rule.GUIDED:
-        norms = np.sqrt(patches)
-        first, second = guided_moments(alpha * std * norms, beta)
-        ratio = np.divide(first, norms, out=np.zeros(norms.shape), where=norms > 0)
-        alpha = n_filters * std * _fold(ratio, grid)
-    else:
-        second = beta**2 / 2
-        alpha = np.zeros(grid.input_shape[1:])
-    if rule.masks_by_activation:
-        # A patch of zeros activates nothing: the mask is strict.
-        second = np.where(patches > 0, second, 0.0)
-    return alpha, std * np.sqrt(n_filters * _fold(second, grid))
+    variance_map: np.ndarray | None = None
 
 
 def depth_maps(
-    x: np.ndarray, layers: Sequence[ConvSpec], rule: Rule | str, *, readout_std: float = 1.0
+    x: np.ndarray, layers: Sequence[ConvSpec | MaxPool], rule: Rule | str, *, readout_std: float = 1.0
 ) -> list[LayerMaps]:
     """Mean and noise of the modified gradient at every layer of a random convolutional network; none is run.
 
     Parameters
     ----------
     x : array, (C, H, W)
-    layers : sequence of ConvSpec
-        From the input up, each with a ReLU; a dense linear readout of one logit stands above them.
+    layers : sequence of ConvSpec and MaxPool
+        From the input up; a ReLU stands behind each convolution, a max-pool of disjoint windows may stand behind that, and
+        a dense linear readout of one logit above all.  A hidden dense layer is a convolution whose kernel is the plane.
     rule : Rule or str
     readout_std : float
         Standard deviation of the readout's weights.
@@ -121,14 +91,14 @@ def depth_maps(
     Returns
     -------
     list of LayerMaps, top layer first
-        One record for the output of every layer below the last, whose own ``V̂`` is the readout, and the input's at the end
-        with the predicted map.  Saliency and DeconvNet have ``α = 0``, alignment 0 and a map of zeros.
+        One record for what each convolution reads; the input's, with the predicted map and its variance, comes last.
+        Saliency, and DeconvNet without pooling, have ``α = 0``, alignment 0 and a map of zeros.
 
     Raises
     ------
     TypeError, ValueError
         If the image is zero everywhere or not finite, a kernel does not fit, or `layers` is empty or holds anything but
-        ConvSpec.  Stacks with max-pooling have no law here yet.
+        these; if a pool stands first or behind a pool, or its windows overlap or are padded: there is no law for that.
 
     Notes
     -----
@@ -136,7 +106,11 @@ def depth_maps(
     and ``D_jᵀ y_j`` is ``o`` restricted to patch ``j``.  So the mean is ``α' ⊙ o`` with
     ``α'_pos = n Σ_{j∋pos} E[z T_j]/q_j``, and ``β'²_pos = c² n Σ_{j∋pos} E[T_j²]``, the two expectations as in
     :mod:`theorylab.analytic._masked_moments`.  Start from ``α = 0``, ``β = c_V``.  At the input ``α`` is what ``κ`` is for
-    three layers: every depth has its own contrast normalisation.  What is exact and what is not stands above.
+    three layers: every depth has its own contrast normalisation.
+
+    Behind a max-pool ``T_j`` depends on the filter through all patches of the window, and the mean is a mixture of
+    activations at the distances of its places; it stays one down to the next pool.  What is exact and what is not
+    stands above; at 224×224 a VGG-16 takes some ten seconds and 2 GB.
 
     Patches of zeros activate nothing; they are left out, but not by DeconvNet, which has no mask.
 
@@ -146,8 +120,10 @@ def depth_maps(
     >>> records = depth_maps(x, [ConvSpec(256, (1, 2)), ConvSpec(256, (1, 3))], "guided")
     >>> [(record.layer, round(record.alignment, 3)) for record in records]
     [(1, 0.181), (0, 0.943)]
-    >>> bool((records[-1].mean_map == records[-1].alpha * x).all())
+    >>> np.allclose(records[-1].mean_map, records[-1].alpha * x)
     True
+    >>> [record.alignment > 0.3 for record in depth_maps(x, [ConvSpec(256, (1, 2)), MaxPool((1, 3))], "guided")]
+    [True]
     """
     x = np.asarray(x)
     if x.ndim != 3:
@@ -155,37 +131,66 @@ def depth_maps(
     x = _validation.image(x, x.shape).astype(np.float64, copy=False)
     rule = Rule(rule)
     readout_std = _validation.positive_number(readout_std, "readout_std")
-    grids = _grids(x.shape, layers)
+    blocks = _blocks.read(x.shape, layers)
 
     # Everything is homogeneous: run with scales near 1, and multiply at the end by exp(logarithm).
     norm = float(np.linalg.norm(x / abs(x).max())) * float(abs(x).max())
-    energies = [((x / norm) ** 2).sum(axis=0)]
-    patches = []
-    for layer, grid in zip(layers, grids, strict=True):
-        padded = _windows.padded(energies[-1][None], grid)[0]
-        patches.append(_windows.window_sums(padded, grid))
-        energies.append(layer.n_filters * _unit_std(grid) ** 2 * patches[-1] / 2)
-    gains = [math.log(layer.std / _unit_std(grid)) for layer, grid in zip(layers, grids, strict=True)]
-
+    outputs, patches = _activations(x / norm, blocks, rule)
+    gains = [math.log(block.gain) for block in blocks]
+    field = Field.readout(blocks[-1].plane)
     records = []
-    alpha, beta = np.zeros(grids[-1].output_shape), np.ones(grids[-1].output_shape)
-    for number in range(len(layers) - 1, -1, -1):
-        grid = grids[number]
-        alpha, beta = _step(alpha, beta, patches[number], grid, layers[number].n_filters, rule)
-        signal = float((alpha * energies[number]).sum())
-        total = float((alpha**2 * energies[number]).sum()) + grid.input_shape[0] * float((beta**2).sum())
-        whole = float(energies[number].sum())
+    for number in range(len(blocks) - 1, -1, -1):
+        field = below(field, blocks[number], outputs[number + 1], patches[number], rule)
         backward = math.log(readout_std) + sum(gains[number:])
-        with np.errstate(over="ignore", under="ignore"):
-            true_alpha = alpha * np.exp(backward - math.log(norm) - sum(gains[:number]))
-            true_beta = beta * np.exp(backward)
-        records.append(
-            LayerMaps(
-                number,
-                true_alpha,
-                true_beta,
-                signal / math.sqrt(whole * total) if signal > 0 else 0.0,
-                true_alpha * x if number == 0 else None,
-            )
-        )
+        forward = math.log(norm) + sum(gains[:number])
+        channels = blocks[number].grid.input_shape[0]
+        records.append(_record(number, field, outputs[number], channels, backward, forward))
+    with np.errstate(over="ignore", under="ignore"):
+        # The image is x/norm here: the mean is a mixture of its entries, whatever their size.
+        mean_map = field.mean_map(x / norm) * np.exp(backward)
+        variance_map = np.broadcast_to((field.beta * np.exp(backward)) ** 2, x.shape).copy()
+    records[-1] = dataclasses.replace(records[-1], mean_map=mean_map, variance_map=variance_map)
     return records
+
+
+def _activations(
+    x: np.ndarray, blocks: list[Block], rule: Rule
+) -> tuple[list[InnerProducts], list[InnerProducts]]:
+    """Inner products of the image and of every block's output, and of the patches that every block reads."""
+    # From the top down: which shifts each gradient has, and which inner products are asked for.
+    shifts: set[Shift] = {HERE}
+    asked: list[set[Shift]] = [shifts]
+    asked_of_patches: list[set[Shift]] = []
+    for block in reversed(blocks):
+        own = asked[0]
+        of_patches = own | differences(shifts) if block.pool is None else pool_needs(own, block.pool)
+        shifts = shifts_below(block, shifts, rule)
+        asked_of_patches.insert(0, of_patches)
+        asked.insert(0, {times(s, block.grid.stride) for s in of_patches} | differences(shifts))
+    outputs, patches = [InnerProducts.of_image(x, asked[0])], []
+    for block, wanted, of_patches in zip(blocks, asked[1:], asked_of_patches, strict=True):
+        patches.append(outputs[-1].of_patches(block.grid, of_patches))
+        gain = block.n_filters * block.std**2
+        outputs.append(
+            patches[-1].rectified(gain, wanted)
+            if block.pool is None
+            else patches[-1].pooled(gain, block.pool, wanted)
+        )
+    return outputs, patches
+
+
+def _record(
+    layer: int, field: Field, products: InnerProducts, channels: int, backward: float, forward: float
+) -> LayerMaps:
+    """One layer's record; the last two are logarithms of the true scale of gradients and of activations."""
+    alpha, beta = field.projected(products, channels)
+    signal = float(field.along(products).sum())
+    total = float(field.power(products).sum()) + channels * float((field.beta**2).sum())
+    whole = float(products.energy.sum())
+    with np.errstate(over="ignore", under="ignore"):
+        return LayerMaps(
+            layer,
+            alpha * np.exp(backward - forward),
+            beta * np.exp(backward),
+            signal / math.sqrt(whole * total) if signal else 0.0,
+        )

@@ -1,0 +1,98 @@
+"""Expectations over a few jointly normal numbers, for many positions of a picture at once: one quasi-random rule for all.
+
+Nothing is random here: the points are always the same, so a law that uses them is a function of its arguments.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import special
+
+from theorylab.analytic import _conditioning
+
+POINTS = 512
+"""Enough: with 8192 the map predicted for a VGG-16 has cosine 0.9999 to this one, and 0.1 % less norm."""
+
+EXACT = 1e-7
+"""Relative size of an eigenvalue that is not told from 0, in a Gram matrix known exactly: its square root is what differs
+from patch to patch, and rounding leaves 1e-8 of that.  (Between 1e-9 and 1e-5 nothing moves by more than 1e-4.)"""
+
+_BUDGET = 2**20  # doubles per work array: small enough to stay in the cache's neighbourhood
+
+
+@functools.lru_cache(maxsize=16)
+def normals(dimension: int, points: int = POINTS) -> np.ndarray:
+    """Standard normals by a Sobol sequence, mirrored and whitened: (points, dimension), the same at every call.
+
+    Odd moments vanish and second moments are exact.  Neighbouring patches of a picture are nearly parallel, and what happens
+    along their common direction is most of every integral.
+
+    Examples
+    --------
+    >>> u = normals(3)
+    >>> bool(abs(u.T @ u / len(u) - np.eye(3)).max() < 1e-12), bool(abs(u.sum(axis=0)).max() < 1e-10)
+    (True, True)
+    """
+    one = special.ndtri(_conditioning.points(dimension, points // 2, 1)[0])
+    both = np.concatenate([one, -one])
+    whitened = np.asarray(both @ np.linalg.inv(np.linalg.cholesky(both.T @ both / points)).T)
+    whitened.setflags(write=False)
+    return whitened
+
+
+def factors(gram: np.ndarray, floor: float = EXACT) -> tuple[np.ndarray, np.ndarray]:
+    """Square roots of Gram matrices, and inverses of them where they have one.
+
+    Parameters
+    ----------
+    gram : array, (n, k, k)
+        Equal patches make it singular, and approximate entries can make it indefinite.
+    floor : float
+        Eigenvalues below this share of the largest are not told from 0.
+
+    Returns
+    -------
+    root : array, (n, k, k)
+        ``L`` with ``L Lᵀ = gram``, the largest principal axis first; eigenvalues below 0 count as 0.
+    inverse : array, (n, k, k)
+        ``M`` with ``Mᵀ L = I``, up to the floor.
+
+    Examples
+    --------
+    >>> root, inverse = factors(np.array([[[2.0, 1.0], [1.0, 2.0]]]))
+    >>> bool(np.allclose(root @ root.swapaxes(1, 2), [[2, 1], [1, 2]]))
+    True
+    >>> bool(np.allclose(inverse.swapaxes(1, 2) @ root, np.eye(2)))
+    True
+    """
+    values, vectors = np.linalg.eigh(gram)
+    values, vectors = values[:, ::-1], vectors[:, :, ::-1]
+    least = np.where(values[:, :1] > 0, floor * values[:, :1], 1.0)
+    root = vectors * np.sqrt(np.maximum(values, 0))[:, None]
+    return root, vectors / np.sqrt(np.maximum(values, least))[:, None]
+
+
+def chunks(count: int, work: int) -> Iterator[slice]:
+    """Slices of `count` items that need `work` doubles each."""
+    step = max(1, _BUDGET // work)
+    for start in range(0, count, step):
+        yield slice(start, start + step)
+
+
+def rectified_normal(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``P(v > 0)``, ``E[max(v, 0)]`` and ``E[max(v, 0)²]`` of normals ``v``; `std` may be 0.
+
+    Examples
+    --------
+    >>> [round(float(m), 6) for m in rectified_normal(np.array(0.0), np.array(2.0))]
+    [0.5, 0.797885, 2.0]
+    >>> [float(m) for m in rectified_normal(np.array(3.0), np.array(0.0))]
+    [1.0, 3.0, 9.0]
+    """
+    ratio = np.divide(mean, std, out=np.where(mean > 0, np.inf, -np.inf), where=std > 0)
+    probability = special.ndtr(ratio)
+    first = mean * probability + std * np.exp(-(ratio**2) / 2) / np.sqrt(2 * np.pi)
+    return probability, first, mean * first + std**2 * probability

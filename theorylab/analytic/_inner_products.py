@@ -1,0 +1,224 @@
+"""Inner products of a random network's activations at neighbouring positions, from the image up; no network is run.
+
+``D_s(pos) = ⟨o_pos, o_(pos+s)⟩`` sums over channels.  In a wide layer it is its own mean, and one layer's mean follows from
+the layer below: a convolution adds ``D`` over the taps of a patch, a ReLU applies the arc-cosine kernel of degree 1,
+a max-pool takes moments of the largest of a few jointly normal numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from theorylab.analytic import _windows
+from theorylab.analytic._gaussian_rule import EXACT
+from theorylab.analytic._window_moments import largest_energy, largest_gap
+from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
+
+Shift = tuple[int, int]
+
+NEAR: tuple[Shift, ...] = ((0, 1), (1, -1), (1, 0), (1, 1))
+"""The neighbours of a position, one of each pair ``±s``."""
+
+_POOLED = 1e-5
+"""Relative error of inner products above a max-pool: an eigenvalue of a Gram matrix below it is not told from 0."""
+
+
+def opposite(shift: Shift) -> Shift:
+    """``−shift``."""
+    return -shift[0], -shift[1]
+
+
+def times(shift: Shift, factor: tuple[int, int]) -> Shift:
+    """A shift in positions of the layer below one with these strides."""
+    return shift[0] * factor[0], shift[1] * factor[1]
+
+
+def differences(shifts: Iterable[Shift]) -> set[Shift]:
+    """``s' − s`` for all pairs.
+
+    Examples
+    --------
+    >>> sorted(differences([(0, 0), (0, 1)]))
+    [(0, -1), (0, 0), (0, 1)]
+    """
+    listed = list(shifts)
+    return {(t[0] - s[0], t[1] - s[1]) for s in listed for t in listed}
+
+
+def _half(shifts: Iterable[Shift]) -> set[Shift]:
+    """``(0, 0)`` and one of each pair ``±s``."""
+    return {max(shift, opposite(shift)) for shift in (*shifts, (0, 0))}
+
+
+def moved(plane: np.ndarray, shift: Shift) -> np.ndarray:
+    """``plane[..., pos + shift]``, 0 where that lies outside.
+
+    Examples
+    --------
+    >>> moved(np.array([[1.0, 2.0, 3.0]]), (0, 1))
+    array([[2., 3., 0.]])
+    """
+    result = np.zeros_like(plane)
+    height, width = plane.shape[-2:]
+    down, right = shift
+    if abs(down) < height and abs(right) < width:
+        to = slice(max(0, -down), height - max(0, down)), slice(max(0, -right), width - max(0, right))
+        of = slice(max(0, down), height - max(0, -down)), slice(max(0, right), width - max(0, -right))
+        result[(..., *to)] = plane[(..., *of)]
+    return result
+
+
+def arc_cosine(cosine: np.ndarray) -> np.ndarray:
+    """Correlation ``E[σ(a) σ(b)]/E[σ(a)²]`` of rectified normals of equal variance, from that of the normals.
+
+    Examples
+    --------
+    >>> arc_cosine(np.array([-1.0, 0.0, 1.0])).round(6)
+    array([0.     , 0.31831, 1.     ])
+    """
+    cosine = np.clip(cosine, -1.0, 1.0)
+    return np.asarray((np.sqrt(1 - cosine**2) + (math.pi - np.arccos(cosine)) * cosine) / math.pi)
+
+
+def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """0 where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator > 0)
+
+
+def pool_needs(shifts: Iterable[Shift], pool: MaxPool) -> set[Shift]:
+    """Inner products of the patches below a max-pool that :meth:`InnerProducts.pooled` asks for."""
+    places = differences(places_of(pool))
+    near = {(a + i, b + k) for s in (*NEAR, (0, 0)) for a, b in [times(s, pool.stride)] for i, k in places}
+    return near | {times(s, pool.stride) for s in shifts}
+
+
+def places_of(pool: MaxPool) -> list[Shift]:
+    """The places of a window, row by row, from its first one."""
+    return [(i, k) for i in range(pool.size[0]) for k in range(pool.size[1])]
+
+
+class InnerProducts:
+    """``D_s(pos)`` for a set of shifts ``s`` that is closed under sign.
+
+    Parameters
+    ----------
+    planes : dict of shift to (H, W) array
+        One of each pair ``±s`` is enough, since ``D_(−s)(pos) = D_s(pos − s)``; ``(0, 0)`` is always there.
+    floor : float
+        Relative error of the entries.
+    """
+
+    def __init__(self, planes: dict[Shift, np.ndarray], floor: float = EXACT) -> None:
+        self._planes = planes
+        self.floor = floor
+
+    @classmethod
+    def of_image(cls, x: np.ndarray, shifts: Iterable[Shift]) -> InnerProducts:
+        """Those of an image (C, H, W)."""
+        return cls({s: (x * moved(x, s)).sum(axis=0) for s in _half(shifts)})
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(H, W)``."""
+        height, width = self.energy.shape
+        return height, width
+
+    @property
+    def energy(self) -> np.ndarray:
+        """``‖o_pos‖²``, (H, W)."""
+        return self._planes[0, 0]
+
+    def at(self, shift: Shift) -> np.ndarray:
+        """``D_shift``, (H, W); 0 where ``pos + shift`` lies outside."""
+        if shift in self._planes:
+            return self._planes[shift]
+        return moved(self._planes[opposite(shift)], shift)
+
+    def gram(self, shifts: Sequence[Shift], at: np.ndarray | None = None) -> np.ndarray:
+        """``⟨o_(pos+s), o_(pos+s')⟩`` for all pairs of the given shifts.
+
+        Parameters
+        ----------
+        shifts : sequence of shift, length S
+        at : int array, (n,), optional
+            Flat positions; all of them if not given.
+
+        Returns
+        -------
+        array, (n, S, S)
+            Rows and columns of positions outside are 0.
+        """
+        count = self.energy.size if at is None else len(at)
+        result = np.zeros((count, len(shifts), len(shifts)))
+        for i, s in enumerate(shifts):
+            for k, t in enumerate(shifts[: i + 1]):
+                plane = moved(self.at((t[0] - s[0], t[1] - s[1])), s).ravel()
+                result[:, i, k] = result[:, k, i] = plane if at is None else plane[at]
+        return result
+
+    def of_patches(self, grid: PatchGrid, shifts: Iterable[Shift]) -> InnerProducts:
+        """Inner products of the patches of this plane; shifts counted in patches."""
+        ones = np.ones(grid.output_shape)
+        planes = {}
+        for s in _half(shifts):
+            padded = _windows.padded(self.at(times(s, grid.stride))[None], grid)[0]
+            # Patch j + s is an output only if it is one of the grid's.
+            planes[s] = _windows.window_sums(padded, grid) * moved(ones, s)
+        return InnerProducts(planes, self.floor)
+
+    def rectified(self, gain: float, shifts: Iterable[Shift]) -> InnerProducts:
+        """Activations behind filters and a ReLU, of which these are the patches; ``gain`` is ``n c²``.
+
+        ``n E[σ(w·y) σ(w·y')] = n c² √(q q') [sin θ + (π − θ) cos θ]/(2π)``.
+        """
+        planes = {s: gain * self._sizes(s) * self._rectified_cosine(s) / 2 for s in _half(shifts)}
+        return InnerProducts(planes, self.floor)
+
+    def _sizes(self, s: Shift) -> np.ndarray:
+        return np.sqrt(self.energy * moved(self.energy, s))
+
+    def _rectified_cosine(self, s: Shift) -> np.ndarray:
+        # Exactly 1 at no distance, also for a patch of zeros, whose size is 0 anyway.
+        return (
+            arc_cosine(_quotient(self.at(s), self._sizes(s))) if s != (0, 0) else np.ones(self.energy.shape)
+        )
+
+    def pooled(self, gain: float, pool: MaxPool, shifts: Iterable[Shift]) -> InnerProducts:
+        """Activations behind filters, a ReLU and disjoint max-pool windows.
+
+        Notes
+        -----
+        ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``, integrated for every window and its eight neighbours.  For two
+        windows farther apart: the mean correlation of the activations at the same places of the two, times what
+        this falls short by, locally, for the neighbours.  (A maximum is smoother than its entries.)
+        """
+        first = pool.windows(self.shape)[:, 0]
+        windows, places = pool.output_shape(self.shape), places_of(pool)
+        energy = gain * largest_energy(self.gram(places, first)).reshape(windows)
+        planes = {(0, 0): energy}
+        short, seen = np.zeros(windows), np.zeros(windows)
+        for s in NEAR:
+            inside = moved(np.ones(windows), s) > 0
+            down, right = times(s, pool.stride)
+            both = places + [(i + down, k + right) for i, k in places]
+            gap = np.zeros(windows)
+            gap[inside] = gain * largest_gap(self.gram(both, first[inside.ravel()]))
+            planes[s] = inside * (energy + moved(energy, s) - gap) / 2
+            estimate = self._like_its_places(pool, s, energy)
+            here = (estimate > 0).astype(np.float64)
+            ratio = _quotient(planes[s], estimate)
+            short += ratio + moved(ratio, opposite(s))
+            seen += here + moved(here, opposite(s))
+        short = np.where(seen > 0, np.sqrt(_quotient(short, seen)), 1.0)
+        for s in _half(shifts) - set(planes):
+            estimate = self._like_its_places(pool, s, energy) * short * moved(short, s)
+            planes[s] = np.minimum(estimate, np.sqrt(energy * moved(energy, s)))
+        return InnerProducts(planes, max(self.floor, _POOLED))
+
+    def _like_its_places(self, pool: MaxPool, s: Shift, energy: np.ndarray) -> np.ndarray:
+        cosine = self._rectified_cosine(times(s, pool.stride)).ravel()[pool.windows(self.shape)]
+        return cosine.mean(axis=1).reshape(energy.shape) * np.sqrt(energy * moved(energy, s))
