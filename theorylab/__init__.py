@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from theorylab.patches import PatchGrid
     from theorylab.pooling import MaxPool
     from theorylab.rules import Rule
-    from theorylab.specs import ConvSpec
+    from theorylab.specs import ConvSpec, Residual
     from theorylab.visualization import visualize, visualize_many
 
     __version__: str
@@ -25,6 +25,7 @@ __all__ = [
     "Gaussian",
     "MaxPool",
     "PatchGrid",
+    "Residual",
     "Rule",
     "TruncatedGaussian",
     "__version__",
@@ -45,6 +46,7 @@ _HOMES = {
     "Gaussian": "laws",
     "MaxPool": "pooling",
     "PatchGrid": "patches",
+    "Residual": "specs",
     "Rule": "rules",
     "TruncatedGaussian": "laws",
     "visualize": "visualization",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from theorylab import _validation
 
@@ -52,3 +53,46 @@ class ConvSpec:
         object.__setattr__(self, "stride", _validation.pair(stride, "stride", 1))
         object.__setattr__(self, "padding", _validation.pair(padding, "padding", 0))
         object.__setattr__(self, "std", _validation.positive_number(std, "std"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Residual:
+    """A residual block: a branch of convolutions, added to its input or to a projection of it, and a ReLU behind the sum.
+
+    Parameters
+    ----------
+    branch : sequence of ConvSpec
+        With ReLUs between them; the last one's stands behind the sum.
+    shortcut : ConvSpec, optional
+        The projection of the input, where its shape changes; the identity if not given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the branch is empty, or anything in it or the shortcut is not a ConvSpec.
+
+    Notes
+    -----
+    The ResNet of the paper's supplement is made of these.  Batch normalisation before any training is the identity.
+
+    Examples
+    --------
+    >>> block = Residual([ConvSpec(64, 1), ConvSpec(64, 3, padding=1), ConvSpec(256, 1)], ConvSpec(256, 1))
+    >>> len(block.branch)
+    3
+    """
+
+    branch: tuple[ConvSpec, ...]
+    shortcut: ConvSpec | None
+
+    def __init__(self, branch: Sequence[ConvSpec], shortcut: ConvSpec | None = None) -> None:
+        if isinstance(branch, ConvSpec) or not isinstance(branch, Sequence):
+            raise TypeError(f"branch: expected a sequence of ConvSpec, got {type(branch).__name__}")
+        if len(branch) == 0:
+            raise ValueError("branch: expected at least one ConvSpec")
+        named = [(f"branch[{n}]", layer) for n, layer in enumerate(branch)]
+        for name, layer in [*named, *([] if shortcut is None else [("shortcut", shortcut)])]:
+            if not isinstance(layer, ConvSpec):
+                raise TypeError(f"{name}: expected a ConvSpec, got {type(layer).__name__}")
+        object.__setattr__(self, "branch", tuple(branch))
+        object.__setattr__(self, "shortcut", shortcut)

@@ -1,4 +1,4 @@
-"""A stack of layers as the laws of depth read it: convolutions with their ReLU, each with the max-pool behind it."""
+"""A stack of layers as the laws of depth read it: convolutions with their ReLU and max-pool, and residual stages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
-from theorylab.specs import ConvSpec
+from theorylab.specs import ConvSpec, Residual
+
+Shape = tuple[int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,68 +22,127 @@ class Block:
     n_filters : int
     grid : PatchGrid
         The patches of its input.
-    pool : MaxPool or None
+    std : float
+        Of its filters, as the laws run with it: ``√(2/fan-in)``, which keeps energies near 1 from layer to layer.
     gain : float
-        The filters' standard deviation, over :attr:`std`.
+        The true standard deviation over that.
+    pool : MaxPool or None
     """
 
     n_filters: int
     grid: PatchGrid
+    std: float
     gain: float
     pool: MaxPool | None = None
 
-    @property
-    def std(self) -> float:
-        """The standard deviation that keeps energies near 1 from layer to layer; the laws run with it."""
-        return unit_std(self.grid)
+    @classmethod
+    def of(cls, shape: Shape, layer: ConvSpec) -> Block:
+        """The block of a convolution that reads an array of the given shape."""
+        grid = PatchGrid(shape, layer.kernel, layer.stride, layer.padding)
+        std = math.sqrt(2 / grid.patch_size)
+        return cls(layer.n_filters, grid, std, layer.std / std)
 
     @property
-    def plane(self) -> tuple[int, int]:
-        """``(H, W)`` of its output."""
-        shape = self.grid.output_shape
-        return shape if self.pool is None else self.pool.output_shape(shape)
+    def channels(self) -> int:
+        """Of its input."""
+        return self.grid.input_shape[0]
+
+    @property
+    def shape(self) -> Shape:
+        """``(C, H, W)`` of its output."""
+        plane = self.grid.output_shape
+        return (self.n_filters, *(plane if self.pool is None else self.pool.output_shape(plane)))
+
+    @property
+    def depth(self) -> int:
+        """Convolutions on the way through it."""
+        return 1
 
 
-def unit_std(grid: PatchGrid) -> float:
-    """``√(2/fan-in)``."""
-    return math.sqrt(2 / grid.patch_size)
+Path = tuple[Block, ...]
+"""Convolutions with ReLUs between them and none behind the last."""
 
 
-def read(shape: tuple[int, int, int], layers: Sequence[ConvSpec | MaxPool]) -> list[Block]:
-    """The blocks of a stack on an image of the given shape, from the image up.
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Residual blocks that share one set of channels: a first sum of convolutions, then sums with what stands before.
+
+    Attributes
+    ----------
+    head : tuple of Path
+        From the stage's input to its first sum: branch and projection, or the one convolution of a plain layer.
+    tails : tuple of Path
+        The branches of the identity blocks above, in order.
+    gain : float
+        As a block's: of the head's largest path.  The last convolution of every path has a `std` that makes up for the
+        rest, since a sum knows the scale of its terms.
+    """
+
+    head: tuple[Path, ...]
+    tails: tuple[Path, ...]
+    gain: float
+
+    @property
+    def channels(self) -> int:
+        """Of its input."""
+        return self.head[0][0].channels
+
+    @property
+    def shape(self) -> Shape:
+        """``(C, H, W)`` of its output."""
+        return self.head[0][-1].shape
+
+    @property
+    def depth(self) -> int:
+        """Convolutions on the way through its branches."""
+        return len(self.head[0]) + sum(len(path) for path in self.tails)
+
+
+Layer = ConvSpec | MaxPool | Residual
+
+
+def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
+    """The blocks and stages of a stack on an image of the given shape, from the image up.
 
     Raises
     ------
     TypeError, ValueError
         If `layers` is empty or holds anything else, a kernel or window does not fit, a pool stands first or behind a pool,
-        or its windows overlap or reach into padding.
+        or its windows overlap or reach into padding; if the terms of a residual sum differ in shape, or one without a
+        projection does not stand behind a convolution or another residual block.
 
     Examples
     --------
     >>> blocks = read((3, 8, 8), [ConvSpec(16, 3, padding=1), MaxPool(2), ConvSpec(4, 3)])
-    >>> [(block.plane, block.pool is not None) for block in blocks]
-    [((4, 4), True), ((2, 2), False)]
+    >>> [block.shape for block in blocks]
+    [(16, 4, 4), (4, 2, 2)]
     """
     if len(layers) == 0:
         raise ValueError("layers: expected at least one ConvSpec")
-    blocks: list[Block] = []
+    found: list[Block | Stage] = []
     for number, layer in enumerate(layers):
         try:
-            if isinstance(layer, MaxPool):
-                _add_pool(blocks, layer)
-            elif isinstance(layer, ConvSpec):
-                grid = PatchGrid(shape, layer.kernel, layer.stride, layer.padding)
-                blocks.append(Block(layer.n_filters, grid, layer.std / unit_std(grid)))
+            if isinstance(layer, ConvSpec):
+                found.append(Block.of(shape, layer))
+            elif isinstance(layer, MaxPool):
+                _add_pool(found, layer)
+            elif isinstance(layer, Residual):
+                _add_residual(found, layer, shape)
             else:
-                raise TypeError(f"expected a ConvSpec or MaxPool, got {type(layer).__name__}")
-            shape = (blocks[-1].n_filters, *blocks[-1].plane)
+                raise TypeError(f"expected a ConvSpec, MaxPool or Residual, got {type(layer).__name__}")
+            shape = found[-1].shape
         except (TypeError, ValueError) as error:
             raise type(error)(f"layers[{number}]: {error}") from None
-    return blocks
+    return found
 
 
-def _add_pool(blocks: list[Block], pool: MaxPool) -> None:
-    if not blocks or blocks[-1].pool is not None:
+def _add_pool(found: list[Block | Stage], pool: MaxPool) -> None:
+    last = found[-1] if found else None
+    if any(isinstance(block, Stage) for block in found):
+        raise ValueError(
+            "there is no law here for max-pooling above a residual block; simulate the network instead"
+        )
+    if not isinstance(last, Block) or last.pool is not None:
         raise ValueError("a MaxPool stands behind a ConvSpec, whose ReLU it pools")
     if not pool.disjoint:
         raise ValueError(
@@ -90,5 +151,40 @@ def _add_pool(blocks: list[Block], pool: MaxPool) -> None:
         )
     if any(pool.padding):
         raise ValueError("there is no law here for padded max-pooling; simulate the network instead")
-    pool.output_shape(blocks[-1].plane)
-    blocks[-1] = dataclasses.replace(blocks[-1], pool=pool)
+    pool.output_shape(last.grid.output_shape)
+    found[-1] = dataclasses.replace(last, pool=pool)
+
+
+def _path(shape: Shape, layers: Sequence[ConvSpec]) -> tuple[Path, float]:
+    """A path whose blocks have working standard deviations, and the product of the gains this leaves out."""
+    blocks: list[Block] = []
+    for layer in layers:
+        blocks.append(Block.of(shape, layer))
+        shape = blocks[-1].shape
+    return tuple(blocks), math.prod(block.gain for block in blocks)
+
+
+def _scaled(path: Path, factor: float) -> Path:
+    return (*path[:-1], dataclasses.replace(path[-1], std=path[-1].std * factor))
+
+
+def _add_residual(found: list[Block | Stage], layer: Residual, shape: Shape) -> None:
+    branch, gain = _path(shape, layer.branch)
+    if layer.shortcut is None:
+        last = found[-1] if found else None
+        if last is None or (isinstance(last, Block) and last.pool is not None):
+            raise ValueError(
+                "a Residual without a shortcut convolution stands behind a ConvSpec or another Residual; there is no law here "
+                "for one on the image or on pooled activations"
+            )
+        if branch[-1].shape != shape:
+            raise ValueError(f"the branch ends in {branch[-1].shape}, what it is added to is {shape}")
+        if isinstance(last, Block):
+            last = Stage(((last,),), (), last.gain)
+        found[-1] = dataclasses.replace(last, tails=(*last.tails, _scaled(branch, gain)))
+        return
+    projection, other = _path(shape, [layer.shortcut])
+    if branch[-1].shape != projection[-1].shape:
+        raise ValueError(f"the branch ends in {branch[-1].shape}, the shortcut in {projection[-1].shape}")
+    most = max(gain, other)
+    found.append(Stage((_scaled(branch, gain / most), _scaled(projection, other / most)), (), most))

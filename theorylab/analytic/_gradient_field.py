@@ -21,6 +21,32 @@ from theorylab.rules import Rule
 
 HERE: Shift = (0, 0)
 
+Planes = dict[Shift, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Seen:
+    """A gradient over a plane of activations ``o`` as ``V̂ = α o + β ξ``: what is not along ``o`` counts as noise.
+
+    Attributes
+    ----------
+    energy, along, power : arrays, (H, W)
+        ``‖o‖²``, ``E⟨V̂, o⟩`` and ``E‖V̂‖²`` at each position, over the channels.
+    alpha, beta : arrays, (H, W)
+    """
+
+    energy: np.ndarray
+    along: np.ndarray
+    power: np.ndarray
+    alpha: np.ndarray
+    beta: np.ndarray
+
+    @classmethod
+    def of(cls, energy: np.ndarray, along: np.ndarray, power: np.ndarray, channels: int) -> Seen:
+        """The projection; the noise is shared out evenly among the channels."""
+        alpha = np.divide(along, energy, out=np.zeros(along.shape), where=energy > 0)
+        return cls(energy, along, power, alpha, np.sqrt(np.maximum(power - alpha * along, 0) / channels))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Field:
@@ -59,14 +85,13 @@ class Field:
         # A quadratic form of a Gram matrix: only rounding makes it negative.
         return np.maximum(total, 0)
 
-    def projected(self, products: InnerProducts, channels: int) -> tuple[np.ndarray, np.ndarray]:
-        """``α`` and ``β`` of the same gradient seen through ``o`` alone: all else counts as noise, channel by channel."""
-        if self.plain:
-            return self.shifts[HERE], self.beta
+    def seen(self, products: InnerProducts, channels: int) -> Seen:
+        """The same gradient seen through ``o`` alone."""
         along = self.along(products)
-        alpha = np.divide(along, products.energy, out=np.zeros(along.shape), where=products.energy > 0)
-        rest = np.maximum(self.power(products) - alpha * along, 0)
-        return alpha, np.sqrt(self.beta**2 + rest / channels)
+        power = self.power(products) + channels * self.beta**2
+        if self.plain:
+            return Seen(products.energy, along, power, self.shifts[HERE], self.beta)
+        return Seen.of(products.energy, along, power, channels)
 
     def mean_map(self, x: np.ndarray) -> np.ndarray:
         """``Σ_s a_s(pos) x_(pos+s)``, (C, H, W)."""
@@ -109,6 +134,11 @@ def below(field: Field, block: Block, output: InnerProducts, patches: InnerProdu
         planes, second = _alone(field, block, patches, rule)
     else:
         planes, second = _with_neighbours(field, block, patches, rule)
+    return handed_down(planes, second, block, rule)
+
+
+def handed_down(planes: Planes, second: np.ndarray, block: Block, rule: Rule) -> Field:
+    """The field at a convolution's input: ``b_s`` and ``E[T²]`` of its units, folded over the patches that hold a position."""
     gain = block.n_filters * block.std**2
     shifts = {
         times(s, block.grid.stride): gain * _fold(plane, block.grid)
@@ -116,9 +146,6 @@ def below(field: Field, block: Block, output: InnerProducts, patches: InnerProdu
         if s == HERE or rule.rectifies_gradient
     }
     return Field(shifts, np.sqrt(gain * _fold(second, block.grid)))
-
-
-Planes = dict[Shift, np.ndarray]
 
 
 def _alone(field: Field, block: Block, patches: InnerProducts, rule: Rule) -> tuple[Planes, np.ndarray]:
@@ -157,11 +184,11 @@ def _behind_pool(
 ) -> tuple[Planes, np.ndarray]:
     assert block.pool is not None
     held, places = block.pool.windows(patches.shape), places_of(block.pool)
-    alpha, beta = field.projected(output, block.n_filters)
+    seen = field.seen(output, block.n_filters)
     coefficients, energies = pooled_moments(
         block.std**2 * patches.gram(places, held[:, 0]),
-        alpha.ravel(),
-        beta.ravel(),
+        seen.alpha.ravel(),
+        seen.beta.ravel(),
         rule,
         floor=patches.floor,
     )

@@ -1,4 +1,4 @@
-"""The law of the modified gradient at every position and depth of a random convolutional network, with max-pooling or not.
+"""The law of the modified gradient at every position and depth of a random convolutional network, plain or residual.
 
 The recursion of :mod:`theorylab.analytic.depth`, position by position, and no network is run: the sizes of activations come
 from :mod:`theorylab.analytic._inner_products`, one layer down of a gradient from :mod:`theorylab.analytic._gradient_field`.
@@ -9,9 +9,10 @@ had exactly:
 *Exact at every number of filters*: without pooling, the energies ``E‖o_pos‖² = n c² E‖y‖²/2``, and for saliency and DeconvNet
 the mean zero; for one layer the mean map, the corrected limit of Theorem 1.
 
-*Exact in the limit of wide hidden layers* (errors of one over the width): without pooling, or with one max-pool, all means and
-alignments, up to integrals with 512 points (a few parts in a thousand).  Inner products of activations, ``a`` and ``β``
-are then numbers, ``V̂`` is Gaussian and its noise independent of ``z``.
+*Exact in the limit of wide hidden layers* (errors of one over the width): without pooling, with one max-pool, or with residual
+blocks, all means and alignments, up to integrals with 512 points (a few parts in a thousand).  Inner products of
+activations, ``a`` and ``β`` are then numbers, ``V̂`` is Gaussian but for what skips a block, and its noise is independent of
+``z``.
 
 *Approximate at any width*, with a second max-pool above the first:
 
@@ -39,12 +40,11 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic import _blocks
-from theorylab.analytic._blocks import Block
-from theorylab.analytic._gradient_field import HERE, Field, below, shifts_below
+from theorylab.analytic._blocks import Block, Layer, Stage
+from theorylab.analytic._gradient_field import HERE, Field, Seen, below, shifts_below
 from theorylab.analytic._inner_products import InnerProducts, Shift, differences, pool_needs, times
-from theorylab.pooling import MaxPool
+from theorylab.analytic._residual import StageLaw
 from theorylab.rules import Rule
-from theorylab.specs import ConvSpec
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,7 +54,8 @@ class LayerMaps:
     Attributes
     ----------
     layer : int
-        ``l``, counted in convolutions; 0 is the input.  Behind a max-pool it is the pool's output.
+        ``l``, counted in convolutions, through the branches of residual blocks; 0 is the input.  Behind a max-pool it is the
+        pool's output, behind a residual block the sum's ReLU.
     alpha, beta : array, (H, W)
         ``β`` holds all that is not along ``o``: below a max-pool also the activations of neighbouring positions.
     alignment : float
@@ -74,16 +75,17 @@ class LayerMaps:
 
 
 def depth_maps(
-    x: np.ndarray, layers: Sequence[ConvSpec | MaxPool], rule: Rule | str, *, readout_std: float = 1.0
+    x: np.ndarray, layers: Sequence[Layer], rule: Rule | str, *, readout_std: float = 1.0
 ) -> list[LayerMaps]:
     """Mean and noise of the modified gradient at every layer of a random convolutional network; none is run.
 
     Parameters
     ----------
     x : array, (C, H, W)
-    layers : sequence of ConvSpec and MaxPool
+    layers : sequence of ConvSpec, MaxPool and Residual
         From the input up; a ReLU stands behind each convolution, a max-pool of disjoint windows may stand behind that, and
         a dense linear readout of one logit above all.  A hidden dense layer is a convolution whose kernel is the plane.
+        Global average pooling under the readout changes nothing but the scale of the map and is left out.
     rule : Rule or str
     readout_std : float
         Standard deviation of the readout's weights.
@@ -91,14 +93,16 @@ def depth_maps(
     Returns
     -------
     list of LayerMaps, top layer first
-        One record for what each convolution reads; the input's, with the predicted map and its variance, comes last.
-        Saliency, and DeconvNet without pooling, have ``α = 0``, alignment 0 and a map of zeros.
+        One record for what each convolution or residual block reads; the input's, with the predicted map and its variance,
+        comes last.  Saliency, and DeconvNet without pooling, have ``α = 0`` and a map of zeros; inside a residual stage
+        DeconvNet aligns with activations all the same, because what skips a block is positive, as they are.
 
     Raises
     ------
     TypeError, ValueError
-        If the image is zero everywhere or not finite, a kernel does not fit, or `layers` is empty or holds anything but
-        these; if a pool stands first or behind a pool, or its windows overlap or are padded: there is no law for that.
+        If the image is zero everywhere or not finite, a kernel does not fit, the terms of a residual sum differ in shape, or
+        `layers` is empty or holds anything but these; for pools that stand first, behind a pool or above a residual block,
+        or whose windows overlap or are padded, and for an identity block behind a pool: there is no law for that.
 
     Notes
     -----
@@ -109,13 +113,15 @@ def depth_maps(
     three layers: every depth has its own contrast normalisation.
 
     Behind a max-pool ``T_j`` depends on the filter through all patches of the window, and the mean is a mixture of
-    activations at the distances of its places; it stays one down to the next pool.  What is exact and what is not
-    stands above; at 224×224 a VGG-16 takes some ten seconds and 2 GB.
+    activations at the distances of its places; it stays one down to the next pool.  In a residual stage the gradient that
+    skips a block is no longer normal: see :mod:`theorylab.analytic._residual`.  What is exact and what is not stands above.
+    A VGG-16 at 224×224 takes some fifteen seconds and 0.4 GB.
 
     Patches of zeros activate nothing; they are left out, but not by DeconvNet, which has no mask.
 
     Examples
     --------
+    >>> from theorylab import ConvSpec, MaxPool
     >>> x = np.array([[[3.0, 4.0, 1.0, 2.0]]])
     >>> records = depth_maps(x, [ConvSpec(256, (1, 2)), ConvSpec(256, (1, 3))], "guided")
     >>> [(record.layer, round(record.alignment, 3)) for record in records]
@@ -135,16 +141,23 @@ def depth_maps(
 
     # Everything is homogeneous: run with scales near 1, and multiply at the end by exp(logarithm).
     norm = float(np.linalg.norm(x / abs(x).max())) * float(abs(x).max())
-    outputs, patches = _activations(x / norm, blocks, rule)
+    laws = _laws(x / norm, blocks, rule)
     gains = [math.log(block.gain) for block in blocks]
-    field = Field.readout(blocks[-1].plane)
-    records = []
+    field = Field.readout(blocks[-1].shape[1:])
+    records: list[LayerMaps] = []
+    layer, backward = sum(block.depth for block in blocks), math.log(readout_std)
     for number in range(len(blocks) - 1, -1, -1):
-        field = below(field, blocks[number], outputs[number + 1], patches[number], rule)
-        backward = math.log(readout_std) + sum(gains[number:])
+        block, law = blocks[number], laws[number]
         forward = math.log(norm) + sum(gains[:number])
-        channels = blocks[number].grid.input_shape[0]
-        records.append(_record(number, field, outputs[number], channels, backward, forward))
+        if isinstance(law, StageLaw):
+            inside, field = law.gradients(field, rule)
+            for depth, seen in inside:
+                records.append(_record(layer - depth, seen, backward, forward + gains[number]))
+        else:
+            field = below(field, law.block, law.output, law.patches, rule)
+        layer -= block.depth
+        backward += gains[number]
+        records.append(_record(layer, field.seen(law.input, block.channels), backward, forward))
     with np.errstate(over="ignore", under="ignore"):
         # The image is x/norm here: the mean is a mixture of its entries, whatever their size.
         mean_map = field.mean_map(x / norm) * np.exp(backward)
@@ -153,44 +166,57 @@ def depth_maps(
     return records
 
 
-def _activations(
-    x: np.ndarray, blocks: list[Block], rule: Rule
-) -> tuple[list[InnerProducts], list[InnerProducts]]:
-    """Inner products of the image and of every block's output, and of the patches that every block reads."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class _BlockLaw:
+    """A block with the inner products of its input, of the patches it reads and of its output."""
+
+    block: Block
+    input: InnerProducts
+    patches: InnerProducts
+    output: InnerProducts
+
+
+def _laws(x: np.ndarray, blocks: Sequence[Block | Stage], rule: Rule) -> list[_BlockLaw | StageLaw]:
+    """Every block and stage with the inner products that its gradient will ask for."""
     # From the top down: which shifts each gradient has, and which inner products are asked for.
     shifts: set[Shift] = {HERE}
     asked: list[set[Shift]] = [shifts]
     asked_of_patches: list[set[Shift]] = []
     for block in reversed(blocks):
+        if isinstance(block, Stage):
+            asked_of_patches.insert(0, shifts)
+            asked.insert(0, shifts)
+            continue
         own = asked[0]
         of_patches = own | differences(shifts) if block.pool is None else pool_needs(own, block.pool)
         shifts = shifts_below(block, shifts, rule)
         asked_of_patches.insert(0, of_patches)
         asked.insert(0, {times(s, block.grid.stride) for s in of_patches} | differences(shifts))
-    outputs, patches = [InnerProducts.of_image(x, asked[0])], []
+    laws: list[_BlockLaw | StageLaw] = []
+    products = InnerProducts.of_image(x, asked[0])
     for block, wanted, of_patches in zip(blocks, asked[1:], asked_of_patches, strict=True):
-        patches.append(outputs[-1].of_patches(block.grid, of_patches))
-        gain = block.n_filters * block.std**2
-        outputs.append(
-            patches[-1].rectified(gain, wanted)
-            if block.pool is None
-            else patches[-1].pooled(gain, block.pool, wanted)
-        )
-    return outputs, patches
+        if isinstance(block, Stage):
+            laws.append(StageLaw(block, products))
+        else:
+            patches, gain = products.of_patches(block.grid, of_patches), block.n_filters * block.std**2
+            output = (
+                patches.rectified(gain, wanted)
+                if block.pool is None
+                else patches.pooled(gain, block.pool, wanted)
+            )
+            laws.append(_BlockLaw(block, products, patches, output))
+        products = laws[-1].output
+    return laws
 
 
-def _record(
-    layer: int, field: Field, products: InnerProducts, channels: int, backward: float, forward: float
-) -> LayerMaps:
+def _record(layer: int, seen: Seen, backward: float, forward: float) -> LayerMaps:
     """One layer's record; the last two are logarithms of the true scale of gradients and of activations."""
-    alpha, beta = field.projected(products, channels)
-    signal = float(field.along(products).sum())
-    total = float(field.power(products).sum()) + channels * float((field.beta**2).sum())
-    whole = float(products.energy.sum())
+    whole = float(seen.energy.sum()) * float(seen.power.sum())
+    signal = float(seen.along.sum())
     with np.errstate(over="ignore", under="ignore"):
         return LayerMaps(
             layer,
-            alpha * np.exp(backward - forward),
-            beta * np.exp(backward),
-            signal / math.sqrt(whole * total) if signal else 0.0,
+            seen.alpha * np.exp(backward - forward),
+            seen.beta * np.exp(backward),
+            signal / math.sqrt(whole) if signal else 0.0,
         )
