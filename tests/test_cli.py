@@ -256,8 +256,26 @@ def test_pictures_bad_input(tmp_path, command):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_predict_knows_one_network(tmp_path):
-    assert_refused(run("predict", "cat", "--network", "vgg16"), "--network")
+def test_predict_refuses_what_vgg16_has_not(tmp_path):
+    out = ["--out", tmp_path / "map.png"]
+    for words, message in (
+        (["--network", "vgg16", "--pool", 2], "--pool: vgg16 has its own layers"),
+        (["--network", "vgg16", "--filters", 8], "--filters: vgg16 has its own layers"),
+        (["--network", "vgg16", "--size", 96], "pictures of 224 to 255 pixels a side, got 96×96"),
+    ):
+        assert_refused(run("predict", "cat", *words, *out), message)
+    assert run("predict", "cat", "--network", "fcn", *out).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_predict_vgg16(tmp_path):
+    file = tmp_path / "map.png"
+    done = run("predict", "cat", "--network", "vgg16", "--out", file)
+    assert done.exit_code == 0, done.output
+    assert file.stat().st_size > 10_000
+    assert "guided backpropagation" in done.stdout
+    assert "layers: done" in done.stderr
 
 
 @pytest.mark.parametrize("target", ["best", "10", "-1"])
@@ -327,10 +345,10 @@ def test_version_and_bad_input_of_a_real_process():
 
 
 def test_numbers_of_the_library_are_those_shown(tmp_path):
-    from theorylab.report import maps
+    from theorylab.report import maps, predictions
 
     x = np.random.default_rng(0).normal(size=(3, 12, 12))
-    shown = maps.predicted(x, n_filters=32, kernel=3, stride=1)
+    shown = predictions.predicted(x, n_filters=32, kernel=3, stride=1)
     assert [len(row) for row in shown.rows] == [len(shown.header)]
     _, to_input, to_mean = shown.rows[0]
     assert 0 < to_input < to_mean < 1

@@ -22,6 +22,11 @@ class Network(enum.StrEnum):
     RESNET50 = "resnet50"
 
 
+class PredictedNetwork(enum.StrEnum):
+    CNN = "cnn"
+    VGG16 = "vgg16"
+
+
 class RuleName(enum.StrEnum):
     SALIENCY = "saliency"
     DECONVNET = "deconvnet"

@@ -15,7 +15,19 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from theorylab._options import Budget, Image, Kernel, Network, Out, Pool, Preset, RuleName, Seed, Stride
+from theorylab._options import (
+    Budget,
+    Image,
+    Kernel,
+    Network,
+    Out,
+    Pool,
+    PredictedNetwork,
+    Preset,
+    RuleName,
+    Seed,
+    Stride,
+)
 
 INTERRUPTED = 130
 
@@ -212,8 +224,12 @@ def visualize(
 @_guarded
 def predict(
     image: Image,
-    network: Annotated[str, typer.Option(help="cnn: the three-layer network.")] = "cnn",
-    filters: Annotated[int, typer.Option(min=1, help="Number of filters.")] = 256,
+    network: Annotated[
+        PredictedNetwork, typer.Option(help="cnn: the three-layer network; vgg16: all 16 layers.")
+    ] = PredictedNetwork.CNN,
+    filters: Annotated[
+        int | None, typer.Option(min=1, help="Number of the CNN's filters. [default: 256]")
+    ] = None,
     kernel: Kernel = 7,
     stride: Stride = 2,
     size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
@@ -223,24 +239,31 @@ def predict(
 ) -> None:
     """Show the maps that the theory predicts: closed form, no simulation.
 
-    Examples: theorylab predict photo.jpg --filters 64 --rule all; theorylab predict cat --pool 2 --rule deconvnet
+    Examples: theorylab predict photo.jpg --filters 64 --rule all; theorylab predict cat --pool 2 --rule deconvnet;
+    theorylab predict cat --network vgg16
     """
-    if network != "cnn":
-        raise ValueError(f"--network: closed-form maps are known for 'cnn', got {network!r}")
     file = _figure_file(out, image, "prediction")
+    deep = network is PredictedNetwork.VGG16
+    for name, given in (("--filters", filters), ("--pool", pool)):
+        if deep and given is not None:
+            raise ValueError(f"{name}: {network.value} has its own layers, there is nothing to choose")
     from theorylab import images
-    from theorylab.report import maps, progress
+    from theorylab.report import predictions, progress
 
     x = images.load(image, size)
-    with progress.shown(pool is None) as report:
-        shown = maps.predicted(
-            x,
-            n_filters=filters,
-            kernel=kernel,
-            stride=stride,
-            pool=pool,
-            rule=rule.value,
-            progress=report,
+    with progress.shown(not deep and pool is None) as report:
+        shown = (
+            predictions.predicted_vgg16(x, rule=rule.value, progress=report)
+            if deep
+            else predictions.predicted(
+                x,
+                n_filters=filters or 256,
+                kernel=kernel,
+                stride=stride,
+                pool=pool,
+                rule=rule.value,
+                progress=report,
+            )
         )
     _show(shown, file)
 

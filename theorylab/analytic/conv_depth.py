@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -75,7 +75,12 @@ class LayerMaps:
 
 
 def depth_maps(
-    x: np.ndarray, layers: Sequence[Layer], rule: Rule | str, *, readout_std: float = 1.0
+    x: np.ndarray,
+    layers: Sequence[Layer],
+    rule: Rule | str,
+    *,
+    readout_std: float = 1.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[LayerMaps]:
     """Mean and noise of the modified gradient at every layer of a random convolutional network; none is run.
 
@@ -89,6 +94,8 @@ def depth_maps(
     rule : Rule or str
     readout_std : float
         Standard deviation of the readout's weights.
+    progress : callable, optional
+        ``progress(done, total)``, in layers up and down.
 
     Returns
     -------
@@ -141,7 +148,15 @@ def depth_maps(
 
     # Everything is homogeneous: run with scales near 1, and multiply at the end by exp(logarithm).
     norm = float(np.linalg.norm(x / abs(x).max())) * float(abs(x).max())
-    laws = _laws(x / norm, blocks, rule)
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, 2 * len(blocks))
+
+    laws = _laws(x / norm, blocks, rule, advance)
     gains = [math.log(block.gain) for block in blocks]
     field = Field.readout(blocks[-1].shape[1:])
     records: list[LayerMaps] = []
@@ -155,6 +170,7 @@ def depth_maps(
                 records.append(_record(layer - depth, seen, backward, forward + gains[number]))
         else:
             field = below(field, law.block, law.output, law.patches, rule)
+        advance()
         layer -= block.depth
         backward += gains[number]
         records.append(_record(layer, field.seen(law.input, block.channels), backward, forward))
@@ -176,7 +192,9 @@ class _BlockLaw:
     output: InnerProducts
 
 
-def _laws(x: np.ndarray, blocks: Sequence[Block | Stage], rule: Rule) -> list[_BlockLaw | StageLaw]:
+def _laws(
+    x: np.ndarray, blocks: Sequence[Block | Stage], rule: Rule, advance: Callable[[], None]
+) -> list[_BlockLaw | StageLaw]:
     """Every block and stage with the inner products that its gradient will ask for."""
     # From the top down: which shifts each gradient has, and which inner products are asked for.
     shifts: set[Shift] = {HERE}
@@ -206,6 +224,7 @@ def _laws(x: np.ndarray, blocks: Sequence[Block | Stage], rule: Rule) -> list[_B
             )
             laws.append(_BlockLaw(block, products, patches, output))
         products = laws[-1].output
+        advance()
     return laws
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab import _random, _validation
+from theorylab.architectures import VGG16_BLOCKS, VGG16_PLANE
 from theorylab.laws import TruncatedGaussian, WeightLaw
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import AdaptiveAveragePool, Conv, Dense, Flatten, Input, MaxPool, Node, ReLU
 from theorylab.networks.parameters import draw_parameters
 from theorylab.pooling import MaxPool as PoolWindows
-
-# Filters of the convolutions of each block; a 2 × 2 max-pool closes every block.
-_BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
 def vgg16_nodes(
@@ -53,7 +51,7 @@ def vgg16_nodes(
     n_logits = _validation.positive_integer(n_logits, "n_logits")
     nodes: list[Node] = [Input("input", tuple(input_shape))]
     place = 0
-    for block in _BLOCKS:
+    for block in VGG16_BLOCKS:
         for n_filters in block:
             nodes.append(Conv(f"features.{place}", nodes[-1].name, n_filters, kernel=3, padding=1))
             nodes.append(ReLU(f"features.{place + 1}", nodes[-1].name))
@@ -62,7 +60,7 @@ def vgg16_nodes(
         place += 1
     return [
         *nodes,
-        AdaptiveAveragePool("avgpool", nodes[-1].name, 7),
+        AdaptiveAveragePool("avgpool", nodes[-1].name, VGG16_PLANE),
         Flatten("flatten", "avgpool"),
         Dense("classifier.0", "flatten", n_hidden),
         ReLU("classifier.1", "classifier.0"),

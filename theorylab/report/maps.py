@@ -1,23 +1,17 @@
-"""Maps of one picture, seen (one random network) or predicted (closed form), with a few numbers."""
+"""Maps of one picture as one random network shows them, with a few numbers."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from theorylab.report.results import MapFigure, MapPanel
 from theorylab.rules import Rule
 
-if TYPE_CHECKING:
-    from theorylab.laws import WeightLaw
-    from theorylab.patches import PatchGrid
-
-_NAMES = {
+RULE_NAMES = {
     Rule.SALIENCY: "saliency map",
     Rule.DECONVNET: "DeconvNet",
     Rule.GUIDED: "guided backpropagation",
@@ -131,116 +125,11 @@ def visualized(
     figure = MapFigure(
         "maps",
         f"Raw maps of the logit {target!r} of a random network ({network}).",
-        (MapPanel("input", x), *map(MapPanel, [_NAMES[r] for r in chosen], maps)),
+        (MapPanel("input", x), *map(MapPanel, [RULE_NAMES[r] for r in chosen], maps)),
     )
     pairs = zip(chosen, maps, strict=True)
-    rows = tuple((_NAMES[one], float(np.linalg.norm(found)), cosine(found, x)) for one, found in pairs)
+    rows = tuple((RULE_NAMES[one], float(np.linalg.norm(found)), cosine(found, x)) for one, found in pairs)
     return Shown(figure, ("rule", "norm of the map", "cosine with the input"), rows)
-
-
-def predicted(
-    x: np.ndarray,
-    *,
-    n_filters: int = 256,
-    kernel: int = 7,
-    stride: int = 2,
-    pool: int | None = None,
-    rule: Rule | str = "guided",
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Shown:
-    """The closed-form maps of the random three-layer CNN: no network is simulated.
-
-    Parameters
-    ----------
-    x : (C, H, W) array
-    n_filters, kernel, stride : int
-    pool : int, optional
-        Side of max-pooling windows.  With them the standard deviation is left out and the cosines are estimates.
-    rule : Rule, str or "all"
-    progress : callable, optional
-        ``progress(what, done, total)`` while large windows are integrated.
-
-    Returns
-    -------
-    Shown
-        The mean map and the standard deviation of each entry; expected cosines of one map with the input and
-        with the mean map.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For an unknown rule, or sizes that do not fit.
-
-    Examples
-    --------
-    >>> shown = predicted(np.ones((1, 6, 6)), n_filters=8, kernel=3)
-    >>> [panel.title for panel in shown.figure.panels]
-    ['input', 'guided backpropagation: mean', 'guided backpropagation: standard deviation']
-    """
-    from theorylab import analytic
-    from theorylab.laws import TruncatedGaussian
-    from theorylab.patches import PatchGrid
-
-    grid, law = PatchGrid(x.shape, kernel, stride), TruncatedGaussian(0.1)
-    # The networks draw their filters from the truncated law too; its true deviation is below its parameter.
-    std = math.sqrt(law.variance)
-    if pool is not None:
-        return _predicted_pooled(x, grid, law, std, n_filters, pool, rules(rule), progress)
-    panels, rows = [], []
-    for one in rules(rule):
-        mean = analytic.mean_map(x, grid, one, n_filters, law=law, filter_std=std)
-        variance = analytic.variance_map(x, grid, one, n_filters, law=law, filter_std=std)
-        panels.append(MapPanel("input", x))
-        panels.append(MapPanel(f"{_NAMES[one]}: mean", mean))
-        panels.append(MapPanel(f"{_NAMES[one]}: standard deviation", np.sqrt(variance)))
-        to_input = analytic.expected_cosine(x, grid, one, n_filters, law=law, filter_std=std)
-        # A mean map of zeros has no direction.
-        to_mean: float | str = "mean is zero"
-        if mean.any():
-            to_mean = analytic.expected_cosine(
-                x, grid, one, n_filters, law=law, filter_std=std, target="mean"
-            )
-        rows.append((_NAMES[one], to_input, to_mean))
-    caption = f"Predicted maps of one logit, {n_filters} filters of {kernel}×{kernel}, stride {stride}."
-    figure = MapFigure("prediction", caption, tuple(panels))
-    return Shown(figure, ("rule", "expected cosine with the input", "with the mean map"), tuple(rows))
-
-
-def _predicted_pooled(
-    x: np.ndarray,
-    grid: PatchGrid,
-    law: WeightLaw,
-    std: float,
-    n_filters: int,
-    side: int,
-    chosen: tuple[Rule, ...],
-    progress: Callable[[str, int, int], None] | None,
-) -> Shown:
-    from theorylab import analytic
-    from theorylab.laws import Gaussian
-    from theorylab.pooling import MaxPool
-
-    windows = MaxPool(side)
-    panels, rows = [MapPanel("input", x)], []
-    for one in chosen:
-        report = None if progress is None else functools.partial(progress, f"{_NAMES[one]}, windows")
-        alone = analytic.pooled_mean_map(x, grid, one, 1, pool=windows, progress=report)
-        # One filter and unit laws: the map is proportional to both, and the cosines need no other.
-        mean = n_filters * law.relu_mean * std / Gaussian(1.0).relu_mean * alone
-        panels.append(MapPanel(f"{_NAMES[one]}: mean", mean))
-        found: list[float | str] = []
-        for target in ("input", "mean"):
-            if not mean.any():
-                found.append("mean is zero")
-                continue
-            value, error = analytic.pooled_expected_cosine(
-                x, grid, one, n_filters, law=law, pool=windows, target=target, unit_mean=alone
-            )
-            found.append(f"{value:.3f} ± {error:.3f}")
-        rows.append((_NAMES[one], *found))
-    caption = f"Predicted mean maps of one logit, {n_filters} filters, max-pooling windows of {side}×{side}."
-    header = ("rule", "expected cosine with the input", "with the mean map")
-    return Shown(MapFigure("prediction", caption, tuple(panels)), header, tuple(rows))
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
