@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import RULES, assert_adjoint, image_with_zeros, seeds
 
+from theorylab import architectures
 from theorylab.laws import Gaussian, TruncatedGaussian
 from theorylab.networks import _scaling, graph, nodes
 from theorylab.networks.graph import GraphNetwork
@@ -27,6 +28,7 @@ from theorylab.networks.parameters import draw_parameters, trace_shapes
 from theorylab.networks.resnet import resnet50, resnet_nodes
 from theorylab.networks.vgg import vgg16, vgg16_nodes
 from theorylab.pooling import MaxPool as PoolWindows
+from theorylab.specs import ConvSpec, Residual
 from theorylab.visualization import visualize, visualize_many
 
 KINDS = ("conv", "shared", "relu", "max", "average", "adaptive", "norm", "add", "twice", "flat")
@@ -328,6 +330,64 @@ def test_a_trace_keeps_masks_and_places_only(narrow):
             assert kept[0].dtype == np.int32
         else:
             assert not isinstance(kept, np.ndarray)
+
+
+def test_gradients_inside_are_maps_of_what_stands_above(narrow):
+    """Cut the graph at a node that all later ones depend on: the gradient there is the upper network's map."""
+    net, x = narrow
+    cut = next(place for place, node in enumerate(net.nodes) if isinstance(node, MaxPool))
+    name = net.nodes[cut].name
+    trace = net.forward(x, keep=[name, net.nodes[0].name])
+    assert set(trace.activations) == {name, net.nodes[0].name}
+    np.testing.assert_array_equal(trace.activations[net.nodes[0].name], x.astype(net.dtype))
+    above = [Input(name, net.shapes[name]), *net.nodes[cut + 1 :]]
+    upper = GraphNetwork(above, {key: net.parameters[key] for key in trace_shapes(above)[1]})
+    gradients = np.eye(net.n_logits)[:2]
+    inside = net.layer_gradients(trace, gradients, RULES, [name])
+    expected = upper.backward(upper.forward(trace.activations[name]), gradients, RULES)
+    np.testing.assert_array_equal(inside[name][0], expected)
+    assert not inside[name][1].any()
+    assert abs(expected).max() > 0
+    for call in (
+        lambda: net.forward(x, keep=["nowhere"]),
+        lambda: net.layer_gradients(trace, gradients, RULES, ["nowhere"]),
+    ):
+        with pytest.raises(ValueError, match="there is no node 'nowhere'"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("graph_of", "layers"),
+    [
+        (vgg16_nodes(), architectures.vgg16_layers()),
+        (resnet_nodes(), architectures.resnet50_convolutions()),
+    ],
+    ids=["vgg16", "resnet50"],
+)
+def test_architectures_are_those_of_the_laws(graph_of, layers):
+    """Same filters, kernels, strides and fan-ins, convolution by convolution; dense layers are convolutions of a plane."""
+    shapes = trace_shapes(graph_of)[1]
+    convolutions = []
+    for layer in layers:
+        if isinstance(layer, Residual):
+            convolutions += [*layer.branch, *([] if layer.shortcut is None else [layer.shortcut])]
+        elif isinstance(layer, ConvSpec):
+            convolutions.append(layer)
+    own = [node for node in graph_of if isinstance(node, (Conv, Dense))]
+    for node, spec in zip(own, convolutions, strict=False):
+        shape = shapes[f"{node.name}.weight"]
+        assert shape[0] == spec.n_filters
+        assert spec.std == pytest.approx(np.sqrt(2 / np.prod(shape[1:])))
+        if isinstance(node, Conv):
+            geometry = ConvSpec(1, node.kernel, node.stride, node.padding)
+            assert (geometry.kernel, geometry.stride, geometry.padding) == (
+                spec.kernel,
+                spec.stride,
+                spec.padding,
+            )
+    assert len(own) == len(convolutions) + 1  # the readout
+    pools = sum(isinstance(layer, PoolWindows) for layer in layers)
+    assert pools == sum(isinstance(node, MaxPool) and node.windows.disjoint for node in graph_of)
 
 
 def test_each_parameter_has_its_own_stream():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.networks import _scaling
+from theorylab.networks._descent import descent
 from theorylab.networks.nodes import Node
 from theorylab.networks.parameters import trace_shapes
 from theorylab.rules import Rule
@@ -30,11 +31,14 @@ class GraphTrace:
     logits : array, (K,)
     saved : dict of node name to what that node keeps
         Masks as bool, winners as integers, shapes; no activation.
+    activations : dict of node name to array
+        Outputs of the nodes that `forward` was asked to keep.
     """
 
     network: GraphNetwork
     logits: np.ndarray
     saved: Mapping[str, Any]
+    activations: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class GraphNetwork:
@@ -144,12 +148,14 @@ class GraphNetwork:
         fitted = {name: np.asarray(array, dtype=self.dtype) for name, array in parameters.items()}
         return GraphNetwork(self.nodes, {**self.parameters, **fitted})
 
-    def forward(self, x: np.ndarray) -> GraphTrace:
+    def forward(self, x: np.ndarray, *, keep: Collection[str] = ()) -> GraphTrace:
         """Forward pass; keeps only what backward passes need.
 
         Parameters
         ----------
         x : array, (C, H, W)
+        keep : collection of str
+            Nodes whose outputs the trace holds on to beside that.
 
         Returns
         -------
@@ -158,11 +164,13 @@ class GraphNetwork:
         Raises
         ------
         TypeError, ValueError
-            If `x` is not a finite real array of the network's input shape, or an activation leaves the range of
-            the dtype; the message names the first layer where one does.
+            If `x` is not a finite real array of the network's input shape, a node of `keep` is unknown, or an activation
+            leaves the range of the dtype; the message names the first layer where one does.
         """
+        self._check_names(keep)
         x = _validation.real_array(x, "x", self.input_shape).astype(self.dtype, copy=False)
         values = {self.nodes[0].name: x[None]}
+        kept = {name: x for name in keep if name == self.nodes[0].name}
         readers = Counter(name for node in self.nodes for name in node.inputs)
         saved = {}
         for node in self.nodes[1:]:
@@ -176,11 +184,20 @@ class GraphNetwork:
                     + ("smaller weights" if self.dtype == np.float64 else "dtype float64 or smaller weights")
                 )
             values[node.name] = value
+            if node.name in keep:
+                kept[node.name] = value[0]
             for name in node.inputs:
                 readers[name] -= 1
                 if not readers[name]:  # all that will read it have: its memory is free again
                     del values[name]
-        return GraphTrace(self, values[self.nodes[-1].name][0], MappingProxyType(saved))
+        return GraphTrace(
+            self, values[self.nodes[-1].name][0], MappingProxyType(saved), MappingProxyType(kept)
+        )
+
+    def _check_names(self, names: Collection[str]) -> None:
+        for name in names:
+            if name not in self.shapes:
+                raise ValueError(f"there is no node {name!r}")
 
     def logits(self, x: np.ndarray) -> np.ndarray:
         """The ``K`` logits of an image ``(C, H, W)``; raises as `forward` does."""
@@ -228,42 +245,71 @@ class GraphNetwork:
         exponents : int64 array, (R, T)
             The map is ``maps[r, t] · 2**exponents[r, t]``; 0 wherever the dtype can hold it.
         """
+        name = self.nodes[0].name
+        return self.layer_gradients(trace, logit_gradients, rules, [name])[name]
+
+    def layer_gradients(
+        self,
+        trace: GraphTrace,
+        logit_gradients: np.ndarray,
+        rules: Sequence[Rule | str],
+        names: Collection[str],
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """The (modified) gradients that arrive at the outputs of some nodes: ``V̂`` of Eq. 8.
+
+        Parameters
+        ----------
+        trace, logit_gradients, rules
+            As in :meth:`backward`.
+        names : collection of str
+            Nodes of the graph, the input among them.
+
+        Returns
+        -------
+        dict of node name to (gradients, exponents)
+            (R, T, *shape of the node's output) and (R, T): the gradient is ``gradients[r, t] · 2**exponents[r, t]``; the
+            exponent is 0 wherever the dtype can hold it.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`backward`, and if a node is unknown.
+
+        Notes
+        -----
+        Summed over all that read a node's output, and before the rule of a ReLU that made it applies.
+        """
         if trace.network is not self:
             raise ValueError("trace: it comes from another network's forward pass")
+        self._check_names(names)
         chosen = [Rule(rule) for rule in rules]
         seeds = np.asarray(logit_gradients)
         seeds = _validation.real_array(seeds, "logit_gradients", (*seeds.shape[:1], self.n_logits))
         count = len(chosen) * len(seeds)
-        maps = np.empty((count, *self.input_shape), dtype=self.dtype)
-        exponents = np.zeros(count, dtype=np.int64)
+        found = {
+            name: (np.empty((count, *self.shapes[name]), dtype=self.dtype), np.zeros(count, dtype=np.int64))
+            for name in names
+        }
         # Two or three of the largest tensors are alive at a time, beside what branches keep.
         widest = 4 * max(math.prod(shape) for shape in self.shapes.values()) * self.dtype.itemsize
         together = max(1, _BACKWARD_BYTES // widest)
         for start in range(0, count, together):
-            part = range(start, min(start + together, count))
-            own = [(chosen[i // len(seeds)], seeds[i % len(seeds)]) for i in part]
-            found = self._maps(trace, np.array([row for _, row in own]), [rule for rule, _ in own])
-            maps[start : part.stop], exponents[start : part.stop] = _scaling.undo(*found)
+            part = slice(start, min(start + together, count))
+            own = [(chosen[i // len(seeds)], seeds[i % len(seeds)]) for i in range(start, part.stop)]
+            passed = descent(
+                self.nodes,
+                self.parameters,
+                trace.saved,
+                np.array([row for _, row in own]),
+                [rule for rule, _ in own],
+                self.dtype,
+            )
+            for name, gradient, exponents in passed:
+                if name in found:
+                    found[name][0][part], found[name][1][part] = _scaling.undo(gradient, exponents)
+                del gradient  # or it would be alive beside the next
         lead = (len(chosen), len(seeds))
-        return maps.reshape(*lead, *self.input_shape), exponents.reshape(lead)
-
-    def _maps(self, trace: GraphTrace, seeds: np.ndarray, rules: list[Rule]) -> tuple[np.ndarray, np.ndarray]:
-        """``(B, C, H, W)`` and ``(B,)``: the maps and their powers of two, still apart."""
-        starts = [i for i, rule in enumerate(rules) if i == 0 or rule is not rules[i - 1]]
-        ends = [*starts[1:], len(rules)]
-        rows = [(rules[start], slice(start, end)) for start, end in zip(starts, ends, strict=True)]
-        # In range first, in the network's dtype second: a float64 seed of 1e-200 is not a float32 zero.
-        seed, scale = _scaling.rescale(seeds, np.zeros(len(seeds), dtype=np.int64), slack=0)
-        gradients = {self.nodes[-1].name: (seed.astype(self.dtype, copy=False), scale)}
-        for node in reversed(self.nodes[1:]):
-            gradient, exponents = gradients.pop(node.name)
-            with np.errstate(over="ignore", invalid="ignore"):
-                shares = node.backward(self.parameters, gradient, trace.saved[node.name], rows)
-            del gradient
-            for name, share in zip(node.inputs, shares, strict=True):
-                try:
-                    scaled = _scaling.rescale(share, exponents)
-                except ValueError as error:
-                    raise ValueError(f"node {node.name!r}: {error}") from None
-                gradients[name] = _scaling.add(gradients[name], scaled) if name in gradients else scaled
-        return gradients[self.nodes[0].name]
+        return {
+            name: (gradients.reshape(*lead, *self.shapes[name]), exponents.reshape(lead))
+            for name, (gradients, exponents) in found.items()
+        }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from theorylab import _random, _validation
+from theorylab.architectures import RESNET50_BLOCKS, RESNET_EXPANSION
 from theorylab.laws import TruncatedGaussian, WeightLaw
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import (
@@ -24,15 +25,14 @@ from theorylab.networks.nodes import (
 from theorylab.networks.parameters import draw_parameters
 from theorylab.pooling import MaxPool as PoolWindows
 
-# A bottleneck's output has this many times the channels of its 3 × 3 convolution.
-_EXPANSION = 4
-
 
 def _bottleneck(name: str, source: str, width: int, stride: int, downsample: bool) -> list[Node]:
     """1×1, 3×3 (with the stride), 1×1, each normalised; added to the input, or to its 1×1 projection."""
     nodes: list[Node] = []
     before = source
-    for place, (n_filters, kernel) in enumerate(((width, 1), (width, 3), (_EXPANSION * width, 1)), start=1):
+    for place, (n_filters, kernel) in enumerate(
+        ((width, 1), (width, 3), (RESNET_EXPANSION * width, 1)), start=1
+    ):
         step = stride if kernel == 3 else 1
         nodes.append(
             Conv(f"{name}.conv{place}", before, n_filters, kernel, step, padding=kernel // 2, bias=False)
@@ -44,7 +44,7 @@ def _bottleneck(name: str, source: str, width: int, stride: int, downsample: boo
     shortcut = source
     if downsample:
         shortcut = f"{name}.downsample.1"
-        nodes.append(Conv(f"{name}.downsample.0", source, _EXPANSION * width, 1, stride, bias=False))
+        nodes.append(Conv(f"{name}.downsample.0", source, RESNET_EXPANSION * width, 1, stride, bias=False))
         nodes.append(BatchNorm(shortcut, f"{name}.downsample.0"))
     nodes.append(Add(f"{name}.add", (f"{name}.bn3", shortcut)))
     nodes.append(ReLU(f"{name}.relu3", f"{name}.add"))
@@ -54,7 +54,7 @@ def _bottleneck(name: str, source: str, width: int, stride: int, downsample: boo
 def resnet_nodes(
     input_shape: tuple[int, int, int] = (3, 224, 224),
     n_logits: int = 1000,
-    blocks: Sequence[int] = (3, 4, 6, 3),
+    blocks: Sequence[int] = RESNET50_BLOCKS,
     width: int = 64,
 ) -> list[Node]:
     """The layers of a bottleneck ResNet, ResNet-50 by default, without weights.

@@ -37,7 +37,8 @@ class Check:
         What is compared, in words.
     kind : str
         ``"identity"`` (deterministic, up to rounding), ``"moment"`` (a mean, variance or covariance), ``"ratio"`` (a
-        cosine, distance or correlation formed from moments) or ``"rate"`` (a slope on log axes).
+        cosine, distance or correlation formed from moments), ``"rate"`` (a slope on log axes) or ``"approximation"`` (a
+        ratio whose law is approximate, within `tolerance`).
     estimate, expected, standard_error : float
         In the units of the quantity compared.
     p_value : float
@@ -48,6 +49,8 @@ class Check:
         The smallest relative error of the law that the check would see with probability 95 %.
     passed : bool
     negative_control : NegativeControl
+    tolerance : float
+        Relative error that an approximate law allows itself; 0 for the exact ones.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Check:
     detectable_effect: float
     passed: bool
     negative_control: NegativeControl
+    tolerance: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

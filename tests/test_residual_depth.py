@@ -1,0 +1,276 @@
+"""Residual stages: the laws of depth through them against simulation, Monte Carlo and what they must reduce to."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+
+from theorylab.analytic import depth_maps
+from theorylab.analytic._masked_moments import deconvnet_moments, guided_moments
+from theorylab.analytic._residual import Chain
+from theorylab.laws import Gaussian
+from theorylab.networks import GraphNetwork
+from theorylab.networks.nodes import Add, Conv, Dense, Flatten, Input, ReLU
+from theorylab.networks.parameters import draw_parameters
+from theorylab.pooling import MaxPool
+from theorylab.rules import Rule
+from theorylab.specs import ConvSpec, Residual
+
+WIDTH = 48
+
+
+def fan_in(channels, kernel):
+    return math.sqrt(2 / (channels * kernel**2))
+
+
+def conv(channels, n_filters, kernel, stride=1, scale=1.0):
+    return ConvSpec(n_filters, kernel, stride, kernel // 2, std=scale * fan_in(channels, kernel))
+
+
+def bottleneck(channels, width, stride=1, project=False, scale=1.0):
+    wide = 2 * width
+    branch = [conv(channels, width, 1), conv(width, width, 3, stride), conv(width, wide, 1, scale=scale)]
+    return Residual(branch, conv(channels, wide, 1, stride) if project else None)
+
+
+def stack(width=WIDTH, scale=1.0):
+    """A first convolution, a stage of three bottlenecks, and a stage of two with a stride; all branches `scale` times."""
+    return [
+        conv(3, width, 3),
+        bottleneck(width, width, project=True, scale=scale),
+        bottleneck(2 * width, width, scale=scale),
+        bottleneck(2 * width, width, scale=scale),
+        bottleneck(2 * width, 2 * width, stride=2, project=True, scale=scale),
+        bottleneck(4 * width, 2 * width, scale=scale),
+    ]
+
+
+def picture(size=16, seed=0):
+    """Red noise, like a photograph, ten times darker on its left side."""
+    rng = np.random.default_rng(seed)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
+    x = np.fft.ifft2(np.fft.fft2(rng.standard_normal((3, size, size))) / (frequency + 1 / size)).real
+    x *= np.geomspace(0.1, 1.0, size)
+    return x / np.linalg.norm(x)
+
+
+def graph(layers, shape):
+    """The stack as explicit nodes, and the nodes that each record speaks of, from the top."""
+    nodes, read = [Input("x", shape)], []
+
+    def add_conv(name, source, spec):
+        nodes.append(Conv(name, source, spec.n_filters, spec.kernel, spec.stride, spec.padding, bias=False))
+        return name
+
+    for n, layer in enumerate(layers):
+        source = nodes[-1].name
+        read.insert(0, source)
+        if isinstance(layer, ConvSpec):
+            nodes.append(ReLU(f"relu{n}", add_conv(f"conv{n}", source, layer)))
+            continue
+        end = source
+        for k, spec in enumerate(layer.branch):
+            end = add_conv(f"conv{n}.{k}", end, spec)
+            if k + 1 < len(layer.branch):
+                nodes.append(ReLU(f"relu{n}.{k}", end))
+                end = nodes[-1].name
+        skip = source if layer.shortcut is None else add_conv(f"shortcut{n}", source, layer.shortcut)
+        nodes.append(Add(f"add{n}", (end, skip)))
+        nodes.append(ReLU(f"relu{n}", f"add{n}"))
+    nodes += [Flatten("flat", nodes[-1].name), Dense("readout", "flat", 1, bias=False)]
+    return nodes, read
+
+
+def scales(layers):
+    """Standard deviation of every convolution by the name of its parameter."""
+    found = {}
+    for n, layer in enumerate(layers):
+        if isinstance(layer, ConvSpec):
+            found[f"conv{n}.weight"] = layer.std
+        else:
+            found |= {f"conv{n}.{k}.weight": spec.std for k, spec in enumerate(layer.branch)}
+            if layer.shortcut is not None:
+                found[f"shortcut{n}.weight"] = layer.shortcut.std
+    return found
+
+
+@functools.cache
+def simulated(scale, draws=16):
+    """By rule: alignments (draws, layers), and maps (draws, C, H, W)."""
+    x, layers = picture(), stack(scale=scale)
+    nodes, read = graph(layers, x.shape)
+    alignments, maps = {rule: [] for rule in Rule}, {rule: [] for rule in Rule}
+    for seed in range(draws):
+        drawn = draw_parameters(nodes, law=Gaussian(1.0), seed=seed, dtype=np.float64)
+        weights = {name: array * scales(layers).get(name, 1.0) for name, array in drawn.items()}
+        net = GraphNetwork(nodes, weights)
+        trace = net.forward(x, keep=read)
+        gradients = net.layer_gradients(trace, np.ones((1, 1)), list(Rule), read)
+        for r, rule in enumerate(Rule):
+            row = []
+            for name in read:
+                v, o = gradients[name][0][r, 0], trace.activations[name]
+                row.append((v * o).sum() / np.sqrt((v**2).sum() * (o**2).sum()))
+            alignments[rule].append(row)
+            maps[rule].append(gradients["x"][0][r, 0])
+    return {rule: np.array(rows) for rule, rows in alignments.items()}, {
+        rule: np.array(rows) for rule, rows in maps.items()
+    }
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+@pytest.mark.parametrize("rule", list(Rule))
+def test_alignments_against_simulation(rule, scale):
+    records = depth_maps(picture(), stack(scale=scale), rule)
+    measured = simulated(scale)[0][rule]
+    error = measured.std(axis=0, ddof=1) / math.sqrt(len(measured))
+    predicted = np.array([record.alignment for record in records])
+    assert [record.layer for record in records] == [13, 10, 7, 4, 1, 0]
+    # Widths of 48 leave 1/48, and the input's three channels more.
+    assert (abs(measured.mean(axis=0) - predicted) < 4.5 * error + np.array([0.02] * 5 + [0.03])).all()
+    # Controls: nothing recovered, for guided; and DeconvNet's alignment inside a stage is no accident.
+    if rule is Rule.GUIDED:
+        assert (measured.mean(axis=0) > 10 * error).all()
+    inside = [0, 2, 3]
+    if rule is Rule.DECONVNET:
+        assert (measured.mean(axis=0)[inside] > 10 * error[inside]).all()
+        assert abs(predicted[[1, 4, 5]]).max() < 1e-3  # 0 but for the quadrature
+    if rule is Rule.SALIENCY:
+        assert not predicted.any()
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_the_predicted_map(scale):
+    last = depth_maps(picture(), stack(scale=scale), "guided")[-1]
+    maps = simulated(scale)[1][Rule.GUIDED]
+    n = len(maps)
+    flat = maps.reshape(n, -1) / np.linalg.norm(maps.reshape(n, -1), axis=1)[:, None]
+    pairs = ((flat @ flat.T).sum() - n) / (n * (n - 1))
+    ceiling = math.sqrt(n * pairs / (1 + (n - 1) * pairs))
+    mean = maps.mean(axis=0)
+    cosine = (mean * last.mean_map).sum() / np.linalg.norm(mean) / np.linalg.norm(last.mean_map)
+    assert cosine > 0.99 * ceiling
+    # Control: x itself is farther away.
+    assert (mean * picture()).sum() / np.linalg.norm(mean) < cosine - 0.01
+    sizes = (maps * last.mean_map).sum(axis=(1, 2, 3)) / (last.mean_map**2).sum()
+    assert abs(sizes.mean() - 1) < 4.5 * sizes.std(ddof=1) / math.sqrt(n) + 6 / WIDTH
+
+
+@pytest.mark.parametrize("rule", list(Rule))
+def test_energy_of_the_map(rule):
+    last = depth_maps(picture(), stack(), rule)[-1]
+    energy = (simulated(1.0)[1][rule] ** 2).sum(axis=(1, 2, 3))
+    expected = float((last.mean_map**2).sum() + last.variance_map.sum())
+    error = energy.std(ddof=1) / math.sqrt(len(energy))
+    assert abs(energy.mean() - expected) < 4.5 * error + 6 / WIDTH * expected
+
+
+def brute_moments(variances, fields, rule, rng, draws=2_000_000):
+    """The chain by plain Monte Carlo: slope, second moment, ⟨V̂, o⟩ and ‖V̂‖² of the last unit, one position."""
+    g = [math.sqrt(v) * rng.standard_normal(draws) for v in variances]
+    z, o = [g[0]], [np.maximum(g[0], 0)]
+    for step in g[1:]:
+        z.append(o[-1] + step)
+        o.append(np.maximum(z[-1], 0))
+    handed, k = 0.0, len(variances)
+    for alpha, beta in fields:
+        k -= 1
+        v = handed + alpha * o[k] + beta * rng.standard_normal(draws)
+        handed = v if rule is Rule.SALIENCY else np.maximum(v, 0)
+        if rule is not Rule.DECONVNET:
+            handed = handed * (z[k] > 0)
+    terms = np.array([g[k] * handed / variances[k], handed**2, v * o[k], v**2])
+    return terms.mean(axis=1), terms.std(axis=1) / math.sqrt(draws)
+
+
+@pytest.mark.parametrize("rule", list(Rule))
+@pytest.mark.parametrize(
+    ("variances", "fields"),
+    [
+        ([0.7], [(0.4, 1.1)]),
+        ([1.3, 0.5], [(0.3, 0.8), (0.2, 0.5)]),
+        ([0.6, 0.9, 0.4], [(0.5, 0.7), (-0.1, 0.6), (0.2, 0.3)]),
+        ([0.6, 0.9, 0.4], [(0.5, 0.7)]),
+    ],
+)
+def test_chain_against_monte_carlo(rule, variances, fields):
+    if rule is Rule.SALIENCY:
+        fields = [(0.0, beta) for _, beta in fields]
+    arrays = [(np.array([a]), np.array([b])) for a, b in fields]
+    chain = Chain([np.array([v]) for v in variances])
+    found = np.array(chain.moments(arrays, rule, points=2**15)).ravel()
+    expected, error = brute_moments(variances, fields, rule, np.random.default_rng(3))
+    assert (abs(found - expected) < 4.5 * error + 1e-3).all(), (found, expected)
+    # The rule with the points that the law uses is within 2 %.
+    few = np.array(chain.moments(arrays, rule)).ravel()
+    assert (abs(few - found) < 0.02 * abs(found) + 2e-3).all()
+
+
+def test_a_chain_of_one_is_the_closed_form():
+    alpha, beta, variance = np.array([0.6]), np.array([0.9]), np.array([1.7])
+    size = math.sqrt(1.7)
+    for rule, closed in ((Rule.GUIDED, guided_moments), (Rule.DECONVNET, deconvnet_moments)):
+        first, second = closed(alpha * size, beta)
+        slope, energy, _, power = Chain([variance]).moments([(alpha, beta)], rule, points=2**14)
+        np.testing.assert_allclose(slope, first / size, rtol=2e-3)
+        np.testing.assert_allclose(energy, second, rtol=2e-3)
+        np.testing.assert_allclose(power, alpha**2 * variance / 2 + beta**2, rtol=2e-3)
+
+
+def test_a_faint_branch_leaves_the_projection():
+    """A first block whose branch adds nothing is its shortcut convolution."""
+    x = picture(12)
+    faint = [conv(3, 20, 3), Residual([conv(20, 30, 3, scale=1e-9)], conv(20, 30, 3)), conv(30, 10, 3)]
+    plain = [conv(3, 20, 3), conv(20, 30, 3), conv(30, 10, 3)]
+    for rule in Rule:
+        for one, other in zip(depth_maps(x, faint, rule), depth_maps(x, plain, rule), strict=True):
+            np.testing.assert_allclose(one.alignment, other.alignment, atol=2e-3)
+            np.testing.assert_allclose(one.beta, other.beta, rtol=1e-2)
+            np.testing.assert_allclose(one.alpha, other.alpha, rtol=1e-2, atol=1e-3 * abs(other.alpha).max())
+
+
+def test_scales_of_a_stage():
+    """A sum knows the scale of its terms: all of them together change no alignment, one alone does."""
+    x = picture(12)
+
+    def alignments(head, skip, tail):
+        layers = [
+            conv(3, 12, 3),
+            Residual([conv(12, 8, 1), conv(8, 16, 3, scale=head)], conv(12, 16, 1, scale=skip)),
+            Residual([conv(16, 8, 1, scale=tail), conv(8, 16, 3)]),
+        ]
+        return np.array([record.alignment for record in depth_maps(x, layers, "guided")])
+
+    base = alignments(1, 1, 1)
+    np.testing.assert_allclose(alignments(7, 7, 1), base, rtol=1e-9)
+    assert abs(alignments(7, 1, 1) - base).max() > 0.01
+    assert abs(alignments(1, 1, 7) - base).max() > 0.01
+
+
+def test_what_has_no_law_is_refused():
+    x = picture(8)
+    first, identity = conv(3, 6, 3), Residual([conv(6, 6, 3)])
+    for layers, match in (
+        ([identity], r"layers\[0\]: a Residual without a shortcut convolution stands behind"),
+        ([first, MaxPool(2), identity], r"layers\[2\]: a Residual without a shortcut convolution"),
+        ([first, identity, conv(6, 6, 3), MaxPool(2)], r"layers\[3\]: .* max-pooling above a residual block"),
+        (
+            [first, Residual([conv(6, 7, 3)])],
+            r"layers\[1\]: the branch ends in \(7, 8, 8\), what it is added to",
+        ),
+        (
+            [first, Residual([conv(6, 7, 3)], conv(6, 8, 3))],
+            r"layers\[1\]: the branch ends in \(7, 8, 8\), the short",
+        ),
+    ):
+        with pytest.raises(ValueError, match=match):
+            depth_maps(x, layers, "guided")
+    for arguments, error, match in (
+        (([],), ValueError, "branch: expected at least one"),
+        ((first,), TypeError, "branch: expected a sequence"),
+        (([first, MaxPool(2)],), TypeError, r"branch\[1\]: expected a ConvSpec, got MaxPool"),
+        (([first], MaxPool(2)), TypeError, "shortcut: expected a ConvSpec, got MaxPool"),
+    ):
+        with pytest.raises(error, match=match):
+            Residual(*arguments)

@@ -1,0 +1,65 @@
+"""The backward pass of a graph, node by node from the last to the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from theorylab.networks import _scaling
+from theorylab.networks.nodes import Node
+from theorylab.rules import Rule
+
+
+def descent(
+    nodes: Sequence[Node],
+    parameters: Mapping[str, np.ndarray],
+    saved: Mapping[str, Any],
+    seeds: np.ndarray,
+    rules: Sequence[Rule],
+    dtype: np.dtype,
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Gradients of a batch of seeds at the output of every node.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        In topological order.
+    parameters : mapping of str to array
+    saved : mapping of node name to what its forward pass kept
+    seeds : array, (B, K)
+        Gradients with respect to the logits.
+    rules : sequence of Rule, length B
+        Of each seed; equal ones stand together.
+    dtype : float32 or float64
+
+    Yields
+    ------
+    name, gradients, exponents
+        (B, ...) and (B,): the gradient is ``gradients · 2**exponents``, complete, whatever reads the node.
+
+    Raises
+    ------
+    ValueError
+        If a gradient leaves the range of the dtype within one layer; the message names the node.
+    """
+    starts = [i for i, rule in enumerate(rules) if i == 0 or rule is not rules[i - 1]]
+    ends = [*starts[1:], len(rules)]
+    rows = [(rules[start], slice(start, end)) for start, end in zip(starts, ends, strict=True)]
+    # In range first, in the network's dtype second: a float64 seed of 1e-200 is not a float32 zero.
+    seed, scale = _scaling.rescale(seeds, np.zeros(len(seeds), dtype=np.int64), slack=0)
+    gradients = {nodes[-1].name: (seed.astype(dtype, copy=False), scale)}
+    for node in reversed(nodes[1:]):
+        gradient, exponents = gradients.pop(node.name)
+        yield node.name, gradient, exponents
+        with np.errstate(over="ignore", invalid="ignore"):
+            shares = node.backward(parameters, gradient, saved[node.name], rows)
+        del gradient
+        for name, share in zip(node.inputs, shares, strict=True):
+            try:
+                scaled = _scaling.rescale(share, exponents)
+            except ValueError as error:
+                raise ValueError(f"node {node.name!r}: {error}") from None
+            gradients[name] = _scaling.add(gradients[name], scaled) if name in gradients else scaled
+    yield (nodes[0].name, *gradients[nodes[0].name])
