@@ -557,6 +557,24 @@ def test_depth_maps_are_homogeneous_and_survive_any_scale():
     np.testing.assert_allclose(scaled[1].alpha, base[1].alpha / 3, rtol=1e-12)
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_what_overflows_is_infinite_and_zeros_stay(rule):
+    x = picture(8)
+    x[:, :4, :4] = 0  # whole patches of zeros
+    layers = [ConvSpec(16, 3, padding=1, std=1e200)] * 3
+    plain = [ConvSpec(16, 3, padding=1, std=1.0)] * 3
+    for record, other in zip(
+        conv_depth.depth_maps(x, layers, rule), conv_depth.depth_maps(x, plain, rule), strict=True
+    ):
+        assert record.alignment == pytest.approx(other.alignment, rel=1e-9)
+        for name in ("alpha", "beta", "mean_map", "variance_map"):
+            values = getattr(record, name)
+            if values is not None:
+                assert not np.isnan(values).any()
+                np.testing.assert_array_equal(values == 0, getattr(other, name) == 0)
+    assert np.isinf(record.variance_map).any()
+
+
 def test_depth_maps_refuse():
     x = np.ones((3, 8, 8))
     for stack, match in (

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from theorylab import analytic, display, images, montecarlo, networks, sampling, stats
+    from theorylab import analytic, architectures, display, images, montecarlo, networks, sampling, stats
     from theorylab.laws import Gaussian, TruncatedGaussian
     from theorylab.patches import PatchGrid
     from theorylab.pooling import MaxPool
@@ -30,6 +30,7 @@ __all__ = [
     "TruncatedGaussian",
     "__version__",
     "analytic",
+    "architectures",
     "display",
     "images",
     "montecarlo",

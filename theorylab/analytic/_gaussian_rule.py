@@ -1,6 +1,7 @@
 """Expectations over a few jointly normal numbers, for many positions of a picture at once: one quasi-random rule for all.
 
-Nothing is random here: the points are always the same, so a law that uses them is a function of its arguments.
+Nothing is random here: the points are always the same, so a law that uses them is a function of its arguments (rounding
+aside: where two eigenvalues of a Gram matrix coincide, a change in the last digit turns its axes).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from scipy import special
 from theorylab.analytic import _conditioning
 
 POINTS = 512
-"""Enough: with 8192 the map predicted for a VGG-16 has cosine 0.9999 to this one, and 0.1 % less norm."""
+"""Enough: with 8192 no alignment moves by more than 0.002, and the map predicted for a VGG-16 has cosine 0.9999 to this one
+and 0.1 % less norm.  Window by window it is less: behind one 2×2 pool the mean map errs by 2 % of its norm, 3×3 by 5 %."""
 
 EXACT = 1e-7
 """Relative size of an eigenvalue that is not told from 0, in a Gram matrix known exactly: its square root is what differs
@@ -70,6 +72,11 @@ def factors(gram: np.ndarray, floor: float = EXACT) -> tuple[np.ndarray, np.ndar
     """
     values, vectors = np.linalg.eigh(gram)
     values, vectors = values[:, ::-1], vectors[:, :, ::-1]
+    # An eigenvector's sign is a choice of the library's, and the points are few: make it one's own.  The first of its
+    # largest entries is positive.
+    size = abs(vectors)
+    first = (size >= size.max(axis=1, keepdims=True) - 1e-6).argmax(axis=1)
+    vectors = vectors * np.where(np.take_along_axis(vectors, first[:, None], axis=1) < 0, -1.0, 1.0)
     least = np.where(values[:, :1] > 0, floor * values[:, :1], 1.0)
     root = vectors * np.sqrt(np.maximum(values, 0))[:, None]
     return root, vectors / np.sqrt(np.maximum(values, least))[:, None]

@@ -85,4 +85,6 @@ def deconvnet_moments(signal: float | np.ndarray, noise: float | np.ndarray) -> 
     signal, noise = np.asarray(signal, dtype=np.float64), np.asarray(noise, dtype=np.float64)
     psi = np.arctan2(noise, signal)
     _, second = angle_functions(psi)
-    return signal * (math.pi - psi) / (2 * math.pi), (signal**2 + noise**2) * second / math.pi + noise**2 / 4
+    power = (signal**2 + noise**2) * second / math.pi + noise**2 / 4
+    # Where the signal is negative and the noise small, what is left is less than the rounding of ψ.
+    return signal * (math.pi - psi) / (2 * math.pi), np.maximum(power, 0.0)

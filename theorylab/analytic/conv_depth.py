@@ -10,9 +10,9 @@ had exactly:
 the mean zero; for one layer the mean map, the corrected limit of Theorem 1.
 
 *Exact in the limit of wide hidden layers* (errors of one over the width): without pooling, with one max-pool, or with residual
-blocks, all means and alignments, up to integrals with 512 points (a few parts in a thousand).  Inner products of
-activations, ``a`` and ``β`` are then numbers, ``V̂`` is Gaussian but for what skips a block, and its noise is independent of
-``z``.
+blocks, all means and alignments, up to integrals with 512 points (alignments within 0.002, a map within 2 % of its norm).
+Inner products of activations, ``a`` and ``β`` are then numbers, ``V̂`` is Gaussian but for what skips a block, and its noise
+is independent of ``z``.
 
 *Approximate at any width*, with a second max-pool above the first:
 
@@ -21,13 +21,17 @@ activations, ``a`` and ``β`` are then numbers, ``V̂`` is Gaussian but for what
   by how much the neighbours do.
 
 For a random VGG-16 on a photograph both together were measured to move no alignment by more than 0.02, and to leave
-the predicted map as close to the mean of 16 networks' maps as that mean is to its own expectation (0.993).
+the predicted map as close to the mean of 16 networks' maps as that mean is to its own expectation (0.993).  Where they
+show most is a bright picture of little contrast under two pools: 0.04 too high an alignment at the input, and a map at
+0.994 of what its mean allows.
 
 *Approximate at the image*: ``β²`` adds the patches that hold a position as if their noises were uncorrelated there.
 Two patches put different entries of a filter on one pixel, and these correlate by ``O(1/p)`` through the masks, ``p`` the
 patch's size; all pairs together change ``β²`` by a share of ``O(1/C)``, ``C`` the channels below.  Under one 3×3 layer, whose
 variance is known exactly, that is ``9.4 %/C`` for an image without contrast, ``3 %/C`` for one like a photograph and less for
-noise, always on the high side.  The mean one layer below does not feel it.
+noise, always on the high side.  The mean one layer below does not feel it.  What a map scatters from network to network is
+more than ``β²`` in narrow networks, whose scale varies as a whole (7 to 30 % with 32 to 64 filters), and was measured 4 %
+less for guided backpropagation and 10 % less for DeconvNet under two pools; its pattern is ``β²``'s (correlation 0.99).
 """
 
 from __future__ import annotations
@@ -174,10 +178,9 @@ def depth_maps(
         layer -= block.depth
         backward += gains[number]
         records.append(_record(layer, field.seen(law.input, block.channels), backward, forward))
-    with np.errstate(over="ignore", under="ignore"):
-        # The image is x/norm here: the mean is a mixture of its entries, whatever their size.
-        mean_map = field.mean_map(x / norm) * np.exp(backward)
-        variance_map = np.broadcast_to((field.beta * np.exp(backward)) ** 2, x.shape).copy()
+    # The image is x/norm here: the mean is a mixture of its entries, whatever their size.
+    mean_map = _in_units(field.mean_map(x / norm), backward)
+    variance_map = np.broadcast_to(_in_units(field.beta**2, 2 * backward), x.shape).copy()
     records[-1] = dataclasses.replace(records[-1], mean_map=mean_map, variance_map=variance_map)
     return records
 
@@ -232,10 +235,15 @@ def _record(layer: int, seen: Seen, backward: float, forward: float) -> LayerMap
     """One layer's record; the last two are logarithms of the true scale of gradients and of activations."""
     whole = float(seen.energy.sum()) * float(seen.power.sum())
     signal = float(seen.along.sum())
-    with np.errstate(over="ignore", under="ignore"):
-        return LayerMaps(
-            layer,
-            seen.alpha * np.exp(backward - forward),
-            seen.beta * np.exp(backward),
-            signal / math.sqrt(whole) if signal else 0.0,
-        )
+    return LayerMaps(
+        layer,
+        _in_units(seen.alpha, backward - forward),
+        _in_units(seen.beta, backward),
+        signal / math.sqrt(whole) if signal else 0.0,
+    )
+
+
+def _in_units(values: np.ndarray, logarithm: float) -> np.ndarray:
+    """``values · exp(logarithm)``, infinite or 0 beyond a double's range; zeros stay zeros."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return np.where(values == 0, 0.0, values * np.exp(logarithm))
