@@ -133,11 +133,22 @@ class Bench:
         replicates: int,
         expected: float,
         wrong: Wrong,
+        *,
+        tolerance: float = 0.0,
     ) -> Check:
-        """One check from an estimate and its standard error."""
+        """One check from an estimate and its standard error.
+
+        `tolerance` is for laws that are approximate: how far off, relatively, the law itself says that it may be.  The null
+        hypothesis is then all values within it, for the negative control too, and "sees" counts from its edge.
+        """
         law = expected * self.law_scale
-        p_value = stats.compare_p_value(estimate, error, law, replicates - 1)
-        control = stats.compare_p_value(estimate, error, wrong.value, replicates - 1)
+
+        def p_value_of(value: float) -> float:
+            beyond = max(abs(estimate - value) - tolerance * abs(value), 0.0)
+            return stats.compare_p_value(beyond, error, 0.0, replicates - 1)
+
+        p_value, control = p_value_of(law), p_value_of(wrong.value)
+        seen = stats.detectable_effect(error, law, replicates - 1, level=self.level)
         return Check(
             name=name,
             kind=kind,
@@ -146,9 +157,10 @@ class Bench:
             standard_error=error,
             p_value=p_value,
             replicates=replicates,
-            detectable_effect=stats.detectable_effect(error, law, replicates - 1, level=self.level),
+            detectable_effect=tolerance + seen,
             passed=p_value >= self.level,
             negative_control=NegativeControl(wrong.what, control, control < self.level),
+            tolerance=tolerance,
         )
 
     def identity(

@@ -130,6 +130,16 @@ def small_crop(x: np.ndarray, side: int) -> np.ndarray:
     return np.ascontiguousarray(crop / np.linalg.norm(crop))
 
 
+def thumbnail(x: np.ndarray, side: int) -> np.ndarray:
+    """The picture in means over square blocks, and the middle of that."""
+    channels, height, width = x.shape
+    block = max(1, min(height, width) // side)
+    rows, columns = height // block, width // block
+    cut = x[:, : rows * block, : columns * block]
+    means = cut.reshape(channels, rows, block, columns, block).mean(axis=(2, 4))
+    return small_crop(means if means.any() else x, side)
+
+
 def small_picture(bench: Bench) -> tuple[np.ndarray, PatchGrid]:
     """A crop with a grid of the paper's kernel and stride."""
     crop = small_crop(bench.x, SMALL_SIDE)

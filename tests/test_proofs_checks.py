@@ -31,6 +31,7 @@ CHECK_KEYS = {
     "detectable_effect",
     "passed",
     "negative_control",
+    "tolerance",
 }
 TOP_KEYS = {
     "theorylab",
@@ -93,7 +94,7 @@ def test_quick_run_of_cheap_claims(quick):
         assert result.finding
         for check in result.checks:
             assert check.negative_control.rejected, check.name
-            assert check.kind in ("identity", "moment", "ratio", "rate")
+            assert check.kind in ("identity", "moment", "ratio", "rate", "approximation")
 
 
 def test_json_has_the_promised_keys_and_finite_numbers(quick):
@@ -187,6 +188,28 @@ def test_a_judgement_can_fail():
     )
     assert bench.rejects(right, 0.9)
     assert not bench.rejects(right, 1.02)
+
+
+def test_an_approximate_law_has_its_tolerance_and_no_more():
+    bench = new_bench(x=np.ones((1, 9, 9)), level=1e-6)
+
+    def judge(estimate, wrong=0.5, tolerance=0.01):
+        return bench.judge(
+            "n", "approximation", estimate, 1e-3, 500, 1.0, Wrong("w", wrong), tolerance=tolerance
+        )
+
+    # Ten standard errors off: refused as exact, within one hundredth accepted, beyond it refused again.
+    assert not judge(1.01, tolerance=0.0).passed
+    assert judge(1.01).passed
+    assert judge(1.005).p_value == 1
+    assert not judge(1.02).passed
+    assert not judge(0.98).passed
+    # The control has the same tolerance, and what is seen counts from its edge.
+    assert not judge(1.0, wrong=1.009).negative_control.rejected
+    assert judge(1.0, wrong=1.02).negative_control.rejected
+    exact = judge(1.0, tolerance=0.0)
+    assert judge(1.0).detectable_effect == pytest.approx(exact.detectable_effect + 0.01)
+    assert (judge(1.0).tolerance, exact.tolerance) == (0.01, 0.0)
 
 
 def test_a_comparison_uses_the_law_and_the_estimator():

@@ -1,0 +1,62 @@
+"""What the claims about whole architectures share: estimates, sentences and the figure of alignments."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from proofs_checks.claim import Bench
+from theorylab import stats
+from theorylab.analytic.conv_depth import LayerMaps
+from theorylab.montecarlo import Measurement
+from theorylab.report.results import CurveFigure, Line, Points
+from theorylab.rules import Rule
+
+
+def estimate(measured: Measurement, name: str) -> tuple[float, float]:
+    """Mean of one number and its standard error."""
+    return measured.statistics.estimate(functools.partial(_named, name))
+
+
+def _named(name: str, mean: dict[str, float]) -> float:
+    return mean[name]
+
+
+def mean_alignment(rule: Rule, layers: int, mean: dict[str, float]) -> float:
+    """Mean over the topmost watched layers."""
+    return sum(mean[f"{rule.value} alignment {n}"] for n in range(layers)) / layers
+
+
+def differs(bench: Bench, measured: Measurement, name: str) -> bool:
+    """Whether a number's expectation is not 0, at the level of the checks."""
+    return stats.compare_p_value(*estimate(measured, name), 0.0, measured.replicates - 1) < bench.level
+
+
+def likeness(measured: Measurement) -> str:
+    """Cosine and structural similarity to the picture, and cosine of two logits' maps, by rule in words."""
+    words = []
+    for rule in reversed(Rule):
+        toward, error = estimate(measured, f"{rule.value} toward")
+        similar, logits = (estimate(measured, f"{rule.value} {what}")[0] for what in ("similar", "logits"))
+        words.append(f"{rule.value} {toward:.2f} ± {error:.2f}, {similar:.2f} and {logits:.3f}")
+    return "; ".join(words)
+
+
+def alignment_figure(
+    name: str, caption: str, laws: Mapping[Rule, Sequence[LayerMaps]], measured: Measurement
+) -> CurveFigure:
+    """Alignment against depth: predicted lines, measured points with 95 % intervals."""
+    lines, points = [], []
+    for rule, records in laws.items():
+        layers = np.array([record.layer for record in records], dtype=float)
+        found = [estimate(measured, f"{rule.value} alignment {n}") for n in range(len(records))]
+        intervals = np.array([stats.interval(*one, measured.replicates - 1) for one in found])
+        lines.append(Line(rule.value, layers, np.array([record.alignment for record in records])))
+        points.append(
+            Points(
+                rule.value, layers, np.array([value for value, _ in found]), intervals[:, 0], intervals[:, 1]
+            )
+        )
+    return CurveFigure(name, caption, "convolutions below", "alignment", tuple(lines), tuple(points))
