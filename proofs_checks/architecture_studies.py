@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -22,15 +23,17 @@ from theorylab.rules import Rule
 NETWORKS = 4
 """In a replicate."""
 
+SMALL = 2**18
+"""Weights of a layer that is drawn anew for each of them; most scatter comes from the narrow layers near the picture."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ArchitectureMaps:
     """Maps of an architecture with Gaussian weights of variance 2 over the fan-in.
 
-    Each replicate is four networks from one draw of weights, which costs more than to run one: the units of every layer in
-    another order and each with a sign of its own, so that other units feed one another.  Independent Gaussian weights have
-    the same law in any order and sign: each of the four has that of a fresh network.  They are dependent; a replicate is
-    the mean over them.
+    Each replicate is four networks, and a replicate is the mean over them.  Drawing the weights costs more than running a
+    network, so the four share one draw for their large layers, the units in another order and each with a sign of its own:
+    independent Gaussian weights have the same law in any order and sign, so each network has that of a fresh one.
 
     Numbers by rule, S the map over its norm: ``alignment <n>`` of ``V̂`` with the activation that node `watched[n]` puts
     out; ``toward`` ⟨S, x⟩; ``similar``, the structural similarity of the picture and the map as it is shown; with `logits`,
@@ -49,7 +52,7 @@ class ArchitectureMaps:
         shown = {rule.value: ArrayMoments.empty(self.x.shape) for rule in self.rules}
         for _ in range(size):
             weights = self._weights(rng)
-            drawn = [self._seen(_rearranged(weights, rng)) for _ in range(NETWORKS)]
+            drawn = [self._seen(_another(weights, rng)) for _ in range(NETWORKS)]
             rows.append({name: np.mean([numbers[name] for numbers, _ in drawn]) for name in drawn[0][0]})
             for _, maps in drawn:
                 for rule, one in maps.items():
@@ -88,16 +91,19 @@ class ArchitectureMaps:
         return numbers, maps
 
 
-def _rearranged(weights: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """The same parameters: in every layer the units in another order, each with a random sign, filters turned or not."""
+def _another(weights: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Weights of another network: small layers drawn anew, in large ones the units in another order, each with a random sign."""
     drawn = dict(weights)
     for name, array in weights.items():
-        if array.ndim > 1:
-            other = array[rng.permutation(len(array))]
-            signs = rng.choice(np.array([-1, 1], dtype=array.dtype), len(array))
-            other *= signs.reshape(-1, *[1] * (array.ndim - 1))
-            turned = array.ndim == 4 and array.shape[-1] > 1 and rng.random() < 0.5
-            drawn[name] = np.ascontiguousarray(np.flip(other, (2, 3))) if turned else other
+        if array.ndim < 2:
+            continue
+        if array.size <= SMALL:
+            drawn[name] = rng.standard_normal(array.shape, dtype=array.dtype.type)
+            drawn[name] *= array.dtype.type(math.sqrt(2 / math.prod(array.shape[1:])))
+            continue
+        signs = rng.choice(np.array([-1, 1], dtype=array.dtype), len(array))
+        drawn[name] = array[rng.permutation(len(array))]
+        drawn[name] *= signs.reshape(-1, *[1] * (array.ndim - 1))
     return drawn
 
 

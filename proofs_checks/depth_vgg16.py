@@ -24,7 +24,7 @@ from theorylab.report.results import MapFigure, MapPanel, Verdict
 from theorylab.rules import Rule
 
 SIDE = 48
-REPLICATES = 24
+REPLICATES = 28
 SEEN = 8
 """Replicates for the maps of all rules and of two logits."""
 TOLERANCE = 0.01
