@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
 from theorylab import _validation
 from theorylab.networks import _scaling
 from theorylab.networks._descent import descent
+from theorylab.networks._trace import GraphTrace
 from theorylab.networks.nodes import Node
 from theorylab.networks.parameters import trace_shapes
 from theorylab.rules import Rule
 
 # Bytes of gradients that one step of the backward pass may hold; it decides how many maps go together.
 _BACKWARD_BYTES = 512 * 2**20
-
-
-@dataclasses.dataclass(frozen=True)
-class GraphTrace:
-    """What a forward pass leaves for the backward passes.
-
-    Attributes
-    ----------
-    logits : array, (K,)
-    saved : dict of node name to what that node keeps
-        Masks as bool, winners as integers, shapes; no activation.
-    activations : dict of node name to array
-        Outputs of the nodes that `forward` was asked to keep.
-    """
-
-    network: GraphNetwork
-    logits: np.ndarray
-    saved: Mapping[str, Any]
-    activations: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class GraphNetwork:
