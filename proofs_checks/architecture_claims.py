@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from proofs_checks.claim import Bench
+from proofs_checks.claim import Bench, Wrong
+from proofs_checks.studies import inner, unit
 from theorylab import stats
 from theorylab.analytic.conv_depth import LayerMaps
 from theorylab.montecarlo import Measurement
-from theorylab.report.results import CurveFigure, Line, Points
+from theorylab.report.results import Check, CurveFigure, Line, Points
 from theorylab.rules import Rule
 
 
@@ -27,6 +28,42 @@ def _named(name: str, mean: dict[str, float]) -> float:
 def mean_alignment(rule: Rule, layers: int, mean: dict[str, float]) -> float:
     """Mean over the topmost watched layers."""
     return sum(mean[f"{rule.value} alignment {n}"] for n in range(layers)) / layers
+
+
+def guided_checks(
+    bench: Bench,
+    measured: Measurement,
+    records: Sequence[LayerMaps],
+    x: np.ndarray,
+    hidden: str,
+    wrong: Wrong,
+    tolerance: float,
+) -> tuple[Check, Check]:
+    """Guided backpropagation: the mean alignment with all layers but the input, and the direction of the mean map.
+
+    The direction is seen as the mean map's part along x over its part along the prediction, of which no map's noise is left.
+    """
+    count = len(records) - 1
+    alignment = bench.judge(
+        f"guided: mean alignment with {hidden}",
+        "approximation",
+        *measured.statistics.estimate(functools.partial(mean_alignment, Rule.GUIDED, count)),
+        measured.replicates,
+        float(np.mean([record.alignment for record in records[:count]])),
+        wrong,
+        tolerance=tolerance,
+    )
+    cosine = inner(unit(np.asarray(records[-1].mean_map)), x)
+    tilt = bench.judge(
+        "guided: mean map along x over along the prediction",
+        "approximation",
+        *measured.statistics.estimate(lambda mean: mean["guided toward"] / mean["guided along"]),
+        measured.replicates,
+        cosine,
+        Wrong("the picture itself: 1/cos", 1 / cosine),
+        tolerance=tolerance,
+    )
+    return alignment, tilt
 
 
 def differs(bench: Bench, measured: Measurement, name: str) -> bool:

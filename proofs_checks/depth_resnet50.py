@@ -11,6 +11,7 @@ from proofs_checks.architecture_claims import (
     alignment_figure,
     differs,
     estimate,
+    guided_checks,
     likeness,
     mean_alignment,
 )
@@ -21,7 +22,7 @@ from proofs_checks.architecture_studies import (
     resnet50_without_pool,
 )
 from proofs_checks.claim import Bench, Claim, Outcome, Wrong
-from proofs_checks.studies import inner, unit
+from proofs_checks.studies import inner
 from theorylab import architectures, networks
 from theorylab.analytic import depth_maps
 from theorylab.montecarlo import Measurement
@@ -52,25 +53,14 @@ def run(bench: Bench) -> Outcome:
     simulate = ArchitectureMaps(x, resnet50, tuple(Rule), logits=True)
     whole = bench.study("random ResNet-50", simulate, SEEN, block=2)
     hidden = len(watched) - 1
-    guided = [record.alignment for record in law[Rule.GUIDED]]
-    alignment = bench.judge(
-        "guided: mean alignment with what the blocks read",
-        "approximation",
-        *bare.statistics.estimate(functools.partial(mean_alignment, Rule.GUIDED, hidden)),
-        bare.replicates,
-        float(np.mean(guided[:hidden])),
+    alignment, tilt = guided_checks(
+        bench,
+        bare,
+        law[Rule.GUIDED],
+        x,
+        "what the blocks read",
         Wrong("mean zero (Proposition 1)", 0.0),
-        tolerance=TOLERANCE,
-    )
-    cosine = inner(unit(means[Rule.GUIDED]), x)
-    tilt = bench.judge(
-        "guided: mean map along x over along the prediction",
-        "approximation",
-        *bare.statistics.estimate(lambda m: m["guided toward"] / m["guided along"]),
-        bare.replicates,
-        cosine,
-        Wrong("the picture itself: 1/cos", 1 / cosine),
-        tolerance=TOLERANCE,
+        TOLERANCE,
     )
     shown = all(differs(bench, whole, f"{rule.value} toward") for rule in PREDICTED)
     noise = not differs(bench, whole, "saliency toward")

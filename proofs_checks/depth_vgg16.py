@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
 from proofs_checks import shelf
 from proofs_checks.architecture_claims import (
     alignment_figure,
     differs,
+    guided_checks,
     likeness,
-    mean_alignment,
 )
 from proofs_checks.architecture_studies import ArchitectureMaps, read_by_convolutions, vgg16_convolutions
 from proofs_checks.claim import Bench, Claim, Outcome, Wrong
-from proofs_checks.studies import inner, unit
 from theorylab import architectures
 from theorylab.analytic import depth_maps
 from theorylab.analytic.conv_depth import LayerMaps
@@ -42,26 +39,15 @@ def run(bench: Bench) -> Outcome:
     measured = bench.study("random VGG-16, layers", simulate, REPLICATES, block=2)
     whole = ArchitectureMaps(x, vgg16_convolutions, tuple(Rule), logits=True)
     seen = bench.study("random VGG-16, maps", whole, SEEN, block=2)
-    hidden = len(watched) - 1
     guided = [record.alignment for record in law[Rule.GUIDED]]
-    alignment = bench.judge(
-        "guided: mean alignment with the twelve hidden layers",
-        "approximation",
-        *measured.statistics.estimate(functools.partial(mean_alignment, Rule.GUIDED, hidden)),
-        measured.replicates,
-        float(np.mean(guided[:hidden])),
+    alignment, tilt = guided_checks(
+        bench,
+        measured,
+        law[Rule.GUIDED],
+        x,
+        "the twelve hidden layers",
         Wrong("the three-layer law at every depth", guided[0]),
-        tolerance=TOLERANCE,
-    )
-    cosine = inner(unit(means[Rule.GUIDED]), x)
-    tilt = bench.judge(
-        "guided: mean map along x over along the prediction",
-        "approximation",
-        *measured.statistics.estimate(lambda m: m["guided toward"] / m["guided along"]),
-        measured.replicates,
-        cosine,
-        Wrong("the picture itself: 1/cos", 1 / cosine),
-        tolerance=TOLERANCE,
+        TOLERANCE,
     )
     shallow = _three_layers(x)
     shown = all(differs(bench, measured, f"{rule.value} toward") for rule in PREDICTED)

@@ -10,7 +10,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from theorylab import analytic, architectures, display, images, montecarlo, networks, sampling, stats
+    from theorylab import (
+        analytic,
+        architectures,
+        display,
+        images,
+        montecarlo,
+        networks,
+        sampling,
+        stats,
+        torch_bridge,
+    )
     from theorylab.laws import Gaussian, TruncatedGaussian
     from theorylab.patches import PatchGrid
     from theorylab.pooling import MaxPool
@@ -37,6 +47,7 @@ __all__ = [
     "networks",
     "sampling",
     "stats",
+    "torch_bridge",
     "visualize",
     "visualize_many",
 ]

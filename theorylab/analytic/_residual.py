@@ -18,7 +18,6 @@ from theorylab.analytic._gradient_field import HERE, Field, Seen, below, handed_
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.rules import Rule
 
-
 POINTS = 4096
 """More than elsewhere: a chain has up to a dozen dimensions, and few positions.  Second moments are then within 2 %."""
 

@@ -1,0 +1,264 @@
+"""Maps of a PyTorch module by PyTorch itself, with a rule in the place of every ReLU."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from theorylab import _random, _validation, visualization
+from theorylab.rules import Rule
+from theorylab.torch_bridge import _known, _tracing
+from theorylab.torch_bridge._rectifiers import Current, rectification, rectify
+
+
+def _checked(module: Any, rules: list[Rule]) -> Any:
+    """The traced module, or a refusal of what stands in it."""
+    traced = _tracing.trace(module)
+    modified = [rule.value for rule in rules if rule.rectifies_gradient]
+    for node in traced.graph.nodes:
+        _known.check_evaluation(node, traced)
+        if modified and rectification(node, traced) is None:
+            _known.check_rule(node, traced, modified[0])
+    return traced
+
+
+def _frozen(module: Any, place: Any) -> Any:
+    """A module with the same memory whose parameters need no gradient: nothing is kept for theirs."""
+    twin = module.__new__(type(module))
+    twin.__dict__.update(module.__dict__)
+    for kind in ("_parameters", "_buffers"):
+        entries = getattr(module, kind).items()
+        held = {name: None if entry is None else entry.detach().to(place) for name, entry in entries}
+        twin.__dict__[kind] = held
+    parts = module._modules.items()
+    twin.__dict__["_modules"] = {name: None if part is None else _frozen(part, place) for name, part in parts}
+    return twin
+
+
+def _run(traced: Any, image: Any, current: Current) -> Any:
+    """The output of a traced module, node by node.  Hooks are not called."""
+    from torch.fx.node import map_arg
+
+    last = {read: node for node in traced.graph.nodes for read in node.all_input_nodes}
+    values: dict[Any, Any] = {}
+    for node in traced.graph.nodes:
+        arguments = map_arg(node.args, values.__getitem__)
+        options = map_arg(node.kwargs, values.__getitem__)
+        found = rectification(node, traced)
+        try:
+            if found is not None:
+                values[node] = rectify(values[found.source], found.in_place, current)
+            elif node.op == "placeholder":
+                values[node] = image
+            elif node.op == "get_attr":
+                values[node] = operator.attrgetter(node.target)(traced).detach().to(image.device)
+            elif node.op == "call_function":
+                values[node] = node.target(*arguments, **options)
+            elif node.op == "call_method":
+                values[node] = getattr(arguments[0], node.target)(*arguments[1:], **options)
+            elif node.op == "call_module":
+                module = _frozen(traced.get_submodule(node.target), image.device)
+                values[node] = module.forward(*arguments, **options)
+            else:
+                return arguments[0]
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(f"{_tracing.described(node, traced)}: {reason}") from error
+        for read in node.all_input_nodes:
+            if last[read] is node:  # what autograd needs, it keeps
+                values.pop(read, None)
+    raise AssertionError("a traced graph ends with its output")
+
+
+def _check_hooks(module: Any, image: Any, logits: Any) -> None:
+    """Hooks that only look on are no harm; those that change the output are not in the graph."""
+    import torch
+
+    hooked = _tracing.hooked(module)
+    if not hooked:
+        return
+    with torch.no_grad():
+        expected = module(image)
+    tolerance = 1e-9 if image.dtype == torch.float64 else 1e-4
+    if not torch.allclose(logits, expected, rtol=0, atol=tolerance * float(expected.abs().max())):
+        raise ValueError(f"{hooked}: a forward hook changes what the module computes; remove it")
+
+
+def attribute_many(
+    module: Any,
+    xs: np.ndarray,
+    rules: Iterable[Rule | str],
+    targets: Iterable[int | str],
+    *,
+    device: Any = None,
+    seed: _random.Seed = 0,
+) -> np.ndarray:
+    """Raw maps of several images, rules and targets behind one forward pass of a PyTorch module.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In evaluation mode; see :func:`attribute`.
+    xs : array, (B, C, H, W)
+        Converted to the module's dtype.  All of it goes through the module at once.
+    rules : iterable of Rule or str, length R
+    targets : iterable of str or int, length T
+        As in :func:`theorylab.visualize_many`, for each image; each "random" of each image draws anew.
+    device : str or torch.device, optional
+    seed : int or Generator
+        For "random" only.
+
+    Returns
+    -------
+    array, (R, T, B, C, H, W), of the module's dtype
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`attribute`, and if `rules` or `targets` is a single one.
+
+    Notes
+    -----
+    Eq. 1–2.  One forward pass, ``R · T`` backward passes of the batch: the images do not see each other.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> module = nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
+    >>> attribute_many(module, np.ones((5, 1, 3, 3)), ["saliency", "guided"], ["max"]).shape
+    (2, 1, 5, 1, 3, 3)
+    """
+    _tracing.require_torch()
+    import torch
+
+    for name, several in (("rules", rules), ("targets", targets)):
+        if isinstance(several, (str, Rule)) or not isinstance(several, Iterable):
+            raise TypeError(f"{name}: expected a sequence, got {several!r}")
+    chosen, targets = [Rule(rule) for rule in rules], list(targets)
+    xs = _validation.real_array(xs, "xs")
+    if xs.ndim != 4 or not len(xs):
+        raise ValueError(f"xs: expected (B, C, H, W) of at least one image, got {xs.shape}")
+    traced = _checked(module, chosen)
+    dtype, own = _tracing.precision(traced)
+    place = torch.device(own if device is None else device)
+    current = Current()
+    # The caller may be inside torch.no_grad() or inference mode; nobody's .grad is written to.
+    with torch.inference_mode(False), torch.enable_grad():
+        image = torch.tensor(xs, dtype=dtype, device=place, requires_grad=True)
+        # A clone, since the module may write into its input.
+        logits = _run(traced, image.clone(), current)
+        _check_logits(logits, len(xs), dtype)
+        _check_hooks(module, image.detach().clone().to(own), logits.detach().to(own))
+        values = logits.detach().cpu().numpy()
+        checked = [visualization._check_target(target, values.shape[1]) for target in targets]
+        rng = _random.generator(seed) if "random" in checked else 0
+        rows = [visualization._seeds(SimpleNamespace(logits=row), checked, len(row), rng) for row in values]
+        seeds = np.array(rows).reshape(len(xs), len(checked), -1).swapaxes(0, 1)
+        maps = np.zeros((len(chosen), len(checked), *xs.shape), dtype=values.dtype)
+        if not logits.requires_grad:  # an output that no image changes
+            return maps
+        for i, rule in enumerate(chosen):
+            current.rule = rule
+            for k, seed_row in enumerate(seeds):
+                gradient = torch.tensor(seed_row, dtype=dtype, device=place)
+                maps[i, k] = _gradient(logits, image, gradient)
+    if not np.isfinite(maps).all():
+        raise ValueError(f"module: gradients leave the range of {maps.dtype}")
+    return maps
+
+
+def _check_logits(logits: Any, batch: int, dtype: Any) -> None:
+    import torch
+
+    if not isinstance(logits, torch.Tensor):
+        raise ValueError(f"module: expected a tensor of logits, got {type(logits).__name__}")
+    if logits.ndim != 2 or len(logits) != batch or not logits.shape[1]:
+        raise ValueError(f"module: expected logits of shape ({batch}, K), got {tuple(logits.shape)}")
+    if logits.dtype != dtype:
+        raise ValueError(f"module: expected logits of {dtype}, its parameters' dtype, got {logits.dtype}")
+    if not torch.isfinite(logits).all():
+        raise ValueError(f"module: logits leave the range of {dtype}")
+
+
+def _gradient(logits: Any, image: Any, seed: Any) -> np.ndarray:
+    import torch
+
+    try:
+        (found,) = torch.autograd.grad(
+            logits, image, seed, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+    except RuntimeError as error:
+        raise ValueError(f"module: PyTorch cannot differentiate it: {str(error).splitlines()[0]}") from error
+    return found.cpu().numpy()
+
+
+def attribute(
+    module: Any,
+    x: np.ndarray,
+    rule: Rule | str,
+    target: int | str = "max",
+    *,
+    device: Any = None,
+    seed: _random.Seed = 0,
+) -> np.ndarray:
+    """The raw map of one image, rule and target by a PyTorch module, computed in PyTorch.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In evaluation mode, all float32 or all float64, from ``(B, C, H, W)`` to logits ``(B, K)``.  It stays as it is:
+        parameters, ``.grad``, ``requires_grad``, hooks, training flags.
+    x : array, (C, H, W)
+        Converted to the module's dtype.
+    rule : Rule or str
+    target : str or int, default "max"
+        "max", "random", "cost" or a logit's index: see :func:`theorylab.visualize_many`.
+    device : str or torch.device, optional
+        Where to compute; where the module is unless given.  Another device gets a copy of the parameters.
+    seed : int or Generator
+        For "random" only.
+
+    Returns
+    -------
+    array, (C, H, W), of the module's dtype
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If PyTorch is not installed.
+    TypeError
+        If `module` is no ``torch.nn.Module`` or `x` is not of real numbers.
+    ValueError
+        If ``torch.fx`` cannot trace the module; if dropout or batch normalisation is in training mode; if part of it
+        runs under ``torch.no_grad``, is a custom autograd function or is changed by a hook; under "deconvnet" and
+        "guided" if something that is neither a ReLU nor known to be linear, pooling or normalisation stands in
+        it (GELU, Sigmoid, LeakyReLU, ReLU6, …); if dtypes are mixed or half; if `rule`, `target` or `x` does not fit.
+
+    Notes
+    -----
+    Eq. 1 and 2 at every ReLU, found with ``torch.fx``: ``nn.ReLU`` however often it is called, ``F.relu``,
+    ``torch.relu``, ``x.relu()``, clamping at 0 from below, the maximum with 0, and all of them in place.  The seed of the
+    backward pass is 1, never the logit.  ``1(0) = 0``, also for a clamp, where PyTorch's own derivative is 1.
+    Everything else hands PyTorch's derivative on.
+
+    Examples
+    --------
+    >>> import torch
+    >>> class Residual(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return (x.relu() - 2 * x).flatten(1)
+    >>> x = np.array([[[3.0, -1.0]]])
+    >>> attribute(Residual(), x, "saliency", target=0)
+    array([[[-1.,  0.]]])
+    >>> attribute(torch.nn.Sequential(Residual(), torch.nn.GELU()), x, "guided")
+    Traceback (most recent call last):
+    ValueError: 1 (GELU): rule 'guided' is not defined for it, only for ReLU
+    """
+    x = _validation.real_array(x, "x")
+    if x.ndim != 3:
+        raise ValueError(f"x: expected (C, H, W), got {x.shape}")
+    return attribute_many(module, x[None], [rule], [target], device=device, seed=seed)[0, 0, 0]
