@@ -30,6 +30,8 @@ from theorylab.report.results import Check, MapFigure, MapPanel, Verdict
 from theorylab.rules import Rule
 
 SIDE = 48
+SHOWN = 112
+"""Pixels a side for the maps of one network that the figure shows; larger than the study's."""
 REPLICATES = 24
 SEEN = 8
 """Replicates of the network with its max-pool, which has no law: for the pictures and the sentence."""
@@ -75,7 +77,7 @@ def run(bench: Bench) -> Outcome:
         (alignment, tilt, _homogeneity(bench, x)),
         alignment.name,
         (
-            _maps(bench, simulate, means[Rule.GUIDED], bare),
+            _maps(bench, means[Rule.GUIDED], bare),
             alignment_figure(
                 "depth-resnet50-alignment",
                 "Alignment of the modified gradient with what each bottleneck of a random ResNet-50 without max-pool reads; 0 is "
@@ -109,15 +111,17 @@ def _homogeneity(bench: Bench, x: np.ndarray) -> Check:
     )
 
 
-def _maps(bench: Bench, simulate: ArchitectureMaps, mean: np.ndarray, bare: Measurement) -> MapFigure:
+def _maps(bench: Bench, mean: np.ndarray, bare: Measurement) -> MapFigure:
+    x = shelf.thumbnail(bench.x, SHOWN)
+    simulate = ArchitectureMaps(x, resnet50, tuple(Rule))
     one = simulate.one(np.random.default_rng(bench.seed_of("one random ResNet-50")))
     maps = bare.maps["guided"]
     return MapFigure(
         "depth-resnet50",
-        f"A random ResNet-50 on the picture in {mean.shape[1]}×{mean.shape[2]} pixels: one network by the three rules; and "
-        "without its max-pool, the map of guided backpropagation that the law predicts and the mean of simulated ones.",
+        f"A random ResNet-50: one network by the three rules, on the picture in {SHOWN} pixels a side; and without its max-pool, "
+        f"in {SIDE}, the map of guided backpropagation that the law predicts and the mean of simulated ones.",
         (
-            MapPanel("input x", simulate.x),
+            MapPanel("input x", x),
             MapPanel("no max-pool, guided: predicted", mean),
             MapPanel(f"no max-pool, guided: mean of {maps.count}", maps.mean),
             *(MapPanel(f"{rule.value}: one network", one[rule]) for rule in reversed(Rule)),
