@@ -125,8 +125,10 @@ def depth_maps(
 
     Behind a max-pool ``T_j`` depends on the filter through all patches of the window, and the mean is a mixture of
     activations at the distances of its places; it stays one down to the next pool.  In a residual stage the gradient that
-    skips a block is no longer normal: see :mod:`theorylab.analytic._residual`.  What is exact and what is not stands above.
-    A VGG-16 at 224×224 takes some fifteen seconds and 0.4 GB.
+    skips a block is no longer normal: see :mod:`theorylab.analytic._residual`.
+
+    What is exact, what is exact for wide layers, what is approximate and how large the errors were measured to be stands in
+    :mod:`theorylab.analytic.conv_depth`.  A VGG-16 at 224×224 takes some fifteen seconds and 0.4 GB.
 
     Patches of zeros activate nothing; they are left out, but not by DeconvNet, which has no mask.
 
