@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from theorylab import cli
+from theorylab import cli, networks
 from theorylab.report import progress
 from theorylab.report.results import Check, ClaimResult, NegativeControl, Verdict, Verification
 
@@ -240,6 +240,29 @@ def test_visualize(tmp_path):
         assert done.exit_code == 0, done.output
         assert file.read_bytes().startswith(b"%PDF")
         assert "saliency" in done.stdout
+
+
+def test_visualize_with_trained_weights(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    net = networks.resnet50(input_shape=(3, 32, 32), n_logits=3, seed=4)
+    np.savez(tmp_path / "trained.npz", **net.parameters)
+    words = ["visualize", "cat", "--network", "resnet50", "--size", 32, "--rule", "guided", "--target", 1]
+    out = ["--out", tmp_path / "map.png"]
+    done = run(*words, "--weights", tmp_path / "trained.npz", "--logits", 3, *out)
+    assert done.exit_code == 0, done.output
+    for extra, message in (
+        (
+            ["--weights", tmp_path / "trained.npz"],
+            "fc.weight: expected shape (1000, 2048), got (3, 2048)",
+        ),
+        (["--weights", tmp_path / "none.npz"], "no such file"),
+        (["--weights", "torchvision"], "torchvision is not installed; pip install 'theorylab[torchvision]'"),
+        (
+            ["--weights", "hed", "--network", "cnn"],
+            "weights: there are trained ones for 'vgg16' and 'resnet50'",
+        ),
+    ):
+        assert_refused(run(*words, *extra, *out), message)
 
 
 @pytest.mark.parametrize("command", ["predict", "visualize"])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         sampling,
         stats,
         torch_bridge,
+        weights,
     )
     from theorylab.laws import Gaussian, TruncatedGaussian
     from theorylab.patches import PatchGrid
@@ -50,6 +51,7 @@ __all__ = [
     "torch_bridge",
     "visualize",
     "visualize_many",
+    "weights",
 ]
 
 # Where each name lives; a name that is not here is a submodule.

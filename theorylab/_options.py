@@ -52,4 +52,11 @@ Stride = Annotated[int, typer.Option(min=1, help="Step of the CNN's filters, in 
 Pool = Annotated[
     int | None, typer.Option(min=1, help="Side of the CNN's max-pooling windows. [default: no pooling]")
 ]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="Trained weights of vgg16 or resnet50: torchvision, hed, or a .pth, .pt, .safetensors or .npz file. "
+        "[default: random]"
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same numbers.")]

