@@ -294,7 +294,7 @@ def test_hed_is_refused_where_it_does_not_fit(net, trained, tmp_path, monkeypatc
     with pytest.raises(ValueError, match=r"missing features\.28\.weight, features\.28\.bias$"):
         load(net, "hed")
     path.write_bytes(b"not HDF5")
-    with pytest.raises(ValueError, match="weights 'hed': cannot be read: "):
+    with pytest.raises(ValueError, match="weights 'hed': cannot be read, "):
         load(net, "hed")
 
 
@@ -370,7 +370,7 @@ def test_torchvision_resnet50(tmp_path, monkeypatch):
 
 def test_torchvision_refuses(net, trained, tmp_path, monkeypatch):
     fake_torchvision(tmp_path, monkeypatch, trained, tampered=True)
-    with pytest.raises(ValueError, match="weights 'torchvision': cannot be read: invalid hash value"):
+    with pytest.raises(ValueError, match="weights 'torchvision': cannot be read, invalid hash value"):
         load(net, "torchvision")
     nodes = [kinds.Input("x", SHAPE), kinds.Flatten("flat", "x"), kinds.Dense("fc", "flat", 2)]
     with pytest.raises(
@@ -507,10 +507,10 @@ def test_files_that_cannot_be_read(net, tmp_path):
         refused(path, "the file is empty")
         for content in (b"x", b"PK\x03\x04 not an archive", b"\x80\x02.", bytes(100)):
             path.write_bytes(content)
-            refused(path, "^weights .*: cannot be read: ")
+            refused(path, "^weights .*: cannot be read, ")
     refused("vgg16", "expected 'torchvision', 'hed' or a file that ends with .npz, .pt, .pth, .safetensors")
     refused(Path("hed"), "expected 'torchvision', 'hed' or a file")
-    refused("a\0.npz", "cannot be read: embedded null")
+    refused("a\0.npz", "cannot be read, embedded null")
     np.save(tmp_path / "b.npy", np.ones(2))
     refused((tmp_path / "b.npy").rename(tmp_path / "b.npz"), "got a single array")
 
@@ -519,7 +519,7 @@ def test_files_that_cannot_be_read(net, tmp_path):
 def test_truncated_files(net, trained, tmp_path, suffix):
     path = saved(tmp_path, trained, suffix)
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ValueError, match="cannot be read: "):
+    with pytest.raises(ValueError, match="cannot be read, "):
         load(net, path)
 
 

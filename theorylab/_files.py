@@ -1,10 +1,11 @@
-"""Writing a file whole or not at all."""
+"""Files: written whole or not at all, and refused in one line where they cannot be read."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
 
 
@@ -74,3 +75,33 @@ def check_file(path: str | os.PathLike[str]) -> None:
         raise NotADirectoryError(f"{os.fspath(path)}: {target.parent} is a file, not a folder")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise PermissionError(f"{os.fspath(path)}: the folder {target.parent} is not writable")
+
+
+def check_readable(path: str, where: str, kind: str = "file") -> None:
+    """See, before a decoder does, that there is an ordinary file with something in it.
+
+    Parameters
+    ----------
+    path : str
+    where : str
+        What the message begins with.
+    kind : str
+        What the file should be.
+
+    Raises
+    ------
+    ValueError
+        If there is none, it cannot be looked at, is a folder or a device, or is empty.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise ValueError(f"{where}: no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise ValueError(f"{where}: cannot be read, {getattr(error, 'strerror', None) or error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise ValueError(f"{where}: is a folder, not a {kind}")
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{where}: is not an ordinary file")
+    if status.st_size == 0:
+        raise ValueError(f"{where}: the file is empty")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 import warnings
 from typing import Any
 
 import numpy as np
 
 from theorylab import _validation
+from theorylab._files import check_readable
 
 MEAN_COLOUR = (123.68, 116.779, 103.939)
 """The mean of red, green and blue over ImageNet's training set, on the scale 0–255."""
@@ -157,7 +157,9 @@ def _check_preset(preset: object) -> None:
 def _read(path: str) -> np.ndarray:
     """The pixels of a file, (H, W, 3) on the scale 0–255; every failure is a ValueError of one line."""
     where = f"image {path!r}"
-    _check_is_file(path, where)
+    if not path:
+        raise ValueError("image: the path is empty")
+    check_readable(path, where, "picture")
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     # Pillow warns about harmless oddities (unknown tags) and about large pictures, which are refused below.
@@ -178,23 +180,6 @@ def _read(path: str) -> np.ndarray:
             # Decoders of broken files raise almost anything: OSError, SyntaxError, struct.error, …
             detail = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"{where}: cannot be read, {detail}") from error
-
-
-def _check_is_file(path: str, where: str) -> None:
-    if not path:
-        raise ValueError("image: the path is empty")
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        raise ValueError(f"{where}: no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        raise ValueError(f"{where}: cannot be read, {getattr(error, 'strerror', None) or error}") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise ValueError(f"{where}: is a folder, not a picture")
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{where}: is not an ordinary file")
-    if status.st_size == 0:
-        raise ValueError(f"{where}: the file is empty")
 
 
 def _pixels(picture: Any) -> np.ndarray:

@@ -6,12 +6,13 @@ import importlib
 import os
 import pickle
 import re
-import stat
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+
+from theorylab._files import check_readable
 
 Arrays = dict[str, np.ndarray]
 _UNTOUCHED = "nothing of it was executed"
@@ -37,7 +38,7 @@ def read(path: str, where: str) -> Arrays:
         raise ValueError(
             f"{where}: expected 'torchvision', 'hed' or a file that ends with {', '.join(SUFFIXES)}"
         )
-    check_is_file(path, where)
+    check_readable(path, where)
     return guarded(lambda: reader(path), where)
 
 
@@ -52,22 +53,7 @@ def guarded(function: Callable[[], Arrays], where: str) -> Arrays:
         except Exception as error:
             # Readers of broken files raise almost anything.
             detail = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(f"{where}: cannot be read: {detail}") from error
-
-
-def check_is_file(path: str, where: str) -> None:
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        raise ValueError(f"{where}: no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        raise ValueError(f"{where}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise ValueError(f"{where}: is a folder, not a file")
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{where}: is not an ordinary file")
-    if status.st_size == 0:
-        raise ValueError(f"{where}: the file is empty")
+            raise ValueError(f"{where}: cannot be read, {detail}") from error
 
 
 def tensors(held: object) -> Arrays:

