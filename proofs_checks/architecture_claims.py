@@ -66,9 +66,24 @@ def guided_checks(
     return alignment, tilt
 
 
-def differs(bench: Bench, measured: Measurement, name: str) -> bool:
-    """Whether a number's expectation is not 0, at the level of the checks."""
-    return stats.compare_p_value(*estimate(measured, name), 0.0, measured.replicates - 1) < bench.level
+CONFIDENCE = 0.999
+"""Of the intervals behind a verdict."""
+
+
+def noise_apart(shown: Mapping[Rule, Measurement], noisy: Measurement) -> bool:
+    """Whether some rules show the picture and saliency does not, by intervals of their cosines to x.
+
+    Noise must be seen, not only not contradicted: saliency's interval holds 0 and lies wholly below those of the others,
+    which are above 0.  So a study too small to tell saliency from DeconvNet does not pass.
+    """
+    low, high = _interval(noisy, Rule.SALIENCY)
+    least = min(_interval(measured, rule)[0] for rule, measured in shown.items())
+    return bool(low <= 0 <= high < least)
+
+
+def _interval(measured: Measurement, rule: Rule) -> tuple[float, float]:
+    toward = estimate(measured, f"{rule.value} toward")
+    return stats.interval(*toward, measured.replicates - 1, confidence=CONFIDENCE)
 
 
 def likeness(measured: Measurement) -> str:

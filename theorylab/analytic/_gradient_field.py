@@ -82,7 +82,7 @@ class Field:
         for s, a in self.shifts.items():
             for t, b in self.shifts.items():
                 total += a * b * moved(products.at((t[0] - s[0], t[1] - s[1])), s)
-        # A quadratic form of a Gram matrix: only rounding makes it negative.
+        # A quadratic form of a Gram matrix: rounding, or approximate entries above a max-pool, can make it negative.
         return np.maximum(total, 0)
 
     def seen(self, products: InnerProducts, channels: int) -> Seen:
