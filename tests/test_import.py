@@ -69,7 +69,7 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
 
 @pytest.mark.parametrize("path", members("analytic"), ids=lambda path: path.stem)
 def test_closed_forms_know_no_simulation(path):
-    assert not rooms_used(path) & (FORWARD | {"stats", "report", "cli"})
+    assert not rooms_used(path) & (FORWARD | {"stats", "report", "cli", "commands"})
 
 
 @pytest.mark.parametrize("room", sorted(FORWARD))

@@ -1,0 +1,80 @@
+"""``theorylab verify``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from theorylab.commands import _output as output
+from theorylab.commands._options import Budget, Seed
+
+
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CLAIM", help="Ids, as listed by `theorylab claims`; none: all."),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(help="A picture: a path or a bundled name. [default: cat]")
+    ] = None,
+    budget: Annotated[
+        Budget, typer.Option(help="How many networks are simulated, hence how small an error is seen.")
+    ] = Budget.STANDARD,
+    seed: Seed = 0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; results do not depend on it. [default: all]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write results.json, report.html and figures/ into this folder.")
+    ] = None,
+    law_scale: Annotated[
+        float, typer.Option(help="Self-test: multiply every exact law; at 1.03 every check must fail.")
+    ] = 1.0,
+    details: Annotated[bool, typer.Option("--details", help="List all checks.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, and no table if all passed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json, no table.")] = False,
+) -> None:
+    """Check the paper's claims against exact laws and simulation.
+
+    Exit status 0 if every check passed and every negative control was rejected, else 1.
+
+    Examples: theorylab verify --budget quick; theorylab verify --image photo.jpg --seed 3 --out results
+    """
+    import dataclasses
+
+    from theorylab import _validation, images
+    from theorylab.report import progress, save, tables
+
+    # What can be known to be wrong is said before the long run, not after it.
+    _validation.positive_number(law_scale, "--law-scale")
+    if out is not None:
+        save.check_folder(out)
+    images.load(image)
+    import proofs_checks
+
+    with progress.shown(quiet or as_json) as report:
+        result = proofs_checks.verify(
+            names or (),
+            image=image,
+            budget=budget.value,
+            seed=seed,
+            jobs=jobs,
+            law_scale=law_scale,
+            progress=report,
+        )
+    if not result.command:
+        result = dataclasses.replace(result, command=shlex.join(["theorylab", *sys.argv[1:]]))
+    if out is not None:
+        save.save(result, out)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    elif not (quiet and result.passed):
+        output.display(tables.render(result, details))
+    if out is not None and not as_json and not quiet:
+        typer.echo(f"Written: {out / 'report.html'}, {out / 'results.json'}")
+    raise typer.Exit(0 if result.passed else 1)

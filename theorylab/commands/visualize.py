@@ -1,0 +1,72 @@
+"""``theorylab visualize``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from theorylab.commands import _output as output
+from theorylab.commands._options import (
+    Image,
+    Kernel,
+    Network,
+    Out,
+    Pool,
+    Preset,
+    RuleName,
+    Seed,
+    Stride,
+    Weights,
+)
+
+
+def visualize(
+    image: Image,
+    network: Annotated[
+        Network, typer.Option(help="Three layers, convolutional or fully connected, or a deep network.")
+    ] = Network.CNN,
+    filters: Annotated[
+        int | None, typer.Option(min=1, help="Filters, or hidden units. [default: cnn 256, fcn 4096]")
+    ] = None,
+    kernel: Kernel = 7,
+    stride: Stride = 2,
+    pool: Pool = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the resized picture. [default: 224, fcn 64]")
+    ] = None,
+    logits: Annotated[
+        int | None, typer.Option(min=1, help="Logits of the network. [default: 10; 1000 with trained ones]")
+    ] = None,
+    rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.ALL,
+    target: Annotated[str, typer.Option(help="max, random, cost or a logit's index.")] = "max",
+    preset: Annotated[Preset, typer.Option(help="Scale of the input: norm 1, or 0–255.")] = Preset.PAPER,
+    weights: Weights = None,
+    seed: Seed = 0,
+    out: Out = None,
+) -> None:
+    """Show the maps of a picture in a random network.
+
+    Examples: theorylab visualize photo.jpg; theorylab visualize cat --rule guided --target 3 --out cat.png;
+    theorylab visualize cat --network vgg16 --weights hed --preset authors
+    """
+    file = output.figure_file(out, image, "maps")
+    from theorylab import images
+    from theorylab.report import maps
+
+    fcn = network is Network.FCN
+    x = images.load(image, size or (64 if fcn else 224), preset.value)
+    shown = maps.visualized(
+        x,
+        network=network.value,
+        n_filters=filters,
+        kernel=kernel,
+        stride=stride,
+        n_logits=logits or (10 if weights in (None, "hed") else 1000),
+        pool=pool,
+        rule=rule.value,
+        target=int(target) if target.lstrip("+-").isdecimal() else target,
+        weights=weights,
+        seed=seed,
+    )
+    output.show(shown, file)
