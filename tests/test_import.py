@@ -10,7 +10,7 @@ import pytest
 import theorylab
 
 ROOT = Path(theorylab.__file__).parent
-FORWARD = {"layers", "kernels", "networks", "visualization", "sampling", "montecarlo"}
+FORWARD = {"layers", "kernels", "networks", "training", "visualization", "sampling", "montecarlo"}
 HEAVY = ("torch", "matplotlib", "numba", "scipy", "skimage", "PIL", "rich", "joblib")
 
 

@@ -32,7 +32,7 @@ def rectifier(rule):
 
 def run(nodes, parameters, image, rule):
     """Logits of a list of nodes, each called as PyTorch's function of that name."""
-    p = {name: torch.from_numpy(array) for name, array in parameters.items()}
+    p = {name: torch.as_tensor(array) for name, array in parameters.items()}
     values = {nodes[0].name: image}
     relu = rectifier(rule)
     for node in nodes[1:]:

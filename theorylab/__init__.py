@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from theorylab import (
         analytic,
         architectures,
+        convergence,
         display,
         images,
         montecarlo,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         sampling,
         stats,
         torch_bridge,
+        training,
         weights,
     )
     from theorylab.laws import Gaussian, TruncatedGaussian
@@ -42,6 +44,7 @@ __all__ = [
     "__version__",
     "analytic",
     "architectures",
+    "convergence",
     "display",
     "images",
     "montecarlo",
@@ -49,6 +52,7 @@ __all__ = [
     "sampling",
     "stats",
     "torch_bridge",
+    "training",
     "visualize",
     "visualize_many",
     "weights",

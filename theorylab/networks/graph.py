@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.networks import _scaling
+from theorylab.networks._ascent import ascent
 from theorylab.networks._descent import descent
 from theorylab.networks._trace import GraphTrace
 from theorylab.networks.nodes import Node
@@ -92,6 +92,9 @@ class GraphNetwork:
         self._dtype = dtypes.pop() if dtypes else np.dtype(np.float64)
         self.parameters: Mapping[str, np.ndarray] = MappingProxyType(checked)
 
+    def __reduce__(self) -> tuple:
+        return GraphNetwork, (self.nodes, dict(self.parameters))  # a read-only view cannot be pickled
+
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """``(C, H, W)``."""
@@ -149,29 +152,12 @@ class GraphNetwork:
         """
         self._check_names(keep)
         x = _validation.real_array(x, "x", self.input_shape).astype(self.dtype, copy=False)
-        values = {self.nodes[0].name: x[None]}
-        kept = {name: x for name in keep if name == self.nodes[0].name}
-        readers = Counter(name for node in self.nodes for name in node.inputs)
-        saved = {}
-        for node in self.nodes[1:]:
-            with np.errstate(over="ignore", invalid="ignore"):
-                value, saved[node.name] = node.forward(
-                    self.parameters, *(values[name] for name in node.inputs)
-                )
-            if not np.isfinite(value).all():
-                raise ValueError(
-                    f"node {node.name!r}: activations leave the range of {self.dtype}; take "
-                    + ("smaller weights" if self.dtype == np.float64 else "dtype float64 or smaller weights")
-                )
-            values[node.name] = value
-            if node.name in keep:
-                kept[node.name] = value[0]
-            for name in node.inputs:
-                readers[name] -= 1
-                if not readers[name]:  # all that will read it have: its memory is free again
-                    del values[name]
+        logits, saved, kept = ascent(self.nodes, self.parameters, x[None], keep)
         return GraphTrace(
-            self, values[self.nodes[-1].name][0], MappingProxyType(saved), MappingProxyType(kept)
+            self,
+            logits[0],
+            MappingProxyType(saved),
+            MappingProxyType({name: value[0] for name, value in kept.items()}),
         )
 
     def _check_names(self, names: Collection[str]) -> None:

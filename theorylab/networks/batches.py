@@ -1,0 +1,104 @@
+"""Many pictures at a time through one network: what statistics over thousands of pictures need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from theorylab import _validation
+from theorylab.networks import _scaling
+from theorylab.networks._ascent import ascent
+from theorylab.networks._descent import descent
+from theorylab.networks.graph import GraphNetwork
+from theorylab.rules import Rule
+
+
+def batch_logits(net: GraphNetwork, images: np.ndarray) -> np.ndarray:
+    """Logits of several pictures.
+
+    Parameters
+    ----------
+    net : GraphNetwork
+    images : array, (B, C, H, W)
+
+    Returns
+    -------
+    array, (B, K), of the network's dtype
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :meth:`GraphNetwork.forward`.
+
+    Examples
+    --------
+    >>> from theorylab.networks import vgg16
+    >>> net = vgg16(input_shape=(3, 32, 32), n_logits=5, n_hidden=8)
+    >>> batch_logits(net, np.ones((2, 3, 32, 32))).shape
+    (2, 5)
+    """
+    return ascent(net.nodes, net.parameters, _images(net, images))[0]
+
+
+def batch_maps(
+    net: GraphNetwork, images: np.ndarray, logits: np.ndarray, rules: Sequence[Rule | str]
+) -> np.ndarray:
+    """Raw maps of several pictures, each for logits of its own.
+
+    Parameters
+    ----------
+    net : GraphNetwork
+    images : array, (B, C, H, W)
+    logits : integer array, (B, T)
+        Indices; row ``b`` belongs to picture ``b``.
+    rules : sequence of Rule or str, length R
+
+    Returns
+    -------
+    array, (B, R, T, C, H, W), of the network's dtype
+        As :func:`theorylab.visualize_many` gives them, picture by picture.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shapes do not fit, a logit does not exist or a rule is unknown; and as :meth:`GraphNetwork.forward`.
+
+    Notes
+    -----
+    Eq. 1 at every ReLU.  All pictures are held in memory together, with what the backward pass needs of them.
+
+    Examples
+    --------
+    >>> from theorylab.networks import vgg16
+    >>> net = vgg16(input_shape=(3, 32, 32), n_logits=5, n_hidden=8)
+    >>> batch_maps(net, np.ones((2, 3, 32, 32)), np.array([[0, 1], [2, 4]]), ["guided"]).shape
+    (2, 1, 2, 3, 32, 32)
+    """
+    chosen = [Rule(rule) for rule in rules]
+    images = _images(net, images)
+    logits = np.asarray(logits)
+    if logits.ndim != 2 or len(logits) != len(images) or logits.dtype.kind not in "iu":
+        raise ValueError(
+            f"logits: expected integers of shape ({len(images)}, T), got {logits.dtype} of {logits.shape}"
+        )
+    if logits.size and not (logits.min() >= 0 and logits.max() < net.n_logits):
+        raise ValueError(f"logits: indices go from 0 to {net.n_logits - 1}")
+    _, saved, _ = ascent(net.nodes, net.parameters, images)
+    maps = np.empty((len(images), len(chosen), logits.shape[1], *net.input_shape), dtype=net.dtype)
+    for r, rule in enumerate(chosen):
+        for t in range(logits.shape[1]):
+            seeds = np.eye(net.n_logits)[logits[:, t]]
+            for name, gradient, exponents in descent(
+                net.nodes, net.parameters, saved, seeds, [rule] * len(seeds), net.dtype
+            ):
+                if name == net.nodes[0].name:
+                    maps[:, r, t] = _scaling.undo(gradient, exponents)[0]
+    return maps
+
+
+def _images(net: GraphNetwork, images: np.ndarray) -> np.ndarray:
+    images = np.asarray(images)
+    return _validation.real_array(images, "images", (*images.shape[:1], *net.input_shape)).astype(
+        net.dtype, copy=False
+    )

@@ -1,0 +1,10 @@
+"""A trained network that needs no download: a small classifier of the pictures that come with scikit-image.
+
+:func:`small_classifier` trains it within a minute, through the package's own layers, and keeps the weights in the
+user's cache; :func:`crops` gives the pictures that it was trained and tested on.
+"""
+
+from theorylab.training._classifier import Classifier, small_classifier, small_nodes
+from theorylab.training._pictures import INPUT_SCALE, crops
+
+__all__ = ["INPUT_SCALE", "Classifier", "crops", "small_classifier", "small_nodes"]

@@ -1,0 +1,154 @@
+"""Weight gradients of a graph: the mean cross-entropy of a batch, differentiated through the explicit layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from theorylab.layers import conv, dense
+from theorylab.networks._ascent import ascent
+from theorylab.networks.nodes import Conv, Dense, Node
+from theorylab.networks.parameters import trace_shapes
+from theorylab.rules import Rule
+
+
+def check_trainable(nodes: Sequence[Node]) -> None:
+    """See whether every parameter of a graph has a gradient here.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a node with parameters is neither a convolution nor a dense layer, or the graph is not sound.
+
+    Examples
+    --------
+    >>> from theorylab.networks.nodes import BatchNorm, Input
+    >>> check_trainable([Input("x", (1, 2, 2)), BatchNorm("bn", "x")])
+    Traceback (most recent call last):
+        ...
+    TypeError: node 'bn': expected a Conv or Dense to train, got BatchNorm
+    """
+    shapes, _ = trace_shapes(nodes)
+    for node in nodes:
+        owned = node.parameter_shapes(*(shapes[name] for name in node.inputs))
+        if owned and not isinstance(node, (Conv, Dense)):
+            raise TypeError(
+                f"node {node.name!r}: expected a Conv or Dense to train, got {type(node).__name__}"
+            )
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mean cross-entropy of the softmax, and its gradient in the logits.
+
+    Parameters
+    ----------
+    logits : float array, (B, K)
+    labels : integer array, (B,)
+        The right class of each row, 0 … K−1.
+
+    Returns
+    -------
+    loss : float
+    gradient : array, (B, K), of the dtype of `logits`
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other, there is no row, or a label is no class.
+
+    Notes
+    -----
+    ``L = −(1/B) Σ_b log p_b[label_b]`` with ``p`` the softmax, so ``∂L/∂f_bk = (p_bk − 1(k = label_b))/B``.
+
+    Examples
+    --------
+    >>> loss, gradient = cross_entropy(np.zeros((1, 2)), np.array([1]))
+    >>> round(loss, 4), gradient
+    (0.6931, array([[ 0.5, -0.5]]))
+    """
+    logits, labels = np.asarray(logits), np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(logits):
+        raise ValueError(f"labels: expected (B,) for logits (B, K), got {labels.shape} for {logits.shape}")
+    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= logits.shape[1]:
+        raise ValueError(f"labels: expected integers from 0 to {logits.shape[1] - 1}")
+    shifted = logits - logits.max(axis=1, keepdims=True)  # at most 0: no overflow
+    weights = np.exp(shifted)
+    sums = weights.sum(axis=1, keepdims=True)
+    own = np.arange(len(labels)), labels
+    loss = float((np.log(sums[:, 0]) - shifted[own]).mean())
+    gradient = weights / sums
+    gradient[own] -= 1
+    gradient /= len(labels)
+    return loss, gradient
+
+
+def loss_gradients(
+    nodes: Sequence[Node], parameters: Mapping[str, np.ndarray], images: np.ndarray, labels: np.ndarray
+) -> tuple[float, dict[str, np.ndarray]]:
+    """Mean cross-entropy of a batch, and its gradient in every parameter.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        The last one puts out the logits.
+    parameters : mapping of str to array
+        Those that the nodes name, all of one floating dtype.
+    images : array, (B, C, H, W), of that dtype
+    labels : integer array, (B,)
+
+    Returns
+    -------
+    loss : float
+    gradients : dict of str to array
+        Names and shapes of `parameters`; layers that share a prefix add theirs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`check_trainable` and :func:`cross_entropy`; and if the images do not fit the network.
+
+    Notes
+    -----
+    The true gradient: Eq. 1 with the rule of saliency at every ReLU.  A layer's weight gradient is the outer product of what
+    arrives at its output with what it read, so beside what the nodes keep, the inputs of convolutions and dense
+    layers are kept.
+
+    Examples
+    --------
+    >>> from theorylab.networks.nodes import Flatten, Input
+    >>> nodes = [Input("x", (1, 1, 1)), Flatten("flat", "x"), Dense("fc", "flat", 2)]
+    >>> weights = {"fc.weight": np.zeros((2, 1)), "fc.bias": np.zeros(2)}
+    >>> loss_gradients(nodes, weights, np.full((1, 1, 1, 1), 4.0), np.array([0]))[1]
+    {'fc.weight': array([[-2.],
+           [ 2.]]), 'fc.bias': array([-0.5,  0.5])}
+    """
+    check_trainable(nodes)
+    weighted = {node.inputs[0] for node in nodes if isinstance(node, (Conv, Dense))}
+    logits, saved, read = ascent(nodes, parameters, images, weighted)
+    loss, seed = cross_entropy(logits, labels)
+    rules = [(Rule.SALIENCY, slice(0, len(labels)))]
+    arriving = {nodes[-1].name: seed}
+    gradients: dict[str, np.ndarray] = {}
+    for node in reversed(nodes[1:]):
+        gradient = arriving.pop(node.name)
+        if isinstance(node, (Conv, Dense)):
+            for name, share in _own(node, gradient, read[node.inputs[0]], saved[node.name]).items():
+                gradients[name] = gradients[name] + share if name in gradients else share
+        if all(name == nodes[0].name for name in node.inputs):
+            continue  # nobody asks for the gradient in the images, and at full size it is the dearest
+        for name, share in zip(
+            node.inputs, node.backward(parameters, gradient, saved[node.name], rules), strict=True
+        ):
+            arriving[name] = arriving[name] + share if name in arriving else share
+    return loss, {name: gradients[name] for name in parameters}
+
+
+def _own(node: Conv | Dense, gradient: np.ndarray, x: np.ndarray, saved: object) -> dict[str, np.ndarray]:
+    """A layer's gradients in its own weights and biases."""
+    prefix = node.prefix or node.name
+    if isinstance(node, Conv):
+        found = {f"{prefix}.weight": conv.backward_weights(gradient, x, saved)}  # type: ignore[arg-type]
+        return {**found, f"{prefix}.bias": conv.backward_bias(gradient)} if node.bias else found
+    found = {f"{prefix}.weight": dense.backward_weights(gradient, x)}
+    return {**found, f"{prefix}.bias": dense.backward_bias(gradient)} if node.bias else found

@@ -1,0 +1,146 @@
+"""Ten pictures that come with scikit-image, cut into stripes for training and stripes for testing."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+
+import numpy as np
+
+from theorylab import _random, _validation, images
+
+INPUT_SCALE = 1 / 64
+"""What a picture of 0–255 less the mean colour is multiplied by: entries are then of order 1."""
+
+SIDE = 32
+"""Height and width of a crop."""
+
+STRIPE = 48
+"""Height of a stripe.  Even ones (0, 2, …) are for training, odd ones for testing; what is left at the bottom is unused."""
+
+PICTURES = {
+    "brick": ("brick.png", 1),
+    "cat": ("chelsea.png", 1),
+    "cell": ("cell.png", 1),
+    "coffee": ("coffee.png", 1),
+    "grass": ("grass.png", 1),
+    "gravel": ("gravel.png", 1),
+    "hubble": ("hubble_deep_field.jpg", 2),
+    "ihc": ("ihc.png", 1),
+    "motorcycle": ("motorcycle_left.png", 1),
+    "retina": ("retina.jpg", 3),
+}
+"""Class, file in scikit-image's folder of data, and the side of the blocks whose means are taken first, so that a crop of a large
+photograph shows something."""
+
+SPLITS = ("train", "test")
+
+
+@functools.lru_cache(maxsize=1)
+def stripes() -> dict[str, tuple[tuple[np.ndarray, ...], ...]]:
+    """The stripes of all pictures by split.
+
+    Returns
+    -------
+    dict of "train" and "test" to a tuple, by class, of stripes: float32 arrays (3, 48, W), prepared and read-only
+
+    Raises
+    ------
+    FileNotFoundError
+        If the installed scikit-image does not hold a picture.
+
+    Notes
+    -----
+    Means are taken over whole blocks and stripes are cut afterwards, so no pixel of the file serves both splits.
+
+    Examples
+    --------
+    >>> [len(kind) for kind in stripes()["test"]], stripes()["test"][1][0].shape
+    ([5, 3, 6, 4, 5, 5, 4, 5, 5, 4], (3, 48, 451))
+    """
+    cut: dict[str, list[tuple[np.ndarray, ...]]] = {split: [] for split in SPLITS}
+    for file, block in PICTURES.values():
+        picture = _prepared(_read(file), block)
+        rows = range(0, picture.shape[1] - STRIPE + 1, STRIPE)
+        parts = [np.ascontiguousarray(picture[:, row : row + STRIPE]) for row in rows]
+        for part in parts:
+            part.flags.writeable = False
+        for offset, split in enumerate(SPLITS):
+            cut[split].append(tuple(parts[offset::2]))
+    return {split: tuple(kinds) for split, kinds in cut.items()}
+
+
+def _read(file: str) -> np.ndarray:
+    """``(H, W, 3)`` uint8; grey pictures are repeated over the channels."""
+    from PIL import Image
+
+    # Not skimage.data: for some of these files its functions want pooch, though the wheel holds the files.
+    source = importlib.resources.files("skimage").joinpath("data", file)
+    if not source.is_file():
+        raise FileNotFoundError(f"{file}: the installed scikit-image does not hold this picture")
+    with source.open("rb") as stream, Image.open(stream) as opened:
+        return np.asarray(opened.convert("RGB"))
+
+
+def _prepared(rgb: np.ndarray, block: int) -> np.ndarray:
+    """``(3, H // block, W // block)`` float32: means over blocks, less the mean colour, scaled."""
+    rows, columns = rgb.shape[0] // block, rgb.shape[1] // block
+    cut = rgb[: rows * block, : columns * block].reshape(rows, block, columns, block, 3)
+    picture = cut.mean(axis=(1, 3), dtype=np.float64) - images.MEAN_COLOUR
+    return np.moveaxis(picture * INPUT_SCALE, -1, 0).astype(np.float32)
+
+
+def crops(split: str, n: int, *, seed: _random.Seed) -> tuple[np.ndarray, np.ndarray]:
+    """Random 32×32 crops of ten pictures, prepared as the small classifier takes them.
+
+    Parameters
+    ----------
+    split : {"train", "test"}
+    n : int
+    seed : int or Generator
+        The same seed gives other crops for the two splits; more crops keep none of the earlier ones.
+
+    Returns
+    -------
+    images : float32 array, (n, 3, 32, 32)
+        RGB of 0–255 less :data:`theorylab.images.MEAN_COLOUR`, times :data:`INPUT_SCALE`: what
+        ``images.load(path, preset="authors") * INPUT_SCALE`` is for a whole picture.
+    labels : int64 array, (n,)
+        Which picture, drawn uniformly: brick, cat, cell, coffee, grass, gravel, hubble, ihc, motorcycle, retina.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the split is unknown, `n` not a positive integer or the seed not one.
+    FileNotFoundError
+        If the installed scikit-image does not hold a picture; nothing is ever fetched.
+
+    Notes
+    -----
+    *Geometry.*  Grey pictures are repeated over the three channels.  "hubble" is first replaced by the means of its 2×2
+    blocks, "retina" by those of its 3×3 blocks; the others keep their pixels.  Each picture is cut into horizontal
+    stripes 48 pixels high over its whole width, from the top; stripes 0, 2, … are for training, 1, 3, … for testing.  A
+    crop lies inside one stripe, at a uniform place of a uniform stripe: no pixel is seen in training and in testing.
+
+    The data behind the trained network of section 3.2.3, whose own (ImageNet) cannot be bundled.
+
+    Examples
+    --------
+    >>> images, labels = crops("test", 4, seed=0)
+    >>> images.shape, images.dtype, labels
+    ((4, 3, 32, 32), dtype('float32'), array([6, 6, 3, 2]))
+    """
+    if not isinstance(split, str):
+        raise TypeError(f"split: expected 'train' or 'test', got {type(split).__name__}")
+    if split not in SPLITS:
+        raise ValueError(f"split: expected 'train' or 'test', got {split!r}")
+    n = _validation.positive_integer(n, "n")
+    rng = np.random.default_rng(_random.child(_random.sequence(seed), SPLITS.index(split)))
+    kinds = stripes()[split]
+    labels = rng.integers(len(kinds), size=n)
+    found = np.empty((n, 3, SIDE, SIDE), dtype=np.float32)
+    for crop, label in zip(found, labels, strict=True):
+        stripe = kinds[label][rng.integers(len(kinds[label]))]
+        top, left = (rng.integers(extent - SIDE + 1) for extent in stripe.shape[1:])
+        crop[:] = stripe[:, top : top + SIDE, left : left + SIDE]
+    return found, labels
