@@ -368,11 +368,12 @@ def test_version_and_bad_input_of_a_real_process():
 
 
 def test_numbers_of_the_library_are_those_shown(tmp_path):
-    from theorylab.report import maps, predictions
+    from theorylab import measures
+    from theorylab.report import predictions
 
     x = np.random.default_rng(0).normal(size=(3, 12, 12))
     shown = predictions.predicted(x, n_filters=32, kernel=3, stride=1)
     assert [len(row) for row in shown.rows] == [len(shown.header)]
     _, to_input, to_mean = shown.rows[0]
     assert 0 < to_input < to_mean < 1
-    assert maps.cosine(np.zeros(3), np.ones(3)) != maps.cosine(np.zeros(3), np.ones(3))  # NaN
+    assert measures.cosine(np.zeros(3), np.ones(3)) != measures.cosine(np.zeros(3), np.ones(3))  # NaN

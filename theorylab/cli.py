@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from theorylab.commands import claims, predict, verify, visualize
+from theorylab.commands import claims, figure, predict, verify, visualize
 from theorylab.commands._guard import INTERRUPTED, guarded
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ for command in (
     verify.verify,
     visualize.visualize,
     predict.predict,
+    figure.figure,
 ):
     app.command()(guarded(command))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from typing import Any
 
 import numpy as np
 
+from theorylab.measures import cosine
 from theorylab.report.results import MapFigure, MapPanel
 from theorylab.rules import Rule
 
@@ -110,6 +110,10 @@ def visualized(
     net: Any
     if weights is not None and network not in ("vgg16", "resnet50"):
         raise ValueError(f"weights: there are trained ones for 'vgg16' and 'resnet50', not for {network!r}")
+    if weights is not None:
+        from theorylab.weights import check_source, load
+
+        check_source(os.fspath(weights))  # before the random weights are drawn, which takes seconds
     if network in ("vgg16", "resnet50"):
         for name, given in (("filters", n_filters), ("pool", pool)):
             if given is not None:
@@ -117,8 +121,6 @@ def visualized(
         build = networks.vgg16 if network == "vgg16" else networks.resnet50
         net = build(input_shape=x.shape, n_logits=n_logits, seed=seed)
         if weights is not None:
-            from theorylab.weights import load
-
             net = load(net, weights)
     elif network == "cnn":
         grid = PatchGrid(x.shape, kernel, stride)
@@ -140,15 +142,3 @@ def visualized(
     pairs = zip(chosen, maps, strict=True)
     rows = tuple((RULE_NAMES[one], float(np.linalg.norm(found)), cosine(found, x)) for one, found in pairs)
     return Shown(figure, ("rule", "norm of the map", "cosine with the input"), rows)
-
-
-def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Cosine of the angle between two maps; NaN where one of them is zero.
-
-    Examples
-    --------
-    >>> cosine(np.array([3.0, 4.0]), np.array([1.0, 0.0]))
-    0.6
-    """
-    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(np.vdot(a, b)) / norms if norms else math.nan

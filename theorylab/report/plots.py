@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, told apart with any kind of colour vision; yellow is left out, too pale on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_INK, _FAINT = "#1a1a1a", "#6b6b6b"
+INK, FAINT = "#1a1a1a", "#6b6b6b"
 DPI = 160
 _WIDTH = 6.4  # inches; narrow, so that the words stay legible on a phone
 FORMATS = ("png", "pdf", "svg")
@@ -85,12 +85,29 @@ def render(figure: MapFigure | CurveFigure, file_format: str = "png", dpi: int =
     >>> render(MapFigure("ramp", "A ramp.", (panel,)))[:4]
     b'\\x89PNG'
     """
+    return encode(draw(figure), file_format, dpi)
+
+
+def encode(canvas: Figure, file_format: str = "png", dpi: int = DPI) -> bytes:
+    """A matplotlib figure as the content of a file; the same figure gives the same bytes.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> encode(Figure(figsize=(1, 1)))[:4]
+    b'\\x89PNG'
+    """
     if file_format not in FORMATS:
         raise ValueError(f"file_format: unknown {file_format!r}, choose one of {', '.join(FORMATS)}")
     # Names and dates of the writing program would make equal figures differ.
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[file_format]
     stream = io.BytesIO()
-    draw(figure).savefig(
+    canvas.savefig(
         stream,
         format=file_format,
         dpi=dpi,
@@ -185,11 +202,11 @@ def _draw_panel(axes: Axes, panel: MapPanel, title: str, name: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
-        spine.set(color=_FAINT, linewidth=0.4)
+        spine.set(color=FAINT, linewidth=0.4)
     # Titles are plain words: a dollar sign in them is a dollar sign.
-    axes.set_title(title, fontsize=9, color=_INK, parse_math=False, pad=4)
+    axes.set_title(title, fontsize=9, color=INK, parse_math=False, pad=4)
     span = f"{_format.number(float(raw.min()), 3)} … {_format.number(float(raw.max()), 3)}"
-    axes.set_xlabel(span, fontsize=7, color=_FAINT, labelpad=3)
+    axes.set_xlabel(span, fontsize=7, color=FAINT, labelpad=3)
 
 
 def _draw_curves(figure: CurveFigure) -> Figure:
@@ -256,15 +273,15 @@ def _plain_label(value: float, _position: int | None = None) -> str:
 
 
 def _finish_curves(canvas: Figure, axes: Axes, figure: CurveFigure, handles: dict[str, list[Any]]) -> None:
-    axes.set_xlabel(figure.x_label, fontsize=10, color=_INK, parse_math=False)
-    axes.set_ylabel(figure.y_label, fontsize=10, color=_INK, parse_math=False)
-    axes.tick_params(labelsize=9, color=_FAINT, labelcolor=_INK, which="both")
+    axes.set_xlabel(figure.x_label, fontsize=10, color=INK, parse_math=False)
+    axes.set_ylabel(figure.y_label, fontsize=10, color=INK, parse_math=False)
+    axes.tick_params(labelsize=9, color=FAINT, labelcolor=INK, which="both")
     axes.grid(True, which="major", color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
-        axes.spines[side].set(color=_FAINT, linewidth=0.8)
+        axes.spines[side].set(color=FAINT, linewidth=0.8)
     # A tuple of handles is drawn as one: the line with its point on it.
     entries: list[Any] = [tuple(items) for items in handles.values()]
     legend = canvas.legend(
@@ -274,7 +291,7 @@ def _finish_curves(canvas: Figure, axes: Axes, figure: CurveFigure, handles: dic
         ncols=min(len(handles), 3),
         fontsize=9,
         frameon=False,
-        labelcolor=_INK,
+        labelcolor=INK,
         handlelength=2.4,
         columnspacing=1.6,
     )

@@ -5,6 +5,7 @@ draw.  Nothing that a file says is executed, and nothing here imports torch, tor
 a function is called.
 """
 
+from theorylab.weights._files import check_source
 from theorylab.weights._load import load
 
-__all__ = ["load"]
+__all__ = ["check_source", "load"]

@@ -15,6 +15,7 @@ import numpy as np
 from theorylab._files import check_readable
 
 Arrays = dict[str, np.ndarray]
+NAMED = ("torchvision", "hed")
 _UNTOUCHED = "nothing of it was executed"
 _REFUSED = f"it holds more than tensors; {_UNTOUCHED}"
 
@@ -31,14 +32,25 @@ def needed(module: str, title: str, install: str) -> Any:
         raise ModuleNotFoundError(f"weights: {title} is not installed; pip install {install}") from None
 
 
-def read(path: str, where: str) -> Arrays:
-    """The arrays of a file, by name; whatever is wrong with it is a ValueError of one line."""
-    reader = _READERS.get(os.path.splitext(path)[1].lower())
-    if reader is None:
+def check_source(source: str) -> None:
+    """See, before a large network is drawn for them, whether `source` can be weights at all; a ValueError if not."""
+    if source not in NAMED:
+        _check(source, f"weights {source!r}")
+
+
+def _check(path: str, where: str) -> str:
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in _READERS:
         raise ValueError(
-            f"{where}: expected 'torchvision', 'hed' or a file that ends with {', '.join(SUFFIXES)}"
+            f"{where}: expected {', '.join(map(repr, NAMED))} or a file that ends with {', '.join(SUFFIXES)}"
         )
     check_readable(path, where)
+    return suffix
+
+
+def read(path: str, where: str) -> Arrays:
+    """The arrays of a file, by name; whatever is wrong with it is a ValueError of one line."""
+    reader = _READERS[_check(path, where)]
     return guarded(lambda: reader(path), where)
 
 

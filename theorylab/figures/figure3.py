@@ -1,0 +1,126 @@
+"""Figure 3: dead zones, and the weights of two units of the first dense layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from theorylab.figures._base import Made, Settings
+from theorylab.figures._drawing import maps_over_charts, plain
+from theorylab.figures._subjects import Subject, layer_titles, subject
+from theorylab.networks import GraphNetwork
+from theorylab.networks.nodes import Conv, ReLU
+from theorylab.report.plots import PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+OPENING = np.pi / 3
+"""Of the cone of filters in the plane."""
+
+UNITS = (26, 44)
+"""The paper's two units of fc1, counted from 1."""
+
+
+def make(settings: Settings) -> Made:
+    """The plane, two histograms, and the share of dead positions by layer."""
+    deciding = subject(settings, decides=True)
+    best = deciding if settings.weights is not None else subject(settings)
+    step = settings.steps("figure 3", 2)
+    rgb = best.picture(settings)
+    shares = {}
+    for name, net in (("trained", best.trained), ("random", best.random)):
+        shares[name] = dead_shares(net, best.prepared(rgb))
+        step()
+    canvas, (plane, histogram, layers) = maps_over_charts([], 3)
+    numbers = {
+        "plane": _draw_plane(plane, settings.stream(3)),
+        "fc1": {"network": deciding.label, **_draw_histograms(histogram, deciding)},
+        "dead": {"network": best.label, **shares},
+    }
+    titles = list(shares["trained"]["dead_positions"])
+    for colour, marker, (name, found) in zip(PALETTE, "ox", shares.items(), strict=False):
+        for line, kind in (("-", "dead_positions"), (":", "closed_units")):
+            layers.plot(
+                range(len(titles)),
+                list(found[kind].values()),
+                marker + line,
+                color=colour,
+                label=f"{name}, {kind.replace('_', ' ')}",
+                markersize=4,
+            )
+    layers.set_xticks(range(len(titles)), titles, rotation=90)
+    layers.set_ylim(-0.03, 1.8)  # room for the legend
+    layers.legend(fontsize=7, frameon=False, loc="upper left")
+    plain(layers, "closed by the forward ReLU", "", "share")
+    return Made(
+        "3",
+        f"Dead zones, and the weights of two units of fc1 ({deciding.label}); shares by layer: {best.label}.",
+        canvas,
+        numbers,
+    )
+
+
+def dead_shares(net: GraphNetwork, x: np.ndarray) -> dict[str, dict[str, float]]:
+    """By convolution: the share of positions at which no filter is active, and of all units that are closed."""
+    titles = layer_titles(net)
+    convolutions = {node.name for node in net.nodes if isinstance(node, Conv)}
+    behind = {
+        node.name: node.source for node in net.nodes if isinstance(node, ReLU) and node.source in convolutions
+    }
+    kept = net.forward(x, keep=tuple(behind)).activations
+    closed = {titles[source]: kept[name] <= 0 for name, source in behind.items()}
+    return {
+        "dead_positions": {name: float(mask.all(axis=0).mean()) for name, mask in closed.items()},
+        "closed_units": {name: float(mask.mean()) for name, mask in closed.items()},
+    }
+
+
+def _draw_plane(axes: Axes, rng: np.random.Generator) -> dict[str, float]:
+    """Filters in a cone of the plane, and the cone of patches that all of them close."""
+    angles = rng.uniform(-OPENING / 2, OPENING / 2, size=8)
+    patches = rng.standard_normal((400, 2))
+    filters = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    dead = (patches @ filters.T <= 0).all(axis=1)
+    for mask, colour, label in (
+        (~dead, PALETTE[1], "patches seen"),
+        (dead, "#9a9a9a", "patches in the dead zone"),
+    ):
+        axes.plot(*patches[mask].T, ".", color=colour, markersize=3, label=label)
+    for place, one in enumerate(filters):
+        axes.annotate("", 2 * one, (0, 0), arrowprops={"arrowstyle": "->", "color": PALETTE[0]})
+        if not place:
+            axes.plot([], [], color=PALETTE[0], label="filters")
+    axes.set_xlim(-3, 3)
+    axes.set_ylim(-3, 4.6)  # room for the legend
+    axes.legend(fontsize=7, frameon=False, loc="upper left")
+    plain(axes, "filters in a cone", "", "")
+    spread = float(angles.max() - angles.min())
+    # A patch is dead if its angle is more than a right angle away from the outermost filters on both sides.
+    return {
+        "spread_of_filters": spread,
+        "dead_share": float(dead.mean()),
+        "predicted": (np.pi - spread) / (2 * np.pi),
+    }
+
+
+def _draw_histograms(axes: Axes, chosen: Subject) -> dict[str, Any]:
+    layer = next(name for name, title in chosen.layers().items() if title == "fc1")
+    weights = chosen.trained.parameters[f"{layer}.weight"]
+    units: Sequence[int] = [unit for unit in UNITS if unit <= len(weights)]
+    found: dict[str, Any] = {}
+    span = np.abs(weights[np.array(units) - 1]).max()
+    for colour, unit in zip(PALETTE, units, strict=False):
+        own = weights[unit - 1].astype(np.float64)
+        axes.hist(own, bins=60, range=(-span, span), histtype="step", color=colour, label=f"unit {unit}")
+        found[f"unit {unit}"] = {"mean": own.mean(), "std": own.std()}
+    from scipy import stats
+
+    if len(units) == 2:
+        test = stats.ks_2samp(*(weights[unit - 1] for unit in units))
+        found["kolmogorov_smirnov"] = {"distance": float(test.statistic), "p_value": float(test.pvalue)}
+    axes.legend(fontsize=8, frameon=False)
+    plain(axes, "weights of two units of fc1", "weight", "count")
+    return found

@@ -1,0 +1,52 @@
+"""Figure 4: the three rules in a random three-layer network, convolutional and fully connected."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theorylab import analytic, measures, sampling
+from theorylab.figures._base import Made, Settings
+from theorylab.figures._drawing import Panel, rows_of_maps, two
+from theorylab.patches import PatchGrid
+from theorylab.report.maps import RULE_NAMES
+from theorylab.rules import Rule
+
+FILTERS, HIDDEN, KERNEL, STRIDE = 256, 4096, 7, 2
+ORDER = (Rule.GUIDED, Rule.DECONVNET, Rule.SALIENCY)
+
+
+def make(settings: Settings) -> Made:
+    """One network of each kind, one logit chosen beforehand; cosines to the input, measured and predicted."""
+    x = settings.picture()
+    windows = {
+        f"CNN, N = {FILTERS}": (PatchGrid(x.shape, min(KERNEL, x.shape[1]), STRIDE), FILTERS),
+        f"FCN, N_h = {HIDDEN}": (PatchGrid(x.shape, x.shape[1:]), HIDDEN),
+    }
+    step = settings.steps("figure 4", len(windows) * len(ORDER))
+    rows, numbers = [], {}
+    for place, (label, (grid, units)) in enumerate(windows.items()):
+        panels = [Panel(x, "input")]
+        for rule in ORDER:
+            one = _map(x, grid, rule, units, settings.stream(4, place))
+            measured = measures.cosine(one, x)
+            predicted = analytic.expected_cosine(x, grid, rule, units)
+            panels.append(
+                Panel(
+                    one, RULE_NAMES[rule], f"cosine to the input {two(measured)}, predicted {two(predicted)}"
+                )
+            )
+            numbers[f"{label}, {rule.value}"] = {"cosine": measured, "predicted": predicted}
+            step()
+        rows.append((label, panels))
+    return Made(
+        "4",
+        f"Random three-layer networks, Gaussian weights; filters {KERNEL}×{KERNEL}, stride {STRIDE}.",
+        rows_of_maps(rows),
+        {"maps": numbers},
+    )
+
+
+def _map(x: np.ndarray, grid: PatchGrid, rule: Rule, units: int, seed: np.random.Generator) -> np.ndarray:
+    if grid.n_patches == 1:  # by the map's own law: the weights would be gigabytes
+        return sampling.fcn_maps(x, units, rule, size=1, seed=seed)[0]
+    return sampling.three_layer_maps(x, grid, rule, units, size=1, seed=seed)[0]

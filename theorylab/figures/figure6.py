@@ -1,0 +1,63 @@
+"""Figure 6: max-pooling in a random three-layer network, and a random VGG-16."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theorylab import analytic, measures, networks, sampling
+from theorylab.figures._base import Made, Settings
+from theorylab.figures._drawing import Panel, rows_of_maps, two
+from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
+from theorylab.report.maps import RULE_NAMES
+from theorylab.rules import Rule
+from theorylab.visualization import visualize_many
+
+FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2
+ORDER = (Rule.GUIDED, Rule.DECONVNET, Rule.SALIENCY)
+
+
+def make(settings: Settings) -> Made:
+    """Three rules in both networks, with the pooled network's predicted cosines."""
+    x = settings.picture(max(settings.side, 32))
+    grid = PatchGrid(x.shape, KERNEL, STRIDE)
+    pool = MaxPool(POOL)
+    step = settings.steps("figure 6", len(ORDER) + 2)
+    rows: list[tuple[str, list[Panel]]] = [(f"three layers, pool {POOL}×{POOL}", [Panel(x, "input")])]
+    numbers: dict[str, dict[str, object]] = {"three layers": {}, "VGG-16": {}}
+    for place, rule in enumerate(ORDER):
+        one = sampling.three_layer_maps(
+            x, grid, rule, FILTERS, size=1, pool=pool, seed=settings.stream(6, place)
+        )[0]
+        predicted, error = analytic.pooled_expected_cosine(
+            x, grid, rule, FILTERS, pool=pool, seed=settings.seed
+        )
+        measured = measures.cosine(one, x)
+        rows[0][1].append(
+            Panel(one, RULE_NAMES[rule], f"cosine to the input {two(measured)}, predicted {two(predicted)}")
+        )
+        numbers["three layers"][rule.value] = {
+            "cosine": measured,
+            "predicted": predicted,
+            "standard_error_of_prediction": error,
+        }
+        step()
+    net = networks.vgg16(input_shape=x.shape, seed=settings.seed)
+    step()
+    maps = visualize_many(net, x, ORDER, ["max"])[:, 0]
+    step()
+    rows.append(("random VGG-16", [Panel(x, "input")]))
+    for rule, one in zip(ORDER, maps, strict=True):
+        measured = measures.cosine(one, x)
+        rows[1][1].append(Panel(one, RULE_NAMES[rule], f"cosine to the input {two(measured)}"))
+        numbers["VGG-16"][rule.value] = {
+            "cosine": measured,
+            "similarity": measures.similarity(one, np.asarray(x)),
+        }
+    return Made(
+        "6",
+        f"A random three-layer CNN with {POOL}×{POOL} max-pooling (N = {FILTERS}, filters {KERNEL}×{KERNEL}, stride "
+        f"{STRIDE}), and a random VGG-16 with weights of standard deviation 0.1 (largest of 1000 logits).",
+        rows_of_maps(rows),
+        numbers,
+    )

@@ -1,0 +1,94 @@
+"""Figure 7: how far the maps of two random logits are apart, on average over many pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from theorylab import display, stats
+from theorylab.figures._base import Made, Settings
+from theorylab.figures._drawing import maps_over_charts, plain
+from theorylab.figures._pictures import batches
+from theorylab.figures._subjects import SMALL, hed_is_present, subject
+from theorylab.networks import GraphNetwork
+from theorylab.networks.batches import batch_maps
+from theorylab.report.maps import RULE_NAMES
+from theorylab.report.plots import INK, PALETTE
+from theorylab.rules import Rule
+
+SMALL_SIDE = 32
+WHITE_NOISE = math.sqrt(2)
+"""Predicted for saliency: two independent maps of mean zero (a random readout; exact as the map's entries grow many)."""
+
+
+def make(settings: Settings) -> Made:
+    """Mean distances with 95 % intervals, random and trained, all rules on the same pictures and logits."""
+    chosen = subject(_sized(settings))
+    total, pictures = batches(settings, chosen)
+    step = settings.steps("figure 7", total)
+    rng = settings.stream(7, 0)
+    found: dict[str, list[np.ndarray]] = {"random": [], "trained": []}
+    for batch in pictures:
+        logits = np.array([rng.choice(chosen.trained.n_logits, 2, replace=False) for _ in batch])
+        for name, net in (("random", chosen.random), ("trained", chosen.trained)):
+            maps = _maps(net, chosen.prepared(batch), logits)
+            unit = display.unit_norm(maps.astype(np.float64))
+            # Two unit maps; one that is zero has no direction, and its picture is not counted.
+            apart = np.sqrt(((unit[:, :, 0] - unit[:, :, 1]) ** 2).sum(axis=(2, 3, 4)))
+            apart[~(unit != 0).any(axis=(3, 4, 5)).all(axis=2)] = np.nan
+            found[name].append(apart)
+        for _ in batch:
+            step()
+    numbers: dict[str, object] = {"network": chosen.label, "pictures": total}
+    canvas, (chart,) = maps_over_charts([], 1)
+    for place, (name, parts) in enumerate(found.items()):
+        rows = np.concatenate(parts)
+        summary = {rule.value: _summary(column) for rule, column in zip(Rule, rows.T, strict=True)}
+        numbers[name] = summary
+        means = np.array([entry["mean"] for entry in summary.values()])
+        reach = np.abs(np.array([entry["interval"] for entry in summary.values()]).T - means)
+        at = np.arange(len(means)) + 0.38 * (place - 0.5)
+        chart.bar(at, means, 0.36, yerr=reach, capsize=3, color=PALETTE[place], label=name, ecolor=INK)
+        for x, mean in zip(at, means, strict=True):
+            chart.annotate(
+                f"{mean:.3g}", (x, mean), (10, 2), textcoords="offset points", fontsize=7, color=INK
+            )
+    numbers["predicted"] = {Rule.SALIENCY.value: WHITE_NOISE}
+    chart.axhline(
+        WHITE_NOISE, xmax=0.33, color=INK, linestyle=":", label="predicted for independent noise, √2"
+    )
+    chart.set_xticks(range(len(Rule)), [RULE_NAMES[rule] for rule in Rule])
+    chart.set_ylim(0, 1.9)
+    chart.legend(fontsize=8, frameon=False, ncols=3, loc="upper right")
+    plain(chart, f"maps of two random logits, {total} pictures", "", "mean l2 distance of unit maps")
+    return Made(
+        "7",
+        f"Mean distance of the maps of two random logits over {total} pictures. {chosen.label}.",
+        canvas,
+        numbers,
+    )
+
+
+def _maps(net: GraphNetwork, pictures: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """(B, R, T, C, H, W).  The threads of BLAS only wait for each other in the products of small pictures."""
+    import threadpoolctl
+
+    with threadpoolctl.threadpool_limits(1 if len(pictures) > 1 else None, user_api="blas"):
+        return batch_maps(net, pictures, logits, list(Rule))
+
+
+def _sized(settings: Settings) -> Settings:
+    """The small classifier looks at crops of the size that it was trained on."""
+    small = settings.weights == SMALL or (settings.weights is None and not hed_is_present())
+    return dataclasses.replace(settings, size=settings.size or SMALL_SIDE) if small else settings
+
+
+def _summary(distances: np.ndarray) -> dict[str, object]:
+    counted = distances[~np.isnan(distances)]
+    n = len(counted)
+    if n < 2:
+        return {"mean": math.nan, "interval": [math.nan, math.nan], "counted": n}
+    mean, error = float(counted.mean()), float(counted.std(ddof=1) / math.sqrt(n))
+    return {"mean": mean, "interval": list(stats.interval(mean, error, n - 1)), "counted": n}

@@ -1,0 +1,100 @@
+"""Figure 8: the three rules before and after an adversarial step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theorylab import measures
+from theorylab.figures._base import Made, Settings
+from theorylab.figures._drawing import Panel, rows_of_maps, two
+from theorylab.figures._subjects import Subject, subject
+from theorylab.report.maps import RULE_NAMES
+from theorylab.rules import Rule
+from theorylab.visualization import visualize_many
+
+STEPS = tuple(float(2.0**power) for power in range(-3, 7))
+"""Of the attack, in levels of 0–255; the smallest that changes the class is taken."""
+
+REFINED = 4
+"""Halvings of the last interval."""
+
+
+def make(settings: Settings) -> Made:
+    """Maps of the predicted class of the picture and of its adversarial neighbour."""
+    chosen = subject(settings)
+    net = chosen.trained
+    rgb = chosen.picture(settings)
+    step = settings.steps("figure 8", 3)
+    size, attacked = adversarial(chosen, rgb)
+    step()
+    pictures = {"before": rgb, "after": attacked}
+    maps, classes = {}, {}
+    for name, picture in pictures.items():
+        x = chosen.prepared(picture)
+        maps[name] = visualize_many(net, x, list(Rule), ["max"])[:, 0]
+        classes[name] = chosen.name_of(int(np.argmax(net.logits(x))))
+        step()
+    kept = {
+        rule.value: measures.cosine(one, other)
+        for rule, one, other in zip(Rule, maps["before"], maps["after"], strict=True)
+    }
+    rows = []
+    for name, picture in pictures.items():
+        panels = [
+            Panel(picture, classes[name], "" if name == "before" else f"step of {size:.3g} levels of 255")
+        ]
+        for rule, one in zip(Rule, maps[name], strict=True):
+            note = "" if name == "before" else f"cosine to before {two(kept[rule.value])}"
+            panels.append(Panel(one, RULE_NAMES[rule], note))
+        rows.append((name, panels))
+    return Made(
+        "8",
+        f"Maps of the predicted class before and after a fast-gradient-sign step. {chosen.label}.",
+        rows_of_maps(rows),
+        {
+            "network": chosen.label,
+            "step": size,
+            "classes": classes,
+            "cosine_of_pictures": measures.cosine(chosen.prepared(rgb), chosen.prepared(attacked)),
+            "cosine_of_maps": kept,
+        },
+    )
+
+
+def adversarial(chosen: Subject, rgb: np.ndarray) -> tuple[float, np.ndarray]:
+    """The smallest fast-gradient-sign step, in levels of 0–255, that changes the class, and the picture behind it.
+
+    The loss is the lead of the largest logit over the second: its gradient does not vanish where a softmax is
+    saturated, as it is in a network with random dense layers.
+
+    Raises
+    ------
+    ValueError
+        If no step up to the largest tried changes the class.
+    """
+    net = chosen.trained
+    trace = net.forward(chosen.prepared(rgb))
+    second, first = np.argsort(trace.logits)[-2:]
+    lead = np.zeros((1, net.n_logits))
+    lead[0, first], lead[0, second] = 1, -1
+    sign = np.sign(net.backward(trace, lead, [Rule.SALIENCY])[0, 0])
+
+    def moved(size: float) -> np.ndarray:
+        return np.clip(rgb - size * sign, 0, 255)
+
+    def fooled(size: float) -> bool:
+        return int(np.argmax(net.logits(chosen.prepared(moved(size))))) != first
+
+    low = 0.0
+    for high in STEPS:
+        if fooled(high):
+            break
+        low = high
+    else:
+        raise ValueError(
+            f"figure 8: no step up to {STEPS[-1]:g} levels of 255 changes the class of this picture"
+        )
+    for _ in range(REFINED):
+        middle = (low + high) / 2
+        low, high = (low, middle) if fooled(middle) else (middle, high)
+    return high, moved(high)
