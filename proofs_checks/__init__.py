@@ -23,12 +23,19 @@ def registry() -> tuple[Claim, ...]:
     """
     from proofs_checks import (
         class_insensitivity,
+        dead_zones,
         depth_conv,
         depth_dense,
         depth_resnet50,
         depth_vgg16,
         equation8,
+        equation9,
         error_rate,
+        fc1_histograms,
+        fgsm,
+        figure7,
+        figure9_dense,
+        figure9_depth,
         filters_needed,
         gaussianity,
         halfspace_mean,
@@ -75,6 +82,13 @@ def registry() -> tuple[Claim, ...]:
         depth_conv,
         depth_vgg16,
         depth_resnet50,
+        equation9,
+        dead_zones,
+        fc1_histograms,
+        figure7,
+        fgsm,
+        figure9_dense,
+        figure9_depth,
         local_connections,
         truncated_weights,
     )
@@ -89,6 +103,7 @@ def verify(
     seed: int = 0,
     jobs: int | None = None,
     law_scale: float = 1.0,
+    weights: str | os.PathLike[str] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Verification:
     """Check claims of the paper on a picture.
@@ -106,6 +121,9 @@ def verify(
         Worker processes; one for each processor if not given.  Does not change a number.
     law_scale : float
         Multiplies every exact law: at 1.03 every check must fail (a test of the laboratory itself).
+    weights : path or str, optional
+        A trained VGG-16 for the claims about its dense layers, as :func:`theorylab.weights.load` takes it; without them these
+        claims are not run.
     progress : callable, optional
         ``progress(study, done, total)``.
 
@@ -116,11 +134,12 @@ def verify(
     Raises
     ------
     ValueError, TypeError, OSError
-        For an unknown claim or budget, a bad seed, or a picture that cannot be used.
+        For an unknown claim or budget, a bad seed, or a picture or weights that cannot be used.
     """
     import joblib
 
     import theorylab
+    from proofs_checks import fc1_histograms
     from proofs_checks.claim import BUDGETS, FALSE_ALARM_PROBABILITY, RESERVE, Bench
     from theorylab import _random, _validation, images, stats
     from theorylab.report.results import ClaimResult, Verification
@@ -132,6 +151,11 @@ def verify(
     _random.sequence(seed)
     law_scale = _validation.positive_number(law_scale, "law_scale")
     jobs = joblib.cpu_count() if jobs is None else _validation.positive_integer(jobs, "jobs")
+    if weights is not None:
+        if not isinstance(weights, (str, os.PathLike)) or isinstance(os.fspath(weights), bytes):
+            raise TypeError(f"weights: expected a path or 'torchvision', got {type(weights).__name__}")
+        weights = os.fspath(weights)
+        fc1_histograms.check_weights(weights)
     n_checks = sum(claim.n_checks for claim in known.values())
     bench = Bench(
         x=images.load(image),
@@ -140,11 +164,16 @@ def verify(
         jobs=jobs,
         level=stats.bonferroni(FALSE_ALARM_PROBABILITY / RESERVE, n_checks),
         law_scale=law_scale,
+        weights=weights,
         progress=progress,
     )
+    selected = list(dict.fromkeys(chosen) or known.values())
+    # The claim that reads a file goes first: a bad one is noticed before the long studies.
+    order = sorted(selected, key=lambda claim: claim is not fc1_histograms.CLAIM)
+    outcomes = {claim.id: claim.run(bench) for claim in order}
     results = []
-    for claim in dict.fromkeys(chosen) or known.values():
-        outcome = claim.run(bench)
+    for claim in selected:
+        outcome = outcomes[claim.id]
         results.append(
             ClaimResult(
                 id=claim.id,
@@ -169,7 +198,7 @@ def verify(
         f"{bench.level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
         "between the t statistic's tail and Student's.",
         claims=tuple(results),
-        command=_command(claims, image, budget, seed),
+        command=_command(claims, image, weights, budget, seed),
     )
 
 
@@ -181,6 +210,15 @@ def _selected(name: str, known: Iterable[str]) -> list[str]:
     return found
 
 
-def _command(claims: Sequence[str], image: str | os.PathLike[str] | None, budget: str, seed: int) -> str:
+def _command(
+    claims: Sequence[str],
+    image: str | os.PathLike[str] | None,
+    weights: str | None,
+    budget: str,
+    seed: int,
+) -> str:
     picture = [] if image is None else ["--image", os.fspath(image)]
-    return " ".join(["theorylab", "verify", *claims, *picture, "--budget", budget, "--seed", str(seed)])
+    trained = [] if weights is None else ["--weights", weights]
+    return " ".join(
+        ["theorylab", "verify", *claims, *picture, *trained, "--budget", budget, "--seed", str(seed)]
+    )

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from theorylab import _random, montecarlo, stats
+from theorylab import _random, montecarlo, stats, training
 from theorylab.patches import PatchGrid
 from theorylab.report.results import Check, CurveFigure, MapFigure, NegativeControl, Verdict
+from theorylab.training import Classifier
 
 FALSE_ALARM_PROBABILITY = 1e-4
 """Of one run over all checks of the registry, for any seed."""
@@ -76,6 +77,8 @@ class Bench:
     law_scale : float
         Multiplies every exact law.  At 1 the laboratory is honest; at 1.03 every check must fail, and that is how the
         laboratory is tested.
+    weights : str, optional
+        A trained VGG-16, as :func:`theorylab.weights.load` takes it, for the claims that speak of its dense layers.
     """
 
     x: np.ndarray
@@ -84,6 +87,7 @@ class Bench:
     jobs: int
     level: float
     law_scale: float = 1.0
+    weights: str | None = None
     progress: Callable[[str, int, int], None] | None = None
     studies: dict[str, montecarlo.Measurement] = dataclasses.field(default_factory=dict)
 
@@ -91,6 +95,11 @@ class Bench:
     def grid(self) -> PatchGrid:
         """The paper's: 7×7 filters, stride 2, no padding (the largest odd kernel that fits a smaller image)."""
         return PatchGrid(self.x.shape, min(7, *self.x.shape[1:]), stride=2)
+
+    @functools.cached_property
+    def classifier(self) -> Classifier:
+        """The trained network that needs no download: one for all seeds, pictures and budgets."""
+        return training.small_classifier(progress=self.progress)
 
     def seed_of(self, name: str) -> np.random.SeedSequence:
         """A study's own seed: it depends on the study's name, not on which studies were run before it."""

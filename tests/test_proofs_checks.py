@@ -69,9 +69,11 @@ def all_checks(verification):
 
 def test_registry():
     registry = proofs_checks.registry()
-    assert len({claim.id for claim in registry}) == len(registry) >= 13
+    assert len({claim.id for claim in registry}) == len(registry) == 33
+    assert sum(claim.n_checks for claim in registry) == 113
     for claim in registry:
-        assert claim.n_checks >= 1
+        # Without full trained weights there is nothing to check; with them, a measurement and no law.
+        assert claim.n_checks >= (claim.id != "fc1-histograms")
         for text in (claim.section, claim.statement, claim.exact_law, claim.proof):
             assert text
             assert text == text.strip()

@@ -1,5 +1,6 @@
 """The report: nothing left out, nothing fetched, nothing half-written."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -176,6 +177,72 @@ def test_certainty_in_words():
     assert "exact" in text(run(nothing))
     zero = claim("a", check(expected=0.0, standard_error=0.0021, detectable_effect=np.inf))
     assert "±0.0021" in text(run(zero))
+
+
+# --- claims without checks
+
+
+def unchecked(name="fc1", verdict=Verdict.NOT_RUN, finding="Needs weights that were not given."):
+    return dataclasses.replace(
+        claim(name), checks=(), headline="", verdict=verdict, finding=finding, statement="They are alike."
+    )
+
+
+def test_a_claim_that_was_not_run_counts_neither_way():
+    assert unchecked().passed is None
+    assert unchecked().headline_check() is None
+    assert run(claim("a"), unchecked()).passed
+    assert not run(claim("a", check(passed=False)), unchecked()).passed
+    assert run(unchecked()).passed
+    content = run(claim("a"), unchecked()).to_json()["claims"][1]
+    assert content["passed"] is None
+    assert content["verdict"] == "not-run"
+    assert content["checks"] == []
+    assert json.loads(json.dumps(content, allow_nan=False)) == content
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_the_table_says_what_was_not_run_and_why(details):
+    shown = text(run(claim("a"), unchecked()), details)
+    row = next(line for line in shown.splitlines() if re.match(r"–\s+fc1\s", line))
+    assert "not run" in row
+    assert "– fc1: not run: Needs weights that were not given." in shown
+    assert "1 check of 1 claim: all passed" in shown
+    assert "FAILED" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    bad = text(run(claim("a", check(passed=False)), unchecked()), details)
+    assert "1 of 1 claim FAILED." in bad
+
+
+def test_nothing_checked_is_not_all_passed():
+    assert "Nothing was checked." in text(run(unchecked()))
+    assert "passed" not in text(run(unchecked()))
+    words = " ".join(Page(html.render(run(unchecked()))).words)
+    assert "Nothing was checked." in words
+    assert "checks passed, and every" not in words
+
+
+def test_a_measurement_without_a_law_shows_its_verdict():
+    shown = text(run(claim("a"), unchecked(verdict=Verdict.HOLDS, finding="0.03 apart.")), details=True)
+    assert re.search(r"–\s+fc1\s.*holds", shown)
+    assert "0.03 apart." in shown
+    assert "not run" not in shown
+
+
+def test_the_report_says_what_was_not_run_and_why(tmp_path):
+    page = html.render(run(claim("a"), unchecked()))
+    words = " ".join(" ".join(Page(page).words).split())
+    assert "Not run: fc1 . Needs weights that were not given." in words
+    assert "not run: 1" in words
+    assert "All 1 checks passed" in words
+    assert page.count("Checks, each with its negative control") == 1
+    save.save(run(claim("a"), unchecked()), tmp_path)
+    assert json.loads((tmp_path / "results.json").read_text())["claims"][1]["passed"] is None
+
+
+def test_a_headline_must_be_a_check():
+    with pytest.raises(ValueError, match="fc1: no check is called 'absent'"):
+        dataclasses.replace(unchecked(), headline="absent").headline_check()
 
 
 # --- plots

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from theorylab import (
         analytic,
         architectures,
+        auditing,
         convergence,
         display,
         figures,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         training,
         weights,
     )
+    from theorylab.auditing import audit
     from theorylab.laws import Gaussian, TruncatedGaussian
     from theorylab.patches import PatchGrid
     from theorylab.pooling import MaxPool
@@ -46,6 +48,8 @@ __all__ = [
     "__version__",
     "analytic",
     "architectures",
+    "audit",
+    "auditing",
     "convergence",
     "display",
     "figures",
@@ -71,6 +75,7 @@ _HOMES = {
     "Residual": "specs",
     "Rule": "rules",
     "TruncatedGaussian": "laws",
+    "audit": "auditing",
     "visualize": "visualization",
     "visualize_many": "visualization",
 }

@@ -122,3 +122,21 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
     """
     one, other = _pair(one, other)
     return cosine(one - one.mean(), other - other.mean())
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's rank correlation of the entries of two maps; NaN where one of them is constant.
+
+    Parameters, errors: as :func:`cosine`.
+
+    Examples
+    --------
+    >>> rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([1.0, 8.0, 27.0]))
+    1.0
+    """
+    from scipy import stats
+
+    one, other = _pair(one, other)
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return math.nan
+    return float(stats.spearmanr(one.ravel(), other.ravel()).statistic)

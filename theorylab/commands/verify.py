@@ -32,6 +32,13 @@ def verify(
     out: Annotated[
         Path | None, typer.Option(help="Write results.json, report.html and figures/ into this folder.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="A trained VGG-16 for the claims about its dense layers: torchvision, or a .pth, .pt, .safetensors or "
+            ".npz file. [default: these claims are not run]"
+        ),
+    ] = None,
     law_scale: Annotated[
         float, typer.Option(help="Self-test: multiply every exact law; at 1.03 every check must fail.")
     ] = 1.0,
@@ -65,6 +72,7 @@ def verify(
             seed=seed,
             jobs=jobs,
             law_scale=law_scale,
+            weights=weights,
             progress=report,
         )
     if not result.command:

@@ -7,8 +7,20 @@
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 from theorylab.figures._base import Made, Settings, files_of, save
+
+if TYPE_CHECKING:
+    from theorylab.figures._subjects import Subject
+
+
+def subject(settings: Settings) -> Subject:
+    """The networks, trained and random, that figures with these settings look at; see :func:`make`."""
+    from theorylab.figures import _subjects
+
+    return _subjects.subject(settings)
+
 
 NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "edges", "resnet")
 
@@ -65,4 +77,4 @@ def make(name: str, settings: Settings = Settings()) -> Made:  # noqa: B008 - fr
     return made
 
 
-__all__ = ["NAMES", "Made", "Settings", "files_of", "make", "save"]
+__all__ = ["NAMES", "Made", "Settings", "files_of", "make", "save", "subject"]

@@ -142,6 +142,11 @@ class DrawnRows:
         self._kept: np.ndarray | None = None
 
     @property
+    def law(self) -> WeightLaw:
+        """Of every entry."""
+        return self._law
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """``(count, *row_shape)``."""
         return self._shape

@@ -11,6 +11,7 @@ VERDICT_WORDS = {
     Verdict.HOLDS: "holds",
     Verdict.HOLDS_IN_THE_LIMIT: "holds in the limit",
     Verdict.REFUTED: "refuted",
+    Verdict.NOT_RUN: "not run",
 }
 
 MINUS = "\N{MINUS SIGN}"

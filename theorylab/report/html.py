@@ -18,8 +18,10 @@ _MEANING = {
         "departure, and the laboratory says how large."
     ),
     Verdict.REFUTED: (
-        "The exact law contradicts the statement as written; the laboratory checks the law in its place."
+        "The exact law, or for trained networks the measurement, contradicts the statement as written; the laboratory checks "
+        "the law in its place."
     ),
+    Verdict.NOT_RUN: "Something that the claim needs was not given; nothing is said of the statement.",
 }
 _PACKAGES = ("numpy", "scipy", "numba")
 
@@ -41,9 +43,7 @@ def render(verification: Verification, pictures: Mapping[str, bytes] | None = No
     Raises
     ------
     TypeError, ValueError
-        If a figure cannot be drawn.
-    StopIteration
-        If the headline of a claim names none of its checks.
+        If a figure cannot be drawn, or the headline of a claim names none of its checks.
 
     Examples
     --------
@@ -67,7 +67,9 @@ def render(verification: Verification, pictures: Mapping[str, bytes] | None = No
     return template.render(
         run=verification,
         claims=claims,
-        failed=[claim for claim in verification.claims if not claim.passed],
+        failed=[claim for claim in verification.claims if claim.passed is False],
+        not_run=[claim for claim in verification.claims if claim.verdict is Verdict.NOT_RUN],
+        n_checked=sum(bool(claim.checks) for claim in verification.claims),
         n_checks=sum(len(claim.checks) for claim in verification.claims),
         counts=[
             (_format.VERDICT_WORDS[verdict], sum(claim.verdict is verdict for claim in verification.claims))

@@ -16,6 +16,7 @@ class Verdict(enum.Enum):
     HOLDS = "holds"
     HOLDS_IN_THE_LIMIT = "holds-in-the-limit"
     REFUTED = "refuted"
+    NOT_RUN = "not-run"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +122,9 @@ class CurveFigure:
 class ClaimResult:
     """What was found about one claim of the paper.
 
-    `headline` names the check that the table shows; `finding` says the outcome in one plain sentence with numbers;
-    `proof` is the derivation of the exact law in plain text, paragraphs apart by an empty line.
+    `headline` names the check that the table shows, and is empty where there is none; `finding` says the outcome in one
+    plain sentence with numbers, or why the claim was not run; `proof` is the derivation of the exact law in plain text,
+    paragraphs apart by an empty line.
     """
 
     id: str
@@ -137,12 +139,16 @@ class ClaimResult:
     figures: tuple[MapFigure | CurveFigure, ...] = ()
 
     @property
-    def passed(self) -> bool:
-        """Whether the exact law passed every check and every negative control was rejected."""
+    def passed(self) -> bool | None:
+        """Whether the exact law passed every check and every negative control was rejected; None if nothing was checked."""
+        if not self.checks:
+            return None
         return all(check.passed and check.negative_control.rejected for check in self.checks)
 
-    def headline_check(self) -> Check:
-        """The check that the table shows."""
+    def headline_check(self) -> Check | None:
+        """The check that the table shows; None if nothing was checked."""
+        if not self.checks and not self.headline:
+            return None
         for check in self.checks:
             if check.name == self.headline:
                 return check
@@ -164,8 +170,8 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether every claim's checks passed."""
-        return all(claim.passed for claim in self.claims)
+        """Whether every claim's checks passed; a claim without checks counts neither way."""
+        return all(claim.passed is not False for claim in self.claims)
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``results.json``: standard types only, every number finite (null where it is not)."""

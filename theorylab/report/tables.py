@@ -13,8 +13,15 @@ from rich.text import Text
 from theorylab.report import _format
 from theorylab.report.results import Check, ClaimResult, Verdict, Verification
 
-_VERDICT_STYLE = {Verdict.HOLDS: "green", Verdict.HOLDS_IN_THE_LIMIT: "yellow", Verdict.REFUTED: "magenta"}
+_VERDICT_STYLE = {
+    Verdict.HOLDS: "green",
+    Verdict.HOLDS_IN_THE_LIMIT: "yellow",
+    Verdict.REFUTED: "magenta",
+    Verdict.NOT_RUN: "dim",
+}
 _ALARM = "bold white on red"
+# Nothing checked is neither.
+_MARKS = {True: Text("✓", "green"), False: Text("✗", _ALARM), None: Text("–", "dim")}
 _NARROW = 9
 
 
@@ -33,7 +40,7 @@ def render(verification: Verification, details: bool = False) -> RenderableType:
 
     Raises
     ------
-    StopIteration
+    ValueError
         If the headline of a claim names none of its checks.
 
     Examples
@@ -91,10 +98,10 @@ def claims_table(verification: Verification) -> Table:
         table.add_column(title, justify="left" if title == header[-1] else "right", no_wrap=True)
     for claim, cells in zip(verification.claims, numbers, strict=True):
         verdict = Text(_format.VERDICT_WORDS[claim.verdict], _VERDICT_STYLE[claim.verdict])
-        if not claim.passed:
+        if claim.passed is False:
             verdict = Text("CHECK FAILED", _ALARM)
         table.add_row(
-            Text("✓", "green") if claim.passed else Text("✗", _ALARM),
+            _MARKS[claim.passed].copy(),
             Text(claim.id, "bold"),
             Text(claim.section),
             verdict,
@@ -103,7 +110,9 @@ def claims_table(verification: Verification) -> Table:
     return table
 
 
-def _headline(check: Check) -> tuple[str, str, str]:
+def _headline(check: Check | None) -> tuple[str, str, str]:
+    if check is None:
+        return "–", "–", ""
     sure = _format.certainty(check).replace(", ", "\n")
     return _format.number(check.estimate), _format.number(check.expected), sure
 
@@ -121,10 +130,11 @@ def claim_details(claim: ClaimResult) -> RenderableType:
         _add_check(table, check)
     heading = Text.assemble((claim.id, "bold"), f"  {claim.section}  ")
     heading.append(_format.VERDICT_WORDS[claim.verdict], _VERDICT_STYLE[claim.verdict])
-    if not claim.passed:
+    if claim.passed is False:
         heading.append("  ").append("CHECK FAILED", _ALARM)
     words = Text(f"{claim.statement}\n").append(claim.finding, "italic")
-    return Padding(Group(heading, words, Text(), table), (1, 0, 0, 0))
+    below: list[RenderableType] = [Text(), table] if claim.checks else []
+    return Padding(Group(heading, words, *below), (1, 0, 0, 0))
 
 
 def _add_check(table: Table, check: Check) -> None:
@@ -151,7 +161,10 @@ def _add_check(table: Table, check: Check) -> None:
 def conclusion(verification: Verification) -> Text:
     """The last lines: every failure by name, then how many claims passed."""
     text = Text()
-    failed = [claim for claim in verification.claims if not claim.passed]
+    failed = [claim for claim in verification.claims if claim.passed is False]
+    for claim in verification.claims:
+        if claim.verdict is Verdict.NOT_RUN:
+            text.append(f"\n– {claim.id}: not run", "bold").append(f": {claim.finding}")
     for claim in failed:
         for check in _format.failures(claim):
             text.append("\n✗ ", _ALARM).append(f"{claim.id}: {check.name}: ")
@@ -164,9 +177,12 @@ def conclusion(verification: Verification) -> Text:
                     f": measured {_format.number(check.estimate)}, predicted {_format.number(check.expected)}"
                     f" (p = {_format.p_value(check.p_value)})"
                 )
-    n_claims, n_checks = len(verification.claims), sum(len(claim.checks) for claim in verification.claims)
+    checked = [claim for claim in verification.claims if claim.checks]
+    n_claims, n_checks = len(checked), sum(len(claim.checks) for claim in checked)
     text.append("\n")
-    if failed:
+    if not checked:
+        text.append("Nothing was checked.")
+    elif failed:
         text.append(f"{len(failed)} of {_count(n_claims, 'claim')} FAILED.", _ALARM)
     else:
         text.append(f"{_count(n_checks, 'check')} of {_count(n_claims, 'claim')}: all passed", "bold green")

@@ -1,0 +1,348 @@
+"""Audits: attributions whose answer is known by construction, adapters, controls, reports, and what is refused."""
+
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from PIL import Image
+from scipy import stats
+from skimage import filters
+from typer.testing import CliRunner
+
+import theorylab as tl
+from theorylab import auditing, cli
+from theorylab.auditing import Estimate, NetworkAttribution
+from theorylab.auditing._measure import references
+from theorylab.networks import GraphNetwork
+from theorylab.networks.nodes import Conv, Dense, Flatten, Input, ReLU
+
+RULES = ("saliency", "deconvnet", "guided")
+
+
+@pytest.fixture(scope="module")
+def crops():
+    return tl.training.crops("test", 12, seed=5)[0].astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.random.default_rng(0).normal(size=(8, 3, 12, 12))
+
+
+def noise(x, target, rng=np.random.default_rng(3)):  # noqa: B008 - one stream for all calls, on purpose
+    return rng.normal(size=x.shape)
+
+
+def by_target(x, target):
+    return np.random.default_rng(target).normal(size=x.shape)
+
+
+def pieces(x, target):
+    """Looks at one row of the picture per class: stable, of the picture, and another one for each class."""
+    kept = np.zeros_like(x)
+    kept[:, target] = x[:, target] ** 2
+    return kept
+
+
+KNOWN = {
+    "the picture": (lambda x, target: x, (True, False, True), "recovers the input, insensitive to class"),
+    "its edges": (
+        lambda x, target: filters.sobel(x.mean(axis=0)),
+        (True, False, True),
+        "recovers the input's edges, insensitive to class",
+    ),
+    "noise": (noise, (False, False, False), "neither: noise"),
+    "the target alone": (by_target, (False, True, True), "neither: the same map for every picture"),
+    "pieces": (pieces, (False, True, True), "class-sensitive, does not recover the input"),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_is_known_by_construction(name, pictures):
+    attribute, expected, words = KNOWN[name]
+    report = tl.audit(attribute, pictures, range(8))
+    verdict = report.verdict
+    assert (verdict.recovers, verdict.sensitive, verdict.stable) == expected
+    assert verdict.words.startswith(words)
+    assert verdict.sure > 0.95
+    assert report.controls["white noise"][1].words.startswith("neither: noise")
+
+
+def test_white_noise_is_root_two_apart(pictures):
+    measured = tl.audit(noise, pictures, range(8)).measured
+    assert measured.distance.low < math.sqrt(2) < measured.distance.high
+    assert measured.recovery["input"].low < 0 < measured.recovery["input"].high
+
+
+@pytest.mark.parametrize("kind", ["trained", "random"])
+def test_the_networks_that_the_theory_is_about(kind, classifier, crops):
+    net = classifier.network if kind == "trained" else classifier.random(1)
+    found = {
+        rule: tl.audit(NetworkAttribution(net, rule), crops, range(10), randomize=False) for rule in RULES
+    }
+    guided, saliency = found["guided"].verdict, found["saliency"].verdict
+    assert (guided.recovers, guided.sensitive) == (True, False)
+    assert (saliency.recovers, saliency.sensitive) == (False, True)
+    gradient, verdict = found["guided"].controls["plain gradient"]
+    assert verdict.words == saliency.words
+    assert gradient.distance == found["saliency"].measured.distance  # the same maps, whoever asks
+    # Backward signals of two logits converge on the way down, and those of saliency do not.
+    along = list(found["guided"].backward_cosines.values())
+    assert along[-1].mean > 0.8 > along[0].mean
+    assert list(found["saliency"].backward_cosines.values())[-1].mean < 0.3
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_exact_law_is_predicted(rule):
+    x = tl.images.load(size=32)
+    grid = tl.PatchGrid(x.shape, 7, 2)
+    found = []
+    for seed in range(24):
+        net = tl.networks.three_layer_cnn(grid, n_filters=64, n_logits=4, seed=seed)
+        report = tl.audit(NetworkAttribution(net, rule), x, range(4))
+        assert report.randomization == ()
+        found.append(report.measured.distance.mean)
+    law = report.predicted_distance["exact law"]
+    assert law == tl.analytic.class_distance(x, grid, rule, 64, law=tl.TruncatedGaussian(0.1))
+    # Networks are the units.  The law is a ratio of expectations: the mean over networks may be 1 % off it.
+    error = np.std(found, ddof=1) / math.sqrt(len(found))
+    assert abs(np.mean(found) - law) < 4 * error + 0.01 * law
+    if rule == "guided":
+        for wrong in (32, 128):
+            other = tl.analytic.class_distance(x, grid, rule, wrong, law=tl.TruncatedGaussian(0.1))
+            assert abs(np.mean(found) - other) > 4 * error + 0.01 * other
+
+
+def test_layers_drawn_anew(classifier, crops):
+    report = tl.audit(NetworkAttribution(classifier.network, "guided"), crops[:4], [0, 1], seed=2)
+    layers = NetworkAttribution(classifier.network, "guided").layers
+    assert layers == ("features.0", "features.3", "features.6", "classifier.0", "classifier.2")
+    cascade = [one for one in report.randomization if one.cascading]
+    single = {one.layer: one for one in report.randomization if not one.cascading}
+    assert [one.layer for one in cascade] == list(layers[::-1])
+    # The top layer is the whole of its cascade; dense layers hardly matter, the first convolution does.
+    assert cascade[0].cosine == single["classifier.2"].cosine
+    assert single["classifier.2"].cosine.mean > single["features.0"].cosine.mean
+    assert cascade[-1].similarity.mean < cascade[0].similarity.mean
+
+
+def test_drawn_anew_is_one_draw(classifier):
+    attribute = NetworkAttribution(classifier.network, "guided")
+    one = attribute.randomized(["features.0"], 7).net.parameters
+    both = attribute.randomized(["features.0", "classifier.0"], 7).net.parameters
+    assert_allclose(one["features.0.weight"], both["features.0.weight"])
+    assert one["classifier.0.weight"] is classifier.network.parameters["classifier.0.weight"]
+    other = attribute.randomized(["features.0"], 8).net.parameters
+    assert not np.allclose(one["features.0.weight"], other["features.0.weight"])
+
+
+def test_backward_cosines_worked_out_by_hand():
+    nodes = [
+        Input("x", (1, 1, 2)),
+        Conv("conv", "x", 2, kernel=1, bias=False),
+        ReLU("relu", "conv"),
+        Flatten("flat", "relu"),
+        Dense("fc", "flat", 2, bias=False),
+    ]
+    weights = {
+        "conv.weight": np.array([1.0, 2.0]).reshape(2, 1, 1, 1),
+        "fc.weight": np.array([[1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0]]),
+    }
+    attribute = NetworkAttribution(GraphNetwork(nodes, weights), "saliency")
+    found = attribute.backward_cosines(np.ones((1, 1, 2)), 0, 1)
+    # At the ReLU (1,0,0,0) and (1,0,1,0); at the picture (1,0) and (3,0).
+    assert_allclose(list(found.values()), [1 / math.sqrt(2), 1.0])
+    assert list(found) == ["relu", "x"]
+
+
+def test_estimates_are_those_of_scipy():
+    values = np.random.default_rng(1).normal(size=9)
+    one = Estimate.of(values)
+    low, high = stats.t.interval(0.95, 8, loc=values.mean(), scale=stats.sem(values))
+    assert_allclose([one.low, one.high], [low, high])
+    assert_allclose(one.above(0.3), 1 - stats.ttest_1samp(values, 0.3, alternative="greater").pvalue)
+    assert Estimate.of(np.array([np.nan])).units == 0
+    assert Estimate.of(np.array([2.0])).high == math.inf
+    assert Estimate.of(np.array([2.0])).above(1.0) == 0.5
+    assert Estimate.of(np.array([2.0, 2.0])).above(1.0) == 1.0
+
+
+def test_references_are_the_picture_and_what_it_becomes():
+    x = np.random.default_rng(2).normal(size=(3, 15, 16))
+    known = references(x, 3)
+    grid = tl.PatchGrid(x.shape, 7)
+    inner = (slice(None), slice(6, -6), slice(6, -6))  # where no window leaves the picture
+    assert_allclose(known["normalised input"][inner], (x * tl.analytic.local_contrast(x, grid))[inner])
+    assert known["input"] is x
+    assert references(x, 1)["input"].shape == (1, 15, 16)
+
+
+def test_one_picture_is_judged_over_its_targets():
+    x = np.random.default_rng(0).normal(size=(3, 12, 12))
+    report = tl.audit(pieces, x, range(8))
+    assert (report.pictures, report.measured.distance.units) == (1, 4)
+    assert report.measured.across_pictures.units == 0
+    assert report.to_json()["units"] == "targets"
+
+
+def test_two_targets_of_one_picture_decide_nothing():
+    report = tl.audit(pieces, np.random.default_rng(0).normal(size=(3, 12, 12)), [0, 1])
+    assert report.verdict.sensitive is None
+    assert "undecided" in report.verdict.words
+
+
+def test_zero_maps_are_counted_and_decide_nothing(pictures):
+    report = tl.audit(lambda x, target: np.zeros_like(x), pictures, [0, 1])
+    assert report.measured.zero_maps == 16
+    assert report.verdict.words == "undecided: the maps are zero"
+    json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_the_same_seed_gives_the_same_report(pictures):
+    one, other = (tl.audit(pieces, pictures, range(4), seed=9).to_json() for _ in range(2))
+    assert one == other
+    assert one != tl.audit(pieces, pictures, range(4), seed=10).to_json()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "x", "targets", "what"),
+    [
+        (lambda x, t: x[:, :-1], np.ones((1, 9, 9)), [0, 1], "expected a map of"),
+        (lambda x, t: x * np.nan, np.ones((1, 9, 9)), [0, 1], "not finite"),
+        (lambda x, t: x * 1j, np.ones((1, 9, 9)), [0, 1], "real numbers"),
+        (lambda x, t: x, np.ones((1, 9, 6)), [0, 1], "at least 7 × 7"),
+        (lambda x, t: x, np.zeros((1, 9, 9)), [0, 1], "zero"),
+        (lambda x, t: x, np.ones((1, 9, 9)), [0], "two or more"),
+        (lambda x, t: x, np.ones((1, 9, 9)), [0, 0], "different"),
+        (lambda x, t: x, [], [0, 1], "at least one picture"),
+        (lambda x, t: x, np.ones((1, 9, 9)), [0, 1.5], "integers"),
+        (lambda x, t: x, np.ones((1, 9, 9)), 3, "several"),
+    ],
+)
+def test_bad_input_is_refused(attribute, x, targets, what):
+    with pytest.raises((TypeError, ValueError), match=what):
+        tl.audit(attribute, x, targets)
+
+
+def test_a_report_is_written(tmp_path, pictures):
+    report = tl.audit(pieces, pictures, range(4), name="pieces")
+    picture, numbers = report.save(tmp_path / "new")
+    with Image.open(picture) as opened:
+        assert np.asarray(opened.convert("L")).std() > 5
+    content = json.loads(numbers.read_text())
+    assert content["verdict"]["words"] == report.verdict.words
+    assert content["measured"]["distance"]["mean"] == report.measured.distance.mean
+    header, rows = report.rows()
+    assert header == ("", "pieces", "white noise")
+    assert {len(row) for row in rows} == {3}
+
+
+# --- PyTorch and Captum
+
+
+@pytest.fixture(scope="module")
+def module(classifier):
+    import torch
+    from torch import nn
+
+    layers = []
+    for before, after in ((3, 16), (16, 32), (32, 64)):
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    built = nn.Sequential()
+    built.features = nn.Sequential(*layers)
+    built.flatten = nn.Flatten()
+    built.classifier = nn.Sequential(nn.Linear(1024, 128), nn.ReLU(), nn.Linear(128, 10))
+    built.load_state_dict(
+        {name: torch.tensor(array) for name, array in classifier.network.parameters.items()}
+    )
+    return built.double().eval()
+
+
+def test_captum_and_the_bridge_agree_with_the_package(module, classifier, crops):
+    import captum.attr
+
+    net = classifier.network
+    reports = [
+        tl.audit(one, crops[:4], range(4), name="guided", randomize=False)
+        for one in (
+            NetworkAttribution(net, "guided"),
+            auditing.ModuleAttribution(module, "guided"),
+            auditing.CaptumAttribution(captum.attr.GuidedBackprop, module),
+        )
+    ]
+    for other in reports[1:]:
+        assert other.verdict.words == reports[0].verdict.words
+        assert_allclose(other.measured.distance.mean, reports[0].measured.distance.mean, rtol=1e-3)
+        assert_allclose(
+            other.controls["plain gradient"][0].distance.mean,
+            reports[0].controls["plain gradient"][0].distance.mean,
+            rtol=1e-3,
+        )
+
+
+def test_modules_are_drawn_anew_and_left_alone(module, crops):
+    before = {name: array.clone() for name, array in module.state_dict().items()}
+    attribute = auditing.ModuleAttribution(module, "guided")
+    assert attribute.layers == ("features.0", "features.3", "features.6", "classifier.0", "classifier.2")
+    drawn = attribute.randomized(["features.3"], 1).module.state_dict()
+    for name, array in module.state_dict().items():
+        assert bool((array == before[name]).all())
+        assert bool((drawn[name] == array).all()) == (not name.startswith("features.3"))
+    assert_allclose(float(drawn["features.3.weight"].std()), math.sqrt(2 / (16 * 9)), rtol=0.05)
+    report = tl.audit(attribute, crops[:2], [0, 1])
+    assert len(report.randomization) == 10
+
+
+# --- the command
+
+
+def run(*words):
+    return CliRunner().invoke(cli.app, ["audit", *map(str, words)])
+
+
+def test_the_command(tmp_path, classifier):
+    done = run("--weights", "small", "--size", 32, "--out", tmp_path / "out", "--no-randomize")
+    assert done.exit_code == 0, done.output
+    assert "trained guided: recovers the" in done.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["audit.json", "audit.png"]
+
+
+def test_a_folder_and_ones_own_callable(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for place in range(4):
+        Image.fromarray(rng.integers(0, 255, (20, 24, 3), dtype=np.uint8)).save(
+            tmp_path / "photos" / f"{place}.png"
+        )
+    (tmp_path / "mymaps.py").write_text("def copy(x, target):\n    return x\n")
+    words = ["audit", "photos", "--attribute", "mymaps:copy", "--size", "16", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "theorylab", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert content["pictures"] == 4
+    assert content["verdict"]["words"] == "recovers the input, insensitive to class"
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--attribute", "nothing"), "expected module:name"),
+        (("--attribute", "no_such_module_anywhere:f"), "there is no module"),
+        (("--attribute", "math:nothing"), "has no 'nothing'"),
+        (("--attribute", "math:pi"), "not callable"),
+        (("nothing.png", "--attribute", "math:sqrt"), "no such file"),
+        (("--weights", "nothing.npz"), "no such file"),
+    ],
+)
+def test_bad_words_are_one_line(words, what, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(*words)
+    assert done.exit_code == 2
+    assert what in done.output
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,24 @@
+"""Is this saliency map an explanation, or the image again?
+
+:func:`audit` takes any attribution, from any library, and says with numbers and intervals whether its maps recover the
+picture and whether they change with the class.
+"""
+
+from theorylab.auditing._audit import audit
+from theorylab.auditing._estimates import Estimate
+from theorylab.auditing._measure import Measured
+from theorylab.auditing._report import AuditReport, Randomized
+from theorylab.auditing._verdict import Verdict
+from theorylab.auditing.adapters import CaptumAttribution, ModuleAttribution, NetworkAttribution
+
+__all__ = [
+    "AuditReport",
+    "CaptumAttribution",
+    "Estimate",
+    "Measured",
+    "ModuleAttribution",
+    "NetworkAttribution",
+    "Randomized",
+    "Verdict",
+    "audit",
+]

@@ -1,0 +1,209 @@
+"""The audit of one attribution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from theorylab import _random, _validation, measures
+from theorylab.auditing._estimates import Estimate
+from theorylab.auditing._measure import Attribute, called, measure
+from theorylab.auditing._report import AuditReport, Randomized
+from theorylab.auditing._verdict import judge
+from theorylab.auditing.adapters import Layered
+
+Progress = Callable[[str, int, int], None]
+
+
+def audit(
+    attribute: Attribute,
+    x: np.ndarray | Sequence[np.ndarray],
+    targets: Sequence[int],
+    *,
+    name: str | None = None,
+    gradient: Attribute | None = None,
+    randomize: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Does this saliency map say anything about the decision, or is it the image again?
+
+    Parameters
+    ----------
+    attribute : callable
+        ``attribute(x, target)`` gives the map of one target, of the picture's shape ``(C, H, W)`` or of its plane
+        ``(H, W)``; raw, not normalised.  Any library's will do; the adapters :class:`~theorylab.auditing.NetworkAttribution`,
+        :class:`~theorylab.auditing.ModuleAttribution` and :class:`~theorylab.auditing.CaptumAttribution` know their networks
+        and are examined further.
+    x : array, (C, H, W) or (B, C, H, W), or a sequence of arrays (C, H, W)
+        Pictures as the network reads them, at least 7 × 7.
+    targets : sequence of int
+        At least two; consecutive ones form the pairs that are compared.  With one picture intervals are over targets,
+        so give four or more.
+    name : str, optional
+        What the report calls the attribution.
+    gradient : callable, optional
+        The plain gradient, as a control; an adapter brings its own.
+    randomize : bool, default True
+        Draw the weights of the network's layers anew, one at a time and from the top down, where the attribution
+        can: two more maps per layer and picture.
+    seed : int
+    progress : callable, optional
+        ``progress(label, done, total)``.
+
+    Returns
+    -------
+    AuditReport
+        ``str`` of it is the verdict in words; ``.to_json()``, ``.figure()``, ``.save(folder)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a picture is not a finite real array, there are fewer than two different targets, or a map has another shape or
+        is not finite.
+
+    Notes
+    -----
+    *Recovery*: cosine of the map to the picture and to the picture over its local contrast, ``x ⊙ κ``, which is what
+    guided backpropagation converges to (the corrected Theorem 1); correlation of its strength with a Sobel filter's;
+    structural similarities.  *Class*: distance of unit maps and rank correlation of two targets, against √2 for
+    independent noise and the exact law where there is one.  *Stability*: the same map for a picture moved by a
+    thousandth of its norm.  *Weights*: Adebayo et al. (2018), cascading and independent.  *Convergence*: cosine of two
+    targets' backward signals at each ReLU, Sixt et al. (2020).  White noise and the plain gradient go the same way.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(6, 3, 16, 16))
+    >>> print(audit(lambda picture, target: picture, x, [0, 1], name="the picture itself"))
+    the picture itself: recovers the input, insensitive to class (sure to 99.9 %)
+    """
+    pictures = _pictures(x)
+    targets = _targets(targets)
+    parent = _random.sequence(seed)
+    layered = attribute if isinstance(attribute, Layered) and attribute.layers else None
+    if gradient is None and hasattr(attribute, "gradient"):
+        gradient = attribute.gradient
+    label = name or str(getattr(attribute, "__name__", type(attribute).__name__))
+    noise = np.random.default_rng(_random.child(parent, 0))
+    first_map = called(attribute, pictures[0], targets[0])
+    judged: dict[str, Attribute] = {
+        label: attribute,
+        "white noise": lambda picture, target: noise.standard_normal((len(first_map), *picture.shape[1:])),
+    }
+    if gradient is not None:
+        judged["plain gradient"] = gradient
+    total = len(judged) * len(pictures)
+    step = _stepper(progress, f"audit of {label}", total)
+    found = {}
+    maps = None
+    for place, (what, one) in enumerate(judged.items(), start=1):
+        rng = np.random.default_rng(_random.child(parent, place))
+        found[what], shown = measure(one, pictures, targets, rng=rng, step=step)
+        maps = shown if maps is None else maps
+    assert maps is not None
+    predicted = {"independent noise": math.sqrt(2)}
+    law = getattr(attribute, "expected_distance", lambda picture: None)(pictures[0])
+    if law is not None:
+        predicted["exact law"] = law
+    return AuditReport(
+        label,
+        found[label],
+        judge(found[label]),
+        {what: (one, judge(one)) for what, one in found.items() if what != label},
+        predicted,
+        _randomized(layered, attribute, pictures, targets[0], parent, progress)
+        if layered and randomize
+        else (),
+        _convergence(attribute, pictures, targets),
+        len(pictures),
+        len(targets),
+        int(seed),
+        maps,
+        pictures[0],
+    )
+
+
+def _pictures(x: Any) -> list[np.ndarray]:
+    several = list(x) if not isinstance(x, np.ndarray) or x.ndim == 4 else [x]
+    if not several:
+        raise ValueError("x: expected at least one picture")
+    checked = [_validation.real_array(one, "x").astype(np.float64) for one in several]
+    for one in checked:
+        if one.ndim != 3 or min(one.shape[1:]) < 7:
+            raise ValueError(f"x: expected pictures (C, H, W) of at least 7 × 7, got {one.shape}")
+        if not one.any():
+            raise ValueError("x: a picture is zero: nothing can be recovered")
+    return checked
+
+
+def _targets(targets: Sequence[int]) -> list[int]:
+    if isinstance(targets, (int, str)):
+        raise TypeError(f"targets: expected several, got {targets!r}")
+    chosen = []
+    for target in targets:
+        if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
+            raise TypeError(f"targets: expected integers, got {target!r}")
+        chosen.append(int(target))
+    if len(chosen) < 2 or len(set(chosen)) < len(chosen):
+        raise ValueError(f"targets: expected two or more different ones, got {chosen}")
+    return chosen
+
+
+def _stepper(progress: Progress | None, label: str, total: int) -> Callable[[], None]:
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(label, done, total)
+
+    return step
+
+
+def _randomized(
+    layered: Layered,
+    attribute: Attribute,
+    pictures: Sequence[np.ndarray],
+    target: int,
+    parent: np.random.SeedSequence,
+    progress: Progress | None,
+) -> tuple[Randomized, ...]:
+    """Layers drawn anew from the top down, then one at a time; all from one draw, so that they are compared on it."""
+    seed = int(np.random.default_rng(_random.child(parent, 100)).integers(2**31))
+    before = [called(attribute, x, target) for x in pictures]
+    names = layered.layers[::-1]
+    step = _stepper(progress, "layers drawn anew", 2 * len(names))
+    found = []
+    for cascading in (True, False):
+        for place, layer in enumerate(names):
+            other = layered.randomized(names[: place + 1] if cascading else (layer,), seed)
+            after = [called(other, x, target) for x in pictures]
+            numbers = [
+                Estimate.of(np.array([compare(a, b) for a, b in zip(before, after, strict=True)]))
+                for compare in (measures.similarity, measures.rank_correlation, measures.cosine)
+            ]
+            found.append(Randomized(layer, cascading, *numbers))
+            step()
+    return tuple(found)
+
+
+def _convergence(
+    attribute: Any, pictures: Sequence[np.ndarray], targets: Sequence[int]
+) -> dict[str, Estimate]:
+    if not hasattr(attribute, "backward_cosines"):
+        return {}
+    pairs = list(zip(targets[::2], targets[1::2], strict=False))
+    rows = [[attribute.backward_cosines(x, one, other) for one, other in pairs] for x in pictures]
+    many = len(pictures) > 1
+    return {
+        name: Estimate.of(
+            np.array([np.mean([pair[name] for pair in row]) for row in rows])
+            if many
+            else np.array([pair[name] for pair in rows[0]])
+        )
+        for name in rows[0][0]
+    }

@@ -1,0 +1,90 @@
+"""An audit as a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from theorylab.auditing._report import AuditReport, sure
+from theorylab.figures._drawing import Panel, maps_over_charts, plain
+from theorylab.report.plots import INK, PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SHOWN = 3  # maps beside the picture
+
+
+def draw(report: AuditReport) -> Figure:
+    """The picture and some maps over charts: recovery and class, layers drawn anew, convergence."""
+    charts = 1 + bool(report.randomization) + bool(report.backward_cosines)
+    panels = [Panel(report.picture, "picture")]
+    panels += [Panel(one, f"map {place + 1}") for place, one in enumerate(report.maps[:_SHOWN])]
+    canvas, axes = maps_over_charts([("", panels)], charts)
+    remaining = iter(axes)
+    _draw_measured(next(remaining), report)
+    if report.randomization:
+        _draw_randomized(next(remaining), report)
+    if report.backward_cosines:
+        _draw_convergence(next(remaining), report)
+    canvas.suptitle(
+        f"{report.name}: {report.verdict.words} ({sure(report.verdict)})",
+        fontsize=10,
+        color=INK,
+        parse_math=False,
+        wrap=True,
+    )
+    return canvas
+
+
+def _draw_measured(axes: Axes, report: AuditReport) -> None:
+    columns = {report.name: report.measured, **{name: one for name, (one, _) in report.controls.items()}}
+    for place, (colour, (name, measured)) in enumerate(zip(PALETTE, columns.items(), strict=False)):
+        bars = {f"to the {what}": one for what, one in measured.recovery.items()}
+        bars |= {"two targets": measured.distance, "picture moved": measured.stability}
+        means = [one.mean for one in bars.values()]
+        reach = [min(one.high - one.mean, 3.0) for one in bars.values()]
+        at = [x + 0.2 * (place - 1) for x in range(len(bars))]
+        axes.errorbar(at, means, yerr=reach, fmt="o", color=colour, capsize=2, markersize=4, label=name)
+    axes.set_xticks(
+        range(len(bars)), [f"distance, {name}" if name == "two targets" else name for name in bars]
+    )
+    axes.tick_params(axis="x", rotation=30)
+    for label in axes.get_xticklabels():
+        label.set_horizontalalignment("right")
+    for height in report.predicted_distance.values():
+        axes.plot([2.6, 3.4], [height, height], ":", color=INK, linewidth=1)
+    axes.set_ylim(-0.3, 2.9)  # room for the legend
+    axes.legend(fontsize=6.5, frameon=False, loc="upper left")
+    plain(axes, "cosines, and distance of two targets", "", "")
+    axes.tick_params(axis="x", labelsize=7)
+
+
+def _draw_randomized(axes: Axes, report: AuditReport) -> None:
+    for colour, cascading in zip(PALETTE, (True, False), strict=False):
+        rows = [one for one in report.randomization if one.cascading is cascading]
+        for style, kind in (("o-", "similarity"), ("s:", "rank_correlation")):
+            label = f"{'cascading' if cascading else 'one at a time'}, {kind.replace('_', ' ')}"
+            values = [getattr(one, kind).mean for one in rows]
+            axes.plot(range(len(rows)), values, style, color=colour, markersize=3, label=label)
+    names = [one.layer for one in report.randomization if one.cascading]
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_ylim(-0.3, 1.8)
+    axes.legend(fontsize=6.5, frameon=False, loc="upper left")
+    plain(axes, "layers drawn anew", "", "map to the map before")
+    axes.tick_params(axis="x", labelsize=7)
+
+
+def _draw_convergence(axes: Axes, report: AuditReport) -> None:
+    names = list(report.backward_cosines)
+    axes.plot(
+        range(len(names)),
+        [one.mean for one in report.backward_cosines.values()],
+        "o-",
+        color=PALETTE[0],
+        markersize=3,
+    )
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_ylim(-0.3, 1.05)
+    plain(axes, "backward signals of two targets", "", "cosine")
+    axes.tick_params(axis="x", labelsize=7)

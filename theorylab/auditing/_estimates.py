@@ -1,0 +1,62 @@
+"""Means with intervals over independent units."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from theorylab import stats
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A mean over pictures (over targets, where there is one picture) with its 95 % interval.
+
+    Attributes
+    ----------
+    mean, low, high : float
+        NaN where nothing could be measured; an interval from one unit is infinite.
+    units : int
+        How many numbers the mean is of.
+    standard_error : float
+    """
+
+    mean: float
+    low: float
+    high: float
+    units: int
+    standard_error: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Estimate:
+        """From one number a unit; NaN (a zero map has no direction) is left out.
+
+        >>> found = Estimate.of(np.array([1.0, 2.0, 3.0, np.nan]))
+        >>> found.mean, found.units, round(found.high, 3)
+        (2.0, 3, 4.484)
+        """
+        values = np.asarray(values, dtype=np.float64).ravel()
+        counted = values[~np.isnan(values)]
+        if not len(counted):
+            return cls(math.nan, math.nan, math.nan, 0, math.nan)
+        mean = float(counted.mean())
+        if len(counted) == 1:
+            return cls(mean, -math.inf, math.inf, 1, math.inf)
+        error = float(counted.std(ddof=1) / math.sqrt(len(counted)))
+        return cls(mean, *stats.interval(mean, error, len(counted) - 1), len(counted), error)
+
+    def above(self, threshold: float) -> float:
+        """How sure it is that the expectation lies above `threshold`: 1 less the one-sided p-value of a t test.
+
+        >>> round(Estimate.of(np.array([1.0, 2.0, 3.0])).above(2.0), 3)
+        0.5
+        """
+        if math.isnan(self.mean) or math.isinf(self.standard_error):
+            return 0.5  # nothing speaks for either side
+        if self.standard_error == 0:
+            return float(self.mean > threshold)
+        from scipy import stats as distributions
+
+        return float(distributions.t.cdf((self.mean - threshold) / self.standard_error, self.units - 1))

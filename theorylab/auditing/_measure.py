@@ -1,0 +1,184 @@
+"""What is measured of an attribution's maps: recovery of the picture, sensitivity to the class, stability."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from theorylab import analytic, measures
+from theorylab.auditing._estimates import Estimate
+from theorylab.patches import PatchGrid
+
+Attribute = Callable[[np.ndarray, int], np.ndarray]
+
+KERNEL = 7
+"""Side of the patches whose norms the normalised picture is divided by."""
+
+MOVED = 1e-3
+"""Norm of the change, relative to the picture's, after which a map should still be the same."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Estimates over pictures; over targets, or pairs of them, where there is one picture.
+
+    Attributes
+    ----------
+    recovery : dict of str to Estimate
+        "input", "normalised input": cosine of the map to them.  "edges": correlation of the map's strength with the Sobel
+        strength of the picture.
+    similarity : dict of str to Estimate
+        Structural similarity to the same three.
+    distance : Estimate
+        Euclidean distance of unit maps of two targets: √2 for independent noise, 0 for one map for all.
+    rank_correlation : Estimate
+        Spearman's, between the maps of two targets.
+    stability : Estimate
+        Cosine of the map with that of the slightly moved picture.
+    across_pictures : Estimate
+        Cosine of the maps of one target for two pictures; without a second picture there is none.
+    zero_maps : int
+        Maps without an entry other than 0; they have no direction and are not counted.
+    """
+
+    recovery: dict[str, Estimate]
+    similarity: dict[str, Estimate]
+    distance: Estimate
+    rank_correlation: Estimate
+    stability: Estimate
+    across_pictures: Estimate
+    zero_maps: int
+
+
+def references(x: np.ndarray, channels: int) -> dict[str, np.ndarray]:
+    """What a map may be a copy of: the picture, the picture over its local contrast, its edges (1, H, W)."""
+    from skimage import filters
+
+    side = min(KERNEL, *x.shape[1:])
+    centred = np.pad(x, ((0, 0), *((side // 2, side // 2),) * 2), mode="reflect")
+    grid = PatchGrid(centred.shape, side)
+    kappa = analytic.local_contrast(centred, grid)
+    inner = tuple(slice(side // 2, side // 2 + size) for size in x.shape[1:])
+    normalised = x * kappa[inner]
+    found = {"input": x, "normalised input": normalised}
+    if channels == 1:
+        found = {name: one.mean(axis=0, keepdims=True) for name, one in found.items()}
+    return {**found, "edges": filters.sobel(x.mean(axis=0))[None]}
+
+
+def strength(one: np.ndarray) -> np.ndarray:
+    """Norm over the channels, (1, H, W)."""
+    return np.sqrt((one**2).sum(axis=0, keepdims=True))
+
+
+def measure(
+    attribute: Attribute,
+    pictures: Sequence[np.ndarray],
+    targets: Sequence[int],
+    *,
+    rng: np.random.Generator,
+    step: Callable[[], None] = lambda: None,
+) -> tuple[Measured, np.ndarray]:
+    """All numbers of one attribution, and its maps of the first picture, (T, C, H, W)."""
+    table: dict[str, list[np.ndarray]] = {}
+    first, last = None, None
+    across = []
+    zero_maps = 0
+    for x in pictures:
+        maps = called_many(attribute, x, targets)
+        first = maps if first is None else first
+        if last is None:
+            last = maps
+        else:  # disjoint pairs, so that no map counts twice
+            if last.shape == maps.shape:
+                across.append(
+                    _mean(np.array([measures.cosine(a, b) for a, b in zip(last, maps, strict=True)]))
+                )
+            last = None
+        zero_maps += int((~maps.any(axis=(1, 2, 3))).sum())
+        change = rng.standard_normal(x.shape)
+        change *= MOVED * np.linalg.norm(x) / np.linalg.norm(change)
+        again = called_many(attribute, x + change, targets)
+        for name, values in _numbers(x, maps, again).items():
+            table.setdefault(name, []).append(values)
+        step()
+    assert first is not None
+    # Pictures are the units; targets are, where there is only one.
+    many = len(pictures) > 1
+    estimates = {
+        name: Estimate.of(np.array([_mean(row) for row in rows]) if many else rows[0])
+        for name, rows in table.items()
+    }
+
+    def part(kind: str) -> dict[str, Estimate]:
+        return {
+            name.partition(": ")[2]: one for name, one in estimates.items() if name.startswith(f"{kind}: ")
+        }
+
+    return Measured(
+        part("recovery"),
+        part("similarity"),
+        estimates["distance"],
+        estimates["rank"],
+        estimates["stability"],
+        Estimate.of(np.array(across)),
+        zero_maps,
+    ), first
+
+
+def called_many(attribute: Attribute, x: np.ndarray, targets: Sequence[int]) -> np.ndarray:
+    """The maps of all targets, (T, C, H, W); at once where the attribution has a method ``many``."""
+    if hasattr(attribute, "many"):
+        found = attribute.many(x, targets)
+        return np.stack([checked(one, x, target) for one, target in zip(found, targets, strict=True)])
+    return np.stack([called(attribute, x, target) for target in targets])
+
+
+def called(attribute: Attribute, x: np.ndarray, target: int) -> np.ndarray:
+    """The map of one target, (C, H, W) float64."""
+    return checked(attribute(x.copy(), target), x, target)
+
+
+def checked(one: np.ndarray, x: np.ndarray, target: int) -> np.ndarray:
+    """A map as ``(C, H, W)`` float64, or a ValueError that says what came instead."""
+    found = np.asarray(one)
+    if found.dtype.kind not in "fiub":
+        raise ValueError(f"attribute: expected a map of real numbers, got {found.dtype}")
+    if found.ndim == 4 and len(found) == 1:
+        found = found[0]
+    if found.ndim == 2:
+        found = found[None]
+    if found.ndim != 3 or found.shape[1:] != x.shape[1:] or found.shape[0] not in (1, x.shape[0]):
+        raise ValueError(
+            f"attribute: expected a map of {x.shape} or {x.shape[1:]} for target {target}, got {found.shape}"
+        )
+    found = found.astype(np.float64)
+    if not np.isfinite(found).all():
+        raise ValueError(f"attribute: the map of target {target} is not finite")
+    return found
+
+
+def _mean(values: np.ndarray) -> float:
+    counted = values[~np.isnan(values)]
+    return float(counted.mean()) if len(counted) else float("nan")
+
+
+def _numbers(x: np.ndarray, maps: np.ndarray, again: np.ndarray) -> dict[str, np.ndarray]:
+    """Of one picture: arrays over targets, or over disjoint pairs of them, so that no map counts twice."""
+    known = references(x, maps.shape[1])
+    found: dict[str, np.ndarray] = {}
+    for name, reference in known.items():
+        edges = name == "edges"
+        compare = measures.correlation if edges else measures.cosine
+        shown = [strength(one) if edges else one for one in maps]
+        found[f"recovery: {name}"] = np.array([compare(one, reference) for one in shown])
+        found[f"similarity: {name}"] = np.array([measures.similarity(one, reference) for one in shown])
+    pairs = list(zip(maps[::2], maps[1::2], strict=False))
+    found["distance"] = np.array([measures.distance(one, other) for one, other in pairs])
+    found["rank"] = np.array([measures.rank_correlation(one, other) for one, other in pairs])
+    found["stability"] = np.array(
+        [measures.cosine(one, other) for one, other in zip(maps, again, strict=True)]
+    )
+    return found

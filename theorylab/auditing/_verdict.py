@@ -1,0 +1,100 @@
+"""From numbers to plain words, with how sure they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from theorylab.auditing._measure import Measured
+
+RECOVERS = 0.2
+"""Cosine to the picture, plain or normalised, from which a map counts as a copy: a twenty-fifth of its energy."""
+
+TRACES = 0.5
+"""Correlation of the map's strength with the picture's Sobel strength from which it counts as an edge detector."""
+
+SENSITIVE = math.sqrt(2) / 2
+"""Distance of two targets' unit maps: half of what independent noise has."""
+
+STABLE = 0.5
+"""Cosine of a map with that of a slightly moved picture: below it the map is noise to whoever looks at it."""
+
+SAME = 0.9
+"""Cosine of the maps of two pictures: above it the map is of the class, or of nothing, and not of the picture."""
+
+SURE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What the numbers say.
+
+    Attributes
+    ----------
+    recovers : bool or None
+        The picture, plain or over its local contrast, or its edges; None: undecided.
+    sensitive : bool or None
+        To the class.
+    stable : bool or None
+        Under a small change of the picture.
+    sure : float
+        The smallest of the probabilities behind the words, one-sided.
+    words : str
+    """
+
+    recovers: bool | None
+    sensitive: bool | None
+    stable: bool | None
+    sure: float
+    words: str
+
+
+def judge(measured: Measured) -> Verdict:
+    """The verdict on one attribution."""
+    chances = {
+        name: one.above(TRACES if name == "edges" else RECOVERS) for name, one in measured.recovery.items()
+    }
+    what = max(chances, key=lambda name: (chances[name], measured.recovery[name].mean))
+    recovers, sensitive, stable = (
+        chances[what],
+        measured.distance.above(SENSITIVE),
+        measured.stability.above(STABLE),
+    )
+    decided = {"recovers": _decided(recovers), "sensitive": _decided(sensitive), "stable": _decided(stable)}
+    sure = [max(recovers, 1 - recovers), max(sensitive, 1 - sensitive), max(stable, 1 - stable)]
+    if measured.distance.units == 0:
+        return Verdict(None, None, None, 0.0, "undecided: the maps are zero")
+    if decided["stable"] is False:
+        # Whatever such maps do from class to class, they do from call to call.
+        return Verdict(
+            decided["recovers"],
+            False,
+            False,
+            min(sure[0], sure[2]),
+            "neither: noise, another map for a hardly moved picture",
+        )
+    same = measured.across_pictures.above(SAME)
+    if _decided(same):
+        return Verdict(
+            False, decided["sensitive"], True, min(sure[1], same), "neither: the same map for every picture"
+        )
+    copied = {
+        True: f"recovers the {what}" if what != "edges" else "recovers the input's edges",
+        False: "does not recover the input",
+        None: "undecided whether it recovers the input",
+    }[decided["recovers"]]
+    told = {
+        True: "class-sensitive",
+        False: "insensitive to class",
+        None: "undecided whether class-sensitive",
+    }[decided["sensitive"]]
+    shaky = "" if decided["stable"] else ", undecided whether stable"
+    if decided["recovers"] is False and decided["sensitive"] is False:
+        words = f"neither: {copied}, {told}{shaky}"
+    else:
+        words = f"{copied}, {told}{shaky}" if decided["recovers"] is not False else f"{told}, {copied}{shaky}"
+    return Verdict(decided["recovers"], decided["sensitive"], decided["stable"], min(sure), words)
+
+
+def _decided(chance: float) -> bool | None:
+    return True if chance >= SURE else False if chance <= 1 - SURE else None

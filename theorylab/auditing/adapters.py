@@ -1,0 +1,245 @@
+"""Attributions ready to be audited: of the package's own networks, of PyTorch modules, of Captum's methods.
+
+Any callable ``attribute(x, target) -> map`` can be audited.  These know more: the plain gradient of their network, and how
+to draw the weights of chosen layers anew, so that the audit can compare with the one and watch the other.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from theorylab import _random, measures
+from theorylab.networks import DrawnRows, GraphNetwork, ThreeLayerNetwork
+from theorylab.networks.nodes import ReLU
+from theorylab.networks.parameters import draw_parameters
+from theorylab.rules import Rule
+from theorylab.visualization import Network, visualize, visualize_many
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """An attribution whose network can be taken apart."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers with weights, input side first."""
+
+    @property
+    def gradient(self) -> Callable[[np.ndarray, int], np.ndarray]:
+        """The plain gradient of the same network."""
+
+    def randomized(self, layers: Collection[str], seed: _random.Seed) -> Any:
+        """The same attribution with the weights of these layers drawn anew (variance 2 over the fan-in)."""
+
+
+class NetworkAttribution:
+    """A rule in one of the package's networks.
+
+    Parameters
+    ----------
+    net : GraphNetwork or another network of :mod:`theorylab.networks`
+    rule : Rule or str
+
+    Raises
+    ------
+    ValueError
+        If the rule is unknown.
+
+    Examples
+    --------
+    >>> from theorylab.networks import vgg16
+    >>> attribute = NetworkAttribution(vgg16(input_shape=(3, 32, 32), n_logits=4, n_hidden=8), "guided")
+    >>> attribute(np.ones((3, 32, 32)), 2).shape, attribute.layers[-1]
+    ((3, 32, 32), 'classifier.6')
+    """
+
+    def __init__(self, net: Network, rule: Rule | str) -> None:
+        self.net = net
+        self.rule = Rule(rule)
+
+    def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
+        return visualize(self.net, x, self.rule, target)
+
+    def many(self, x: np.ndarray, targets: Sequence[int]) -> np.ndarray:
+        """The maps of several targets behind one forward pass, (T, C, H, W)."""
+        return visualize_many(self.net, x, [self.rule], targets)[0]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Of a network that is an explicit graph; else none."""
+        if not isinstance(self.net, GraphNetwork):
+            return ()
+        return tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.net.parameters))
+
+    @property
+    def gradient(self) -> NetworkAttribution:
+        """The plain gradient: the rule of saliency."""
+        return NetworkAttribution(self.net, Rule.SALIENCY)
+
+    def randomized(self, layers: Collection[str], seed: _random.Seed) -> NetworkAttribution:
+        """The same rule after these layers' weights were drawn anew; each layer's draw is its own."""
+        assert isinstance(self.net, GraphNetwork)
+        drawn = self._drawn(seed)
+        own = {name: array for name, array in drawn.items() if name.rpartition(".")[0] in layers}
+        return NetworkAttribution(self.net.with_parameters(own), self.rule)
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - one draw, used layer by layer
+    def _drawn(self, seed: _random.Seed) -> dict[str, np.ndarray]:
+        from theorylab.laws import Gaussian
+
+        assert isinstance(self.net, GraphNetwork)
+        dtype = self.net.dtype.type
+        return draw_parameters(self.net.nodes, law=Gaussian(1.0), seed=seed, init="fan-in", dtype=dtype)
+
+    def backward_cosines(self, x: np.ndarray, one: int, other: int) -> dict[str, float]:
+        """How alike the modified gradients of two logits are below each ReLU, logits first: their cosine.
+
+        1 means that nothing below can tell the logits apart (Sixt, Granz and Landgraf 2020).
+        """
+        if not isinstance(self.net, GraphNetwork):
+            return {}
+        names = [node.name for node in self.net.nodes if isinstance(node, ReLU)]
+        names.insert(0, self.net.nodes[0].name)
+        seeds = np.eye(self.net.n_logits)[[one, other]]
+        found = self.net.layer_gradients(self.net.forward(x), seeds, [self.rule], names)
+        return {name: measures.cosine(*found[name][0][0]) for name in reversed(names)}
+
+    def expected_distance(self, x: np.ndarray) -> float | None:
+        """The exact law of the distance of two logits' maps, where there is one: three layers without pooling."""
+        net = self.net
+        if not isinstance(net, ThreeLayerNetwork) or net.pool is not None or net.hidden_bias:
+            return None
+        if not isinstance(net.readout_rows, DrawnRows):
+            return None  # weights of the user's own: nobody knows their law
+        from theorylab import analytic
+
+        return analytic.class_distance(x, net.grid, self.rule, len(net.filters), law=net.readout_rows.law)
+
+
+class TorchAttribution:
+    """An attribution of a PyTorch module; the subclasses say which.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In evaluation mode, for inputs (1, C, H, W).
+    """
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+
+    def _with(self, module: Any) -> TorchAttribution:
+        raise NotImplementedError
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the submodules that own weights of two or more axes, in the order of the module."""
+        return tuple(
+            name
+            for name, part in self.module.named_modules()
+            if name and any(weight.ndim > 1 for weight in part.parameters(recurse=False))
+        )
+
+    @property
+    def gradient(self) -> Callable[[np.ndarray, int], np.ndarray]:
+        """The plain gradient, by autograd."""
+        return self._gradient
+
+    def _gradient(self, x: np.ndarray, target: int) -> np.ndarray:
+        import torch
+
+        image = self._tensor(x).requires_grad_(True)
+        (gradient,) = torch.autograd.grad(self.module(image)[0, target], image)
+        found: np.ndarray = gradient[0].detach().cpu().numpy()
+        return found
+
+    def randomized(self, layers: Collection[str], seed: _random.Seed) -> TorchAttribution:
+        """The same attribution of a copy of the module in which these layers were drawn anew; biases become 0."""
+        import torch
+
+        copied = copy.deepcopy(self.module)
+        parent = _random.sequence(seed)
+        parts = dict(copied.named_modules())
+        with torch.no_grad():
+            for place, name in enumerate(self.layers):
+                if name not in layers:
+                    continue
+                rng = np.random.default_rng(_random.child(parent, place))
+                for weight in parts[name].parameters(recurse=False):
+                    shape = tuple(weight.shape)
+                    std = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.0
+                    weight.copy_(torch.as_tensor(rng.normal(0.0, std, shape)))
+        return self._with(copied)
+
+    def _tensor(self, x: np.ndarray) -> Any:
+        import torch
+
+        like = next(self.module.parameters())
+        return torch.as_tensor(x[None], dtype=like.dtype, device=like.device)
+
+
+class ModuleAttribution(TorchAttribution):
+    """A rule in a PyTorch module, by :func:`theorylab.torch_bridge.attribute`.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    rule : Rule or str
+    """
+
+    def __init__(self, module: Any, rule: Rule | str) -> None:
+        super().__init__(module)
+        self.rule = Rule(rule)
+
+    def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
+        from theorylab import torch_bridge
+
+        return torch_bridge.attribute(self.module, x, self.rule, target)
+
+    def many(self, x: np.ndarray, targets: Sequence[int]) -> np.ndarray:
+        """The maps of several targets, (T, C, H, W)."""
+        from theorylab import torch_bridge
+
+        return torch_bridge.attribute_many(self.module, x[None], [self.rule], list(targets))[0, :, 0]
+
+    def _with(self, module: Any) -> ModuleAttribution:
+        return ModuleAttribution(module, self.rule)
+
+
+class CaptumAttribution(TorchAttribution):
+    """One of Captum's methods: ``CaptumAttribution(captum.attr.GuidedBackprop, module)``.
+
+    Parameters
+    ----------
+    method : class
+        Called as ``method(module).attribute(inputs, target=...)``.
+    module : torch.nn.Module
+    **options
+        Handed to ``attribute``.
+    """
+
+    def __init__(self, method: Any, module: Any, **options: Any) -> None:
+        super().__init__(module)
+        self.method = method
+        self.options = options
+
+    def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
+        import warnings
+
+        with warnings.catch_warnings():
+            # Captum tells, at each call, that it sets hooks and asks for gradients.
+            warnings.simplefilter("ignore")
+            found = self.method(self.module).attribute(
+                self._tensor(x).requires_grad_(True), target=target, **self.options
+            )
+        map_: np.ndarray = found[0].detach().cpu().numpy()
+        return map_
+
+    def _with(self, module: Any) -> CaptumAttribution:
+        return CaptumAttribution(self.method, module, **self.options)

