@@ -89,12 +89,14 @@ def test_verify_passes_on_what_it_was_given(laboratory):
         2,
         "--law-scale",
         1.03,
+        "--weights",
+        "vgg16.pth",
     ]
     assert run("verify", *words).exit_code == 0
     (call,) = laboratory.calls
     assert callable(call.pop("progress"))
     expected = {"claims": ("one", "two"), "image": "coffee", "budget": "full", "seed": 5, "jobs": 2}
-    assert call == {**expected, "law_scale": 1.03}
+    assert call == {**expected, "law_scale": 1.03, "weights": "vgg16.pth"}
 
 
 def test_verify_defaults(laboratory):
@@ -105,6 +107,7 @@ def test_verify_defaults(laboratory):
         "seed": 0,
         "jobs": None,
         "law_scale": 1.0,
+        "weights": None,
         "progress": None,
     }
     assert laboratory.calls == [{"claims": (), **expected}]

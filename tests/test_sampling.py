@@ -1,6 +1,8 @@
 """Samplers against whole networks, brute force and exact laws."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from theorylab.laws import Gaussian, TruncatedGaussian
 from theorylab.networks import three_layer_cnn, three_layer_fcn
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
-from theorylab.sampling import MapSampler, fcn_maps, three_layer_maps
+from theorylab.sampling import MapSampler, QuickGaussian, TiledSampler, fcn_maps, three_layer_maps
 from theorylab.visualization import visualize
 
 GRID = PatchGrid((2, 6, 5), (3, 2), stride=(2, 1), padding=(0, 1))
@@ -367,3 +369,97 @@ def test_bad_input():
         fcn_maps(0 * x, 3, "guided", size=2)
     with pytest.raises(ValueError, match="std: expected a finite number above 0"):
         fcn_maps(x, 3, "guided", size=2, std=0.0)
+    with pytest.raises(TypeError, match="std: expected a number, got TruncatedGaussian"):
+        fcn_maps(x, 3, "guided", size=2, std=TruncatedGaussian(0.1))  # exact for a Gaussian alone
+
+
+def test_quick_normal_numbers_are_normal():
+    draws = QuickGaussian(1.0).sample((4, 1_000_000), seed=1, dtype=np.float32)
+    assert draws.dtype == np.float32
+    flat = draws.ravel().astype(float)
+    assert stats.kstest(flat, "norm").pvalue > 1e-4
+    assert stats.kstest(1.002 * flat, "norm").pvalue > 1e-4 > stats.kstest(1.01 * flat, "norm").pvalue
+    for power, moment in ((1, 0), (2, 1), (3, 0), (4, 3), (6, 15)):
+        values = flat**power
+        assert abs(values.mean() - moment) < 4.5 * values.std() / math.sqrt(flat.size)
+    # Every hundredth of the half-line up to the tail, the layer's edge at 3.654 and the tail itself.
+    edges = np.append(np.linspace(0, 3.6, 361), [3.654152885361009, 3.75, 4.0, 4.5, np.inf])
+    seen, _ = np.histogram(abs(flat), edges)
+    expected = 2 * np.diff(stats.norm.cdf(edges)) * flat.size
+    assert stats.chi2.sf(((seen - expected) ** 2 / expected).sum(), len(seen) - 1) > 1e-4
+    # Neighbours, which share a word of 64 bits, are independent.
+    assert abs(np.corrcoef(flat[::2], flat[1::2])[0, 1]) < 4.5 / math.sqrt(flat.size / 2)
+    assert abs(np.corrcoef(abs(flat[::2]), abs(flat[1::2]))[0, 1]) < 4.5 / math.sqrt(flat.size / 2)
+
+
+def test_quick_normal_numbers_follow_from_the_seed():
+    law = QuickGaussian(0.5)
+    one, two = (law.sample((3, 5), seed=2, dtype=np.float32) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert (one != law.sample((3, 5), seed=3, dtype=np.float32)).all()
+    np.testing.assert_array_equal(2 * one, QuickGaussian(1.0).sample((3, 5), seed=2, dtype=np.float32))
+    np.testing.assert_array_equal(law.sample(4, seed=2), Gaussian(0.5).sample(4, seed=2))
+    assert law.sample(0, seed=1, dtype=np.float32).size == 0
+    x = crop()
+    sampler = MapSampler(x, GRID, 4, law=QuickGaussian(1.0), filter_law=Gaussian(1.0), dtype=np.float32)
+    rng = np.random.default_rng(8)
+    maps = np.stack([sampler.draw(rng, [Rule.GUIDED])[0, 0, 0] for _ in range(SIZE)]).astype(float)
+    assert worst_p_value(maps, three_layer_maps(x, GRID, "guided", 4, size=SIZE, seed=9), x) > 1e-4
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_tiles_have_the_law_of_the_whole(rule, monkeypatch):
+    x, n = crop(), 3
+    for tile, seed in ((2**17, 1), (4 * n, 2)):  # all patches at once, and four at a time
+        monkeypatch.setattr("theorylab.sampling.tiled._TILE", tile)
+        sampler, rng = TiledSampler(x, GRID, n), np.random.default_rng(seed)
+        drawn = np.stack([sampler.draw(rng, [Rule(rule)], n_readouts=2)[0] for _ in range(SIZE)])
+        maps, siblings = drawn.astype(float).swapaxes(0, 1)
+        plain = MapSampler(x, GRID, n, law=Gaussian(1.0))
+        rng = np.random.default_rng(seed)
+        both = np.stack([plain.draw(rng, [Rule(rule)], n_readouts=2)[0, :, 0] for _ in range(SIZE)])
+        assert worst_p_value(maps, both[:, 0], x) > 1e-4
+        assert worst_p_value(siblings, both[:, 1], x) > 1e-4
+        # What two logits of one network have in common.
+        products = (maps * siblings).sum(axis=(1, 2, 3)), both.prod(axis=1).sum(axis=(1, 2, 3))
+        assert stats.ks_2samp(*products).pvalue > 1e-4
+        assert (
+            stats.ks_2samp((maps * np.roll(maps, 1, axis=0)).sum(axis=(1, 2, 3)), products[1]).pvalue < 0.01
+        )
+        assert worst_p_value(1.2 * maps, both[:, 0], x) < 1e-4
+    mean, variance = (f(x, GRID, rule, n) for f in (mean_map, variance_map))
+    assert abs(z_scores(maps, mean)).max() < 4.5
+    assert abs(variance_scores(maps, mean, variance)).max() < 5
+
+
+def test_rules_of_a_tile_share_filters_and_readout():
+    x = crop()
+    sampler = TiledSampler(x, GRID, 5)
+    every = sampler.draw(np.random.default_rng(3), list(Rule), n_readouts=2)
+    alone = sampler.draw(np.random.default_rng(3), [Rule.GUIDED], n_readouts=2)
+    np.testing.assert_array_equal(every[2], alone[0])
+    with pytest.raises(ValueError, match="n_filters: expected at least 1"):
+        TiledSampler(x, GRID, 0)
+    with pytest.raises(ValueError, match="zero everywhere"):
+        TiledSampler(0 * x, GRID, 2)
+
+
+# VmHWM, not ru_maxrss: that one begins with the memory of the process that started this one.
+STREAMED = """
+import numpy as np
+import theorylab as tl
+x = tl.images.load(size=64)
+net = tl.networks.three_layer_fcn(x.shape, 70_000, 2, law=tl.TruncatedGaussian(0.1), dtype=np.float32,
+                                  memory_limit=64 * 2**20)
+found = tl.visualize(net, x, "guided", 1)
+assert np.isfinite(found).all() and found.any()
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_streamed_weights_stay_small():
+    """70 000 hidden units on 64×64×3: dense, the hidden weights alone are 3.4 GB in single precision."""
+    done = subprocess.run([sys.executable, "-c", STREAMED], capture_output=True, text=True, check=True)
+    assert int(done.stdout) / 1000 < 300

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from theorylab.commands import audit, claims, figure, predict, verify, visualize
+from theorylab.commands import audit, claims, converge, figure, predict, verify, visualize
 from theorylab.commands._guard import INTERRUPTED, guarded
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ for command in (
     visualize.visualize,
     predict.predict,
     figure.figure,
+    converge.converge,
     audit.audit,
 ):
     app.command()(guarded(command))

@@ -3,6 +3,7 @@
 from theorylab.analytic import halfspace
 from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.depth import deconvnet_correlation, depth_profile, infinite_depth_alignment
+from theorylab.analytic.kurtosis import fourth_cumulant_map
 from theorylab.analytic.maximum import maximum_logit_mean_map, maximum_logit_moment, maximum_moment
 from theorylab.analytic.orthant import orthant_probability, orthant_probability_with_error
 from theorylab.analytic.pooled import pooled_mean_map, pooled_mean_map_with_error, selection_probabilities
@@ -31,6 +32,7 @@ __all__ = [
     "expected_cosine",
     "expected_energy",
     "filters_needed",
+    "fourth_cumulant_map",
     "halfspace",
     "infinite_depth_alignment",
     "local_contrast",

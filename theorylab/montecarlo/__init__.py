@@ -1,6 +1,19 @@
-"""Replicates, streamed: mergeable moments and the engine that fills them."""
+"""Replicates, streamed: mergeable moments and the engine that fills them, anywhere, and loses nothing."""
 
-from theorylab.montecarlo.engine import Measurement, measurement, replicate
+from theorylab.montecarlo.checkpoints import CheckpointFolder
+from theorylab.montecarlo.engine import Measurement, Study, measurement, replicate, replicate_all
+from theorylab.montecarlo.executors import DaskExecutor, JoblibExecutor
 from theorylab.montecarlo.moments import ArrayMoments, Statistics
 
-__all__ = ["ArrayMoments", "Measurement", "Statistics", "measurement", "replicate"]
+__all__ = [
+    "ArrayMoments",
+    "CheckpointFolder",
+    "DaskExecutor",
+    "JoblibExecutor",
+    "Measurement",
+    "Statistics",
+    "Study",
+    "measurement",
+    "replicate",
+    "replicate_all",
+]

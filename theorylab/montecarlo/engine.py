@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
-import joblib
 import numpy as np
-import threadpoolctl
 
 from theorylab import _random, _validation
+from theorylab.montecarlo.executors import Executor, JoblibExecutor, Task, run_task
 from theorylab.montecarlo.moments import ArrayMoments, Statistics
 
 Progress = Callable[[int, int], None]
@@ -51,6 +51,198 @@ def measurement(
     return Measurement(Statistics.of(numbers), dict(maps or {}))
 
 
+class Checkpoints(Protocol):
+    """Where finished blocks are kept: :class:`~theorylab.montecarlo.checkpoints.CheckpointFolder`, or another."""
+
+    def load(self, study: str, block: int) -> Measurement | None:
+        """A block as it was saved; None where there is none, or none that can be trusted."""
+
+    def save(self, study: str, block: int, measured: Measurement) -> None:
+        """Keep a block."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """One simulation, cut into blocks.
+
+    Parameters
+    ----------
+    name : str
+        Names the study in checkpoints and in progress; unlike that of any other study in one run.
+    simulate : callable
+        ``simulate(rng, size) -> Measurement``; importable (a module's function, a partial of one or an instance of a
+        module's class) where worker processes run it.
+    replicates : int
+        At least this many are run, whole blocks only, unless `stop` ends it sooner.
+    block : int
+        Replicates a block.  Part of the study's definition: it fixes which random numbers a replicate sees.
+    seed : int, Generator or SeedSequence
+        Block ``b`` draws from the seed's child ``b``, so more replicates keep the earlier ones.
+    stop : callable, optional
+        ``stop(measured) -> bool``, asked after each block in the order of blocks, whatever the order in which they
+        were finished: what it decides does not depend on how the blocks are run.
+
+    Examples
+    --------
+    >>> Study("dice", measurement, 25, block=10, seed=0).n_blocks
+    3
+    """
+
+    name: str
+    simulate: Simulation
+    replicates: int
+    block: int
+    seed: _random.Seed | np.random.SeedSequence
+    stop: Callable[[Measurement], bool] | None = None
+
+    def __post_init__(self) -> None:
+        _validation.positive_integer(self.replicates, "replicates")
+        _validation.positive_integer(self.block, "block")
+        if not isinstance(self.seed, np.random.SeedSequence):
+            object.__setattr__(self, "seed", _random.sequence(self.seed))
+
+    @property
+    def n_blocks(self) -> int:
+        """Whole blocks that hold all replicates."""
+        return -(-self.replicates // self.block)
+
+    def task(self, block: int) -> Task:
+        """What an executor is handed for one block."""
+        assert isinstance(self.seed, np.random.SeedSequence)
+        return Task(self.simulate, _random.child(self.seed, block), self.block)
+
+
+class _Merged:
+    """A study under way: blocks come in any order and are merged in theirs."""
+
+    def __init__(
+        self,
+        study: Study,
+        checkpoints: Checkpoints | None,
+        progress: Callable[[str, int, int], None] | None,
+    ) -> None:
+        self.study = study
+        self.checkpoints = checkpoints
+        self.progress = progress
+        self.measured: Measurement | None = None
+        self.next = 0
+        self.held: dict[int, Measurement] = {}
+        self.stored: set[int] = set()
+        self.finished = False
+        while not self.finished and (block := self._load(self.next)) is not None:
+            self._merge(block)
+
+    def _load(self, block: int) -> Measurement | None:
+        return None if self.checkpoints is None else self.checkpoints.load(self.study.name, block)
+
+    def _merge(self, block: Measurement) -> None:
+        if self.measured is None:
+            self.measured = block
+        else:
+            self.measured.merge(block)
+        self.next += 1
+        enough = self.study.stop is not None and self.study.stop(self.measured)
+        self.finished = enough or self.next == self.study.n_blocks
+        if self.progress is not None:
+            blocks = self.next if self.finished else self.study.n_blocks
+            self.progress(self.study.name, self.next * self.study.block, blocks * self.study.block)
+
+    def missing(self) -> Iterator[int]:
+        """Blocks to be run; asked for as workers become free, so none is begun once the study is finished."""
+        for block in range(self.next, self.study.n_blocks):
+            if self.finished:
+                return
+            if self._load(block) is not None:
+                # Not kept in memory: it is read again when its turn has come.
+                self.stored.add(block)
+            else:
+                yield block
+
+    def take(self, block: int, measured: Measurement) -> None:
+        if self.checkpoints is not None:
+            self.checkpoints.save(self.study.name, block, measured)
+        self.held[block] = measured
+        self.advance()
+
+    def advance(self) -> None:
+        """Merge what has come up to the first block that has not."""
+        while not self.finished:
+            if self.next in self.held:
+                self._merge(self.held.pop(self.next))
+            elif self.next in self.stored:
+                # What was there a moment ago may have been damaged since.
+                self._merge(self._load(self.next) or run_task(self.study.task(self.next)))
+            else:
+                return
+        self.held.clear()
+
+
+def replicate_all(
+    studies: Sequence[Study],
+    *,
+    executor: Executor | None = None,
+    checkpoints: Checkpoints | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Measurement]:
+    """Run the blocks of many studies, side by side, and merge each study's in their order.
+
+    Parameters
+    ----------
+    studies : sequence of Study
+    executor : Executor, optional
+        Where blocks run: worker processes (:class:`~theorylab.montecarlo.executors.JoblibExecutor`) or a cluster
+        (:class:`~theorylab.montecarlo.executors.DaskExecutor`); in this process if not given.
+    checkpoints : Checkpoints, optional
+        Each block is kept here as soon as it is finished, and what is kept already is not run again.
+    progress : callable, optional
+        ``progress(name, done, total)`` in replicates.
+
+    Returns
+    -------
+    list of Measurement, one a study
+        The same bits for every executor, with and without checkpoints, however often the run was interrupted: a block's
+        numbers follow from its seed, blocks are merged in their order and each runs with one BLAS thread.  On another
+        kind of processor they are equal up to rounding.
+
+    Raises
+    ------
+    ValueError
+        If two studies have one name.
+    OSError
+        If a checkpoint cannot be written or workers are lost for good; what was kept stays.
+
+    Examples
+    --------
+    >>> def throw(rng, size):
+    ...     return measurement({"eyes": rng.integers(1, 7, size).astype(float)})
+    >>> def sure(measured):
+    ...     value, error = measured.statistics.estimate(lambda mean: mean["eyes"])
+    ...     return error < 0.02 * value
+    >>> dice = [Study(name, throw, 6000, block=100, seed=seed, stop=sure) for seed, name in enumerate(("red", "blue"))]
+    >>> [measured.replicates for measured in replicate_all(dice)]
+    [600, 700]
+    """
+    names = [study.name for study in studies]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"studies: two are called {name!r}")
+    merged = [_Merged(study, checkpoints, progress) for study in studies]
+
+    def tasks() -> Iterator[tuple[tuple[int, int], Task]]:
+        for place, one in enumerate(merged):
+            for block in one.missing():
+                yield (place, block), one.study.task(block)
+
+    for (place, block), result in (executor or JoblibExecutor(1)).run(tasks(), keep=checkpoints is not None):
+        if not merged[place].finished:
+            merged[place].take(block, result)
+    for one in merged:
+        one.advance()  # where the last blocks were all in the checkpoints
+    results = [one.measured for one in merged]
+    assert all(one.finished for one in merged)
+    return [result for result in results if result is not None]
+
+
 def replicate(
     simulate: Simulation,
     replicates: int,
@@ -64,14 +256,8 @@ def replicate(
 
     Parameters
     ----------
-    simulate : callable
-        ``simulate(rng, size) -> Measurement``; importable (a module's function, or a partial of one) if ``jobs > 1``.
-    replicates : int
-        At least this many are run: whole blocks only.
-    block : int
-        Replicates a block.  Part of the study's definition: it fixes which random numbers a replicate sees.
-    seed : int, Generator or SeedSequence
-        Block ``b`` draws from the seed's child ``b``, so more replicates keep the earlier ones.
+    simulate, replicates, block, seed
+        As in :class:`Study`.
     jobs : int
         Worker processes.  The result does not depend on it: blocks are merged in their order, and each runs with one
         BLAS thread, because BLAS rounds differently with another number of threads.
@@ -83,6 +269,11 @@ def replicate(
     Measurement
         Memory does not grow with the number of replicates.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a count is not a positive integer, or for a seed of the wrong kind.
+
     Examples
     --------
     >>> def throw(rng, size):
@@ -92,26 +283,8 @@ def replicate(
     >>> abs(value - 3.5) < 4 * error
     True
     """
-    replicates = _validation.positive_integer(replicates, "replicates")
-    block = _validation.positive_integer(block, "block")
-    jobs = _validation.positive_integer(jobs, "jobs")
-    parent = seed if isinstance(seed, np.random.SeedSequence) else _random.sequence(seed)
-    n_blocks = -(-replicates // block)
-    tasks = (joblib.delayed(_run_block)(simulate, _random.child(parent, b), block) for b in range(n_blocks))
-    merged: Measurement | None = None
-    # A generator in the order of the tasks: blocks are merged as they come and then forgotten.
-    parallel = joblib.Parallel(n_jobs=min(jobs, n_blocks), return_as="generator", pre_dispatch="2*n_jobs")
-    for done, result in enumerate(parallel(tasks), start=1):
-        if merged is None:
-            merged = result
-        else:
-            merged.merge(result)
-        if progress is not None:
-            progress(done * block, n_blocks * block)
-    assert merged is not None
-    return merged
-
-
-def _run_block(simulate: Simulation, seed: np.random.SeedSequence, size: int) -> Measurement:
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
-        return simulate(np.random.default_rng(seed), size)
+    study = Study("replicates", simulate, replicates, block, seed)
+    executor = JoblibExecutor(min(_validation.positive_integer(jobs, "jobs"), study.n_blocks))
+    report = None if progress is None else (lambda _, done, total: progress(done, total))
+    (measured,) = replicate_all([study], executor=executor, progress=report)
+    return measured

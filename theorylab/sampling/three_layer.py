@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.kernels import patches as patch_kernels
 from theorylab.kernels import pooled_signal as kernels_pool
 from theorylab.kernels import three_layer as kernels
 from theorylab.laws import Gaussian, WeightLaw
@@ -69,7 +68,8 @@ class MapSampler:
         self._activations = np.zeros((grid.n_patches, self.n_filters), dtype=self.dtype)
         self._signal = np.empty_like(self._activations)
         self._unpooled = np.empty_like(self._activations) if pool is not None else self._signal
-        self._products = np.empty((grid.n_patches, grid.patch_size), dtype=self.dtype)
+        # One row for each place in a patch: put back, it adds long rows to the picture instead of scattering short ones.
+        self._products = np.empty((grid.patch_size, grid.n_patches), dtype=self.dtype)
         self._windows = None if pool is None else pool.windows(grid.output_shape)
 
     def draw(
@@ -135,8 +135,8 @@ class MapSampler:
                     )
                 for part in range(groups):
                     own = slice(bounds[part], bounds[part + 1])
-                    np.matmul(self._signal[:, own], sampled[:, own].T, out=self._products)
-                    patch_kernels.fold(self._products, self.grid, out=maps[r, t, part])
+                    np.matmul(sampled[:, own], self._signal[:, own].T, out=self._products)
+                    maps[r, t, part] = self.grid.fold(self._products.T)
         return maps
 
     def _readout(self, rng: np.random.Generator, activations: np.ndarray, n_logits: int | None) -> np.ndarray:

@@ -1,0 +1,131 @@
+"""``theorylab converge``."""
+
+from __future__ import annotations
+
+import enum
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from theorylab.commands import _output as output
+from theorylab.commands._options import RuleName, Seed
+
+
+class Over(enum.StrEnum):
+    FILTERS = "n_filters"
+    KERNEL = "kernel"
+    STRIDE = "stride"
+    POOL = "pool"
+    DEPTH = "depth"
+
+
+def converge(
+    image: Annotated[
+        str | None, typer.Option(help="A picture: a path or a bundled name. [default: cat]")
+    ] = None,
+    over: Annotated[Over, typer.Option(help="What the curves go over.")] = Over.FILTERS,
+    filters: Annotated[
+        str | None, typer.Option(metavar="N,...", help="Numbers of filters. [default: 16,64,256,1024 or 256]")
+    ] = None,
+    kernel: Annotated[
+        str | None, typer.Option(metavar="N,...", help="Sides of the filters. [default: 7 or 3,5,7,11]")
+    ] = None,
+    stride: Annotated[
+        str | None, typer.Option(metavar="N,...", help="Strides. [default: 2 or 1,2,4,7]")
+    ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(metavar="N,...", help="Sides of pooling windows; 1: none. [default: 1 or 1,2,3]"),
+    ] = None,
+    depth: Annotated[
+        str | None, typer.Option(metavar="N,...", help="Numbers of convolutions. [default: 1 or 1,2,3,4]")
+    ] = None,
+    size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
+    rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.ALL,
+    replicates: Annotated[int, typer.Option(min=2, help="Networks a point, at most.")] = 200,
+    block: Annotated[int, typer.Option(min=1, help="Networks a block, which is what a kill can lose.")] = 10,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            help="End a point once each 95 % interval's half width is below this share of the estimate."
+        ),
+    ] = None,
+    seed: Seed = 0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; results do not depend on it. [default: all]")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for blocks and results. [default: named after the picture]"),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json, no table.")] = False,
+) -> None:
+    """Measure curves of random networks and lay them over the predicted ones; the same command resumes.
+
+    Examples: theorylab converge --out study; theorylab converge --over depth --size 64 --jobs 2;
+    theorylab converge --filters 256 --replicates 1000 --precision 0.002 --scheduler tcp://127.0.0.1:8786
+    """
+    if jobs is not None and scheduler is not None:
+        raise ValueError("--jobs: the workers of --scheduler run the blocks, give one of the two")
+    from theorylab import convergence, images
+    from theorylab.report import progress
+
+    x = images.load(image, size)
+    name = Path(image or images.bundled()[0])
+    folder = out or Path(f"{name.stem}-convergence")
+    lists = {"n_filters": filters, "kernel": kernel, "stride": stride, "pool": pool, "depth": depth}
+    axes = {
+        key: None if text is None else _integers(text, "filters" if key == "n_filters" else key)
+        for key, text in lists.items()
+    }
+    try:
+        with progress.shown(quiet or as_json) as report:
+            found = convergence.study(
+                x,
+                name.name,
+                over=over.value,
+                **axes,
+                rules=[
+                    one.value for one in RuleName if one is not RuleName.ALL and rule in (one, RuleName.ALL)
+                ],
+                replicates=replicates,
+                block=block,
+                precision=precision,
+                seed=seed,
+                jobs=jobs or _cpus(),
+                scheduler=scheduler,
+                out=folder,
+                progress=report,
+                warn=lambda message: typer.echo(f"theorylab: warning: {message}", err=True),
+            )
+    except KeyboardInterrupt:
+        command = shlex.join(["theorylab", *sys.argv[1:]])
+        typer.echo(f"theorylab: finished blocks are kept in {folder}; resume with: {command}", err=True)
+        raise
+    if as_json:
+        typer.echo(found.render(), nl=False)
+    elif not quiet:
+        from theorylab.convergence import files
+
+        output.display(files.table(found))
+        typer.echo(f"Written: {folder / 'results.json'}, {folder / 'table.txt'}, {folder / 'figures'}")
+
+
+def _integers(text: str, name: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--{name}: expected integers with commas between them, got {text!r}") from None
+
+
+def _cpus() -> int:
+    import joblib
+
+    return joblib.cpu_count()

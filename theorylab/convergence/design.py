@@ -1,0 +1,228 @@
+"""What a study measures, and where: everything that its numbers depend on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from theorylab import _random, _validation
+from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
+from theorylab.rules import Rule
+from theorylab.specs import ConvSpec
+
+OVER = ("n_filters", "kernel", "stride", "pool", "depth")
+"""What a curve can go over."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One architecture: square filters and windows, Gaussian weights of variance 1, no padding.
+
+    Parameters
+    ----------
+    n_filters, kernel, stride : int
+    pool : int, default 1
+        Side of the disjoint max-pooling windows behind the ReLU; 1 is no pooling.
+    depth : int, default 1
+        Convolutions.  Those above the first have `n_filters` filters of 3×3 at stride 1, padded by 1, of variance 2 over
+        their fan-in.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not a positive integer, or for pooling with more than one convolution.
+
+    Examples
+    --------
+    >>> Point(256, 7, 2).name, Point(64, 7, 2, depth=3).name
+    ('N=256,kernel=7,stride=2', 'N=64,kernel=7,stride=2,depth=3')
+    """
+
+    n_filters: int
+    kernel: int
+    stride: int
+    pool: int = 1
+    depth: int = 1
+
+    def __post_init__(self) -> None:
+        for name in OVER:
+            _validation.positive_integer(getattr(self, name), name)
+        if self.depth > 1 and self.pool > 1:
+            raise ValueError(f"pool: expected 1 (none) with depth {self.depth}, got {self.pool}")
+
+    @property
+    def name(self) -> str:
+        """Names the point's blocks and its random numbers, whatever other points there are."""
+        parts = [f"N={self.n_filters}", f"kernel={self.kernel}", f"stride={self.stride}"]
+        parts += [f"pool={self.pool}"] if self.pool > 1 else []
+        parts += [f"depth={self.depth}"] if self.depth > 1 else []
+        return ",".join(parts)
+
+    def grid(self, shape: tuple[int, int, int]) -> PatchGrid:
+        """Patches of the picture."""
+        return PatchGrid(shape, self.kernel, self.stride)
+
+    @property
+    def max_pool(self) -> MaxPool | None:
+        """The pooling layer, if there is one."""
+        return MaxPool(self.pool) if self.pool > 1 else None
+
+    @property
+    def layers(self) -> tuple[ConvSpec, ...]:
+        """All convolutions, from the picture up."""
+        above = ConvSpec(self.n_filters, 3, padding=1, std=math.sqrt(2 / (9 * self.n_filters)))
+        return (ConvSpec(self.n_filters, self.kernel, self.stride), *[above] * (self.depth - 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """A study: one picture, points along one axis, and how many networks.
+
+    Parameters
+    ----------
+    picture : str
+        Names the picture in words; `digest` tells it for sure.
+    digest : str
+        SHA-256 of the prepared picture, see :meth:`of`.
+    shape : (C, H, W)
+    over : str
+        One of `OVER`.
+    points : tuple of Point
+    rules : tuple of Rule
+    replicates, block : int
+        Networks a point, at most, and networks a block.
+    precision : float or None
+        A point ends when every interval is narrower: its half width over the estimate.
+    seed : int
+
+    Examples
+    --------
+    >>> design = Design.of(np.ones((1, 9, 9)), "white", over="kernel", kernel=(3, 5), n_filters=8)
+    >>> [point.name for point in design.points]
+    ['N=8,kernel=3,stride=2', 'N=8,kernel=5,stride=2']
+    """
+
+    picture: str
+    digest: str
+    shape: tuple[int, int, int]
+    over: str
+    points: tuple[Point, ...]
+    rules: tuple[Rule, ...]
+    replicates: int
+    block: int
+    precision: float | None
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        x: np.ndarray,
+        picture: str = "",
+        *,
+        over: str = "n_filters",
+        n_filters: int | Sequence[int] | None = None,
+        kernel: int | Sequence[int] | None = None,
+        stride: int | Sequence[int] | None = None,
+        pool: int | Sequence[int] | None = None,
+        depth: int | Sequence[int] | None = None,
+        rules: Iterable[Rule | str] = tuple(Rule),
+        replicates: int = 200,
+        block: int = 10,
+        precision: float | None = None,
+        seed: int = 0,
+    ) -> Design:
+        """A design with this project's defaults for what is not given; see :func:`theorylab.convergence.study`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For bad input: of what the study does not go over, one value is expected; every point must fit the picture.
+        """
+        x = _validation.image(x, np.shape(x))
+        if x.ndim != 3:
+            raise ValueError(f"x: expected (C, H, W), got shape {x.shape}")
+        if over not in OVER:
+            raise ValueError(f"over: expected one of {', '.join(OVER)}, got {over!r}")
+        given = {"n_filters": n_filters, "kernel": kernel, "stride": stride, "pool": pool, "depth": depth}
+        values = {name: _values(name, given[name], over) for name in OVER}
+        points = tuple(
+            Point(**{name: value if name == over else values[name][0] for name in OVER})
+            for value in values[over]
+        )
+        for point in points:
+            plane = point.grid(x.shape).output_shape  # that it fits
+            if point.max_pool is not None:
+                point.max_pool.output_shape(plane)
+        chosen = tuple(dict.fromkeys(Rule(rule) for rule in rules))
+        if not chosen:
+            raise ValueError("rules: expected at least one")
+        _random.sequence(seed)
+        return cls(
+            picture,
+            hashlib.sha256(np.ascontiguousarray(x, dtype="<f8").tobytes()).hexdigest(),
+            x.shape,
+            over,
+            points,
+            chosen,
+            _validation.positive_integer(replicates, "replicates"),
+            _validation.positive_integer(block, "block"),
+            None if precision is None else _validation.positive_number(precision, "precision"),
+            int(seed),
+        )
+
+    def seed_of(self, point: Point) -> np.random.SeedSequence:
+        """A point's own random numbers: they do not depend on which other points there are."""
+        return _random.child(_random.sequence(self.seed), zlib.crc32(point.name.encode()))
+
+    def to_json(self) -> dict[str, Any]:
+        """All that the numbers depend on, with the version of theorylab, in types of JSON."""
+        from theorylab import __version__
+
+        return {
+            "theorylab": __version__,
+            "picture": {"name": self.picture, "sha256": self.digest, "shape": list(self.shape)},
+            "over": self.over,
+            "points": [dataclasses.asdict(point) for point in self.points],
+            "rules": [rule.value for rule in self.rules],
+            "replicates": self.replicates,
+            "block": self.block,
+            "precision": self.precision,
+            "seed": self.seed,
+        }
+
+
+# One value of each where the study does not go over it, and the list where it does.  A deep network is dear: it has
+# fewer filters.
+_ONE = {"n_filters": 256, "kernel": 7, "stride": 2, "pool": 1, "depth": 1}
+_MANY = {
+    "n_filters": (16, 64, 256, 1024),
+    "kernel": (3, 5, 7, 11),
+    "stride": (1, 2, 4, 7),
+    "pool": (1, 2, 3),
+    "depth": (1, 2, 3, 4),
+}
+_DEEP_FILTERS = 64
+
+
+def _values(name: str, given: int | Sequence[int] | None, over: str) -> tuple[int, ...]:
+    if given is None:
+        if name == over:
+            return _MANY[name]
+        return (_DEEP_FILTERS,) if over == "depth" and name == "n_filters" else (_ONE[name],)
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    found: tuple[Any, ...] = tuple(given) if several else (given,)  # type: ignore[arg-type]
+    values = tuple(_validation.positive_integer(value, name) for value in found)
+    if not values or len(set(values)) < len(values):
+        raise ValueError(f"{name}: expected different values, at least one, got {list(values)}")
+    if name != over and len(values) > 1:
+        raise ValueError(
+            f"{name}: expected one value, because the study goes over {over}, got {list(values)}"
+        )
+    return tuple(sorted(values))

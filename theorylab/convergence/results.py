@@ -1,0 +1,114 @@
+"""What a study found, as plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from theorylab import stats
+from theorylab.convergence.design import Design, Point
+from theorylab.convergence.quantities import Comparison
+from theorylab.rules import Rule
+
+SIMULTANEOUS = 0.999
+"""Confidence that all intervals of :attr:`Convergence.outside` hold their laws at once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PointResult:
+    """One point: how many networks were drawn, and every quantity of every rule."""
+
+    point: Point
+    replicates: int
+    precise: bool
+    rules: dict[Rule, dict[str, Comparison]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """What is predicted of one rule's quantity along the axis, where there is a law."""
+
+    rule: Rule
+    quantity: str
+    kind: str
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Convergence:
+    """A finished study."""
+
+    design: Design
+    points: tuple[PointResult, ...]
+    curves: tuple[Curve, ...]
+
+    def exact(self) -> list[tuple[PointResult, Rule, str, Comparison]]:
+        """Every comparison of a measurement with an exact law."""
+        return [
+            (result, rule, quantity, comparison)
+            for result in self.points
+            for rule, found in result.rules.items()
+            for quantity, comparison in found.items()
+            if comparison.law.kind == "exact" and comparison.measured is not None
+        ]
+
+    def outside(self) -> list[tuple[PointResult, Rule, str, Comparison]]:
+        """Comparisons whose exact law lies outside intervals that all hold at once with 99.9 % (Bonferroni)."""
+        exact = self.exact()
+        if not exact:
+            return []
+        level = stats.bonferroni(1 - SIMULTANEOUS, len(exact))
+        return [one for one in exact if _p_value(one[0], one[3]) < level]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``results.json``: standard types only, nothing of the time, the machine or the workers."""
+        return {
+            **self.design.to_json(),
+            "results": [
+                {
+                    **dataclasses.asdict(result.point),
+                    "replicates": result.replicates,
+                    "stopped_by": "precision" if result.precise else "replicates",
+                    "rules": {
+                        rule.value: {quantity: one.to_json() for quantity, one in found.items()}
+                        for rule, found in result.rules.items()
+                    },
+                }
+                for result in self.points
+            ],
+            "curves": [
+                {
+                    "rule": curve.rule.value,
+                    "quantity": curve.quantity,
+                    "law": curve.kind,
+                    "x": curve.x.tolist(),
+                    "y": curve.y.tolist(),
+                }
+                for curve in self.curves
+            ],
+            "agreement": {
+                "simultaneous_confidence": SIMULTANEOUS,
+                "exact_laws": len(self.exact()),
+                "outside": [
+                    {"point": result.point.name, "rule": rule.value, "quantity": quantity}
+                    for result, rule, quantity, _ in self.outside()
+                ],
+            },
+        }
+
+    def render(self) -> str:
+        """``results.json`` as text; every number is finite, or null."""
+        return json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _p_value(result: PointResult, one: Comparison) -> float:
+    assert one.measured is not None
+    assert one.standard_error is not None
+    assert one.law.value is not None
+    if one.standard_error == 0:  # an identity, up to rounding
+        return float(np.isclose(one.measured, one.law.value, rtol=1e-6))
+    return stats.compare_p_value(one.measured, one.standard_error, one.law.value, result.replicates - 1)

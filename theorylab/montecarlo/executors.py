@@ -1,0 +1,274 @@
+"""Where blocks run: in this process, in worker processes, or on a cluster.  The numbers do not depend on it."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import dataclasses
+import logging
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import joblib
+import numpy as np
+import threadpoolctl
+
+from theorylab import _validation
+
+if TYPE_CHECKING:
+    from theorylab.montecarlo.engine import Measurement
+
+Key = TypeVar("Key")
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One block: a simulation, its random numbers and how many replicates."""
+
+    simulate: Callable[[np.random.Generator, int], Measurement]
+    seed: np.random.SeedSequence
+    size: int
+
+
+def run_task(task: Task) -> Measurement:
+    """Run one block, with one BLAS thread: with another number of them products round differently."""
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        return task.simulate(np.random.default_rng(task.seed), task.size)
+
+
+class Executor(Protocol):
+    """Runs tasks and hands back what they measured."""
+
+    def run(
+        self, tasks: Iterable[tuple[Key, Task]], *, keep: bool = False
+    ) -> Iterator[tuple[Key, Measurement]]:
+        """Results as they are finished, in any order, each with its key.
+
+        Parameters
+        ----------
+        tasks : iterable
+            Asked for one by one as workers become free.
+        keep : bool
+            Whether results are kept as they come: then none may wait for others.
+        """
+
+
+def _keyed(key: Any, task: Task) -> tuple[Any, Measurement]:
+    return key, run_task(task)
+
+
+def _stay_with(parent: int) -> None:
+    """End this worker soon after its parent is killed; joblib's would stay for minutes."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@dataclasses.dataclass(frozen=True)
+class JoblibExecutor:
+    """Worker processes on this machine; with one, this process.
+
+    Parameters
+    ----------
+    jobs : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `jobs` is not a positive integer.
+
+    Examples
+    --------
+    >>> from theorylab.montecarlo import measurement
+    >>> def throw(rng, size):
+    ...     return measurement({"eyes": rng.integers(1, 7, size).astype(float)})
+    >>> [(key, result)] = JoblibExecutor(1).run([("first", Task(throw, np.random.SeedSequence(0), 5))])
+    >>> key, result.replicates
+    ('first', 5)
+    """
+
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        _validation.positive_integer(self.jobs, "jobs")
+
+    def run(
+        self, tasks: Iterable[tuple[Key, Task]], *, keep: bool = False
+    ) -> Iterator[tuple[Key, Measurement]]:
+        """See :class:`Executor`; a worker process that dies is a ChildProcessError."""
+        processes = {"backend": "loky", "initializer": _stay_with, "initargs": (os.getpid(),)}
+        parallel = joblib.Parallel(
+            n_jobs=self.jobs,
+            return_as="generator_unordered",
+            pre_dispatch="2*n_jobs",
+            batch_size=1 if keep else "auto",
+            **(processes if self.jobs > 1 else {}),
+        )
+        results = parallel(joblib.delayed(_keyed)(key, task) for key, task in tasks)
+        try:
+            while (result := _next(results)) is not None:
+                yield result
+        except RuntimeError as error:
+            # joblib's and loky's own class is in neither's public interface.
+            if type(error).__name__ not in ("TerminatedWorkerError", "BrokenProcessPool"):
+                raise
+            raise ChildProcessError(
+                "a worker process died, perhaps for lack of memory; try fewer of them"
+            ) from None
+        finally:
+            _next(results, close=True)
+
+
+def _next(results: Any, close: bool = False) -> Any:
+    """The next result, or None; joblib warns of tasks that an interrupt leaves unfinished, but they are known."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*tasks which were still being processed")
+        return results.close() if close else next(results, None)
+
+
+@dataclasses.dataclass(frozen=True)
+class DaskExecutor:
+    """The workers of a Dask cluster that is already there (``pip install 'theorylab[dask]'``).
+
+    Workers may come and go: what a lost one was running is run again by another.  Each needs this version of theorylab.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, as in ``tcp://127.0.0.1:8786``.
+    timeout : float, default 10
+        Seconds to wait for the scheduler's answer.
+    notify : callable, optional
+        ``notify(message)``, told when there is no worker to be waited for.
+
+    Examples
+    --------
+    >>> DaskExecutor("tcp://127.0.0.1:8786").address
+    'tcp://127.0.0.1:8786'
+    """
+
+    address: str
+    timeout: float = 10.0
+    notify: Callable[[str], None] | None = None
+
+    def run(
+        self, tasks: Iterable[tuple[Key, Task]], *, keep: bool = False
+    ) -> Iterator[tuple[Key, Measurement]]:
+        """See :class:`Executor`.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            Without the package distributed.
+        ConnectionError
+            If no scheduler answers, or it is lost.
+        ChildProcessError
+            If a block was lost with its worker again and again.
+        ValueError
+            If a worker has another version of theorylab.
+        """
+        try:
+            import distributed
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                "a cluster needs the package distributed: pip install 'theorylab[dask]'"
+            ) from None
+        try:
+            client = distributed.Client(self.address, timeout=self.timeout, set_as_default=False)
+        except (OSError, ValueError, distributed.comm.core.CommClosedError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ConnectionError(f"scheduler {self.address}: no answer ({reason})") from None
+        # Its tracebacks of a lost connection; what is to be said of that is raised.
+        logger = logging.getLogger("distributed.client")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+        lost = (
+            asyncio.CancelledError,
+            concurrent.futures.CancelledError,
+            distributed.comm.core.CommClosedError,
+        )
+        try:
+            with client:
+                yield from self._stream(client, iter(tasks))
+        except lost:
+            raise ConnectionError(f"scheduler {self.address}: the connection is lost") from None
+        finally:
+            logger.setLevel(level)
+
+    def _stream(self, client: Any, tasks: Iterator[tuple[Key, Task]]) -> Iterator[tuple[Key, Measurement]]:
+        """Keep twice as many blocks on the cluster as it has threads, until all are done."""
+        import distributed
+
+        simulations: dict[int, Any] = {}
+        running: dict[Any, Key] = {}
+        told = False
+        while True:
+            threads = sum(client.ncores().values())
+            while len(running) < 2 * max(1, threads):
+                key, task = next(tasks, (None, None))
+                if task is None:
+                    break
+                running[self._submit(client, task, simulations)] = key  # type: ignore[assignment]
+            if not running:
+                return
+            try:
+                with client.as_current():  # `wait` asks for the client of this thread
+                    done = distributed.wait(list(running), timeout=5, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                if not threads and not told and self.notify is not None:
+                    self.notify(f"scheduler {self.address}: it has no workers; waiting for one")
+                    told = True
+                continue
+            told = False
+            # In the order in which they were sent, so that what is merged first is not held up.
+            for future in [future for future in running if future in done]:
+                yield running.pop(future), self._result(future)
+
+    def _submit(self, client: Any, task: Task, simulations: dict[int, Any]) -> Any:
+        # A simulation holds the picture: it is sent once, as a task of its own, which can be run again if the worker
+        # that keeps it is lost (data that were scattered could not).
+        from theorylab import __version__
+
+        simulation = simulations.get(id(task.simulate))
+        if simulation is None:
+            simulations.clear()  # those of studies whose blocks have all been sent
+            simulation = client.submit(_same, task.simulate, pure=False)
+            simulations[id(task.simulate)] = simulation
+        return client.submit(_on_worker, __version__, simulation, task.seed, task.size, pure=False)
+
+    def _result(self, future: Any) -> Measurement:
+        import distributed
+
+        try:
+            return future.result()
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"scheduler {self.address}: {error}; its workers need this version of theorylab"
+            ) from None
+        except distributed.scheduler.KilledWorker:
+            raise ChildProcessError(
+                f"scheduler {self.address}: one block was lost with its worker several times, "
+                "perhaps for lack of memory"
+            ) from None
+
+
+def _same(simulate: Any) -> Any:
+    return simulate
+
+
+def _on_worker(version: str, simulate: Any, seed: np.random.SeedSequence, size: int) -> Measurement:
+    from theorylab import __version__
+
+    if __version__ != version:
+        raise ValueError(f"a worker has theorylab {__version__}, this study is of {version}")
+    # For good: a worker's threads share the limit, and the one that ends first would lift it for the others.
+    threadpoolctl.threadpool_limits(1, user_api="blas")
+    return run_task(Task(simulate, seed, size))

@@ -1,0 +1,46 @@
+"""Gaussian weights in single precision at a third of the time: where a simulation draws nothing but normal numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from theorylab import _random
+from theorylab.kernels import normal
+from theorylab.laws import Gaussian
+
+
+@dataclasses.dataclass(frozen=True)
+class QuickGaussian(Gaussian):
+    """:class:`~theorylab.laws.Gaussian` by another algorithm: the same law, other numbers.
+
+    Parameters
+    ----------
+    std : float, default 1.0
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `std` is not a finite number above 0.
+
+    Notes
+    -----
+    See :func:`theorylab.kernels.normal.standard_normal`; in double precision, NumPy's own numbers.
+
+    Examples
+    --------
+    >>> QuickGaussian(2.0).sample((2, 3), seed=0, dtype=np.float32).dtype
+    dtype('float32')
+    """
+
+    def sample(
+        self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
+    ) -> np.ndarray:
+        """Independent draws of the given shape and floating dtype."""
+        if np.dtype(dtype) != np.float32:
+            return super().sample(shape, seed=seed, dtype=dtype)
+        draws = normal.standard_normal(_random.generator(seed), shape)
+        if self.std != 1:
+            draws *= np.float32(self.std)
+        return draws
