@@ -170,6 +170,7 @@ def test_the_best_weights_present_are_taken(monkeypatch, classifier):
 
 
 def test_pytorch_files_are_read_on_pytorchs_scale(monkeypatch):
+    monkeypatch.setattr(weights, "check_source", lambda source: None)
     monkeypatch.setattr(weights, "load", lambda net, source: net)
     drawn = networks.vgg16(input_shape=(3, 32, 32), n_logits=2, n_hidden=4)
     monkeypatch.setattr(networks, "vgg16", lambda **kwargs: drawn)
