@@ -151,7 +151,7 @@ def _conclusion(found: Convergence) -> str:
     outside, total = found.outside(), len(found.exact())
     networks = sorted({result.replicates for result in found.points})
     counts = f"{networks[0]}" if len(networks) == 1 else f"{networks[0]} to {networks[-1]}"
-    words = f"{counts} networks a point. "
+    words = f"{counts} networks a point; ± is one standard error. "
     if not total:
         return words + "There is no exact law to compare with."
     sure = f"{100 * SIMULTANEOUS:g}\N{NO-BREAK SPACE}%"
