@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from skimage import metrics
 
 from proofs_checks.studies import inner, unit
-from theorylab import display, montecarlo
+from theorylab import display, measures, montecarlo
 from theorylab.laws import Gaussian
 from theorylab.montecarlo import ArrayMoments, Measurement
 from theorylab.networks import GraphNetwork
@@ -82,7 +81,7 @@ class ArchitectureMaps:
                 numbers[f"{rule.value} alignment {n}"] = inner(_unit(gradient), _unit(activation))
             one, *others = (_unit(gradient) for gradient in found[source][0][r])
             numbers[f"{rule.value} toward"] = inner(one, unit(self.x))
-            numbers[f"{rule.value} similar"] = similarity(one, self.x)
+            numbers[f"{rule.value} similar"] = measures.similarity(one, self.x)
             for other in others:
                 numbers[f"{rule.value} logits"] = inner(one, other)
             if rule in self.means:
@@ -143,12 +142,3 @@ def resnet50_without_pool(shape: tuple[int, int, int]) -> list[Node]:
 def read_by_blocks(nodes: Sequence[Node]) -> tuple[str, ...]:
     """Names of the nodes whose outputs the bottlenecks, and at last the first convolution, read, from the top down."""
     return tuple(node.inputs[0] for node in reversed(nodes) if node.name.endswith("conv1"))
-
-
-def similarity(one: np.ndarray, other: np.ndarray) -> float:
-    """Structural similarity (SSIM) of two maps as they are shown: each moved and scaled to [0, 1]."""
-    return float(
-        metrics.structural_similarity(
-            display.min_max(one), display.min_max(other), data_range=1.0, channel_axis=0
-        )
-    )

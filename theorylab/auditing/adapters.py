@@ -6,6 +6,7 @@ to draw the weights of chosen layers anew, so that the audit can compare with th
 
 from __future__ import annotations
 
+import abc
 import copy
 import functools
 import math
@@ -122,7 +123,7 @@ class NetworkAttribution:
         return analytic.class_distance(x, net.grid, self.rule, len(net.filters), law=net.readout_rows.law)
 
 
-class TorchAttribution:
+class TorchAttribution(abc.ABC):
     """An attribution of a PyTorch module; the subclasses say which.
 
     Parameters
@@ -134,8 +135,13 @@ class TorchAttribution:
     def __init__(self, module: Any) -> None:
         self.module = module
 
+    @abc.abstractmethod
+    def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
+        """The map of one target."""
+
+    @abc.abstractmethod
     def _with(self, module: Any) -> TorchAttribution:
-        raise NotImplementedError
+        """The same attribution of another module."""
 
     @property
     def layers(self) -> tuple[str, ...]:
