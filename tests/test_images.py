@@ -225,3 +225,17 @@ def test_prepare_wants_finite_numbers():
     picture[1, 0, 2] = np.nan
     with pytest.raises(ValueError, match=r"not finite at index \(1, 0, 2\)"):
         images.prepare(picture)
+
+
+def test_pictures_of_a_folder_in_the_order_of_their_names(tmp_path):
+    for name in ("b.PNG", "a.jpg"):
+        Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "paper.pdf").write_text("Pillow writes this format and does not read it")
+    (tmp_path / "folder.png").mkdir()
+    assert images.in_folder(tmp_path) == [str(tmp_path / "a.jpg"), str(tmp_path / "b.PNG")]
+
+
+def test_a_folder_without_a_picture_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="there is no picture in this folder"):
+        images.in_folder(tmp_path)

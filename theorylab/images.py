@@ -96,6 +96,48 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
         raise ValueError(f"image {os.fspath(path)!r}: {error}") from None
 
 
+def in_folder(folder: str | os.PathLike[str]) -> list[str]:
+    """The paths of the pictures in a folder, in the order of their names.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        Those in folders below it are not taken.
+
+    Returns
+    -------
+    list of str
+        Files whose names end as those of a format that Pillow reads.
+
+    Raises
+    ------
+    ValueError
+        If it is no folder, or there is no picture in it.
+
+    Examples
+    --------
+    >>> in_folder("no such folder")
+    Traceback (most recent call last):
+        ...
+    ValueError: pictures 'no such folder': expected a folder
+    """
+    where = f"pictures {os.fspath(folder)!r}"
+    if not os.path.isdir(folder):
+        raise ValueError(f"{where}: expected a folder")
+    from PIL import Image
+
+    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    with os.scandir(folder) as entries:
+        found = sorted(
+            entry.path
+            for entry in entries
+            if os.path.splitext(entry.name)[1].lower() in known and entry.is_file()
+        )
+    if not found:
+        raise ValueError(f"{where}: there is no picture in this folder")
+    return found
+
+
 def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarray:
     """Resize a picture, subtract the mean colour and scale it as `preset` says; see `load`.
 

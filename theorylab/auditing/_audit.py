@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,7 @@ from theorylab.auditing._measure import Attribute, called, measure
 from theorylab.auditing._report import AuditReport, Randomized
 from theorylab.auditing._verdict import judge
 from theorylab.auditing.adapters import Layered
-
-Progress = Callable[[str, int, int], None]
+from theorylab.report.progress import Progress, stepper
 
 
 def audit(
@@ -96,7 +95,7 @@ def audit(
     if gradient is not None:
         judged["plain gradient"] = gradient
     total = len(judged) * len(pictures)
-    step = _stepper(progress, f"audit of {label}", total)
+    step = stepper(progress, f"audit of {label}", total)
     found = {}
     maps = None
     for place, (what, one) in enumerate(judged.items(), start=1):
@@ -152,18 +151,6 @@ def _targets(targets: Sequence[int]) -> list[int]:
     return chosen
 
 
-def _stepper(progress: Progress | None, label: str, total: int) -> Callable[[], None]:
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(label, done, total)
-
-    return step
-
-
 def _randomized(
     layered: Layered,
     attribute: Attribute,
@@ -176,7 +163,7 @@ def _randomized(
     seed = int(np.random.default_rng(_random.child(parent, 100)).integers(2**31))
     before = [called(attribute, x, target) for x in pictures]
     names = layered.layers[::-1]
-    step = _stepper(progress, "layers drawn anew", 2 * len(names))
+    step = stepper(progress, "layers drawn anew", 2 * len(names))
     found = []
     for cascading in (True, False):
         for place, layer in enumerate(names):

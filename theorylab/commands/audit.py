@@ -15,8 +15,6 @@ from theorylab.commands._options import Seed
 if TYPE_CHECKING:
     import numpy as np
 
-IMAGE_KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-
 
 class AuditedRule(enum.StrEnum):
     SALIENCY = "saliency"
@@ -104,10 +102,9 @@ def audit(
 def _pictures(image: str | None) -> list[str | None]:
     if image is None or not Path(image).is_dir():
         return [image]
-    found = sorted(str(path) for path in Path(image).iterdir() if path.suffix.lower() in IMAGE_KINDS)
-    if not found:
-        raise ValueError(f"image {image!r}: there is no picture in this folder")
-    return list(found)
+    from theorylab import images
+
+    return list(images.in_folder(image))
 
 
 def _own(

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theorylab import _files, _random, images
+from theorylab.report.progress import Progress, stepper
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,15 +63,7 @@ class Settings:
 
     def steps(self, label: str, total: int) -> Callable[[], None]:
         """A function to call after each of `total` steps."""
-        done = 0
-
-        def step() -> None:
-            nonlocal done
-            done += 1
-            if self.progress is not None:
-                self.progress(label, done, total)
-
-        return step
+        return stepper(self.progress, label, total)
 
 
 @dataclasses.dataclass(frozen=True)

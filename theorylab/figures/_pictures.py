@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -30,7 +29,7 @@ def batches(settings: Settings, chosen: Subject) -> tuple[int, Iterator[np.ndarr
     side = chosen.trained.input_shape[1]
     small = chosen.source == SMALL
     if settings.pictures is not None:
-        files = _files(settings.pictures)[: settings.crops]
+        files = images.in_folder(settings.pictures)[: settings.crops]
         return len(files), _one_by_one(len(files), lambda i: images.load(files[i], side, "authors") + _MEAN)
     total = settings.crops or (MANY if small else FEW)
     rng = settings.stream(7, 1)
@@ -59,16 +58,3 @@ def _crop(source: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray
     window = int(rng.integers(_SMALLEST, _LARGEST + 1))
     top, left = rng.integers(0, _SOURCE_SIDE - window + 1, size=2)
     return images.prepare(source[top : top + window, left : left + window], side, "authors") + _MEAN
-
-
-def _files(folder: str) -> list[Path]:
-    from PIL import Image
-
-    place = Path(folder)
-    if not place.is_dir():
-        raise ValueError(f"pictures {folder!r}: expected a folder")
-    known = Image.registered_extensions()
-    files = sorted(path for path in place.iterdir() if path.suffix.lower() in known and path.is_file())
-    if not files:
-        raise ValueError(f"pictures {folder!r}: there is no picture in this folder")
-    return files

@@ -59,6 +59,26 @@ def shown(quiet: bool = False) -> Iterator[Progress | None]:
         yield update
 
 
+def stepper(progress: Progress | None, label: str, total: int) -> Callable[[], None]:
+    """A function to call after each of `total` steps; it tells `progress`, if there is one.
+
+    Examples
+    --------
+    >>> step = stepper(lambda *words: print(*words), "maps", 2)
+    >>> step()
+    maps 1 2
+    """
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(label, done, total)
+
+    return step
+
+
 def _plain_lines(stream) -> Progress:
     finished: set[str] = set()
 
