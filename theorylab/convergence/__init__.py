@@ -1,4 +1,4 @@
-"""Measured against predicted, as curves: the one room of the package that sees simulations and closed forms at once."""
+"""Measured against predicted, as curves: simulations and closed forms meet here, as they do in figures and audits."""
 
 from theorylab.convergence.design import OVER, Design, Point
 from theorylab.convergence.quantities import QUANTITIES, Comparison
