@@ -14,7 +14,7 @@ test: $(VENV)/tested
 
 # The kernels as plain Python: their bodies count as covered lines, and a debugger sees them.
 nojit: $(VENV)/tested
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/test_kernels.py tests/test_pool.py $(ARGS)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/test_kernels.py tests/test_pool.py tests/test_winograd.py $(ARGS)
 
 lint: $(VENV)/tested
 	$(BIN)/ruff check .

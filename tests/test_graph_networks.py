@@ -10,7 +10,7 @@ from strategies import RULES, assert_adjoint, image_with_zeros, seeds
 
 from theorylab import architectures
 from theorylab.laws import Gaussian, TruncatedGaussian
-from theorylab.networks import _scaling, graph, nodes
+from theorylab.networks import _scaling, graph
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import (
     AdaptiveAveragePool,
@@ -313,7 +313,6 @@ def test_chunks_change_nothing(monkeypatch, narrow):
     net, x = narrow
     expected = visualize_many(net, x, RULES, ["max", 1, 2])
     monkeypatch.setattr(graph, "_BACKWARD_BYTES", 1)
-    monkeypatch.setattr(nodes, "_PATCH_BYTES", 1)
     assert_close(visualize_many(net, x, RULES, ["max", 1, 2]), expected, 1e-14)
     np.testing.assert_allclose(visualize(net, x, "guided", 2), expected[2, 2], atol=1e-12)
     assert visualize_many(net, x, [], ["max"]).shape == (0, 1, *net.input_shape)

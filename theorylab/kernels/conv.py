@@ -1,91 +1,26 @@
-"""Compiled twins of :mod:`theorylab.layers.conv`: direct loops over windows, no im2col matrix and no BLAS.
+"""Twins of :mod:`theorylab.layers.conv`: the same convolutions in pieces that a processor's cache holds.
 
-They hold one patch at a time and add in a fixed order, so their numbers depend on no library's thread count.
+Filters of 3×3 at stride 1 go through :mod:`theorylab.kernels.winograd` where that is quicker; all others are products of
+filters and columns of patches, a few rows of patches or a few channels at a time.  Pieces are cut by shapes alone, and each
+is multiplied by one BLAS thread: the numbers do not depend on how many threads there are.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from theorylab.kernels import _threads, winograd
 from theorylab.kernels._policy import compiled
-from theorylab.kernels.patches import gather, scatter
+from theorylab.kernels.columns import gather, scatter
 from theorylab.layers.conv import check_batch, check_bias, check_gradient, check_weights
 from theorylab.patches import PatchGrid
 
-# In every kernel below the innermost loop adds a multiple of one vector to another: it has no running sum, so
-# the compiler may use vector instructions without changing the order of any addition.
-
-
-@compiled
-def _forward(x, weights, bias, kernel_size, stride, padding, rows, columns, out):
-    size, n_filters = weights.shape  # transposed: (p, N)
-    patch = np.empty(size, x.dtype)
-    sums = np.empty(n_filters, out.dtype)
-    for b in range(x.shape[0]):
-        for j in range(rows * columns):
-            top = j // columns * stride[0] - padding[0]
-            left = j % columns * stride[1] - padding[1]
-            gather(x[b], top, left, kernel_size[0], kernel_size[1], patch)
-            sums[:] = bias
-            for q in range(size):
-                value = patch[q]
-                for n in range(n_filters):
-                    sums[n] += value * weights[q, n]
-            for n in range(n_filters):
-                out[b, n, j] = sums[n]
-
-
-@compiled
-def _backward_patch(gradient, weights, j, patch):
-    patch[:] = 0
-    for n in range(weights.shape[0]):
-        value = gradient[n, j]
-        for q in range(weights.shape[1]):
-            patch[q] += value * weights[n, q]
-
-
-@compiled
-def _backward_input(gradient, weights, kernel_size, stride, padding, rows, columns, out):
-    patch = np.empty(weights.shape[1], out.dtype)
-    for b in range(gradient.shape[0]):
-        for j in range(rows * columns - 1, -1, -1):
-            top = j // columns * stride[0] - padding[0]
-            left = j % columns * stride[1] - padding[1]
-            _backward_patch(gradient[b], weights, j, patch)
-            scatter(patch, out[b], top, left, kernel_size[0], kernel_size[1])
-
-
-@compiled
-def _backward_weights(gradient, x, kernel_size, stride, padding, rows, columns, out):
-    patch = np.empty(out.shape[1], x.dtype)
-    for b in range(gradient.shape[0]):
-        for j in range(rows * columns):
-            top = j // columns * stride[0] - padding[0]
-            left = j % columns * stride[1] - padding[1]
-            gather(x[b], top, left, kernel_size[0], kernel_size[1], patch)
-            for n in range(out.shape[0]):
-                value = gradient[b, n, j]
-                for q in range(out.shape[1]):
-                    out[n, q] += value * patch[q]
-
-
-@compiled
-def _backward_bias(gradient, out):
-    for b in range(gradient.shape[0]):
-        for n in range(gradient.shape[1]):
-            for j in range(gradient.shape[2]):
-                out[n] += gradient[b, n, j]
-
-
-def _geometry(
-    grid: PatchGrid,
-) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], int, int]:
-    return (grid.kernel, grid.stride, grid.padding, *grid.output_shape)
-
-
-def _flat(gradient: np.ndarray) -> np.ndarray:
-    batch, n_filters, rows, columns = gradient.shape
-    return np.ascontiguousarray(gradient).reshape(batch, n_filters, rows * columns)
+_PIECE_BYTES = 2**20  # of columns that one thread cuts and multiplies alone
+_CHUNK_BYTES = 16 * 2**20  # of columns that all threads cut together, where pieces would be too few
+_NARROW = 128  # columns: products with fewer are slow
+_FILTERS = 128  # at a time
 
 
 def forward(
@@ -105,10 +40,97 @@ def forward(
     x, weights = check_batch(x, grid), check_weights(weights, grid)
     dtype = np.result_type(x, weights) if bias is None else np.result_type(x, weights, bias)
     start = np.zeros(len(weights), dtype) if bias is None else check_bias(bias, len(weights)).astype(dtype)
-    transposed = np.ascontiguousarray(weights.reshape(len(weights), -1).T)
-    out = np.empty((len(x), len(weights), grid.n_patches), dtype)
-    _forward(np.ascontiguousarray(x), transposed, start, *_geometry(grid), out)
-    return out.reshape(len(x), len(weights), *grid.output_shape)
+    x, weights = (np.ascontiguousarray(array, dtype=dtype) for array in (x, weights))
+    out = np.empty((len(x), len(weights), *grid.output_shape), dtype)
+    if _small_filters(grid) and winograd.worth_it(x.shape[1], len(weights), len(x) * _tiles(out)):
+        winograd.convolve(x, weights, grid.padding[0], start, False, out)
+    else:
+        _multiply_columns(x, weights.reshape(len(weights), -1), grid, start, out)
+    return out
+
+
+def _small_filters(grid: PatchGrid) -> bool:
+    """Whether these are the filters for which there is something better than columns."""
+    return (
+        grid.kernel == (3, 3)
+        and grid.stride == (1, 1)
+        and grid.padding[0] == grid.padding[1]
+        and grid.padding[0] <= 2
+    )
+
+
+def _tiles(plane: np.ndarray) -> int:
+    return winograd.n_tiles(plane.shape[-2]) * winograd.n_tiles(plane.shape[-1])
+
+
+def _row_chunks(grid: PatchGrid, per_patch: int, limit: int) -> list[tuple[int, int]]:
+    """Rows of patches, from and to, at most `limit` bytes at a time (or one row), of so many bytes a patch."""
+    rows, columns = grid.output_shape
+    step = min(rows, max(1, limit // (per_patch * columns)))
+    return [(first, min(rows, first + step)) for first in range(0, rows, step)]
+
+
+def _columns(
+    image: np.ndarray, grid: PatchGrid, first: int, last: int, channels: slice, out: np.ndarray
+) -> None:
+    area = math.prod(grid.kernel)
+    own = out[channels.start * area : channels.stop * area]
+    gather(image[channels], grid.kernel, grid.stride, grid.padding, first, last, grid.output_shape[1], own)
+
+
+def _multiply_columns(
+    x: np.ndarray, matrix: np.ndarray, grid: PatchGrid, bias: np.ndarray, out: np.ndarray
+) -> None:
+    channels, width = grid.input_shape[0], grid.output_shape[1]
+    whole = grid.kernel == (1, 1) and grid.stride == (1, 1) and grid.padding == (0, 0)
+    flat = out.reshape(*out.shape[:2], -1)
+
+    def product(image: int, first: int, last: int, columns: np.ndarray, filters: slice) -> None:
+        own = flat[image, filters, first * width : last * width]
+        np.matmul(matrix[filters], columns, out=own)
+        own += bias[filters, None]
+
+    both = (grid.patch_size + len(matrix)) * out.itemsize  # a patch's column and what the filters make of it
+    small = [(b, *rows) for b in range(len(x)) for rows in _row_chunks(grid, both, _PIECE_BYTES)]
+    widest = max(last - first for _, first, last in small)
+    if len(small) >= 4 and (widest == grid.output_shape[0] or widest * width >= _NARROW):
+        # Enough pieces for all threads, each wide enough for a quick product: a thread cuts columns of its own.
+        def piece(number: int) -> None:
+            image, first, last = small[number]
+            if whole:
+                columns = x[image].reshape(channels, -1)[:, first * width : last * width]
+            else:
+                shape = (grid.patch_size, (last - first) * width)
+                columns = _threads.workspace("columns", shape, out.dtype)
+                _columns(x[image], grid, first, last, slice(0, channels), columns)
+            product(image, first, last, columns, slice(None))
+
+        _threads.run(piece, len(small))
+        return
+
+    n_blocks = -(-len(matrix) // _FILTERS)
+    group = max(1, channels // 16)
+    groups = [slice(start, min(channels, start + group)) for start in range(0, channels, group)]
+    with _threads.single_blas():
+        for image in range(len(x)):
+            for first, last in _row_chunks(grid, grid.patch_size * out.itemsize, _CHUNK_BYTES):
+                if whole:
+                    columns = x[image].reshape(channels, -1)[:, first * width : last * width]
+                else:
+                    shape = (grid.patch_size, (last - first) * width)
+                    columns = _threads.workspace("columns", shape, out.dtype)
+                    _threads.run(
+                        lambda number, image=image, first=first, last=last, columns=columns: _columns(
+                            x[image], grid, first, last, groups[number], columns
+                        ),
+                        len(groups),
+                    )
+                _threads.run(
+                    lambda number, image=image, first=first, last=last, columns=columns: product(
+                        image, first, last, columns, slice(number * _FILTERS, (number + 1) * _FILTERS)
+                    ),
+                    n_blocks,
+                )
 
 
 def backward_patches(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
@@ -126,17 +148,18 @@ def backward_patches(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid)
     """
     weights = check_weights(weights, grid)
     gradient = check_gradient(gradient, grid, len(weights))
-    flat, matrix = _flat(gradient), np.ascontiguousarray(weights).reshape(len(weights), -1)
     out = np.empty((len(gradient), grid.n_patches, grid.patch_size), np.result_type(gradient, weights))
-    _backward_patches(flat, matrix, out)
+    columns = gradient.reshape(*gradient.shape[:2], -1)
+    matrix = weights.reshape(len(weights), -1)
+    step = max(1, _PIECE_BYTES // (grid.patch_size * out.itemsize))
+    per_image = -(-grid.n_patches // step)
+
+    def piece(number: int) -> None:
+        image, start = number // per_image, number % per_image * step
+        np.matmul(columns[image, :, start : start + step].T, matrix, out=out[image, start : start + step])
+
+    _threads.run(piece, len(gradient) * per_image)
     return out
-
-
-@compiled
-def _backward_patches(gradient, weights, out):
-    for b in range(gradient.shape[0]):
-        for j in range(gradient.shape[2]):
-            _backward_patch(gradient[b], weights, j, out[b, j])
 
 
 def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
@@ -153,9 +176,32 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -
     """
     weights = check_weights(weights, grid)
     gradient = check_gradient(gradient, grid, len(weights))
-    out = np.zeros((len(gradient), *grid.input_shape), np.result_type(gradient, weights))
-    matrix = np.ascontiguousarray(weights).reshape(len(weights), -1)
-    _backward_input(_flat(gradient), matrix, *_geometry(grid), out)
+    dtype = np.result_type(gradient, weights)
+    gradient, weights = (np.ascontiguousarray(array, dtype=dtype) for array in (gradient, weights))
+    channels = grid.input_shape[0]
+    out = np.empty((len(gradient), *grid.input_shape), dtype)
+    if _small_filters(grid) and winograd.worth_it(len(weights), channels, len(out) * _tiles(out)):
+        winograd.convolve(gradient, weights, 2 - grid.padding[0], np.zeros(channels, dtype), True, out)
+        return out
+    rows, columns = grid.output_shape
+    area = math.prod(grid.kernel)
+    matrix = weights.reshape(len(weights), -1)
+    flat = gradient.reshape(*gradient.shape[:2], -1)
+    block = min(
+        max(1, _PIECE_BYTES // (area * grid.n_patches * out.itemsize)), max(1, channels // 4)
+    )  # channels at a time
+    per_image = -(-channels // block)
+
+    def piece(number: int) -> None:
+        image, start = number // per_image, number % per_image * block
+        own = out[image, start : start + block]
+        shape = (len(own) * area, grid.n_patches)
+        products = _threads.workspace("columns", shape, dtype)
+        np.matmul(matrix[:, start * area : start * area + shape[0]].T, flat[image], out=products)
+        own[:] = 0
+        scatter(products, grid.kernel, grid.stride, grid.padding, rows, columns, own)
+
+    _threads.run(piece, len(out) * per_image)
     return out
 
 
@@ -174,9 +220,29 @@ def backward_weights(gradient: np.ndarray, x: np.ndarray, grid: PatchGrid) -> np
     x, gradient = check_batch(x, grid), check_gradient(gradient, grid)
     if len(gradient) != len(x):
         raise ValueError(f"gradient: batch of {len(gradient)} for {len(x)} images")
-    out = np.zeros((gradient.shape[1], grid.patch_size), np.result_type(gradient, x))
-    _backward_weights(_flat(gradient), np.ascontiguousarray(x), *_geometry(grid), out)
+    dtype = np.result_type(gradient, x)
+    x = np.ascontiguousarray(x, dtype=dtype)
+    flat = gradient.astype(dtype, copy=False).reshape(*gradient.shape[:2], -1)
+    out = np.zeros((gradient.shape[1], grid.patch_size), dtype)
+    area = math.prod(grid.kernel)
+
+    def piece(channel: int) -> None:
+        places = _threads.workspace("columns", (area, grid.n_patches), dtype)
+        for image in range(len(x)):
+            plane = x[image, channel : channel + 1]
+            gather(plane, grid.kernel, grid.stride, grid.padding, 0, *grid.output_shape, places)
+            out[:, channel * area : (channel + 1) * area] += flat[image] @ places.T
+
+    _threads.run(piece, grid.input_shape[0])
     return out.reshape(-1, grid.input_shape[0], *grid.kernel)
+
+
+@compiled
+def _backward_bias(gradient, out):
+    for b in range(gradient.shape[0]):
+        for n in range(gradient.shape[1]):
+            for j in range(gradient.shape[2]):
+                out[n] += gradient[b, n, j]
 
 
 def backward_bias(gradient: np.ndarray) -> np.ndarray:
@@ -194,5 +260,5 @@ def backward_bias(gradient: np.ndarray) -> np.ndarray:
     if gradient.ndim != 4:
         raise ValueError(f"gradient: expected (B, N, H', W'), got {gradient.shape}")
     out = np.zeros(gradient.shape[1], gradient.dtype)
-    _backward_bias(_flat(gradient), out)
+    _backward_bias(np.ascontiguousarray(gradient).reshape(*gradient.shape[:2], -1), out)
     return out

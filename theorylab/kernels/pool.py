@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from theorylab.kernels import _threads
 from theorylab.kernels._policy import compiled
 from theorylab.kernels.patches import clip
-from theorylab.layers.pool import check_planes, check_winners
+from theorylab.layers.pool import check_planes, check_winners, once
 from theorylab.pooling import MaxPool
+
+_PLANES = 8  # at a time
 
 
 @compiled
@@ -57,7 +60,12 @@ def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
     planes = np.ascontiguousarray(x).reshape(batch * channels, height, width)
     values = np.empty((batch * channels, rows * columns), dtype=x.dtype)
     winners = np.empty(values.shape, dtype=np.int64)
-    _forward(planes, pool.size, pool.stride, pool.padding, rows, columns, values, winners)
+
+    def piece(number: int) -> None:
+        own = slice(number * _PLANES, (number + 1) * _PLANES)
+        _forward(planes[own], pool.size, pool.stride, pool.padding, rows, columns, values[own], winners[own])
+
+    _threads.run(piece, -(-len(planes) // _PLANES))
     shape = (batch, channels, rows, columns)
     return values.reshape(shape), winners.reshape(shape)
 
@@ -76,9 +84,20 @@ def backward(gradient: np.ndarray, winners: np.ndarray, input_shape: tuple[int, 
     planes = gradient.shape[0] * gradient.shape[1]
     n_windows = gradient.shape[2] * gradient.shape[3]
     out = np.zeros((planes, height * width), dtype=gradient.dtype)
-    _backward(
-        np.ascontiguousarray(gradient).reshape(planes, n_windows),
-        np.ascontiguousarray(winners).reshape(planes, n_windows),
-        out,
-    )
+    flat = np.ascontiguousarray(gradient).reshape(planes, n_windows)
+    # One image behind many gradients: its winners are read again for each, not copied.
+    places = np.ascontiguousarray(once(winners)).reshape(-1, n_windows)
+    if not out.size:
+        return out.reshape(*gradient.shape[:2], height, width)
+
+    per_image = -(-len(places) // _PLANES)
+
+    def piece(number: int) -> None:
+        image, part = divmod(number, per_image)
+        shared = places[part * _PLANES : (part + 1) * _PLANES]
+        start = image * len(places) + part * _PLANES
+        own = slice(start, start + len(shared))
+        _backward(flat[own], shared, out[own])
+
+    _threads.run(piece, per_image * (planes // len(places)))
     return out.reshape(*gradient.shape[:2], height, width)

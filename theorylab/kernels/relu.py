@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from theorylab.kernels import _threads
 from theorylab.kernels._policy import compiled
 from theorylab.kernels.three_layer import select
 from theorylab.rules import Rule
+
+_PIECE = 2**17  # entries at a time
 
 
 @compiled
@@ -40,7 +43,11 @@ def forward(y: np.ndarray) -> np.ndarray:
     """
     y = np.ascontiguousarray(y)
     out = np.empty_like(y)
-    _forward(y.reshape(-1), out.reshape(-1))
+    flat, result = y.reshape(-1), out.reshape(-1)
+    _threads.run(
+        lambda i: _forward(flat[i * _PIECE : (i + 1) * _PIECE], result[i * _PIECE : (i + 1) * _PIECE]),
+        -(-y.size // _PIECE),
+    )
     return out
 
 
@@ -74,15 +81,58 @@ def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str) -> np.ndarra
     >>> backward(np.array([-1.0, 2.0]), np.array([3.0, -3.0]), "saliency")
     array([-1.,  0.])
     """
+    gradient = np.asarray(gradient)
+    return backward_into(gradient, y, rule, np.empty(gradient.shape, gradient.dtype))
+
+
+def backward_into(gradient: np.ndarray, y: np.ndarray, rule: Rule | str, out: np.ndarray) -> np.ndarray:
+    """:func:`backward` into an array at hand, which may be `gradient` itself.
+
+    Parameters
+    ----------
+    gradient, y, rule
+        As of :func:`backward`.
+    out : array, of the shape and dtype of `gradient`
+        C-contiguous; overwritten.
+
+    Returns
+    -------
+    array
+        `out`.
+
+    Raises
+    ------
+    ValueError
+        As :func:`backward`, and if `out` does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gradient = np.array([-1.0, 2.0])
+    >>> backward_into(gradient, np.array([3.0, 3.0]), "guided", gradient) is gradient
+    True
+    >>> gradient
+    array([0., 2.])
+    """
     rule = Rule(rule)
-    gradient = np.ascontiguousarray(gradient)
-    y = np.ascontiguousarray(np.broadcast_to(y, gradient.shape))
-    out = np.empty_like(gradient)
-    select(
-        y.reshape(-1),
-        gradient.reshape(-1),
-        rule.rectifies_gradient,
-        rule.masks_by_activation,
-        out.reshape(-1),
-    )
+    if out.shape != gradient.shape or out.dtype != gradient.dtype or not out.flags.c_contiguous:
+        raise ValueError(
+            f"out: expected a C-contiguous {gradient.shape} of {gradient.dtype}, got {out.shape} of {out.dtype}"
+        )
+    gradient, y = np.ascontiguousarray(gradient), np.asarray(y)
+    # One image behind all gradients is read again for each, not copied.
+    if not (gradient.ndim and y.shape == (1, *gradient.shape[1:])):
+        y = np.broadcast_to(y, gradient.shape)
+    y = np.ascontiguousarray(y)
+    flags = rule.rectifies_gradient, rule.masks_by_activation
+    mask, flat, result = y.reshape(-1), gradient.reshape(-1), out.reshape(-1)
+    per_image = -(-y.size // _PIECE)
+
+    def piece(number: int) -> None:
+        image, part = divmod(number, per_image)
+        start, stop = part * _PIECE, min((part + 1) * _PIECE, y.size)
+        own = slice(image * y.size + start, image * y.size + stop)
+        select(mask[start:stop], flat[own], *flags, result[own])
+
+    _threads.run(piece, per_image * (gradient.size // max(1, y.size)))
     return out

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 
-def _check(array: np.ndarray, name: str, wanted: tuple[int | None, int | None]) -> np.ndarray:
+def check(array: np.ndarray, name: str, wanted: tuple[int | None, int | None]) -> np.ndarray:
+    """`array` as an array, or a ValueError unless it has two axes of the sizes wanted; None is any size."""
     array = np.asarray(array)
     if array.ndim != 2 or any(
         size is not None and have != size for have, size in zip(array.shape, wanted, strict=False)
@@ -43,8 +44,8 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
     >>> forward(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, -6.0]]), np.array([0.0, 1.0]))
     array([[11., -6.]])
     """
-    weights = _check(weights, "weights", (None, None))
-    x = _check(x, "x", (None, weights.shape[1]))
+    weights = check(weights, "weights", (None, None))
+    x = check(x, "x", (None, weights.shape[1]))
     result = x @ weights.T
     if bias is not None:
         bias = np.asarray(bias)
@@ -82,8 +83,8 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
     >>> backward_input(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, -6.0]]))
     array([[13., -8.]])
     """
-    weights = _check(weights, "weights", (None, None))
-    return _check(gradient, "gradient", (None, len(weights))) @ weights
+    weights = check(weights, "weights", (None, None))
+    return check(gradient, "gradient", (None, len(weights))) @ weights
 
 
 def backward_weights(gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -115,8 +116,8 @@ def backward_weights(gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
     array([[3., 4.],
            [6., 8.]])
     """
-    x = _check(x, "x", (None, None))
-    return _check(gradient, "gradient", (len(x), None)).T @ x
+    x = check(x, "x", (None, None))
+    return check(gradient, "gradient", (len(x), None)).T @ x
 
 
 def backward_bias(gradient: np.ndarray) -> np.ndarray:
@@ -146,4 +147,4 @@ def backward_bias(gradient: np.ndarray) -> np.ndarray:
     >>> backward_bias(np.array([[1.0, 2.0], [3.0, 4.0]]))
     array([4., 6.])
     """
-    return _check(gradient, "gradient", (None, None)).sum(axis=0)
+    return check(gradient, "gradient", (None, None)).sum(axis=0)

@@ -31,9 +31,15 @@ def check_winners(
         raise ValueError(
             f"winners: expected integers of shape {gradient.shape}, got {winners.dtype} of {winners.shape}"
         )
-    if winners.size and not (winners.min() >= 0 and winners.max() < math.prod(plane)):
+    distinct = once(winners)
+    if distinct.size and not (distinct.min() >= 0 and distinct.max() < math.prod(plane)):
         raise ValueError(f"winners: an index lies outside the plane {plane}")
     return gradient, winners, (plane[0], plane[1])
+
+
+def once(winners: np.ndarray) -> np.ndarray:
+    """Of winners that were broadcast along the batch, the one image of them; others as they are."""
+    return winners[:1] if winners.shape[0] and winners.strides[0] == 0 else winners
 
 
 def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:

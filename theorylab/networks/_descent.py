@@ -49,7 +49,9 @@ def descent(
     rows = [(rules[start], slice(start, end)) for start, end in zip(starts, ends, strict=True)]
     # In range first, in the network's dtype second: a float64 seed of 1e-200 is not a float32 zero.
     seed, scale = _scaling.rescale(seeds, np.zeros(len(seeds), dtype=np.int64), slack=0)
-    gradients = {nodes[-1].name: (seed.astype(dtype, copy=False), scale)}
+    gradients = {
+        nodes[-1].name: (seed.astype(dtype), scale)
+    }  # a copy: nodes may overwrite what they are given
     for node in reversed(nodes[1:]):
         gradient, exponents = gradients.pop(node.name)
         yield node.name, gradient, exponents

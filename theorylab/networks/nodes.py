@@ -1,6 +1,7 @@
 """The layers as nodes of a graph: what each one reads, which parameters it owns, how it runs both ways.
 
-A node adds no mathematics: it names its inputs and calls :mod:`theorylab.layers`.  Shapes are those of one image,
+A node adds no mathematics: it names its inputs and calls :mod:`theorylab.kernels`, the quick twins of the explicit layers
+of :mod:`theorylab.layers`.  Shapes are those of one image,
 ``(C, H, W)`` or ``(n,)``; arrays carry a batch axis in front.
 
 >>> layer = Conv("conv1", "image", n_filters=4, kernel=3, padding=1)
@@ -18,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from theorylab import _validation
-from theorylab.layers import average_pool, batch_norm, conv, dense, pool, relu
+from theorylab.kernels import conv, dense, pool, relu
+from theorylab.layers import average_pool, batch_norm
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool as PoolWindows
 from theorylab.rules import Rule
@@ -29,17 +31,14 @@ Arrays = tuple[np.ndarray, ...]
 Parameters = Mapping[str, np.ndarray]
 RuleRows = list[tuple[Rule, slice]]  # which rule holds for which rows of a batch of gradients
 
-# Bytes of patches at a time in a convolution's backward pass; those of all maps together would be its largest array.
-_PATCH_BYTES = 256 * 2**20
-
 
 @dataclasses.dataclass(frozen=True)
 class Node:
     """One step of a graph, by name, with the names of what it reads (`inputs`).  The subclasses are the layers.
 
     ``forward(parameters, *arrays)`` returns its output and whatever its backward pass will need;
-    ``backward(parameters, gradient, saved, rules)`` returns one gradient per input.  Only :class:`ReLU` looks
-    at the rules: that is Eq. 1.
+    ``backward(parameters, gradient, saved, rules)`` returns one gradient per input, each an array of its own, and may
+    overwrite the gradient it is given.  Only :class:`ReLU` looks at the rules: that is Eq. 1.
     """
 
     name: str
@@ -124,12 +123,7 @@ class Conv(_Single):
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
         weights = parameters[f"{self.prefix or self.name}.weight"]
-        together = max(1, _PATCH_BYTES // (saved.n_patches * saved.patch_size * gradient.itemsize))
-        result = np.empty((len(gradient), *saved.input_shape), dtype=gradient.dtype)
-        for start in range(0, len(gradient), together):
-            part = slice(start, start + together)
-            result[part] = conv.backward_input(gradient[part], weights, saved)
-        return (result,)
+        return (conv.backward_input(gradient, weights, saved),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,12 +161,10 @@ class ReLU(_Single):
         return relu.forward(arrays[0]), arrays[0] > 0
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        result = np.empty_like(gradient)
         for rule, rows in rules:
-            result[rows] = relu.backward(
-                gradient[rows], saved, rule
-            )  # True > 0: the mask is a pre-activation
-        return (result,)
+            # True > 0: the mask is a pre-activation
+            relu.backward_into(gradient[rows], saved, rule, gradient[rows])
+        return (gradient,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,7 +272,7 @@ class Add(Node):
         return sum(arrays[1:], start=arrays[0]), None
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        return (gradient,) * len(self.sources)
+        return (gradient, *(gradient.copy() for _ in self.sources[1:]))
 
 
 @dataclasses.dataclass(frozen=True)

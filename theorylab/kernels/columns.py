@@ -1,0 +1,67 @@
+"""Patches as columns, one row for each place in a patch: long rows to copy, to multiply and to add."""
+
+from __future__ import annotations
+
+from theorylab.kernels._policy import compiled
+
+
+@compiled
+def gather(image, kernel_size, stride, padding, first, last, columns, out):
+    """The places of channels (C, H, W) in all patches of rows `first` to `last` of patches; `out` (C kh kw, R W')."""
+    for channel in range(len(image)):
+        _gather(image[channel], kernel_size, stride, padding, first, last, columns, channel, out)
+
+
+@compiled
+def _gather(image, kernel_size, stride, padding, first, last, columns, channel, out):
+    height, width = image.shape
+    step = stride[1]
+    for i in range(kernel_size[0]):
+        for k in range(kernel_size[1]):
+            place = (channel * kernel_size[0] + i) * kernel_size[1] + k
+            offset = k - padding[1]
+            begin = min(columns, max(0, -(offset // step)))  # the first patch whose place is inside
+            end = max(begin, min(columns, (width - offset + step - 1) // step))
+            for row in range(first, last):
+                y = row * stride[0] + i - padding[0]
+                start = (row - first) * columns
+                if y < 0 or y >= height:
+                    out[place, start : start + columns] = 0
+                    continue
+                out[place, start : start + begin] = 0
+                if step == 1:
+                    for c in range(begin, end):
+                        out[place, start + c] = image[y, c + offset]
+                else:
+                    for c in range(begin, end):
+                        out[place, start + c] = image[y, c * step + offset]
+                out[place, start + end : start + columns] = 0
+
+
+@compiled
+def scatter(products, kernel_size, stride, padding, rows, columns, image):
+    """Add the places of channels in all patches, (C kh kw, H' W'), to their image (C, H, W): place by place, as `fold`."""
+    for channel in range(len(image)):
+        _scatter(products, kernel_size, stride, padding, rows, columns, channel, image[channel])
+
+
+@compiled
+def _scatter(products, kernel_size, stride, padding, rows, columns, channel, image):
+    height, width = image.shape
+    step = stride[1]
+    for i in range(kernel_size[0]):
+        for k in range(kernel_size[1]):
+            place = (channel * kernel_size[0] + i) * kernel_size[1] + k
+            offset = k - padding[1]
+            begin = min(columns, max(0, -(offset // step)))
+            end = max(begin, min(columns, (width - offset + step - 1) // step))
+            for row in range(rows):
+                y = row * stride[0] + i - padding[0]
+                if y < 0 or y >= height:
+                    continue
+                if step == 1:
+                    for c in range(begin, end):
+                        image[y, c + offset] += products[place, row * columns + c]
+                else:
+                    for c in range(begin, end):
+                        image[y, c * step + offset] += products[place, row * columns + c]

@@ -1,0 +1,68 @@
+"""Twins of what is slow in :mod:`theorylab.layers.dense`: a large matrix is read by all threads, a block each."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theorylab.kernels import _threads
+from theorylab.layers.dense import backward_bias, backward_weights, check
+
+__all__ = ["backward_bias", "backward_input", "backward_weights", "forward"]
+
+_BLOCK_BYTES = 4 * 2**20  # of the matrix, at a time
+
+
+def _blocks(size: int, across: int, itemsize: int) -> list[slice]:
+    step = max(64, _BLOCK_BYTES // max(1, across * itemsize))
+    return [slice(start, start + step) for start in range(0, size, step)]
+
+
+def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """``x Wᵀ + b`` for a batch of rows: ``(B, n_in)`` to ``(B, n_out)``.
+
+    Parameters, result, errors: as the specification, :func:`theorylab.layers.dense.forward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> forward(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, -6.0]]), np.array([0.0, 1.0]))
+    array([[11., -6.]])
+    """
+    weights = check(weights, "weights", (None, None))
+    x = check(x, "x", (None, weights.shape[1]))
+    result = np.empty((len(x), len(weights)), np.result_type(x, weights))
+    blocks = _blocks(*weights.shape, weights.itemsize)
+
+    def piece(number: int) -> None:
+        np.matmul(x, weights[blocks[number]].T, out=result[:, blocks[number]])
+
+    _threads.run(piece, len(blocks))
+    if bias is not None:
+        bias = np.asarray(bias)
+        if bias.shape != (len(weights),):
+            raise ValueError(f"bias: expected ({len(weights)},), got {bias.shape}")
+        result = result + bias
+    return result
+
+
+def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Gradient with respect to the input: ``(B, n_out)`` to ``(B, n_in)``.
+
+    Parameters, result, errors: as the specification, :func:`theorylab.layers.dense.backward_input`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> backward_input(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, -6.0]]))
+    array([[13., -8.]])
+    """
+    weights = check(weights, "weights", (None, None))
+    gradient = check(gradient, "gradient", (None, len(weights)))
+    result = np.empty((len(gradient), weights.shape[1]), np.result_type(gradient, weights))
+    blocks = _blocks(*weights.shape[::-1], weights.itemsize)
+
+    def piece(number: int) -> None:
+        np.matmul(gradient, weights[:, blocks[number]], out=result[:, blocks[number]])
+
+    _threads.run(piece, len(blocks))
+    return result
