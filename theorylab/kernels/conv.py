@@ -108,29 +108,31 @@ def _multiply_columns(
         _threads.run(piece, len(small))
         return
 
-    n_blocks = -(-len(matrix) // _FILTERS)
+    blocks = [slice(start, start + _FILTERS) for start in range(0, len(matrix), _FILTERS)]
     group = max(1, channels // 16)
     groups = [slice(start, min(channels, start + group)) for start in range(0, channels, group)]
+
+    def chunk(image: int, first: int, last: int) -> None:
+        if whole:
+            columns = x[image].reshape(channels, -1)[:, first * width : last * width]
+        else:
+            shape = (grid.patch_size, (last - first) * width)
+            columns = _threads.workspace("columns", shape, out.dtype)
+
+            def cut(number: int) -> None:
+                _columns(x[image], grid, first, last, groups[number], columns)
+
+            _threads.run(cut, len(groups))
+
+        def multiply(number: int) -> None:
+            product(image, first, last, columns, blocks[number])
+
+        _threads.run(multiply, len(blocks))
+
     with _threads.single_blas():
         for image in range(len(x)):
             for first, last in _row_chunks(grid, grid.patch_size * out.itemsize, _CHUNK_BYTES):
-                if whole:
-                    columns = x[image].reshape(channels, -1)[:, first * width : last * width]
-                else:
-                    shape = (grid.patch_size, (last - first) * width)
-                    columns = _threads.workspace("columns", shape, out.dtype)
-                    _threads.run(
-                        lambda number, image=image, first=first, last=last, columns=columns: _columns(
-                            x[image], grid, first, last, groups[number], columns
-                        ),
-                        len(groups),
-                    )
-                _threads.run(
-                    lambda number, image=image, first=first, last=last, columns=columns: product(
-                        image, first, last, columns, slice(number * _FILTERS, (number + 1) * _FILTERS)
-                    ),
-                    n_blocks,
-                )
+                chunk(image, first, last)
 
 
 def backward_patches(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -> np.ndarray:

@@ -12,8 +12,8 @@ __all__ = ["backward_bias", "backward_input", "backward_weights", "forward"]
 _BLOCK_BYTES = 4 * 2**20  # of the matrix, at a time
 
 
-def _blocks(size: int, across: int, itemsize: int) -> list[slice]:
-    step = max(64, _BLOCK_BYTES // max(1, across * itemsize))
+def _blocks(size: int, bytes_each: int) -> list[slice]:
+    step = max(64, _BLOCK_BYTES // max(1, bytes_each))
     return [slice(start, start + step) for start in range(0, size, step)]
 
 
@@ -31,7 +31,7 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
     weights = check(weights, "weights", (None, None))
     x = check(x, "x", (None, weights.shape[1]))
     result = np.empty((len(x), len(weights)), np.result_type(x, weights))
-    blocks = _blocks(*weights.shape, weights.itemsize)
+    blocks = _blocks(len(weights), weights.shape[1] * weights.itemsize)
 
     def piece(number: int) -> None:
         np.matmul(x, weights[blocks[number]].T, out=result[:, blocks[number]])
@@ -59,7 +59,7 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
     weights = check(weights, "weights", (None, None))
     gradient = check(gradient, "gradient", (None, len(weights)))
     result = np.empty((len(gradient), weights.shape[1]), np.result_type(gradient, weights))
-    blocks = _blocks(*weights.shape[::-1], weights.itemsize)
+    blocks = _blocks(weights.shape[1], len(weights) * weights.itemsize)
 
     def piece(number: int) -> None:
         np.matmul(gradient, weights[:, blocks[number]], out=result[:, blocks[number]])

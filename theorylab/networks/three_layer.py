@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from theorylab import _validation
-from theorylab.layers import conv, relu
-from theorylab.layers import pool as pooling
+from theorylab.kernels import conv, relu
+from theorylab.kernels import pool as pooling
 from theorylab.networks.readout import DrawnRows, Rows, StoredRows
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
@@ -251,16 +251,15 @@ class ThreeLayerNetwork:
             winners = np.broadcast_to(winners, upstream.shape)
             upstream = pooling.backward(upstream, winners, (len(seeds), *self._hidden_shape))
         # With overlapping windows `h` acts on the sum of what a unit receives, not on each readout weight.
-        signal = np.concatenate([relu.backward(upstream, trace.pre_activation, rule) for rule in rules])
+        signal = np.concatenate([relu.backward(upstream, trace.pre_activation[None], rule) for rule in rules])
         del upstream
-        # Blocks of filters add up patch by patch; overlapping patches are added once, at the end.
-        patches: np.ndarray | None = None
+        maps: np.ndarray | None = None
         for indices, filters in self.filter_rows.blocks():
             part = signal[:, indices[0] : indices[-1] + 1]  # a slice: no copy where all filters are at hand
-            share = conv.backward_patches(part, filters, self.grid)
-            patches = share if patches is None else np.add(patches, share, out=patches)
-        assert patches is not None  # a network has at least one filter
-        return self.grid.fold(patches).reshape(len(rules), len(seeds), *self.input_shape)
+            share = conv.backward_input(part, filters, self.grid)
+            maps = share if maps is None else np.add(maps, share, out=maps)
+        assert maps is not None  # a network has at least one filter
+        return maps.reshape(len(rules), len(seeds), *self.input_shape)
 
 
 def _rows(weights: np.ndarray | Rows, name: str) -> Rows:
