@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -174,6 +175,7 @@ def verify(
     results = []
     for claim in selected:
         outcome = outcomes[claim.id]
+        assert outcome.verdict in claim.verdicts, f"{claim.id}: {outcome.verdict} is not among its verdicts"
         results.append(
             ClaimResult(
                 id=claim.id,
@@ -186,9 +188,10 @@ def verify(
                 checks=outcome.checks,
                 headline=outcome.headline,
                 figures=outcome.figures,
+                formula=claim.formula,
             )
         )
-    return Verification(
+    result = Verification(
         version=theorylab.__version__,
         seed=seed,
         budget=budget,
@@ -198,8 +201,10 @@ def verify(
         f"{bench.level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
         "between the t statistic's tail and Student's.",
         claims=tuple(results),
-        command=_command(claims, image, weights, budget, seed),
+        law_scale=law_scale,
+        weights=weights,
     )
+    return dataclasses.replace(result, command=result.command_for(*claims))
 
 
 def _selected(name: str, known: Iterable[str]) -> list[str]:
@@ -208,17 +213,3 @@ def _selected(name: str, known: Iterable[str]) -> list[str]:
     if not found:
         raise ValueError(f"unknown claim {name!r}: choose from {', '.join(known)}")
     return found
-
-
-def _command(
-    claims: Sequence[str],
-    image: str | os.PathLike[str] | None,
-    weights: str | None,
-    budget: str,
-    seed: int,
-) -> str:
-    picture = [] if image is None else ["--image", os.fspath(image)]
-    trained = [] if weights is None else ["--weights", weights]
-    return " ".join(
-        ["theorylab", "verify", *claims, *picture, *trained, "--budget", budget, "--seed", str(seed)]
-    )

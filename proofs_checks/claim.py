@@ -53,6 +53,8 @@ class Claim:
     """One claim of the paper: its statement in our words, the exact law, the proof, and how it is checked.
 
     `n_checks` is declared, not counted afterwards: the correction for multiplicity must not depend on what is run.
+    `verdicts` are those that a run can reach, whatever the picture.  `formula` is the exact law once more, as lines of
+    mathtext (Matplotlib's subset of LaTeX, without the dollar signs), for the report; empty where there is no law.
     """
 
     id: str
@@ -62,6 +64,8 @@ class Claim:
     proof: str
     n_checks: int
     run: Callable[[Bench], Outcome]
+    verdicts: tuple[Verdict, ...]
+    formula: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass

@@ -98,10 +98,17 @@ CLAIM = Claim(
     statement="Guided backpropagation recovers the input regardless of the class label: the maps of two logits agree.",
     exact_law="Distance √(2 − 2 E⟨S,S'⟩/E‖S‖²): it falls to 0 as N^(−1/2) for guided backpropagation, is √2 for saliency and "
     "√(2 − 2 m₀²/m₂) = √(2 − 2/π) = 1.168 for DeconvNet at every N.",
+    formula=(
+        r"d = \sqrt{2 - 2\,\dfrac{\mathrm{E}\langle S_a, S_b\rangle}{\mathrm{E}\|S\|^2}}",
+        r"\text{saliency: } d = \sqrt{2}",
+        r"\text{DeconvNet: } d = \sqrt{2 - 2 m_0^2/m_2} = \sqrt{2 - 2/\pi} = 1.168",
+        r"\text{guided: } d \propto N^{-1/2} \text{ as } N \to \infty",
+    ),
     proof="Two logits of one network share the filters; their readouts are independent. So E⟨S,S'⟩ is E‖S‖² with "
     "E[h(V)h(V')] = E[h]² in place of E[h²] wherever a unit meets itself.\n\n"
     "Saliency: E[h] = 0 and nothing is left. DeconvNet: every term of E‖S‖² is a unit meeting itself, so the ratio is m₀²/m₂. "
     "Guided: the mean map, of energy N², is common to both, and what is lost is of order N.",
     n_checks=5,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
 )

@@ -141,4 +141,6 @@ CLAIM = Claim(
     "2^(−N). A zero patch gives zeros, which the strict ReLU closes always.",
     n_checks=3,
     run=run,
+    verdicts=trained_studies.VERDICTS,
+    formula=(r"\mathrm{P}(w_i \cdot y \leq 0 \text{ for } i = 1, \ldots, N) = 2^{-N},\quad y \neq 0",),
 )

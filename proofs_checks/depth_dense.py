@@ -164,6 +164,15 @@ CLAIM = Claim(
     exact_law="V̂^(l) = α o^(l) + β ξ in the limit of wide layers; alignment ρ/√(1+ρ²), ρ = √(n_l/n_(l−1)) K₁(ψ)/(2√(π K₂(ψ))), "
     "cot ψ' = √2 ρ from the readout (ψ = π/2) down: for equal widths 1/√(1+π²) = 0.303 at the top, 0.456 far below. Saliency and "
     "DeconvNet: α = 0 for every width.",
+    formula=(
+        r"\hat{V}{}^{(l)} = \alpha\, o^{(l)} + \beta\,\xi,\quad \text{alignment } \dfrac{\rho}{\sqrt{1 +"
+        r" \rho^2}}",
+        r"\rho = \sqrt{\dfrac{n_l}{n_{l-1}}}\; \dfrac{K_1(\psi)}{2 \sqrt{\pi K_2(\psi)}},\quad"
+        r" \cot\psi_{\text{next}} = \sqrt{2}\,\rho",
+        r"K_1 = (\pi - \psi)\,\cos\psi + \sin\psi,\quad K_2 = \dfrac{\pi - \psi}{2} + \dfrac{\sin"
+        r" 2\psi}{4}",
+        r"\text{readout: } \psi = \pi/2;\quad \text{saliency, DeconvNet: } \alpha = 0",
+    ),
     proof="A unit's weights are w = z o/‖o‖² + w⊥. The gradient that its ReLU hands on depends on them through z alone, so the "
     "sum over units is a multiple of o plus Gaussian noise. With guided backpropagation V̂ = α σ(z) + β ξ and z are positively "
     "correlated as soon as α > 0: E[z σ(V̂) 1(z>0)] is more than E[z 1(z>0)] E[σ(V̂)], and each layer passes more on.\n\n"
@@ -173,4 +182,5 @@ CLAIM = Claim(
     "n = 64 and 4n, to (4A(4n) − A(n))/3, which has no such term. Saliency and DeconvNet have α = 0 at every width.",
     n_checks=7,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Outcome
-from proofs_checks.lemma1 import GEOMETRIES, equation_4, random_case
+from proofs_checks.lemma1 import GEOMETRIES, both_sides, equation_4, random_case
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Conv, Dense, Flatten, Input, Node, ReLU
 from theorylab.patches import PatchGrid
@@ -52,6 +52,7 @@ def run(bench: Bench) -> Outcome:
         f"{GEOMETRIES} random networks of {min(depths)} to {max(depths)} hidden layers for each of the three rules.",
         checks,
         checks[-1].name,
+        (both_sides("equation8", "Eq. 8", measured, formula),),
     )
 
 
@@ -127,10 +128,16 @@ CLAIM = Claim(
     "gradient that reaches the first layer's output, V̂^(1), in place of the readout.",
     exact_law="S = Σ_j D_jᵀ Σ_i h(V̂^(1)_ij) w̃_ij, with V̂^(l) = Γ^(l+1) diag(g'(Γ^(l+1)ᵀ o^(l))) h(V̂^(l+1)) from the readout "
     "down: an identity, for every depth, kernel, stride and padding, convolutional or dense layers above the first.",
+    formula=(
+        r"S = \sum_j\, D_j^{\mathrm{T}} \sum_i\, h(\hat{V}{}^{(1)}_{ij})\,\tilde{w}_{ij}",
+        r"\hat{V}{}^{(l)} = \Gamma^{(l+1)}\,\mathrm{diag}\left(g'(\Gamma^{(l+1)\mathrm{T}}"
+        r" o^{(l)})\right) h(\hat{V}{}^{(l+1)})",
+    ),
     proof="Write Γ for a layer's matrix. The layer above o^(l) computes g(Γᵀ o^(l)); its ReLU turns a gradient R into "
     "h(R) g'(Γᵀ o^(l)) by Eq. 1, and the linear map sends that back through Γ. Applied from the readout down to o^(1) this is "
     "the recursion. What then reaches the ReLU of unit (i, j) of the first layer is V̂^(1)_ij, and from there on Lemma 1's "
     "proof applies word by word.",
     n_checks=3,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

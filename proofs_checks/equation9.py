@@ -158,6 +158,11 @@ CLAIM = Claim(
     exact_law="Under Gaussian dense layers on the trained convolutions, what reaches the flattened features o is the "
     "map of a three-layer network with the one patch o: distance of two logits √(2 − 2 E⟨S, S'⟩/E‖S‖²), whatever o. "
     "For saliency, and for it alone, a logit's map is the sum S_k = Σ_m V̂_mk ∂o_m/∂x over the units.",
+    formula=(
+        r"\text{random dense layers: } d = \sqrt{2 - 2\,\dfrac{\mathrm{E}\langle S_a,"
+        r" S_b\rangle}{\mathrm{E}\|S\|^2}}",
+        r"\text{saliency alone: } S_k = \sum_m\, \hat{V}_{mk}\, \dfrac{\partial o_m}{\partial x}",
+    ),
     proof="The features o depend on the trained weights only, so given o the two dense layers are a random three-layer "
     "fully connected network: Lemma 1 with one patch y = o and as many filters as hidden units. E⟨S, S'⟩ and E‖S‖² "
     "follow from half-space moments, depend on ‖o‖ by a factor they share, and their quotient on nothing but the "
@@ -166,4 +171,5 @@ CLAIM = Claim(
     "and DeconvNet apply max(·, 0) to sums over all units, and max(a + b, 0) is not max(a, 0) + max(b, 0).",
     n_checks=4,
     run=run,
+    verdicts=trained_studies.VERDICTS,
 )

@@ -81,8 +81,15 @@ CLAIM = Claim(
     section="3.1.1",
     statement="An error ε in the mean over filters needs a number of filters of order p/ε²: the error falls as N^(−1/2).",
     exact_law="E‖(1/N) Σ_i w̃_i − E w̃‖² = c² (p/2 − 1/(2π))/N for every N: no hidden factor.",
+    formula=(
+        r"\mathrm{E}\,\|\bar{w} - \mathrm{E}\,\tilde{w}\|^2 = \dfrac{c^2}{N} \left(\dfrac{p}{2} -"
+        r" \dfrac{1}{2\pi}\right)",
+        r"\bar{w} = \dfrac{1}{N} \sum_{i=1}^{N}\, \tilde{w}_i,\quad \tilde{w}_i = w_i\,\mathbf{1}(w_i"
+        r" \cdot y > 0)",
+    ),
     proof="The terms are independent, so the expected squared error of their mean is the variance of one over N. One "
     "term has E‖w̃‖² = c² p/2, the trace of the half-space's second moment, and a mean of squared norm c²/(2π).",
     n_checks=2,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

@@ -187,10 +187,15 @@ CLAIM = Claim(
     "saliency map changes much, guided backpropagation and DeconvNet little.",
     exact_law="Within a linear piece of the network the step −ε sign(g), g = ∇(f_a − f_b), changes f_a − f_b by "
     "exactly −ε‖g‖₁.",
+    formula=(
+        r"\text{within a linear piece: } \Delta(f_a - f_b) = -\varepsilon\,\|g\|_1",
+        r"\text{for the step } -\varepsilon\,\mathrm{sign}(g),\quad g = \nabla(f_a - f_b)",
+    ),
     proof="A network of linear layers, ReLUs and max-pools is affine wherever no ReLU and no winner of a window "
     "switches. There f_a − f_b changes by ⟨g, −ε sign(g)⟩ = −ε Σ_t |g_t|. Such a piece is bounded by linear "
     "inequalities, so it is convex: a step at whose two ends the same units are open and the same entries win lies in "
     "one piece.",
     n_checks=1,
     run=run,
+    verdicts=trained_studies.VERDICTS,
 )

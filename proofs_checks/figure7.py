@@ -90,4 +90,6 @@ CLAIM = Claim(
     "S_b‖² = E‖S_a‖² + E‖S_b‖².",
     n_checks=1,
     run=run,
+    verdicts=trained_studies.VERDICTS,
+    formula=(r"\text{Gaussian readout, saliency: } \mathrm{E}\,\|S_a - S_b\|^2 = 2\,\mathrm{E}\,\|S\|^2",),
 )

@@ -64,9 +64,15 @@ CLAIM = Claim(
     "those of its dense layers: it is much the same with random dense layers, and another with random convolutions.",
     exact_law="Random Gaussian dense layers hand the trained convolutions a gradient whose cosine to the trained "
     "features is 1/√(1 + tr Cov/‖E S‖²), that of a three-layer network with one patch; it depends on the sizes alone.",
+    formula=(
+        r"\dfrac{\mathrm{E}\langle S, o\rangle}{\sqrt{\mathrm{E}\|S\|^2}\;\|o\|} = \dfrac{1}{\sqrt{1 +"
+        r" \mathrm{tr\,Cov}\,S\,/\,\|\mathrm{E}\,S\|^2}}",
+        r"o \text{ the features},\quad S \text{ the gradient handed to them}",
+    ),
     proof="Given the features o of the trained convolutions, the two random dense layers are a three-layer fully "
     "connected network with the image o: E S = N m₀ c/√(2π) o/‖o‖, and its covariance is the sum over N hidden units "
     "of that of h(V) w 1(w·o > 0). Both scale alike with the weights, and the norm of o enters neither.",
     n_checks=1,
     run=run,
+    verdicts=trained_studies.VERDICTS,
 )

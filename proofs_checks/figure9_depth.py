@@ -106,4 +106,6 @@ CLAIM = Claim(
     "c²‖y_j‖²/2, whatever the joint law over positions and filters. Sum over N filters and all positions.",
     n_checks=3,
     run=run,
+    verdicts=trained_studies.VERDICTS,
+    formula=(r"\mathrm{E}\,\|o\|^2 = \dfrac{N c^2}{2} \sum_j\, \|y_j\|^2",),
 )

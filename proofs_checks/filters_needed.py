@@ -49,7 +49,17 @@ CLAIM = Claim(
     statement="With filters of size 3×3×3, of the order of 10³ filters at most are needed for an error below 0.1.",
     exact_law="N = ⌈c² (p/2 − 1/(2π))/ε²⌉ in root mean square: 1335 for p = 27, c = 1, ε = 0.1; ε is absolute against "
     "‖E w̃‖ = 0.399 c.",
-    proof="Set the exact mean squared error c² (p/2 − 1/(2π))/N equal to ε² and solve for N.",
+    formula=(
+        r"N = \left\lceil \dfrac{c^2}{\varepsilon^2} \left(\dfrac{p}{2} - \dfrac{1}{2\pi}\right)"
+        r" \right\rceil",
+        r"p = 27,\; c = 1,\; \varepsilon = 0.1:\quad N = 1335",
+    ),
+    proof="The mean over N filters is an average of independent terms w̃ = w 1(w·y > 0), so its mean squared error is the "
+    "variance of one term over N. A half-space holds half of E‖w‖² = c² p, and the mean on it has the length c/√(2π): the "
+    "variance of one term is c² p/2 − c²/(2π).\n\n"
+    "Set c² (p/2 − 1/(2π))/N equal to ε² and solve for N. For p = 27, c = 1 and ε = 0.1: (13.5 − 0.159)/0.01 = 1334.1, so the "
+    "next integer is 1335. What is estimated, E w̃, has itself the length 0.399: ε = 0.1 is a quarter of it.",
     n_checks=1,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

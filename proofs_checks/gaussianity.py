@@ -128,10 +128,15 @@ CLAIM = Claim(
     statement="With sufficiently many filters the entries of saliency and DeconvNet maps are Gaussian.",
     exact_law="Excess kurtosis 15/N for an entry held by one patch, both rules, Gaussian weights, every N: the limit is "
     "Gaussian and is approached at rate 1/N.",
+    formula=(
+        r"\dfrac{\mathrm{E}\,S_t^4}{(\mathrm{E}\,S_t^2)^2} - 3 = \dfrac{15}{N} \quad \text{where one"
+        r" patch holds } t",
+    ),
     proof="The entry is a sum of N independent terms of mean 0. Fourth cumulants add and variances add, so the excess "
     "kurtosis of the sum is that of one term over N.\n\n"
     "Saliency: the term is V w 1(w·y>0). E[V⁴] = 3 and, by the symmetry w → −w, E[w⁴ 1] = 3/2, so the fourth moment is 9/2; "
     "the variance is 1/2; 4.5/0.25 − 3 = 15. DeconvNet: max(V,0) w has the same two moments with the halves exchanged.",
     n_checks=4,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.HOLDS_IN_THE_LIMIT),
 )

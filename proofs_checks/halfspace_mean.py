@@ -111,6 +111,15 @@ CLAIM = Claim(
     statement="The mean of a Gaussian filter that a ReLU lets through points along the patch.",
     exact_law="E[w 1(w·y>0)] = c/√(2π) y/‖y‖, E[w wᵀ 1(w·y>0)] = c²/2 I, and on the wedge of two patches at angle θ "
     "M = c² {(π−θ)/(2π) I + [u u'ᵀ + u' uᵀ − cos θ (u uᵀ + u' u'ᵀ)]/(2π sin θ)}. Note the unit patch: its norm is lost.",
+    formula=(
+        r"\mathrm{E}[w\,\mathbf{1}(w \cdot y > 0)] = \dfrac{c}{\sqrt{2\pi}}\,\dfrac{y}{\|y\|}",
+        r"\mathrm{E}[w w^{\mathrm{T}}\,\mathbf{1}(w \cdot y > 0)] = \dfrac{c^2}{2}\,I",
+        r"\text{two patches: } M = \mathrm{E}[w w^{\mathrm{T}}\,\mathbf{1}(w \cdot y_1 > 0)\,\mathbf{1}(w"
+        r" \cdot y_2 > 0)]",
+        r"\dfrac{M}{c^2} = \dfrac{\pi - \theta}{2\pi}\,I + \dfrac{u_1 u_2^{\mathrm{T}} + u_2"
+        r" u_1^{\mathrm{T}} - \cos\theta\,(u_1 u_1^{\mathrm{T}} + u_2 u_2^{\mathrm{T}})}{2\pi\,\sin\theta}",
+        r"u_1 = y_1/\|y_1\|,\quad u_2 = y_2/\|y_2\|,\quad \cos\theta = u_1 \cdot u_2",
+    ),
     proof="Split w into its part z along y/‖y‖ and the rest. The half-space is z > 0, and the rest, independent of z, "
     "averages to 0; E[z 1(z>0)] = c/√(2π).\n\n"
     "w wᵀ does not change under w → −w, which swaps the half-space and its complement, so each holds half of c² I.\n\n"
@@ -118,4 +127,5 @@ CLAIM = Claim(
     "∫ cos², ∫ sin² over it give ((π−θ) ± sin θ)/(2π).",
     n_checks=5,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

@@ -8,7 +8,7 @@ from proofs_checks.claim import Bench, Claim, Outcome
 from theorylab import networks
 from theorylab.laws import Gaussian
 from theorylab.patches import PatchGrid
-from theorylab.report.results import Verdict
+from theorylab.report.results import MapFigure, MapPanel, Verdict
 from theorylab.rules import Rule
 from theorylab.visualization import visualize_many
 
@@ -49,7 +49,25 @@ def run(bench: Bench) -> Outcome:
         f"in {GEOMETRIES} random geometries for each of the three rules.",
         checks=checks,
         headline=checks[-1].name,
+        figures=(both_sides("lemma1", "Eq. 4", measured, formula),),
     )
+
+
+def both_sides(
+    name: str, equation: str, measured: dict[Rule, list[np.ndarray]], formula: dict[Rule, list[np.ndarray]]
+) -> MapFigure:
+    """The maps of the largest of the random geometries, from the backward pass and from the equation."""
+    sizes = [found.size for found in measured[Rule.GUIDED]]
+    largest = sizes.index(max(sizes))
+    panels = [
+        MapPanel(f"{rule.value}: {side}", maps[rule][largest])
+        for side, maps in (("backward", measured), (equation, formula))
+        for rule in Rule
+    ]
+    caption = (
+        f"Each rule's map by the backward pass and by {equation}, in the largest of the random geometries."
+    )
+    return MapFigure(name, caption, tuple(panels))
 
 
 def equation_4(
@@ -98,9 +116,16 @@ CLAIM = Claim(
     "readout weight, passed through h, times the filter, masked where the rule masks.",
     exact_law="S = Σ_j D_jᵀ Σ_i h(V_ij) w̃_ij, with w̃_ij = w_i for DeconvNet and w_i 1(w_i·y_j > 0) for saliency and guided "
     "backpropagation: an identity, for every kernel, stride and padding.",
+    formula=(
+        r"S = \sum_j\, D_j^{\mathrm{T}} \sum_i\, h(V_{ij})\,\tilde{w}_{ij}",
+        r"\text{saliency: } h(t) = t,\quad \tilde{w}_{ij} = w_i\,\mathbf{1}(w_i \cdot y_j > 0)",
+        r"\text{DeconvNet: } h(t) = \max(t, 0),\quad \tilde{w}_{ij} = w_i",
+        r"\text{guided: } h(t) = \max(t, 0),\quad \tilde{w}_{ij} = w_i\,\mathbf{1}(w_i \cdot y_j > 0)",
+    ),
     proof="The gradient that reaches unit (i, j) from logit k is the readout weight V_ij itself. The ReLU turns it into "
     "h(V_ij) g'(w_i·y_j) by Eq. 1. The linear map below the unit is x ↦ w_i·D_j x, whose transpose sends this number to "
     "h(V_ij) g'(w_i·y_j) D_jᵀ w_i. Sum over all units.",
     n_checks=3,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

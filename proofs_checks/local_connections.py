@@ -146,9 +146,14 @@ CLAIM = Claim(
     "as a convolutional network with 64 filters.",
     exact_law="One patch of d entries: cos = 1/√(1 + (π²d − 1)/N_h), whatever the picture. The convolutional network's value "
     "depends on the stride; compare the two numbers.",
+    formula=(
+        r"\dfrac{\mathrm{E}\langle S, x\rangle}{\sqrt{\mathrm{E}\|S\|^2}\;\|x\|} = \dfrac{1}{\sqrt{1 +"
+        r" (\pi^2 d - 1)/N_h}}",
+    ),
     proof="The fully connected network is the grid with one patch, so the law of the convolutional map applies with J = 1: "
     "κ is constant and the limit is x itself.\n\n"
     "Noise: E‖S‖² − ‖E S‖² = N (d/4 − 1/(4π²)), signal ‖E S‖² = N²/(4π²), in units of c⁴; their ratio is (π²d − 1)/N.",
     n_checks=4,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

@@ -133,10 +133,17 @@ CLAIM = Claim(
     "logit: saliency is zero-mean noise.",
     exact_law="The winner's readout is c[m â + (I − â âᵀ) g], m the largest of K standard normals: ⟨S, x⟩ = m c‖a‖, of mean "
     "E[m] standard deviations (about √(2 ln K)), and E S points along coverage⊙x for many filters.",
+    formula=(
+        r"V = c\,[\,m\,\hat{a} + (I - \hat{a}\,{\hat{a}}^{\mathrm{T}})\,g\,],\quad \hat{a} = a/\|a\|",
+        r"m \text{ the largest of } K \text{ standard normals},\quad g \sim \mathcal{N}(0, I)",
+        r"\langle S, x\rangle = m\,c\,\|a\|,\quad \mathrm{E}\,m \approx \sqrt{2\,\ln K}",
+        r"\text{many filters: } \mathrm{E}\,S \propto \sum_j\, D_j^{\mathrm{T}} D_j\,x",
+    ),
     proof="Given the filters the logits f_k = ⟨V_k, a⟩ are independent N(0, c²‖a‖²), a the activations. Which of them is largest "
     "depends on the components of the V_k along a alone; the rest stays free and Gaussian.\n\n"
     "A bias-free ReLU network is positively homogeneous, so ⟨∇f_k, x⟩ = f_k (Euler): the saliency map carries the whole logit "
     "along x.",
     n_checks=3,
     run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
 )

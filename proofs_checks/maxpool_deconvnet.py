@@ -73,9 +73,16 @@ CLAIM = Claim(
     statement="With max-pooling DeconvNet has exactly the form of guided backpropagation and recovers the image.",
     exact_law="E S = guided backpropagation's mean map + N m₀ c Σ_windows D_1ᵀ E[w 1(w·y_m ≤ 0 for all m)], "
     "D_1 the first position of the window: a negative copy of the picture, with the period of the windows.",
+    formula=(
+        r"\mathrm{E}\,S = \mathrm{E}\,S_{\text{guided}} + N m_0 c \sum_\omega\,"
+        r" D_{1(\omega)}^{\mathrm{T}}\, \mathrm{E}[w\,\mathbf{1}_\omega],\quad w \sim \mathcal{N}(0, I)",
+        r"\mathbf{1}_\omega = \mathbf{1}(w \cdot y_m \leq 0 \text{ for all } m \in \omega)",
+        r"1(\omega) \text{ the first position of the window } \omega",
+    ),
     proof="DeconvNet has no forward mask: the chosen unit passes its readout on even where it is zero. A window whose units are "
     "all closed chooses its first entry, and the filter's mean on that event points away from all the window's patches. "
     "All other windows contribute what they contribute to guided backpropagation.",
     n_checks=3,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

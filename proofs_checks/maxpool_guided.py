@@ -72,9 +72,16 @@ CLAIM = Claim(
     statement="Max-pooling leaves guided backpropagation as it was: it still recovers the input.",
     exact_law="E S = N m₀ c Σ_j D_jᵀ E[w 1_j], 1_j: w·y_j > 0 and w·(y_j − y_m) > 0 for the other patches m of the window: "
     "a sum of boundary terms along y_j and along the differences y_j − y_m.",
+    formula=(
+        r"\mathrm{E}\,S = N m_0 c \sum_j\, D_j^{\mathrm{T}}\, \mathrm{E}[w\,\mathbf{1}_j],\quad w \sim"
+        r" \mathcal{N}(0, I)",
+        r"\mathbf{1}_j = \mathbf{1}\left(w \cdot y_j > 0,\; w \cdot (y_j - y_m) > 0 \text{ for all } m"
+        r" \neq j\right)",
+    ),
     proof="With disjoint windows a unit receives max(V, 0), of mean m₀, if it wins and is positive, an event of w alone. By the "
     "divergence theorem the mean of w on an intersection of half-spaces n_r·w > 0 is Σ_r n_r/‖n_r‖ (2π)^(−1/2) times the "
     "probability of the other conditions given n_r·w = 0: an orthant of one dimension less.",
     n_checks=3,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

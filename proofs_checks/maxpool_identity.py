@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Outcome
-from proofs_checks.lemma1 import GEOMETRIES, random_case
+from proofs_checks.lemma1 import GEOMETRIES, both_sides, random_case
 from theorylab import networks
 from theorylab.laws import Gaussian
 from theorylab.patches import PatchGrid
@@ -52,6 +52,7 @@ def run(bench: Bench) -> Outcome:
         f"{GEOMETRIES} random geometries of disjoint windows; Eq. 7 is another map.",
         checks,
         checks[-1].name,
+        (both_sides("maxpool-identity", "Eq. 6", measured, eq6),),
     )
 
 
@@ -94,9 +95,17 @@ CLAIM = Claim(
     "unit that its window chooses.",
     exact_law="S = Σ_j D_jᵀ Σ_i h(δ'(a_ij) V_i,window(j)) w̃_ij for disjoint windows, δ' = 1 at the window's first maximum: an "
     "identity. With overlapping windows one unit can win several, and h acts on the sum of their weights.",
+    formula=(
+        r"\text{disjoint windows: } S = \sum_j D_j^{\mathrm{T}} \sum_i\,"
+        r" h(\mathbf{1}_{ij}\,V_{i,\omega(j)})\,\tilde{w}_{ij}",
+        r"\text{overlapping: } S = \sum_j D_j^{\mathrm{T}} \sum_i\, h\left(\sum_{\omega \ni j}\,"
+        r" \mathbf{1}_{ij\omega}\,V_{i\omega}\right) \tilde{w}_{ij}",
+        r"\mathbf{1} = 1 \text{ where } a_{ij} \text{ is the first maximum of } \omega \text{, else } 0",
+    ),
     proof="The gradient of a maximum is 1 at the entry that attains it and 0 elsewhere; implementations take the first. A unit "
     "in one window therefore receives either that window's readout weight or nothing, and from there on Lemma 1's proof "
     "applies.",
     n_checks=3,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

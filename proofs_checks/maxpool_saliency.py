@@ -61,8 +61,16 @@ CLAIM = Claim(
     statement="Max-pooling leaves the saliency map of a random three-layer network as Lemma 1 has it.",
     exact_law="E S = 0 and Cov S = N v c² Σ_j D_jᵀ E[w wᵀ 1_j] D_j, 1_j: patch j is its window's first maximum and positive. "
     "The mean stays zero; the variance does not stay.",
+    formula=(
+        r"\mathrm{E}\,S = 0",
+        r"\mathrm{Cov}\,S = N v c^2 \sum_j\, D_j^{\mathrm{T}}\, \mathrm{E}[w w^{\mathrm{T}}"
+        r" \mathbf{1}_j]\, D_j,\quad w \sim \mathcal{N}(0, I)",
+        r"\mathbf{1}_j = 1 \text{ where } w \cdot y_j > 0",
+        r"\text{and is the first maximum of its window}",
+    ),
     proof="Readout weights of different windows are independent with mean zero, so E S = 0 and windows add without cross terms; "
     "within a window one unit wins. E[w wᵀ 1_j] is the second moment of a filter on an orthant, by the divergence theorem twice.",
     n_checks=2,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

@@ -46,8 +46,18 @@ CLAIM = Claim(
     statement="With a proper window a unit is chosen by the max-pool if and only if it is positive, with high probability.",
     exact_law="A window of zeros has the orthant probability P(w·y_m ≤ 0 for all m); P(positive | chosen) is one minus its mean, "
     "and P(chosen | positive) = (1 − mean)/(size of the window/2). One rises and the other falls with the window.",
-    proof="Every window chooses exactly one unit; it is positive unless all are closed. A unit is positive with probability "
-    "½. Counting chosen positive units per window in two ways gives the second probability from the first.",
+    formula=(
+        r"P_0 = \text{mean over windows of } \mathrm{P}(w \cdot y_m \leq 0 \text{ for all } m)",
+        r"\mathrm{P}(\text{positive} \mid \text{chosen}) = 1 - P_0",
+        r"\mathrm{P}(\text{chosen} \mid \text{positive}) = \dfrac{1 - P_0}{k/2},\quad k \text{ units a"
+        r" window}",
+    ),
+    proof="Every window chooses exactly one unit; it is positive unless all units of the window are closed. That all k are "
+    "closed is the event that the filter lies in the orthant w·y_m ≤ 0 of the window's patches, a probability of their "
+    "correlations alone: in closed form up to three patches, by one integral at four.\n\n"
+    "A unit is positive with probability ½, so a window holds k/2 positive units on average; chosen and positive is one at "
+    "most, with probability 1 − P₀, P₀ the mean orthant. Their quotient is P(chosen | positive).",
     n_checks=2,
     run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

@@ -86,6 +86,13 @@ CLAIM = Claim(
     exact_law="E V̂^(1) = 0; two positions of a channel, off the border, are correlated 1/π after one layer for every width, "
     "then in the limit of many filters ρ ↦ [√(1−ρ²) + (π − arccos ρ) ρ]/π per layer, at any distance; excess kurtosis "
     "3(Π_l (1 + 5/n_l) − 1) in dense networks, for every width.",
+    formula=(
+        r"\mathrm{E}\,\hat{V}{}^{(1)} = 0",
+        r"\text{correlation of two positions: } \rho_1 = \dfrac{1}{\pi}",
+        r"\rho_{l+1} = \dfrac{1}{\pi}\left[\sqrt{1 - \rho_l^2} + (\pi - \arccos\rho_l)\,\rho_l\right]"
+        r" \quad \text{(many filters)}",
+        r"\text{dense: excess kurtosis } 3\left[\,\prod_l \left(1 + \dfrac{5}{n_l}\right) - 1\right]",
+    ),
     proof="No forward mask: V̂ is a network run from the readout down, V̂' = Σ w σ(V̂), independent of every activation. The last "
     "filters applied have mean 0: E V̂ = 0.\n\n"
     "Two positions are served by the same filters. Given the layer above they are normal with covariance c² Σ σ(V̂_s) σ(V̂_t); "
@@ -96,4 +103,5 @@ CLAIM = Claim(
     "the same factor 1 + 5/n for each layer.",
     n_checks=6,
     run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
 )

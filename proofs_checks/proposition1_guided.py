@@ -104,10 +104,18 @@ CLAIM = Claim(
     "is approximately independent, identically distributed, Gaussian, of mean zero.",
     exact_law="E[V̂^(1) | o^(1)] = α o^(1), α ‖o^(1)‖ = n c/(2π) under one layer of n units, for every width; alignment "
     "1/√(1 + π² n₁/n), which no width takes to 0 when all grow; across o^(1) variance n c²/4 and excess kurtosis 33/n.",
+    formula=(
+        r"\mathrm{E}[\hat{V}{}^{(1)} \mid o^{(1)}] = \alpha\, o^{(1)},\quad \alpha\,\|o^{(1)}\| ="
+        r" \dfrac{n c}{2\pi}",
+        r"\text{alignment } \dfrac{1}{\sqrt{1 + \pi^2 n_1/n}}",
+        r"\text{across } o^{(1)}: \text{ variance } \dfrac{n c^2}{4},\quad \text{excess kurtosis }"
+        r" \dfrac{33}{n}",
+    ),
     proof="V̂ = Σ_i w_i T_i with T = σ(v) 1(z>0), v the readout and z = w·o. The part of w across o is independent of z and has "
     "mean 0; the part along it gives n E[z T]/‖o‖ = n c E[σ(g)]² = n c/(2π).\n\n"
     "Across o an entry is c Σ_i g_i T_i with g_i standard normal and independent of T_i: E T² = 1/4 and E T⁴ = 3/4, so the "
     "variance is n c²/4. Fourth cumulants add: the excess kurtosis is that of one term, 3 · (3/4)/(1/4)² − 3 = 33, over n.",
     n_checks=4,
     run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
 )

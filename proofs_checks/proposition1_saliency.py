@@ -78,6 +78,12 @@ CLAIM = Claim(
     "approximately independent, identically distributed, Gaussian, of mean zero.",
     exact_law="E V̂^(1) = 0 and Cov V̂^(1) = diag(β²) for every width, β² counting the patches that hold a position, layer by "
     "layer; excess kurtosis 3(Π_l (1 + 5/n_l) − 1) over the layers above, in dense networks, for every width.",
+    formula=(
+        r"\mathrm{E}\,\hat{V}{}^{(1)} = 0,\quad \mathrm{Cov}\,\hat{V}{}^{(1)} = \mathrm{diag}(\beta^2)",
+        r"\beta_t^2 = \dfrac{c^2 n}{2} \sum_{j \ni t}\, \beta_j^2 \quad \text{layer by layer, from the"
+        r" readout down}",
+        r"\text{dense: excess kurtosis } 3\left[\,\prod_l \left(1 + \dfrac{5}{n_l}\right) - 1\right]",
+    ),
     proof="The readout has mean 0 and nothing else depends on it: E V̂ = 0. For a fixed vector u, ⟨V̂, u⟩ is the logit's "
     "derivative along u. Its tangent t passes a layer as t' = 1(z>0) w·t, and w and −w are equally likely: whatever is even in w "
     "does not know the mask. So E t'² = c²/2 Σ t² over the patch, for every u: the quadratic form E⟨V̂, u⟩² is diagonal, a sum "
@@ -87,4 +93,5 @@ CLAIM = Claim(
     "gives a factor 1 + 5/n. The squares of two entries share the same norm: they are correlated by O(1/n).",
     n_checks=6,
     run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
 )

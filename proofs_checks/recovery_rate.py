@@ -138,6 +138,12 @@ CLAIM = Claim(
     "leading to perfect recovery.",
     exact_law="cos = cos(x⊙κ, x)/√(1 + tr Cov/‖E S‖²) with tr Cov/‖E S‖² ∝ 1/N exactly: the noise vanishes, the "
     "distortion by κ stays.",
+    formula=(
+        r"\dfrac{\mathrm{E}\langle S, x\rangle}{\sqrt{\mathrm{E}\|S\|^2}\;\|x\|} = \dfrac{\cos(x \odot"
+        r" \kappa,\, x)}{\sqrt{1 + \mathrm{tr\,Cov}\,S\,/\,\|\mathrm{E}\,S\|^2}}",
+        r"\dfrac{\mathrm{tr\,Cov}\,S}{\|\mathrm{E}\,S\|^2} = \dfrac{a}{N},\quad a \text{ a constant of"
+        r" the picture}",
+    ),
     proof="The map is a sum of N independent terms, one a filter: its mean and its covariance both grow as N, so noise over "
     "signal is 1/N times a constant of the picture.\n\n"
     "The covariance of one filter's term is Σ_jj' D_jᵀ [e_jj' c² M_jj' − m₀² c²/(2π) û_j û_j'ᵀ] D_j': the filter is shared by "
@@ -145,4 +151,5 @@ CLAIM = Claim(
     "The trace asks only for overlapping patches.",
     n_checks=7,
     run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
 )

@@ -77,6 +77,10 @@ CLAIM = Claim(
     "approximately the input image, up to scale.",
     exact_law="E S = N m₀ c/√(2π) · x⊙κ for every N, with κ_t = Σ_{j∋t} 1/‖y_j‖: the image after local contrast "
     "normalisation. It is x only where all patches have one norm and cover alike.",
+    formula=(
+        r"\mathrm{E}\,S = \dfrac{N m_0 c}{\sqrt{2\pi}}\; x \odot \kappa \quad \text{for every } N",
+        r"\kappa_t = \sum_{j \ni t}\, \dfrac{1}{\|y_j\|},\quad m_0 = \mathrm{E}\,\max(V, 0)",
+    ),
     proof="E S = Σ_j D_jᵀ Σ_i E[max(V_ij, 0)] E[w_i 1(w_i·y_j > 0)], because readout and filters are independent.\n\n"
     "The first factor is m₀. In the second only the part of w along y_j knows the half-space, and its mean on it is "
     "c/√(2π) in the direction y_j/‖y_j‖.\n\n"
@@ -84,4 +88,5 @@ CLAIM = Claim(
     "norms of the patches that hold it. The scale factor grows with N, the direction does not depend on it.",
     n_checks=3,
     run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
 )

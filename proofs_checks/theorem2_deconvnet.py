@@ -114,6 +114,14 @@ CLAIM = Claim(
     "noise with independent entries, N(0, I).",
     exact_law="E S = 0, Cov S = N c² [(m₂ − m₀²) Σ_j D_jᵀD_j + m₀² T Tᵀ], T = Σ_j D_jᵀ: two interior entries of one channel "
     "and stride phase are correlated m₀²/m₂ (1/π for a Gaussian readout) at any distance, for every N.",
+    formula=(
+        r"\mathrm{E}\,S = 0",
+        r"\mathrm{Cov}\,S = N c^2 \left[(m_2 - m_0^2) \sum_j\, D_j^{\mathrm{T}} D_j + m_0^2\, T"
+        r" T^{\mathrm{T}}\right],\quad T = \sum_j\, D_j^{\mathrm{T}}",
+        r"m_0 = \mathrm{E}\,\max(V, 0),\quad m_2 = \mathrm{E}\,\max(V, 0)^2",
+        r"\text{interior entries of one channel and stride phase:}",
+        r"\mathrm{corr}(S_t, S_s) = \dfrac{m_0^2}{m_2} = \dfrac{1}{\pi}",
+    ),
     proof="S = Σ_i Σ_j max(V_ij, 0) D_jᵀ w_i. The filters have mean 0 and nothing else depends on them: E S = 0.\n\n"
     "Given two patches, E[max(V,0) max(V',0)] is m₂ where they are one and m₀² where they differ; E[w_i w_iᵀ] = c² I. "
     "The part m₀² of all pairs is T Tᵀ: every filter is stamped at every position with the same weight m₀. Entries t, t' "
@@ -121,4 +129,5 @@ CLAIM = Claim(
     "Both parts grow as N: more filters change nothing.",
     n_checks=5,
     run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
 )

@@ -106,9 +106,15 @@ CLAIM = Claim(
     "independent entries of one variance, N(0, I).",
     exact_law="E S = 0 and Cov S = N v c²/2 Σ_j D_jᵀD_j for every N: uncorrelated, with variance proportional to the number "
     "of patches that hold the entry (those of zeros left out). N(0, I) only where coverage is constant.",
+    formula=(
+        r"\mathrm{E}\,S = 0",
+        r"\mathrm{Cov}\,S = \dfrac{N v c^2}{2} \sum_{j:\,y_j \neq 0}\, D_j^{\mathrm{T}} D_j,\quad v ="
+        r" \mathrm{E}\,V^2",
+    ),
     proof="S = Σ_j D_jᵀ Σ_i V_ij w_i 1_ij with E V_ij = 0, so E S = 0; and E[V_ij V_ij'] = 0 for j ≠ j', so patches add "
     "without cross terms although they share filters.\n\n"
     "Each gives v E[w wᵀ 1(w·y_j>0)] = v c²/2 I, put back at its place: Σ_j D_jᵀD_j is diagonal and counts patches.",
     n_checks=6,
     run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
 )

@@ -57,6 +57,10 @@ def interval(
     return stats.interval(*estimate(measured, function), measured.replicates - 1, confidence=CONFIDENCE)
 
 
+VERDICTS = (Verdict.HOLDS, Verdict.REFUTED)
+"""Those that :func:`verdict` can give."""
+
+
 def verdict(shown: bool, excluded: bool) -> tuple[Verdict, str]:
     """The verdict, and what to add to the finding where the study was too small for one.
 

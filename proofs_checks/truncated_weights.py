@@ -70,10 +70,17 @@ CLAIM = Claim(
     exact_law="It does with the law's own moments: filters of standard deviation 0.8796·0.1 and the truncated readout's m₀ and "
     "m₂. Truncated filters are not rotation invariant; the relative error is κ₄ Σ û⁴/24 to first order, small where a patch "
     "has many comparable entries.",
+    formula=(
+        r"c = 0.8796 \cdot 0.1;\quad V \text{ of the truncated law:}",
+        r"m_0 = \mathrm{E}\,\max(V, 0),\quad m_2 = \mathrm{E}\,\max(V, 0)^2",
+        r"\hat{u} \cdot \mathrm{E}[w\,\mathbf{1}(w \cdot \hat{u} > 0)] = \dfrac{c}{\sqrt{2\pi}} \left(1 -"
+        r" \dfrac{\kappa_4}{24} \sum_k\, \hat{u}_k^4 + \ldots\right)",
+    ),
     proof="The readout enters by m₀ and m₂ alone, for any symmetric law: exact.\n\n"
     "For independent symmetric filter entries of variance s² and excess kurtosis κ₄, expand E[w_k 1(w·û>0)] in joint "
     "cumulants of w_k and z = w·û: u_k s f(0) + κ₄ u_k³ s f''(0)/6 + …, f the density of z/s, f(0) = φ(0)(1 + κ₄Σû⁴/8 + …), "
     "f''(0) = −φ(0). Along û this is s φ(0)[1 + κ₄Σû⁴(1/8 − 1/6)] = s φ(0)(1 − κ₄Σû⁴/24).",
     n_checks=2,
     run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
 )

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import types
 
 import numpy as np
@@ -13,12 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from theorylab import cli, networks
-from theorylab.report import progress
 from theorylab.report.results import Check, ClaimResult, NegativeControl, Verdict, Verification
 
+DECLARED = {"formula": ("a = b",), "verdicts": (Verdict.HOLDS, Verdict.REFUTED), "n_checks": 2}
 CLAIMS = (
-    types.SimpleNamespace(id="one", section="Sec. 1", statement="A [statement].", exact_law="a = b"),
-    types.SimpleNamespace(id="two", section="Eq. 2", statement="Another.", exact_law="c = d"),
+    types.SimpleNamespace(
+        id="one", section="Sec. 1", statement="A [statement].", exact_law="a = b", **DECLARED
+    ),
+    types.SimpleNamespace(id="two", section="Eq. 2", statement="Another.", exact_law="c = d", **DECLARED),
 )
 
 
@@ -72,7 +73,16 @@ def test_claims(laboratory):
         assert word in done.stdout
     known = json.loads(run("claims", "--json").stdout)
     assert [claim["id"] for claim in known] == ["one", "two"]
-    assert set(known[0]) == {"id", "section", "statement", "exact_law"}
+    assert known[0] == {
+        "id": "one",
+        "section": "Sec. 1",
+        "statement": "A [statement].",
+        "exact_law": "a = b",
+        "formula": ["a = b"],
+        "verdicts": ["holds", "refuted"],
+        "checks": 2,
+    }
+    assert run("claims", "--quiet").stdout == "one\ntwo\n"
 
 
 def test_verify_passes_on_what_it_was_given(laboratory):
@@ -94,9 +104,9 @@ def test_verify_passes_on_what_it_was_given(laboratory):
     ]
     assert run("verify", *words).exit_code == 0
     (call,) = laboratory.calls
-    assert callable(call.pop("progress"))
     expected = {"claims": ("one", "two"), "image": "coffee", "budget": "full", "seed": 5, "jobs": 2}
-    assert call == {**expected, "law_scale": 1.03, "weights": "vgg16.pth"}
+    # What is not a terminal is shown no progress.
+    assert call == {**expected, "law_scale": 1.03, "weights": "vgg16.pth", "progress": None}
 
 
 def test_verify_defaults(laboratory):
@@ -301,7 +311,7 @@ def test_predict_vgg16(tmp_path):
     assert done.exit_code == 0, done.output
     assert file.stat().st_size > 10_000
     assert "guided backpropagation" in done.stdout
-    assert "layers: done" in done.stderr
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("target", ["best", "10", "-1"])
@@ -310,32 +320,6 @@ def test_unknown_target(tmp_path, target):
     done = run("visualize", "cat", *words)
     assert_refused(done, "target")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_progress_in_a_log_is_one_line_for_each_study(capsys):
-    with progress.shown() as report:
-        for done in range(4):
-            report("maps [of] a network", done, 3)
-        report("maps [of] a network", 3, 3)
-    assert capsys.readouterr().err == "maps [of] a network: done (3)\n"
-
-
-def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
-    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
-        monkeypatch.setenv(name, value)
-    with progress.shown() as report:
-        report("a study", 0, 2)
-        report("a study", 1, 2)
-        time.sleep(0.15)
-    captured = capsys.readouterr()
-    assert "a study" in captured.err
-    assert "50%" in captured.err
-    assert captured.out == ""
-
-
-def test_quiet_shows_no_progress():
-    with progress.shown(quiet=True) as report:
-        assert report is None
 
 
 def process(*words, **arguments):

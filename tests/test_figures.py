@@ -194,12 +194,21 @@ def test_trained_convolutions_hide_the_class():
 
 def test_the_command_writes_both_files(tmp_path, classifier):
     done = run(
-        "2", "--weights", "small", "--size", 32, "--out", tmp_path / "new", "--image", "coffee", "--quiet"
+        "2", "--weights", "small", "--size", 32, "--out", tmp_path / "new", "--image", "coffee", "--json"
     )
     assert done.exit_code == 0, done.output
-    assert "small classifier" in done.output
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["figure-2.json", "figure-2.png"]
-    assert json.loads((tmp_path / "new" / "figure-2.json").read_text())["image"] == "coffee"
+    files = [tmp_path / "new" / name for name in ("figure-2.png", "figure-2.json")]
+    assert sorted((tmp_path / "new").iterdir()) == sorted(files)
+    written = json.loads(files[1].read_text())
+    assert written["image"] == "coffee"
+    assert "small classifier" in written["caption"]
+    assert json.loads(done.stdout) == [{**written, "files": [str(file) for file in files]}]
+
+
+def test_the_command_in_words_and_without(tmp_path):
+    words = ["edges", "--weights", "small", "--size", 32, "--out", tmp_path / "new"]
+    assert "Written: " in run(*words).stdout
+    assert run(*words, "--quiet").output == ""
 
 
 @pytest.mark.parametrize(

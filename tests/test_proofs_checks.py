@@ -88,7 +88,7 @@ def test_quick_run_of_cheap_claims(quick):
     assert quick.false_alarm_probability == 1e-4
     assert (
         quick.command
-        == "theorylab verify lemma1 halfspace-mean error-rate filters-needed --budget quick --seed 0"
+        == "theorylab verify lemma1 halfspace-mean error-rate filters-needed --image cat --budget quick --seed 0"
     )
     for result in quick.claims:
         assert len(result.checks) == declared[result.id].n_checks

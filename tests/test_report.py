@@ -382,7 +382,10 @@ def test_html_says_everything():
         "numba",
     ]
     expected += ["theorylab verify --image 'my <cat>.png' --budget quick --seed 7", "✗ 1 of 2 claims failed"]
-    expected += ["holds in the limit", "refuted", "20 000", "A curve & its points."]
+    expected += ["holds in the limit", "refuted", "20 000", "A curve & its points.", "off the law"]
+    expected += [
+        f"theorylab verify {name} --image 'my <cat>.png' --budget quick --seed 7" for name in ("a", "b")
+    ]
     for piece in expected:
         assert " ".join(piece.split()) in words
     assert [item["id"] for item in page.all("details") if "id" in item] == ["a", "b"]
@@ -551,3 +554,29 @@ def test_files_that_cannot_be_written(tmp_path):
             _files.write_atomically(tmp_path / name, b"")
     with pytest.raises(OSError, match="not an ordinary file"):
         _files.write_atomically(os.devnull, b"")
+
+
+# --- how to reproduce
+
+
+def test_the_command_says_all_that_the_numbers_depend_on():
+    changed = run(claim("a"), law_scale=1.03, weights="my vgg.pth")
+    words = "--image 'my <cat>.png' --weights 'my vgg.pth' --budget quick --seed 7 --law-scale 1.03"
+    assert changed.command_for("a") == f"theorylab verify a {words}"
+    assert changed.command_for() == f"theorylab verify {words}"
+    page = html.render(changed)
+    assert page.count("--law-scale 1.03") == 2  # of the claim and of the run
+
+
+def test_a_claim_of_identities_has_no_column_of_deviations():
+    exact = check(kind="identity", expected=0.0, standard_error=0.0)
+    assert "off the law<br>" in html.render(run(claim("a")))
+    assert "off the law<br>" not in html.render(run(claim("a", exact)))
+
+
+def test_a_formula_stands_before_the_law_in_words():
+    typeset = dataclasses.replace(claim("a"), formula=(r"\mathrm{E}\,S = 0",))
+    page = html.render(run(typeset))
+    assert page.index('<svg class="formula"') < page.index('<p class="law">')
+    assert html.render(run(typeset)) == page
+    assert '<svg class="formula"' not in html.render(run(claim("a")))

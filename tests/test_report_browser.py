@@ -1,9 +1,11 @@
 """The report in a real browser: nothing is missing, nothing complains, and it fits a telephone."""
 
+import io
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from theorylab.report import save
 from theorylab.report.results import (
@@ -52,6 +54,11 @@ def verification():
         (Line("law", at, at),),
         (Points("law", at, at, at * 0.9, at * 1.1),),
     )
+    formula = (
+        r"\mathrm{E}\,S = \dfrac{N m_0 c}{\sqrt{2\pi}}\; x \odot \kappa",
+        r"\mathrm{Cov}\,S = N c^2 \left[(m_2 - m_0^2) \sum_j D_j^{\mathrm{T}} D_j + m_0^2\, T T^{\mathrm{T}}\right]"
+        r" + \text{and so on, to be much too long for a telephone}",
+    )
     long = "E S = N m₀ c/√(2π) x⊙κ, κ_t = Σ_{j∋t} 1/‖y_j‖, " * 4
     run = ClaimResult(
         id="theorem1",
@@ -64,6 +71,7 @@ def verification():
         checks=(check,),
         headline=check.name,
         figures=(maps, curve),
+        formula=formula,
     )
     idle = ClaimResult(
         id="fc1-histograms",
@@ -148,6 +156,79 @@ def test_nothing_scrolls_sideways(browser, page, width):
     )
     assert width - 20 < inside <= width  # a scroll bar for up and down takes its part
     assert outside <= inside
+
+
+FORMULA = "document.querySelector('svg.formula')"
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_a_formula_is_seen_whole_or_scrolls_in_its_own_box(browser, page, width):
+    driver = opened(browser, page, width)
+    role, label, count = driver.execute_script(
+        f"const all = document.querySelectorAll('svg.formula'), one = {FORMULA};"
+        "return [one.getAttribute('role'), one.getAttribute('aria-label'), all.length]"
+    )
+    assert (role, count) == ("img", 1)
+    assert label.startswith("E S = N m₀")
+    drawn, inside, box = driver.execute_script(
+        f"const one = {FORMULA}, box = one.parentElement;"
+        "return [one.getBoundingClientRect().width, box.scrollWidth, box.clientWidth]"
+    )
+    assert drawn > 300
+    assert driver.execute_script(f"return {FORMULA}.getBoundingClientRect().height") > 50
+    # A long one shrinks, but not until it cannot be read; the box then scrolls, and the keyboard can do that.
+    assert (inside > box) is (width == 400)
+    assert driver.execute_script(f"return {FORMULA}.parentElement.tabIndex") == 0
+    assert box < width
+
+
+def test_ids_are_unique(browser, page):
+    ids = opened(browser, page, 800).execute_script(
+        "return [...document.querySelectorAll('[id]')].map(one => one.id)"
+    )
+    assert len(ids) == len(set(ids)) > 0
+
+
+def test_a_formula_has_the_colour_of_the_text(browser, page):
+    seen = {}
+    for scheme in ("light", "dark"):
+        browser.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        )
+        opened(browser, page, 400)
+        browser.execute_script(f"{FORMULA}.scrollIntoView()")
+        seen[scheme] = pixels(browser.find_element("css selector", "svg.formula").screenshot_as_png)
+        ink, paper = browser.execute_script(
+            f"const one = {FORMULA}, channels = words => words.match(/[\\d.]+/g).slice(0, 3).map(Number);"
+            "return [channels(getComputedStyle(one.querySelector('path')).fill),"
+            "channels(getComputedStyle(one.parentElement).backgroundColor)]"
+        )
+        assert contrast(ink, paper) > 7
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    light, dark = seen["light"], seen["dark"]
+    # Mostly paper, and letters on it.
+    assert np.median(light) > 200 > 100 > light.min()
+    assert np.median(dark) < 60 < 150 < dark.max()
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("L"))
+
+
+def test_deviations_are_drawn_in_their_table(browser, page):
+    driver = opened(browser, page, 1200)
+    boxes = driver.execute_script(
+        "return [...document.querySelectorAll('td.off svg')].map(one => [one.getBoundingClientRect().width, "
+        "one.getAttribute('aria-label')])"
+    )
+    assert len(boxes) == 1
+    assert boxes[0][0] > 60
+    assert "off the law" in boxes[0][1]
+    # At this width the table fits.
+    inside, box = driver.execute_script(
+        "const one = document.querySelector('table').parentElement; return [one.scrollWidth, one.clientWidth]"
+    )
+    assert inside <= box
 
 
 def test_a_broken_picture_and_a_wide_table_would_be_seen(browser, tmp_path):

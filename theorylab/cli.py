@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,9 +11,37 @@ import typer
 from theorylab.commands import audit, claims, converge, figure, predict, verify, visualize
 from theorylab.commands._guard import INTERRUPTED, guarded
 
+# Click folds paragraphs, except those that begin with this sign.
+_AS_IT_STANDS = "\b\n"
+_STATUS = """Exit status:
+  0    every check passed, every negative control was rejected
+  1    a check failed, or a negative control was not rejected
+  2    bad input: one message on stderr, nothing half-written
+  130  interrupted"""
+_STREAMS = """Results go to stdout, progress and messages to stderr.  Progress is shown on a terminal only; colours too, and not
+under NO_COLOR.  Every command takes --quiet and --json."""
+
+
+def _examples(examples: Sequence[tuple[str, str]]) -> str:
+    lines = [f"  {command}\n      {what}" for command, what in examples]
+    return _AS_IT_STANDS + "\n".join(["Examples:", *lines])
+
+
 app = typer.Typer(
-    help="A laboratory that tests the theory of backpropagation-based visualizations.\n\n"
-    "Exit status: 0 all checks passed, 1 a check failed, 2 bad input.",
+    help="A laboratory that tests the theory of backpropagation-based visualizations.",
+    epilog="\n\n".join(
+        (
+            _examples(
+                (
+                    ("theorylab verify --budget quick", "every claim of the paper, in a minute or so"),
+                    ("theorylab visualize photo.jpg", "three rules on your picture: photo-maps.png"),
+                    ("theorylab COMMAND --help", "options of one command, and more examples"),
+                )
+            ),
+            _AS_IT_STANDS + _STATUS,
+            _STREAMS,
+        )
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -37,16 +66,16 @@ def _root(
     pass
 
 
-for command in (
-    claims.claims,
-    verify.verify,
-    visualize.visualize,
-    predict.predict,
-    figure.figure,
-    converge.converge,
-    audit.audit,
+for command, examples in (
+    (claims.claims, claims.EXAMPLES),
+    (verify.verify, verify.EXAMPLES),
+    (visualize.visualize, visualize.EXAMPLES),
+    (predict.predict, predict.EXAMPLES),
+    (figure.figure, figure.EXAMPLES),
+    (converge.converge, converge.EXAMPLES),
+    (audit.audit, audit.EXAMPLES),
 ):
-    app.command()(guarded(command))
+    app.command(epilog=_examples(examples))(guarded(command))
 
 
 def main() -> None:

@@ -60,3 +60,10 @@ Weights = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same numbers.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="No progress, no table and no notes; errors are still shown.")
+]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="The result as JSON and nothing else on stdout; progress goes to stderr."),
+]

@@ -1,7 +1,9 @@
-"""What the commands write: a figure, a table, a line."""
+"""What the commands write: a figure, a table, JSON, a line."""
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,27 @@ def figure_file(out: Path | None, image: str, kind: str) -> Path:
     return file
 
 
-def show(shown: Any, file: Path) -> None:
+def show(shown: Any, file: Path, about: dict[str, Any], *, quiet: bool, as_json: bool) -> None:
+    """Save a figure, then say in JSON or as a table what it shows; `about` says of what."""
     from theorylab.report import plots, tables
 
     plots.save(shown.figure, file)
-    display(tables.table(shown.header, shown.rows))
-    typer.echo(f"Written: {file}")
+    if as_json:
+        as_text({**about, **shown.numbers, "files": [str(file)]})
+    elif not quiet:
+        display(tables.table(shown.header, shown.rows))
+        typer.echo(f"Written: {file}")
+
+
+def as_text(content: Any) -> None:
+    """JSON on stdout, of which every number is finite (null where it is not)."""
+    from theorylab.figures import finite
+
+    typer.echo(json.dumps(finite(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def display(renderable: Any) -> None:
+    """A table on stdout: no escape codes in a pipe, and none anywhere under NO_COLOR, not even for bold."""
     from rich.console import Console
 
-    Console().print(renderable)
+    Console(color_system=None if os.environ.get("NO_COLOR") else "auto").print(renderable)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
-import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from theorylab.commands import _output as output
-from theorylab.commands._options import Seed
+from theorylab.commands._options import AsJson, Quiet, Seed
+
+EXAMPLES = (
+    ("theorylab audit photo.jpg", "guided backpropagation, in the best weights present"),
+    ("theorylab audit photos --rule saliency --weights small", "a folder of pictures"),
+    ("theorylab audit photo.jpg --attribute mymaps:gradcam --size 224", "your own method"),
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,24 +71,27 @@ def audit(
     ] = True,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder for audit.png and audit.json.")] = Path("audit"),
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="No progress and no table: the verdict alone.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print audit.json, no table.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Ask whether a saliency map explains the decision, or is the image again.
+    """Ask whether a saliency map is just the image again.
 
-    Examples: theorylab audit photo.jpg; theorylab audit photos --rule saliency --weights small; theorylab audit photo.jpg
-    --attribute mymaps:gradcam --size 224
+    With --quiet the verdict alone; --json prints the content of audit.json.
     """
     from theorylab import auditing
     from theorylab.report import progress, save, tables
 
     save.check_folder(out)
     files = _pictures(image)
-    with progress.shown(quiet or as_json) as report:
+    # The user's own code may print; with --json stdout is for the result alone.
+    aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+    with progress.shown(quiet) as report, aside:
         if attribute is None:
-            label, found, pictures = _own(files, rule.value, network.value, weights, size, seed, report)
+            label, found, pictures, about = _own(
+                files, rule.value, network.value, weights, size, seed, report
+            )
+            if not quiet:
+                typer.echo(f"Network: {about}", err=True)
         else:
             label, found, pictures = _theirs(files, attribute, preset, size)
         result = auditing.audit(
@@ -89,7 +99,7 @@ def audit(
         )
     written = result.save(out)
     if as_json:
-        typer.echo(json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+        output.as_text(result.to_json())
         return
     if not quiet:
         header, rows = result.rows()
@@ -115,8 +125,8 @@ def _own(
     size: int | None,
     seed: int,
     report: Any,
-) -> tuple[str, Any, list[np.ndarray]]:
-    """A rule in one of the networks that figures use."""
+) -> tuple[str, Any, list[np.ndarray], str]:
+    """A rule in one of the networks that figures use, and what network that is."""
     from theorylab import auditing
     from theorylab.figures import Settings, subject
 
@@ -126,8 +136,7 @@ def _own(
     pictures = [chosen.prepared(chosen.picture(Settings(image=file, size=side))) for file in files]
     net = chosen.trained if network == "trained" else chosen.random
     label = chosen.label if network == "trained" else f"random weights of the architecture of: {chosen.label}"
-    typer.echo(f"Network: {label}", err=True)
-    return f"{network} {rule}", auditing.NetworkAttribution(net, rule), pictures
+    return f"{network} {rule}", auditing.NetworkAttribution(net, rule), pictures, label
 
 
 def _theirs(
@@ -135,7 +144,6 @@ def _theirs(
 ) -> tuple[str, Any, list[np.ndarray]]:
     """A callable that the user names; it runs the user's own code."""
     import importlib
-    import sys
 
     from theorylab import images
 

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
-
 import typer
 
 from theorylab.commands import _output as output
+from theorylab.commands._options import AsJson, Quiet
+
+EXAMPLES = (
+    ("theorylab claims", "what is claimed, and where in the paper"),
+    ("theorylab claims --json > claims.json", "with laws and formulas, for programs"),
+    ("theorylab verify $(theorylab claims --quiet | grep pool)", "the ids alone, for the shell"),
+)
 
 
-def claims(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+def claims(quiet: Quiet = False, as_json: AsJson = False) -> None:
     """List the claims of the paper that can be verified.
 
-    Example: theorylab claims
+    With --quiet the ids alone, one a line.
     """
     import proofs_checks
 
-    fields = ("id", "section", "statement", "exact_law")
-    known = [{name: getattr(claim, name) for name in fields} for claim in proofs_checks.registry()]
+    known = proofs_checks.registry()
     if as_json:
-        typer.echo(json.dumps(known, indent=2, ensure_ascii=False))
+        output.as_text(
+            [
+                {
+                    "id": claim.id,
+                    "section": claim.section,
+                    "statement": claim.statement,
+                    "exact_law": claim.exact_law,
+                    "formula": list(claim.formula),
+                    "verdicts": [verdict.value for verdict in claim.verdicts],
+                    "checks": claim.n_checks,
+                }
+                for claim in known
+            ]
+        )
+        return
+    if quiet:
+        for claim in known:
+            typer.echo(claim.id)
         return
     from theorylab.report import tables
 
-    output.display(
-        tables.table(("claim", "section", "statement"), [list(claim.values())[:3] for claim in known])
-    )
+    rows = [(claim.id, claim.section, claim.statement) for claim in known]
+    output.display(tables.table(("claim", "section", "statement"), rows))

@@ -11,7 +11,14 @@ from typing import Annotated
 import typer
 
 from theorylab.commands import _output as output
-from theorylab.commands._options import RuleName, Seed
+from theorylab.commands._options import AsJson, Quiet, RuleName, Seed
+
+EXAMPLES = (
+    ("theorylab converge --out study", "over the number of filters"),
+    ("theorylab converge --over depth --size 64 --jobs 2", "over depth: cat-convergence/"),
+    ("theorylab converge --filters 256 --replicates 1000 --precision 0.002", "one point, finely"),
+    ("theorylab converge --scheduler tcp://127.0.0.1:8786 --out study", "on a Dask cluster"),
+)
 
 
 class Over(enum.StrEnum):
@@ -64,13 +71,12 @@ def converge(
         Path | None,
         typer.Option(help="Folder for blocks and results. [default: named after the picture]"),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print results.json, no table.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Measure curves of random networks and lay them over the predicted ones; the same command resumes.
+    """Measure curves of random networks over the predicted ones.
 
-    Examples: theorylab converge --out study; theorylab converge --over depth --size 64 --jobs 2;
-    theorylab converge --filters 256 --replicates 1000 --precision 0.002 --scheduler tcp://127.0.0.1:8786
+    The same command resumes a run that was ended.  --json prints the content of results.json.
     """
     if jobs is not None and scheduler is not None:
         raise ValueError("--jobs: the workers of --scheduler run the blocks, give one of the two")
@@ -86,7 +92,7 @@ def converge(
         for key, text in lists.items()
     }
     try:
-        with progress.shown(quiet or as_json) as report:
+        with progress.shown(quiet) as report:
             found = convergence.study(
                 x,
                 name.name,

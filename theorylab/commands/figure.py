@@ -8,9 +8,15 @@ from typing import Annotated
 
 import typer
 
-from theorylab.commands._options import Seed
+from theorylab.commands import _output as output
+from theorylab.commands._options import AsJson, Quiet, Seed
 
 ALL = "all"
+EXAMPLES = (
+    ("theorylab figure 4", "figures/figure-4.png and figures/figure-4.json"),
+    ("theorylab figure 2 --image photo.jpg --weights vgg16.pth", "yours, with trained weights"),
+    ("theorylab figure all --out paper --quiet", "all of them, without a word"),
+)
 
 
 def figure(
@@ -42,11 +48,13 @@ def figure(
     out: Annotated[Path, typer.Option(help="Folder for figure-FIGURE.png and figure-FIGURE.json.")] = Path(
         "figures"
     ),
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Draw a figure of the paper on a picture of yours, with its numbers beside it.
+    """Draw a figure of the paper on a picture of yours.
 
-    Examples: theorylab figure 4; theorylab figure 2 --image photo.jpg --weights vgg16.pth; theorylab figure all --out paper
+    Its numbers are written beside it.  --json prints a list: the content of each figure's
+    JSON file, and the names of its files.
     """
     from theorylab import _files, figures, images
     from theorylab.report import progress, save
@@ -71,9 +79,14 @@ def figure(
             seed=seed,
             progress=report,
         )
+        found = []
         for one in names:
             # Given for the others, VGG-16's weights do not fit this one; in a run of all it is drawn at random.
             own = dataclasses.replace(settings, weights=None) if name == ALL and one == "resnet" else settings
             made = figures.make(one, own)
             written = figures.save(made, out, own)
-            typer.echo(f"Figure {one}: {made.caption}\nWritten: {', '.join(map(str, written))}")
+            found.append({**figures.content(made, own), "files": [str(file) for file in written]})
+            if not (quiet or as_json):
+                typer.echo(f"Figure {one}: {made.caption}\nWritten: {', '.join(map(str, written))}")
+    if as_json:
+        output.as_text(found)

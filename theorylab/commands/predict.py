@@ -7,7 +7,24 @@ from typing import Annotated
 import typer
 
 from theorylab.commands import _output as output
-from theorylab.commands._options import Image, Kernel, Out, Pool, PredictedNetwork, RuleName, Stride
+from theorylab.commands._options import (
+    AsJson,
+    Image,
+    Kernel,
+    Out,
+    Pool,
+    PredictedNetwork,
+    Quiet,
+    RuleName,
+    Stride,
+)
+
+EXAMPLES = (
+    ("theorylab predict photo.jpg --filters 64 --rule all", "three rules: photo-prediction.png"),
+    ("theorylab predict cat --pool 2 --rule deconvnet", "with 2×2 max-pooling"),
+    ("theorylab predict cat --network vgg16", "all layers of VGG-16, a quarter of a minute"),
+    ("theorylab predict cat --json", "the numbers of the table, for programs"),
+)
 
 
 def predict(
@@ -24,11 +41,12 @@ def predict(
     pool: Pool = None,
     rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.GUIDED,
     out: Out = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show the maps that the theory predicts: closed form, no simulation.
+    """Show the maps that the theory predicts, without simulation.
 
-    Examples: theorylab predict photo.jpg --filters 64 --rule all; theorylab predict cat --pool 2 --rule deconvnet;
-    theorylab predict cat --network vgg16
+    They are written as a picture; the table, or the JSON, says how much of the input one map is expected to show.
     """
     file = output.figure_file(out, image, "prediction")
     deep = network is PredictedNetwork.VGG16
@@ -39,7 +57,7 @@ def predict(
     from theorylab.report import predictions, progress
 
     x = images.load(image, size)
-    with progress.shown(not deep and pool is None) as report:
+    with progress.shown(quiet) as report:
         shown = (
             predictions.predicted_vgg16(x, rule=rule.value, progress=report)
             if deep
@@ -53,4 +71,4 @@ def predict(
                 progress=report,
             )
         )
-    output.show(shown, file)
+    output.show(shown, file, {"image": image}, quiet=quiet, as_json=as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -11,7 +10,13 @@ from typing import Annotated
 import typer
 
 from theorylab.commands import _output as output
-from theorylab.commands._options import Budget, Seed
+from theorylab.commands._options import AsJson, Budget, Quiet, Seed
+
+EXAMPLES = (
+    ("theorylab verify --budget quick", "every claim, in a minute or so"),
+    ("theorylab verify theorem1 maxpool --details", "some claims, or a family of them"),
+    ("theorylab verify --image photo.jpg --seed 3 --out results", "on your picture, with a report"),
+)
 
 
 def verify(
@@ -43,14 +48,13 @@ def verify(
         float, typer.Option(help="Self-test: multiply every exact law; at 1.03 every check must fail.")
     ] = 1.0,
     details: Annotated[bool, typer.Option("--details", help="List all checks.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, and no table if all passed.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print results.json, no table.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the paper's claims against exact laws and simulation.
 
-    Exit status 0 if every check passed and every negative control was rejected, else 1.
-
-    Examples: theorylab verify --budget quick; theorylab verify --image photo.jpg --seed 3 --out results
+    Exit status 0 if every check passed and every negative control was rejected, else 1; what failed is shown with --quiet
+    too.  --json prints the content of results.json.
     """
     import dataclasses
 
@@ -64,7 +68,7 @@ def verify(
     images.load(image)
     import proofs_checks
 
-    with progress.shown(quiet or as_json) as report:
+    with progress.shown(quiet) as report:
         result = proofs_checks.verify(
             names or (),
             image=image,
@@ -80,7 +84,7 @@ def verify(
     if out is not None:
         save.save(result, out)
     if as_json:
-        typer.echo(json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+        output.as_text(result.to_json())
     elif not (quiet and result.passed):
         output.display(tables.render(result, details))
     if out is not None and not as_json and not quiet:

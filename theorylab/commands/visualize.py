@@ -8,16 +8,25 @@ import typer
 
 from theorylab.commands import _output as output
 from theorylab.commands._options import (
+    AsJson,
     Image,
     Kernel,
     Network,
     Out,
     Pool,
     Preset,
+    Quiet,
     RuleName,
     Seed,
     Stride,
     Weights,
+)
+
+EXAMPLES = (
+    ("theorylab visualize photo.jpg", "three rules, the largest logit: photo-maps.png"),
+    ("theorylab visualize cat --rule guided --target 3 --out cat.svg", "one rule, logit 3"),
+    ("theorylab visualize cat --network vgg16 --weights hed --preset authors", "trained"),
+    ("theorylab visualize cat --json | jq '.maps[].cosine_with_input'", "for programs"),
 )
 
 
@@ -44,29 +53,34 @@ def visualize(
     weights: Weights = None,
     seed: Seed = 0,
     out: Out = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the maps of a picture in a random network.
 
-    Examples: theorylab visualize photo.jpg; theorylab visualize cat --rule guided --target 3 --out cat.png;
-    theorylab visualize cat --network vgg16 --weights hed --preset authors
+    They are written as a picture; the table, or the JSON, says how each is scaled and how much of the input it shows.
     """
     file = output.figure_file(out, image, "maps")
     from theorylab import images
-    from theorylab.report import maps
+    from theorylab.report import maps, progress
 
     fcn = network is Network.FCN
     x = images.load(image, size or (64 if fcn else 224), preset.value)
-    shown = maps.visualized(
-        x,
-        network=network.value,
-        n_filters=filters,
-        kernel=kernel,
-        stride=stride,
-        n_logits=logits or (10 if weights in (None, "hed") else 1000),
-        pool=pool,
-        rule=rule.value,
-        target=int(target) if target.lstrip("+-").isdecimal() else target,
-        weights=weights,
-        seed=seed,
-    )
-    output.show(shown, file)
+    with progress.shown(quiet) as report:
+        shown = maps.visualized(
+            x,
+            network=network.value,
+            n_filters=filters,
+            kernel=kernel,
+            stride=stride,
+            n_logits=logits or (10 if weights in (None, "hed") else 1000),
+            pool=pool,
+            rule=rule.value,
+            target=int(target) if target.lstrip("+-").isdecimal() else target,
+            weights=weights,
+            seed=seed,
+            read_logit=as_json,
+            progress=report,
+        )
+    about = {"image": image, "preset": preset.value}
+    output.show(shown, file, about, quiet=quiet, as_json=as_json)

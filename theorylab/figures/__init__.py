@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from theorylab.figures._base import Made, Settings, files_of, save
+from theorylab.figures._base import Made, Settings, content, files_of, finite, save
 
 if TYPE_CHECKING:
     from theorylab.figures._subjects import Subject
@@ -77,4 +77,4 @@ def make(name: str, settings: Settings = Settings()) -> Made:  # noqa: B008 - fr
     return made
 
 
-__all__ = ["NAMES", "Made", "Settings", "files_of", "make", "save", "subject"]
+__all__ = ["NAMES", "Made", "Settings", "content", "files_of", "finite", "make", "save", "subject"]

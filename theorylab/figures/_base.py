@@ -97,6 +97,27 @@ def files_of(name: str, folder: Path) -> tuple[Path, Path]:
     return folder / f"figure-{name}.png", folder / f"figure-{name}.json"
 
 
+def content(made: Made, settings: Settings) -> dict[str, Any]:
+    """What the JSON file beside a figure holds: standard types only, every number finite.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> content(Made("2", "Empty.", Figure(figsize=(1, 1)), {"cosine": np.float32(0.5)}), Settings())["numbers"]
+    {'cosine': 0.5}
+    """
+    import theorylab
+
+    return {
+        "figure": made.name,
+        "theorylab": theorylab.__version__,
+        "caption": made.caption,
+        "image": settings.image or images.bundled()[0],
+        "seed": settings.seed,
+        "numbers": finite(made.numbers),
+    }
+
+
 def save(made: Made, folder: str | os.PathLike[str], settings: Settings) -> tuple[Path, Path]:
     """Write the picture and, beside it, its numbers; each whole or not at all.
 
@@ -114,20 +135,11 @@ def save(made: Made, folder: str | os.PathLike[str], settings: Settings) -> tupl
     ...     [path.name for path in save(made, folder, Settings())]
     ['figure-2.png', 'figure-2.json']
     """
-    import theorylab
     from theorylab.report import plots
 
     folder = Path(folder)
     picture, numbers = files_of(made.name, folder)
-    content = {
-        "figure": made.name,
-        "theorylab": theorylab.__version__,
-        "caption": made.caption,
-        "image": settings.image or images.bundled()[0],
-        "seed": settings.seed,
-        "numbers": finite(made.numbers),
-    }
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(content(made, settings), indent=2, ensure_ascii=False, allow_nan=False)
     drawn = plots.encode(made.canvas)
     folder.mkdir(parents=True, exist_ok=True)
     _files.write_atomically(picture, drawn)

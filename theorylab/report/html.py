@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import importlib.metadata
 import platform
-import shlex
 from collections.abc import Mapping
 
-from theorylab.report import _format, plots
+from theorylab.report import _format, deviations, formulas, plots
 from theorylab.report.results import ClaimResult, Verdict, Verification
 
 _MEANING = {
@@ -63,7 +62,7 @@ def render(verification: Verification, pictures: Mapping[str, bytes] | None = No
     environment.filters["powers"] = _format.powers
     template = environment.get_template("report.html.j2")
     pictures = pictures or {}
-    claims = [_claim(claim, pictures) for claim in verification.claims]
+    claims = [_claim(claim, pictures, verification.command_for(claim.id)) for claim in verification.claims]
     return template.render(
         run=verification,
         claims=claims,
@@ -77,24 +76,10 @@ def render(verification: Verification, pictures: Mapping[str, bytes] | None = No
         ],
         meanings=[(verdict.value, _format.VERDICT_WORDS[verdict], _MEANING[verdict]) for verdict in Verdict],
         alarm=_format.p_value(verification.false_alarm_probability),
-        command=verification.command or default_command(verification),
+        command=verification.command or verification.command_for(),
         versions=versions(),
         f=_format,
     )
-
-
-def default_command(verification: Verification) -> str:
-    """The command line that repeats a run, where the run did not note its own.
-
-    Examples
-    --------
-    >>> default_command(Verification("0.1", 7, "quick", "my cat.png", 0.01, "Bonferroni", ()))
-    "theorylab verify --image 'my cat.png' --budget quick --seed 7"
-    """
-    words = ["theorylab", "verify"]
-    if verification.image:
-        words += ["--image", verification.image]
-    return shlex.join([*words, "--budget", verification.budget, "--seed", str(verification.seed)])
 
 
 def versions() -> tuple[tuple[str, str], ...]:
@@ -103,13 +88,14 @@ def versions() -> tuple[tuple[str, str], ...]:
     return (("python", platform.python_version()), *found)
 
 
-def _claim(claim: ClaimResult, pictures: Mapping[str, bytes]) -> dict:
+def _claim(claim: ClaimResult, pictures: Mapping[str, bytes], command: str) -> dict:
     figures = []
     for figure in claim.figures:
         picture = pictures.get(figure.name) or plots.render(figure)
         # A PNG says its width in bytes 16 to 20; a small figure is not blown up to the width of the page.
         width = int.from_bytes(picture[16:20], "big") * 110 // plots.DPI
         figures.append((figure.caption, base64.b64encode(picture).decode("ascii"), width))
+    scale = deviations.scale(claim.checks)
     proof = [part.strip() for part in claim.proof.split("\n\n") if part.strip()]
     return {
         "result": claim,
@@ -118,4 +104,8 @@ def _claim(claim: ClaimResult, pictures: Mapping[str, bytes]) -> dict:
         "failures": _format.failures(claim),
         "figures": figures,
         "proof": proof,
+        "formula": formulas.svg(claim.formula, claim.exact_law),
+        "scale": scale,
+        "deviations": [deviations.svg(check, scale) for check in claim.checks],
+        "command": command,
     }

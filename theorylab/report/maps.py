@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from typing import Any
 
 import numpy as np
 
-from theorylab.measures import cosine
+from theorylab.measures import cosine, similarity
+from theorylab.report.progress import Progress
 from theorylab.report.results import MapFigure, MapPanel
 from theorylab.rules import Rule
 
@@ -21,7 +23,7 @@ RULE_NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """A figure, and rows of numbers under a header, all as words.
+    """A figure, rows of numbers under a header for people, and the same numbers by name for programs.
 
     Attributes
     ----------
@@ -29,11 +31,30 @@ class Shown:
     header : tuple of str
     rows : tuple of tuples of float or str
         One for each rule, as long as the header.
+    numbers : dict
+        Standard types; what is not a number is NaN.
     """
 
     figure: MapFigure
     header: tuple[str, ...]
     rows: tuple[tuple[float | str, ...], ...]
+    numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class _Watched:
+    """A network that keeps its trace and the logit gradients of its backward pass: which logit was shown."""
+
+    def __init__(self, net: Any) -> None:
+        self._net, self.n_logits = net, net.n_logits
+
+    def forward(self, x: np.ndarray) -> Any:
+        self.trace = self._net.forward(x)
+        return self.trace
+
+    def backward(self, trace: Any, logit_gradients: np.ndarray, chosen: list[Rule]) -> np.ndarray:
+        self.gradients = logit_gradients
+        maps: np.ndarray = self._net.backward(trace, logit_gradients, chosen)
+        return maps
 
 
 def rules(name: Rule | str) -> tuple[Rule, ...]:
@@ -65,6 +86,8 @@ def visualized(
     target: str | int = "max",
     weights: str | os.PathLike[str] | None = None,
     seed: int = 0,
+    read_logit: bool = False,
+    progress: Progress | None = None,
 ) -> Shown:
     """The maps of one random network.
 
@@ -86,11 +109,15 @@ def visualized(
     weights : str or os.PathLike, optional
         Trained weights of a deep network, as in :func:`theorylab.weights.load`; what they leave out stays random.
     seed : int
+    read_logit : bool, default False
+        Also say which logit is shown and its value; a large readout is then drawn whole, which can take a minute.
+    progress : callable, optional
+        ``progress(what, done, total)``, total 0: it is not known how long it takes.
 
     Returns
     -------
     Shown
-        The norm of each raw map and its cosine with the input.
+        The norm of each raw map and its cosine with the input; in `numbers` also their structural similarity.
 
     Raises
     ------
@@ -108,6 +135,8 @@ def visualized(
     from theorylab.pooling import MaxPool
 
     net: Any
+    if progress is not None:
+        progress(f"maps in a network ({network})", 0, 0)
     if weights is not None and network not in ("vgg16", "resnet50"):
         raise ValueError(f"weights: there are trained ones for 'vgg16' and 'resnet50', not for {network!r}")
     if weights is not None:
@@ -132,8 +161,8 @@ def visualized(
         net = networks.three_layer_fcn(x.shape, n_hidden=n_filters or 4096, n_logits=n_logits, seed=seed)
     else:
         raise ValueError(f"network: unknown {network!r}, choose 'cnn', 'fcn', 'vgg16' or 'resnet50'")
-    chosen = rules(rule)
-    maps = visualization.visualize_many(net, x, chosen, [target], seed=seed)[:, 0]
+    chosen, watched = rules(rule), _Watched(net)
+    maps = visualization.visualize_many(watched, x, chosen, [target], seed=seed)[:, 0]
     figure = MapFigure(
         "maps",
         f"Raw maps of the logit {target!r} of a {'random' if weights is None else 'trained'} network ({network}).",
@@ -141,4 +170,34 @@ def visualized(
     )
     pairs = zip(chosen, maps, strict=True)
     rows = tuple((RULE_NAMES[one], float(np.linalg.norm(found)), cosine(found, x)) for one, found in pairs)
-    return Shown(figure, ("rule", "norm of the map", "cosine with the input"), rows)
+    numbers = {
+        "network": network,
+        "weights": "random" if weights is None else os.fspath(weights),
+        "input_shape": list(x.shape),
+        "n_logits": net.n_logits,
+        "seed": seed,
+        "target": _target(watched, target, read_logit),
+        "maps": [
+            {
+                "rule": one.value,
+                "norm": norm,
+                "cosine_with_input": along,
+                # The window of the similarity is 7 × 7.
+                "ssim_with_input": similarity(found, x) if min(x.shape[1:]) >= 7 else math.nan,
+            }
+            for one, found, (_, norm, along) in zip(chosen, maps, rows, strict=True)
+        ],
+    }
+    return Shown(figure, ("rule", "norm of the map", "cosine with the input"), rows, numbers)
+
+
+def _target(watched: _Watched, asked: str | int, read_logit: bool) -> dict[str, Any]:
+    """Which logit the maps are of; none where they are of the cost, a function of all."""
+    if asked == "cost":
+        return {"asked": asked, "index": None, "logit": None}
+    index = int(np.argmax(watched.gradients[0]))
+    return {
+        "asked": asked,
+        "index": index,
+        "logit": float(watched.trace.logits[index]) if read_logit else None,
+    }

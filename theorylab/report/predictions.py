@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -87,7 +87,25 @@ def predicted(
         rows.append((RULE_NAMES[one], to_input, to_mean))
     caption = f"Predicted maps of one logit, {n_filters} filters of {kernel}×{kernel}, stride {stride}."
     figure = MapFigure("prediction", caption, tuple(panels))
-    return Shown(figure, _HEADER, tuple(rows))
+    settings = {"n_filters": n_filters, "kernel": kernel, "stride": stride, "pool": None}
+    found = [_numbers(one, *row[1:]) for one, row in zip(rules(rule), rows, strict=True)]
+    return Shown(figure, _HEADER, tuple(rows), _described("cnn", x, settings, found))
+
+
+def _described(network: str, x: np.ndarray, settings: dict[str, Any], maps: list[dict]) -> dict[str, Any]:
+    return {"network": network, "input_shape": list(x.shape), **settings, "maps": maps}
+
+
+def _numbers(
+    rule: Rule, to_input: float | str, to_mean: float | str, errors: Sequence[float] = (0.0, 0.0)
+) -> dict[str, Any]:
+    """One rule's row for programs: words, which stand where there is no number, become None."""
+    row: dict[str, Any] = {"rule": rule.value}
+    for name, value, error in zip(("input", "mean_map"), (to_input, to_mean), errors, strict=True):
+        known = not isinstance(value, str)
+        row[f"expected_cosine_with_{name}"] = value if known else None
+        row[f"standard_error_with_{name}"] = error if known else None
+    return row
 
 
 def _predicted_pooled(
@@ -105,7 +123,7 @@ def _predicted_pooled(
     from theorylab.pooling import MaxPool
 
     windows = MaxPool(side)
-    panels, rows = [MapPanel("input", x)], []
+    panels, rows, numbers = [MapPanel("input", x)], [], []
     for one in chosen:
         report = None if progress is None else functools.partial(progress, f"{RULE_NAMES[one]}, windows")
         alone = analytic.pooled_mean_map(x, grid, one, 1, pool=windows, progress=report)
@@ -113,17 +131,26 @@ def _predicted_pooled(
         mean = n_filters * law.relu_mean * std / Gaussian(1.0).relu_mean * alone
         panels.append(MapPanel(f"{RULE_NAMES[one]}: mean", mean))
         found: list[float | str] = []
+        values: list[float | str] = []
+        errors: list[float] = []
         for target in ("input", "mean"):
             if not mean.any():
                 found.append("mean is zero")
+                values.append("mean is zero")
+                errors.append(0.0)
                 continue
             value, error = analytic.pooled_expected_cosine(
                 x, grid, one, n_filters, law=law, pool=windows, target=target, unit_mean=alone
             )
             found.append(f"{value:.3f} ± {error:.3f}")
+            values.append(value)
+            errors.append(error)
         rows.append((RULE_NAMES[one], *found))
+        numbers.append(_numbers(one, values[0], values[1], errors))
     caption = f"Predicted mean maps of one logit, {n_filters} filters, max-pooling windows of {side}×{side}."
-    return Shown(MapFigure("prediction", caption, tuple(panels)), _HEADER, tuple(rows))
+    settings = {"n_filters": n_filters, "kernel": grid.kernel[0], "stride": grid.stride[0], "pool": side}
+    figure = MapFigure("prediction", caption, tuple(panels))
+    return Shown(figure, _HEADER, tuple(rows), _described("cnn", x, settings, numbers))
 
 
 def predicted_vgg16(x: np.ndarray, *, rule: Rule | str = "guided", progress: Progress | None = None) -> Shown:
@@ -169,4 +196,6 @@ def predicted_vgg16(x: np.ndarray, *, rule: Rule | str = "guided", progress: Pro
         share = math.sqrt(signal / (signal + float(image.variance_map.sum())))
         rows.append((RULE_NAMES[one], image.alignment, share if signal else "mean is zero"))
     caption = "Predicted maps of one logit of a random VGG-16; no network was run."
-    return Shown(MapFigure("prediction", caption, tuple(panels)), _HEADER, tuple(rows))
+    found = [_numbers(one, *row[1:]) for one, row in zip(chosen, rows, strict=True)]
+    figure = MapFigure("prediction", caption, tuple(panels))
+    return Shown(figure, _HEADER, tuple(rows), _described("vgg16", x, {}, found))

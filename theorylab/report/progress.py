@@ -10,7 +10,7 @@ Progress = Callable[[str, int, int], None]
 
 @contextlib.contextmanager
 def shown(quiet: bool = False) -> Iterator[Progress | None]:
-    """A callback ``progress(label, done, total)`` that draws a live bar for each label.
+    """A callback ``progress(label, done, total)`` that draws a live bar for each label, with the time left.
 
     Parameters
     ----------
@@ -20,8 +20,8 @@ def shown(quiet: bool = False) -> Iterator[Progress | None]:
     Yields
     ------
     callable or None
-        None where nothing is to be shown.  Where stderr is no terminal (a log file), one plain line for each
-        finished label takes the place of the bars.
+        None where nothing is to be shown: on request, and where stderr is no terminal but a pipe or a file, in which
+        bars would be noise.  A total of 0 says that the end is not known: the bar then only moves.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def shown(quiet: bool = False) -> Iterator[Progress | None]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _plain_lines(console.file)
+        yield None
         return
     from rich import progress
 
@@ -53,8 +53,8 @@ def shown(quiet: bool = False) -> Iterator[Progress | None]:
 
         def update(label: str, done: int, total: int) -> None:
             if label not in tasks:
-                tasks[label] = bars.add_task(label, total=total)
-            bars.update(tasks[label], completed=done, total=total)
+                tasks[label] = bars.add_task(label, total=total or None)
+            bars.update(tasks[label], completed=done, total=total or None)
 
         yield update
 
@@ -77,14 +77,3 @@ def stepper(progress: Progress | None, label: str, total: int) -> Callable[[], N
             progress(label, done, total)
 
     return step
-
-
-def _plain_lines(stream) -> Progress:
-    finished: set[str] = set()
-
-    def update(label: str, done: int, total: int) -> None:
-        if done >= total and label not in finished:
-            finished.add(label)
-            print(f"{label}: done ({total})", file=stream, flush=True)
-
-    return update

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+import shlex
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ class ClaimResult:
 
     `headline` names the check that the table shows, and is empty where there is none; `finding` says the outcome in one
     plain sentence with numbers, or why the claim was not run; `proof` is the derivation of the exact law in plain text,
-    paragraphs apart by an empty line.
+    paragraphs apart by an empty line; `formula` is the law as lines of mathtext, without dollar signs.
     """
 
     id: str
@@ -137,6 +138,7 @@ class ClaimResult:
     checks: tuple[Check, ...]
     headline: str
     figures: tuple[MapFigure | CurveFigure, ...] = ()
+    formula: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool | None:
@@ -157,7 +159,10 @@ class ClaimResult:
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """A whole run of ``theorylab verify``."""
+    """A whole run of ``theorylab verify``.
+
+    `law_scale` and `weights` are what the run was given; `command` is the command line that made it, if it was one.
+    """
 
     version: str
     seed: int
@@ -167,6 +172,29 @@ class Verification:
     correction: str
     claims: tuple[ClaimResult, ...]
     command: str = ""
+    law_scale: float = 1.0
+    weights: str | None = None
+
+    def command_for(self, *claims: str) -> str:
+        """The command line that repeats the run, for these claims alone or for all of the registry.
+
+        The numbers of a claim do not depend on which others are run with it.
+
+        Examples
+        --------
+        >>> run = Verification("0.1", 7, "quick", "my cat.png", 0.01, "Bonferroni", ())
+        >>> run.command_for("theorem1")
+        "theorylab verify theorem1 --image 'my cat.png' --budget quick --seed 7"
+        """
+        words = ["theorylab", "verify", *claims]
+        if self.image:
+            words += ["--image", self.image]
+        if self.weights is not None:
+            words += ["--weights", self.weights]
+        words += ["--budget", self.budget, "--seed", str(self.seed)]
+        if self.law_scale != 1.0:
+            words += ["--law-scale", repr(self.law_scale)]
+        return shlex.join(words)
 
     @property
     def passed(self) -> bool:

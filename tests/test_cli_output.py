@@ -1,0 +1,146 @@
+"""What commands print: a table for people, JSON for programs, nothing for nobody."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from theorylab import cli, images, measures, networks, visualize
+from theorylab.patches import PatchGrid
+from theorylab.report import maps
+
+SMALL = {
+    "visualize": ["visualize", "cat", "--size", "16", "--filters", "4"],
+    "predict": ["predict", "cat", "--size", "16", "--filters", "4", "--rule", "all"],
+}
+
+
+def run(*words):
+    return CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def process(*words, cwd=None, **environment):
+    clean = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR")}
+    return subprocess.run(
+        [sys.executable, "-m", "theorylab", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=cwd,
+        env={**clean, **environment},
+    )
+
+
+@pytest.mark.parametrize("command", SMALL)
+def test_json_is_all_there_is_on_stdout(command, tmp_path):
+    file = tmp_path / "map.png"
+    done = process(*SMALL[command], "--json", "--out", str(file))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    content = json.loads(done.stdout)
+    assert content["image"] == "cat"
+    assert content["network"] == "cnn"
+    assert content["input_shape"] == [3, 16, 16]
+    assert content["files"] == [str(file)]
+    assert [one["rule"] for one in content["maps"]] == ["saliency", "deconvnet", "guided"]
+    assert file.exists()
+
+
+@pytest.mark.parametrize("command", SMALL)
+@pytest.mark.parametrize("together", [[], ["--json"]])
+def test_quiet_says_nothing_but_what_was_asked_for(command, together, tmp_path):
+    file = tmp_path / "map.png"
+    done = run(*SMALL[command], "--quiet", *together, "--out", file)
+    assert done.exit_code == 0
+    assert done.stderr == ""
+    assert (json.loads(done.stdout)["files"] if together else done.stdout) == (
+        [str(file)] if together else ""
+    )
+    assert file.exists()
+    refused = run(command, "no such file.png", "--quiet")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("theorylab: error: ")
+
+
+def test_the_numbers_of_visualize_are_those_of_the_library(tmp_path):
+    found = json.loads(run(*SMALL["visualize"], "--seed", 5, "--json", "--out", tmp_path / "map.png").stdout)
+    x = images.load("cat", 16)
+    net = networks.three_layer_cnn(PatchGrid(x.shape, 7, 2), 4, 10, None, seed=5)
+    logits = net.logits(x)
+    assert found["seed"] == 5
+    assert found["target"] == {
+        "asked": "max",
+        "index": int(logits.argmax()),
+        "logit": pytest.approx(float(logits.max())),
+    }
+    guided = visualize(net, x, "guided")
+    assert found["maps"][2] == {
+        "rule": "guided",
+        "norm": pytest.approx(float(np.linalg.norm(guided))),
+        "cosine_with_input": pytest.approx(measures.cosine(guided, x)),
+        "ssim_with_input": pytest.approx(measures.similarity(guided, x)),
+    }
+
+
+@pytest.mark.parametrize(("target", "index"), [(3, 3), ("random", int), ("cost", None)])
+def test_which_logit_is_shown(target, index):
+    shown = maps.visualized(
+        images.load("cat", 9), n_filters=4, rule="saliency", target=target, read_logit=True
+    )
+    said = shown.numbers["target"]
+    assert said["asked"] == target
+    assert said["index"] == index if index is not int else 0 <= said["index"] < 10
+    assert (said["logit"] is None) is (target == "cost")
+
+
+def test_a_picture_too_small_for_a_similarity_has_none(tmp_path):
+    words = ["visualize", "cat", "--size", 6, "--kernel", 3, "--filters", 4, "--json"]
+    found = json.loads(run(*words, "--out", tmp_path / "map.png").stdout)
+    assert {one["ssim_with_input"] for one in found["maps"]} == {None}
+
+
+def test_the_numbers_of_predict_are_those_of_its_table(tmp_path):
+    out = ["--out", tmp_path / "map.png"]
+    for words in (SMALL["predict"], [*SMALL["predict"], "--pool", 2]):
+        table = run(*words, *out).stdout
+        saliency, _, guided = json.loads(run(*words, *out, "--json").stdout)["maps"]
+        assert saliency["expected_cosine_with_mean_map"] is None
+        digits = f"{guided['expected_cosine_with_mean_map']:.3f}"[:5]
+        assert digits[:-1] in table
+        assert (guided["standard_error_with_mean_map"] > 0) is ("--pool" in words)
+
+
+def test_files_are_named_after_the_picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    run(*SMALL["visualize"], "--quiet")
+    run(*SMALL["predict"], "--quiet")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "cat-maps.png",
+        "cat-prediction.png",
+        "photos",
+    ]
+
+
+def test_a_quiet_audit_says_its_verdict_alone(tmp_path):
+    (tmp_path / "mymaps.py").write_text("def copy(x, target):\n    return x\n")
+    words = ["audit", "cat", "--attribute", "mymaps:copy", "--size", "16", "--quiet"]
+    done = process(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "recovers the input" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+def test_what_ones_own_code_prints_does_not_get_into_the_json(tmp_path):
+    (tmp_path / "mymaps.py").write_text("def copy(x, target):\n    print('here')\n    return x\n")
+    words = ["audit", "cat", "--attribute", "mymaps:copy", "--size", "16", "--json"]
+    done = process(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "pictures" in json.loads(done.stdout)
+    assert "here" in done.stderr

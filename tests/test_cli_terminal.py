@@ -1,0 +1,206 @@
+"""Help, shell completion, and what differs between a terminal and a pipe."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from theorylab import cli
+from theorylab.report import progress
+
+COMMANDS = ("claims", "verify", "visualize", "predict", "figure", "converge", "audit")
+PREDICT = ["predict", "cat", "--size", "16", "--filters", "4"]
+FAKE = """
+import types
+from theorylab.report.results import Verification
+def verify(*a, progress=None, **k):
+    if progress is not None:
+        import time
+        for done in range(3):
+            progress("a study", done, 4)
+            time.sleep(0.15)
+    return Verification("0.1", 0, "quick", "cat", 0.01, "Bonferroni", ())
+"""
+
+
+def run(*words):
+    return CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def process(*words, cwd=None, **environment):
+    clean = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR")}
+    return subprocess.run(
+        [sys.executable, "-m", "theorylab", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=cwd,
+        env={**clean, **environment},
+    )
+
+
+def on_a_terminal(words, cwd, **environment):
+    """What a process writes to stdout and to stderr, each a terminal of its own."""
+    clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "CI")}
+    pairs = [pty.openpty() for _ in range(2)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "theorylab", *words],
+        stdout=pairs[0][1],
+        stderr=pairs[1][1],
+        cwd=cwd,
+        env={**clean, "TERM": "xterm", "COLUMNS": "80", **environment},
+    ) as child:
+        for _, end in pairs:
+            os.close(end)
+        # Both at a time: a terminal that nobody reads stops the one who writes.
+        with ThreadPoolExecutor() as pool:
+            written = list(pool.map(drained, [end for end, _ in pairs]))
+        assert child.wait(timeout=60) == 0
+    return written
+
+
+def drained(end):
+    parts = []
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while part := os.read(end, 4096):
+            parts.append(part)
+    os.close(end)
+    return b"".join(parts).decode()
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    words = run(command, "--help").stdout
+    assert "Examples:\n" in words
+    assert f"theorylab {command}" in words
+    assert "--quiet" in words
+    assert "--json" in words
+    assert max(map(len, words.splitlines())) <= 80
+
+
+def test_the_main_help_says_how_it_ends():
+    words = run("--help").stdout
+    for status in ("0    every check passed", "1    a check failed", "2    bad input", "130  interrupted"):
+        assert status in words
+    assert "…" not in words
+    assert "..." not in words.replace("[ARGS]...", "")
+
+
+def examples():
+    for module in (getattr(cli, name) for name in COMMANDS):
+        for words, what in module.EXAMPLES:
+            assert what
+            yield re.split(r" [|>] ", words)[0].replace("$(theorylab claims --quiet", "theorem1")
+
+
+@pytest.mark.parametrize("words", list(examples()))
+def test_every_example_is_understood(words):
+    """Parsed, not run: an option that does not exist would be refused."""
+    program, command, *rest = shlex.split(words)
+    assert program == "theorylab"
+    group = typer.main.get_command(cli.app)
+    assert group.commands[command].make_context(command, rest).params
+    with pytest.raises(Exception, match="No such option"):
+        group.commands[command].make_context(command, [*rest, "--no-such-option"])
+
+
+# Pipes and terminals
+
+
+def test_no_escape_codes_in_a_pipe(tmp_path):
+    for words in (["claims"], [*PREDICT, "--out", str(tmp_path / "map.png")]):
+        done = process(*words, TERM="xterm-256color")
+        assert done.returncode == 0
+        assert "\x1b" not in done.stdout + done.stderr
+        assert done.stderr == ""
+
+
+def test_colours_on_a_terminal_but_not_under_no_color(tmp_path):
+    words = ["verify", "--budget", "quick", "lemma1"]
+    shown, _ = on_a_terminal(words, tmp_path)
+    assert "\x1b[1m" in shown
+    plain, _ = on_a_terminal(words, tmp_path, NO_COLOR="1")
+    assert "\x1b" not in plain
+    assert "lemma1" in plain
+
+
+def test_progress_is_for_terminals(tmp_path):
+    (tmp_path / "proofs_checks.py").write_text(FAKE)
+    piped = process("verify", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert (piped.returncode, piped.stderr) == (0, "")
+    for words, expected in ((["verify"], True), (["verify", "--json"], True), (["verify", "--quiet"], False)):
+        stdout, stderr = on_a_terminal(words, tmp_path, PYTHONPATH=str(tmp_path))
+        assert ("a study" in stderr) is expected
+        assert (re.search(r"left.*\d:\d\d:\d\d", stderr) is not None) is expected
+        assert "a study" not in stdout
+        if "--json" in words:
+            assert json.loads(stdout)["passed"] is True
+
+
+def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    with progress.shown() as report:
+        report("a [study]", 0, 2)
+        report("no end in sight", 0, 0)
+        report("a [study]", 1, 2)
+        time.sleep(0.15)
+    captured = capsys.readouterr()
+    assert "a [study]" in captured.err
+    assert "50%" in captured.err
+    assert "no end in sight" in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_there_is_no_progress_in_a_pipe_or_on_request(quiet, monkeypatch):
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    with progress.shown(quiet=quiet) as report:
+        assert report is None
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("theorylab ", COMMANDS),
+        ("theorylab verify --b", ["--budget"]),
+        ("theorylab predict cat --network v", ["vgg16"]),
+    ],
+)
+def test_the_shell_completes(words, offered):
+    complete = {
+        "_THEORYLAB_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    code = "from theorylab.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **complete},
+    )
+    assert set(done.stdout.split()) >= set(offered), done.stderr
+
+
+def test_the_shell_is_taught():
+    done = process(
+        "--show-completion", "bash", SHELL="/bin/bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "_THEORYLAB_COMPLETE" in done.stdout

@@ -1,0 +1,100 @@
+"""Laws as formulas in a page: mathtext drawn as one path of SVG, in the colour of the text around it.
+
+Matplotlib's own SVG files carry a date, identifiers and a fixed colour.  Only its typesetting is used: the outlines of a
+line of mathtext are one path, so a page holds no identifier twice, needs no font, and follows light and dark.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from matplotlib.font_manager import FontProperties
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath, text_to_path
+
+# Units of the view box in an em: a whole one is far below a pixel.
+_SIZE = 200.0
+_GAP = 0.55 * _SIZE
+_MARGIN = 0.1 * _SIZE
+# Letters are a little larger than those of the text, for the sake of the indices; on a narrow screen they shrink this far.
+_LARGEST, _SMALLEST = 1.12, 0.86
+_LETTERS = {Path.MOVETO: "M", Path.LINETO: "l", Path.CURVE3: "q", Path.CURVE4: "c", Path.CLOSEPOLY: "z"}
+
+
+def svg(lines: Sequence[str], label: str) -> str:
+    """Lines of mathtext under each other, as one inline SVG element.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        Matplotlib's mathtext, without the dollar signs.
+    label : str
+        What a screen reader says in their place.
+
+    Returns
+    -------
+    str
+        HTML as it is, with the label escaped; empty if there are no lines.  Sizes are in em of the text around it; the same
+        lines give the same bytes.
+
+    Raises
+    ------
+    ValueError
+        If a line is not mathtext; the message says which and where.
+
+    Examples
+    --------
+    >>> drawn = svg([r"\\mathrm{E}\\,S = 0"], "E S = 0")
+    >>> drawn[:5], 'aria-label="E S = 0"' in drawn, " id=" in drawn
+    ('<svg ', True, False)
+    """
+    if not lines:
+        return ""
+    top, width, paths = _MARGIN, 0.0, []
+    for line in lines:
+        right, ascent, descent, outline = _typeset(line)
+        paths.append(_path_data(outline, _MARGIN, top + ascent))
+        top += ascent + descent + _GAP
+        width = max(width, right)
+    width, height = width + 2 * _MARGIN, top - _GAP + _MARGIN
+    return (
+        '<svg class="formula" role="img" aria-label="{}" viewBox="0 0 {} {}" style="width:{}em;min-width:{}em">'
+        '<path fill="currentColor" d="{}"/></svg>'
+    ).format(
+        html.escape(label),
+        round(width),
+        round(height),
+        round(_LARGEST * width / _SIZE, 2),
+        round(_SMALLEST * width / _SIZE, 2),
+        "".join(paths),
+    )
+
+
+def _typeset(line: str) -> tuple[float, float, float, TextPath]:
+    """Width, height over and depth under the base line, and the outlines with the base line at 0."""
+    font = FontProperties(math_fontfamily="stix", size=_SIZE)
+    text = f"${line}$"
+    try:
+        width, height, depth = text_to_path.get_text_width_height_descent(text, font, ismath=True)
+        return width, height - depth, depth, TextPath((0, 0), text, prop=font)
+    except ValueError as error:
+        raise ValueError(f"formula {line!r}: {str(error).strip().splitlines()[-1]}") from None
+
+
+def _path_data(path: Path, left: float, base: float) -> str:
+    """The commands of an SVG path, in whole units and, but for each outline's start, relative: that is short."""
+    parts, here = [], (0, 0)
+    for points, code in path.iter_segments(simplify=False, curves=True):
+        letter = _LETTERS[code]
+        # Rounded before differences are taken: errors do not add up.  SVG counts downwards.
+        places = [(round(left + x), round(base - y)) for x, y in zip(points[::2], points[1::2], strict=True)]
+        if letter == "z":
+            parts.append(letter)
+            continue
+        if letter == "M":
+            here = (0, 0)
+        numbers = [f"{x - here[0]} {y - here[1]}" for x, y in places]
+        parts.append(letter + " ".join(numbers).replace(" -", "-"))
+        here = places[-1]
+    return "".join(parts)
