@@ -4,7 +4,7 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test nojit lint docs check clean
+.PHONY: verify test nojit lint docs bench check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
@@ -20,6 +20,11 @@ lint: $(VENV)/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy theorylab proofs_checks
+
+# Timings beside PyTorch and Captum, in turn, on an idle machine: about five minutes.  BENCH_ROUNDS=3 for a first look.
+bench: $(VENV)/tested
+	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	$(BIN)/python -m pytest tests/bench --benchmark-columns=median,iqr,rounds -s $(ARGS)
 
 # API pages from the docstrings; a warning is an error.
 docs: $(VENV)/tested

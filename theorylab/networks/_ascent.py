@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from theorylab.kernels import magnitude
 from theorylab.networks.nodes import Node
 
 
@@ -46,7 +47,7 @@ def ascent(
     for node in nodes[1:]:
         with np.errstate(over="ignore", invalid="ignore"):
             value, saved[node.name] = node.forward(parameters, *(values[name] for name in node.inputs))
-        if not np.isfinite(value).all():
+        if not np.isfinite(magnitude.largest(value)).all():
             raise ValueError(
                 f"node {node.name!r}: activations leave the range of {images.dtype}; take "
                 + ("smaller weights" if images.dtype == np.float64 else "dtype float64 or smaller weights")

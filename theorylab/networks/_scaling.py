@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from theorylab.kernels import magnitude
+
 # A row is rescaled when the binary exponent of its largest entry leaves ±32: float32 then has 2⁹⁵ left for what
 # one layer may add, and as much below.
 _SLACK = 32
 # Exponent of a row of zeros: below every other, so that a zero never decides the scale of a sum.
 _ZERO = -(2**20)
-
-
-def _largest(gradient: np.ndarray) -> np.ndarray:
-    """``(B,)``: largest magnitude of each row; NaN or infinity if there is one."""
-    flat = gradient.reshape(len(gradient), -1)
-    return np.maximum(flat.max(axis=1), -flat.min(axis=1))
 
 
 def _shift(gradient: np.ndarray, exponents: np.ndarray) -> np.ndarray:
@@ -56,7 +52,7 @@ def rescale(
     >>> rescale(np.array([[2.0**40, 2.0], [0.0, 0.0], [1.0, 3.0]]), np.array([0, 7, 1]))[1].tolist()
     [41, -1048576, 1]
     """
-    largest = _largest(gradient)
+    largest = magnitude.largest(gradient)
     if not np.isfinite(largest).all():
         raise ValueError(f"the gradient leaves the range of {gradient.dtype}")
     own = np.frexp(largest)[1].astype(np.int64)
@@ -92,7 +88,7 @@ def undo(gradient: np.ndarray, exponents: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     information = np.finfo(gradient.dtype)
     lowest = int(information.minexp) + 1 + int(information.nmant)
-    largest = _largest(gradient)
+    largest = magnitude.largest(gradient)
     own = np.frexp(largest)[1].astype(np.int64)
     possible = np.clip(exponents, lowest - own, int(information.maxexp) - own)
     possible = np.where(largest > 0, possible, 0)

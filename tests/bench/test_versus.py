@@ -1,0 +1,213 @@
+"""Against PyTorch, Captum, NumPy and simulation: ``make bench``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch_models
+from table import ROUNDS, Row
+
+from theorylab import analytic, images, visualize_many
+from theorylab.kernels import conv, normal
+from theorylab.networks import GraphNetwork, vgg16
+from theorylab.patches import PatchGrid
+from theorylab.rules import Rule
+from theorylab.sampling.tiled import TiledSampler
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Captum says that it sets hooks
+
+RULES = list(Rule)
+PAPER = PatchGrid((3, 224, 224), kernel=7, stride=2)
+N_FILTERS = 256
+# Networks from which a variance is known to one per cent: a variance's relative error is √(2/n) at least.
+NETWORKS = 20_000
+
+
+def relative(found, wanted):
+    """Of each map: length of the difference over the length of the map."""
+    axes = (-3, -2, -1)
+    return np.sqrt(((found - wanted) ** 2).sum(axes) / (wanted**2).sum(axes))
+
+
+def test_replicate(versus):
+    x = images.load()
+    sampler = TiledSampler(x, PAPER, N_FILTERS)
+    model = torch_models.three_layer(N_FILTERS, 7, 2, PAPER.n_patches)
+    image = torch.from_numpy(x.astype(np.float32))[None]
+
+    def redraw():
+        with torch.no_grad():
+            for layer in (model[0], model[3]):
+                layer.weight.normal_()
+
+    # The same weights once: what the sampler draws from seed 0, drawn again from the same streams.
+    found = sampler.draw(np.random.default_rng(0), RULES)[:, 0]
+    rng = np.random.default_rng(0)
+    filters = rng.standard_normal((PAPER.patch_size, N_FILTERS), dtype=np.float32)
+    starts = range(0, PAPER.n_patches, sampler._tile)
+    readout = np.concatenate(
+        [
+            normal.standard_normal(stream, (min(sampler._tile, PAPER.n_patches - start), N_FILTERS))
+            for start, stream in zip(starts, rng.spawn(len(starts)), strict=True)
+        ]
+    )
+    with torch.no_grad():
+        model[0].weight.copy_(torch.from_numpy(filters.T.reshape(N_FILTERS, 3, 7, 7)))
+        model[3].weight.copy_(torch.from_numpy(readout.T.reshape(1, -1)))
+    assert relative(found, torch_models.maps(model, image, RULES, [0])[:, 0]).max() < 1e-3
+
+    rng = np.random.default_rng(1)
+    versus(
+        "three-layer replicate: fresh weights, 224×224×3, 7×7 stride 2, N = 256, one logit, three rules",
+        lambda: sampler.draw(rng, RULES),
+        lambda: (redraw(), torch_models.maps(model, image, RULES, [0])),
+        against="Captum, weights redrawn in place",
+        target=0.40,
+    )
+
+
+def test_vgg16(versus):
+    x = np.random.default_rng(0).standard_normal((3, 224, 224)).astype(np.float32)
+    net = vgg16(init="fan-in", dtype=np.float32)
+    targets = [3, 700]
+    # In double precision the maps are the same.  In single precision the two differ as each does from double precision:
+    # a handful of 13 million units and windows lies so near a tie that rounding decides, and a map of gradients jumps.
+    double = GraphNetwork(net.nodes, {name: value.astype(float) for name, value in net.parameters.items()})
+    exact = visualize_many(double, x, RULES, targets)
+    model = torch_models.of(double)
+    theirs = torch_models.maps(model, torch.from_numpy(x.astype(float))[None], RULES, targets)
+    assert relative(exact, theirs).max() < 1e-9
+    del double, model, theirs
+    model, image = torch_models.of(net), torch.from_numpy(x)[None]
+    for name, found in (
+        ("ours", visualize_many(net, x, RULES, targets)),
+        ("Captum", torch_models.maps(model, image, RULES, targets)),
+    ):
+        print(f"VGG-16, single against double precision, {name}: {relative(found, exact).max():.1e}")
+        assert relative(found, exact).max() < 0.05
+    versus(
+        "VGG-16: six maps of one picture (three rules, two logits)",
+        lambda: visualize_many(net, x, RULES, targets),
+        lambda: torch_models.maps(model, image, RULES, targets),
+        against="Captum's six",
+        target=0.50,
+    )
+
+
+VGG16_LAYERS = [
+    (3, 64, 224, 1),
+    (64, 64, 224, 1),
+    (64, 128, 112, 1),
+    (128, 128, 112, 1),
+    (128, 256, 56, 1),
+    (256, 256, 56, 2),
+    (256, 512, 28, 1),
+    (512, 512, 28, 2),
+    (512, 512, 14, 3),
+]
+_ratios: dict[tuple[int, int, int, int], tuple[float, float, float]] = {}
+
+
+@pytest.mark.parametrize("layer", VGG16_LAYERS, ids=lambda layer: "-".join(map(str, layer[:3])))
+def test_convolution(versus, benchmark, layer):
+    channels, filters, side, _ = layer
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, channels, side, side), dtype=np.float32)
+    weights = rng.standard_normal((filters, channels, 3, 3), dtype=np.float32)
+    weights *= np.float32(np.sqrt(2 / (9 * channels)))
+    bias = np.zeros(filters, np.float32)
+    grid = PatchGrid((channels, side, side), 3, padding=1)
+    tensors = [torch.from_numpy(array) for array in (x, weights, bias)]
+
+    def theirs():
+        with torch.no_grad():
+            return torch.nn.functional.conv2d(*tensors, padding=1)
+
+    assert relative(conv.forward(x, weights, grid, bias), theirs().numpy()).max() < 1e-5
+    ratio = versus(
+        f"convolution {channels} to {filters}, {side}×{side}",
+        lambda: conv.forward(x, weights, grid, bias),
+        theirs,
+        against="PyTorch",
+        target=1.0,
+        rounds=2 * ROUNDS + 1,
+        listed=False,
+    )
+    _ratios[layer] = ratio, benchmark.stats.stats.median, benchmark.extra_info["other median"]
+
+
+def test_convolutions_together(record):
+    """The geometric mean over the thirteen layers, those of one shape counted as often as they occur."""
+    if len(_ratios) < len(VGG16_LAYERS):
+        pytest.skip("of some layers only")
+    counts = np.array([layer[3] for layer in _ratios])
+    ours, theirs = (np.array([times[i] for times in _ratios.values()]) for i in (1, 2))
+    geometric = [float(np.exp((counts * np.log(times)).sum() / counts.sum())) for times in (ours, theirs)]
+    record(Row("convolution forward, geometric mean of VGG-16's 13 layers", "PyTorch", *geometric, 1.0))
+    for (channels, filters, side, _), (ratio, *_) in _ratios.items():
+        print(f"{channels} to {filters} at {side}×{side}: {ratio:.2f}")
+
+
+def test_closed_form(versus, benchmark, record):
+    """The simulation's time is that of one network, many times over: all of it would take the better part of an hour."""
+    x = images.load()
+    sampler = TiledSampler(x, PAPER, N_FILTERS)
+    rng = np.random.default_rng(2)
+
+    def closed():
+        for law in (analytic.mean_map, analytic.variance_map):
+            law(x, PAPER, Rule.GUIDED, N_FILTERS)
+
+    versus(
+        "mean and variance map in closed form",
+        closed,
+        lambda: sampler.draw(rng, [Rule.GUIDED]),
+        against="one network",
+        target=1.0,
+        listed=False,
+    )
+    record(
+        Row(
+            "mean and variance map in closed form, guided, the size above",
+            f"{NETWORKS:,} simulated networks: variances to 1 % (from the time of one)",
+            benchmark.stats.stats.median,
+            NETWORKS * benchmark.extra_info["other median"],
+            1e-3,
+        )
+    )
+
+
+def fresh(program: str):
+    return lambda: subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_import(versus):
+    versus(
+        "`import theorylab` in a fresh process",
+        fresh("import theorylab"),
+        fresh("import numpy, scipy"),
+        against="`import numpy, scipy`",
+        target=2.0,
+    )
+
+
+FIRST_MAP = """
+import numpy as np, theorylab as tl
+from theorylab.networks import three_layer_cnn
+net = three_layer_cnn(tl.PatchGrid((3, 224, 224), kernel=7, stride=2), dtype=np.float32)
+assert tl.visualize(net, tl.images.load(), "guided", target=0).any()
+"""
+
+
+def test_first_map(versus):
+    versus(
+        "first map in a fresh process: imports, picture, weights of a three-layer network, map",
+        fresh(FIRST_MAP),
+        None,
+        against="–",
+        target=2.0,
+    )
