@@ -85,10 +85,7 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         # An integer would pass for a file descriptor.
         raise TypeError(f"image: expected a path or the name of a bundled picture, got {type(path).__name__}")
-    if isinstance(path, str) and path in _BUNDLED:
-        rgb = _bundled(path)
-    else:
-        rgb = _read(os.fspath(path))
+    rgb = _bundled(path) if isinstance(path, str) and path in _BUNDLED else _read(os.fspath(path))
     try:
         return prepare(rgb, size, preset)
     except ValueError as error:

@@ -8,6 +8,7 @@ threads there are is the user's decision, taken where everybody takes it: ``OPEN
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import itertools
 import math
@@ -87,6 +88,39 @@ def single_blas() -> Iterator[int]:
 _restore: list[int] = []
 
 
+@functools.cache
+def _current() -> Callable[[], int] | None:
+    try:
+        return ctypes.CDLL(None).sched_getcpu
+    except (AttributeError, OSError, TypeError):  # another system than Linux
+        return None
+
+
+def _processor() -> int | None:
+    """The number of the processor that this thread runs on, where the system tells."""
+    current = _current()
+    return None if current is None else current()
+
+
+@contextlib.contextmanager
+def _elsewhere(processor: int | None) -> Iterator[None]:
+    """This thread on any processor but that one.
+
+    A thread that is woken may be put on the processor of the one that wakes it, and wait there for milliseconds beside an
+    idle one: longer than most pieces take.
+    """
+    allowed = os.sched_getaffinity(0) if processor is not None else set()
+    others = allowed - {processor}
+    if not others or others == allowed:
+        yield
+        return
+    os.sched_setaffinity(0, others)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def run(piece: Callable[[int], object], count: int) -> None:
     """``piece(0)`` to ``piece(count - 1)``, in any order, several at a time.
 
@@ -111,9 +145,12 @@ def run(piece: Callable[[int], object], count: int) -> None:
             while (number := next(numbers)) < count:
                 piece(number)
 
+        here = _processor()
+
         def helper() -> None:
             _inside.threads = 1
-            work()
+            with _elsewhere(here):
+                work()
 
         helpers = [_pool().submit(helper) for _ in range(min(threads, count) - 1)]
         try:

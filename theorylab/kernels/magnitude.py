@@ -8,10 +8,6 @@ from theorylab.kernels import _threads
 from theorylab.kernels._policy import compiled
 
 _PIECE = 2**18  # entries at a time
-_BITS = {
-    np.dtype(np.float32): (np.dtype(np.int32), np.int32(0x7FFFFFFF)),
-    np.dtype(np.float64): (np.dtype(np.int64), np.int64(0x7FFFFFFFFFFFFFFF)),
-}
 
 
 @compiled
@@ -44,7 +40,8 @@ def largest(rows: np.ndarray) -> np.ndarray:
     >>> largest(np.array([[1.0, -3.0], [0.0, np.inf]]))
     array([ 3., inf])
     """
-    kind, mask = _BITS[rows.dtype]
+    kind = np.dtype(f"i{rows.dtype.itemsize}")
+    mask = kind.type(np.iinfo(kind).max)  # all bits but that of the sign
     bits = np.ascontiguousarray(rows).reshape(len(rows), -1).view(kind)
     per_row = -(-bits.shape[1] // _PIECE)
     found = np.zeros((len(rows), max(1, per_row)), kind)
