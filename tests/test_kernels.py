@@ -8,9 +8,11 @@ from hypothesis import given
 from strategies import RULES, dtypes, grids, image_with_zeros, seeds
 
 from theorylab import kernels, layers
+from theorylab.kernels.normal import standard_normal
 from theorylab.kernels.three_layer import backward_signal
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
+from theorylab.sampling import tiled
 
 
 @given(grids(5), dtypes, seeds)
@@ -60,6 +62,53 @@ def test_conv_to_rounding(grid, dtype, seed):
         np.testing.assert_allclose(got, expected, rtol=0, atol=atol, err_msg=name)
 
 
+@given(dtypes, seeds)
+def test_dense_to_rounding(dtype, seed):
+    rng = np.random.default_rng(seed)
+    batch, n_in, n_out = rng.integers(1, 9, 3)
+    x, gradient = (
+        rng.standard_normal((batch, n_in)).astype(dtype),
+        rng.standard_normal((batch, n_out)).astype(dtype),
+    )
+    weights, bias = rng.standard_normal((n_out, n_in)).astype(dtype), rng.standard_normal(n_out).astype(dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels.dense, "_BLOCK", 3)
+        patch.setattr(kernels.dense, "_BLOCK_BYTES", 1)
+        for name, arguments in (
+            ("forward", (x, weights)),
+            ("forward", (x, weights, bias)),
+            ("backward_input", (gradient, weights)),
+        ):
+            got, expected = (getattr(module.dense, name)(*arguments) for module in (kernels, layers))
+            assert got.dtype == expected.dtype == dtype
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-13 if dtype == np.float64 else 2e-5)
+
+
+@given(grids(5), seeds)
+def test_tiled_replicate_is_the_network_of_its_weights(grid, seed):
+    """The sampler's maps against the explicit layers, with the weights drawn again from the same streams."""
+    n_filters, n_readouts = 5, 2
+    x = np.random.default_rng(seed).standard_normal(grid.input_shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiled, "_TILE", 3 * n_filters)  # three patches at a time
+        sampler = tiled.TiledSampler(x, grid, n_filters)
+    found = sampler.draw(np.random.default_rng(seed), list(Rule), n_readouts=n_readouts)
+    rng = np.random.default_rng(seed)
+    filters = rng.standard_normal((grid.patch_size, n_filters), dtype=np.float32)
+    starts = range(0, grid.n_patches, 3)
+    drawn = [[] for _ in range(n_readouts)]
+    for start, stream in zip(starts, rng.spawn(len(starts)), strict=True):
+        for readout in drawn:
+            readout.append(standard_normal(stream, (min(3, grid.n_patches - start), n_filters)))
+    weights = filters.T.reshape(n_filters, grid.input_shape[0], *grid.kernel)
+    z = layers.conv.forward(x[None].astype(np.float32), weights, grid)
+    for r, rule in enumerate(Rule):
+        for t, readout in enumerate(drawn):
+            upstream = np.concatenate(readout).T.reshape(z.shape)
+            expected = layers.conv.backward_input(layers.relu.backward(upstream, z, rule), weights, grid)[0]
+            np.testing.assert_allclose(found[r, t], expected, rtol=0, atol=1e-3, err_msg=f"{rule} {t}")
+
+
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -1.5, 2.5]
 
 
@@ -87,7 +136,7 @@ def test_no_rule_at_all_copies():
     assert backward_signal(-readout, readout, False, False, np.empty((1, 2))).tolist() == [[-1, 2]]
 
 
-@pytest.mark.parametrize("module", ["conv", "relu"])
+@pytest.mark.parametrize("module", ["conv", "dense", "relu"])
 def test_same_names_and_signatures(module):
     specification, twin = getattr(layers, module), getattr(kernels, module)
     for name, function in inspect.getmembers(specification, inspect.isfunction):

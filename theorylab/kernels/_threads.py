@@ -22,7 +22,10 @@ import threadpoolctl
 
 _lock = threading.Lock()
 _inside = threading.local()  # .threads: what the call around this one may use
-_running = 0
+_running = 0  # calls from outside that have not come back
+_lowered: list[
+    tuple[threadpoolctl.LibController, int]
+] = []  # libraries, with the limits that they had before
 
 
 @functools.cache
@@ -63,15 +66,14 @@ def single_blas() -> Iterator[int]:
         return
     libraries = _blas().lib_controllers
     with _lock:
-        # The first to come lowers the limit; whoever comes meanwhile finds it lowered.
-        allowed = 1
-        limits = [library.num_threads for library in libraries] if not _running else []
-        if not _running:
+        if _running:
+            allowed = 1  # the first to come has lowered the limit and works on all threads
+        else:
+            limits = [library.num_threads for library in libraries]
             allowed = min(limits, default=os.cpu_count() or 1)
-            if allowed > 1:
-                for library in libraries:
-                    library.set_num_threads(1)
-            _restore[:] = limits if allowed > 1 else []
+            _lowered[:] = zip(libraries, limits, strict=True) if allowed > 1 else []
+            for library, _ in _lowered:
+                library.set_num_threads(1)
         _running += 1
     _inside.threads = allowed
     try:
@@ -81,11 +83,8 @@ def single_blas() -> Iterator[int]:
         with _lock:
             _running -= 1
             if not _running:
-                for library, limit in zip(libraries, _restore, strict=False):
+                for library, limit in _lowered:
                     library.set_num_threads(limit)
-
-
-_restore: list[int] = []
 
 
 @functools.cache
@@ -138,12 +137,16 @@ def run(piece: Callable[[int], object], count: int) -> None:
     [0, 1, 4, 9, 16]
     """
     with single_blas() as threads:
-        numbers = itertools.count()
+        numbers, failed = itertools.count(), threading.Event()
 
         def work() -> None:
             # Whoever is free takes the next piece: pieces need not be of one size.
-            while (number := next(numbers)) < count:
-                piece(number)
+            try:
+                while not failed.is_set() and (number := next(numbers)) < count:
+                    piece(number)
+            except BaseException:
+                failed.set()  # nobody begins another one
+                raise
 
         here = _processor()
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from theorylab.kernels._policy import compiled
+
+# Where a place is computed, it is computed without a sign: the compiler must provide for places before the first otherwise,
+# and uses no vector instructions.
 
 
 @compiled
@@ -30,8 +35,9 @@ def _gather(image, kernel_size, stride, padding, first, last, columns, channel, 
                     continue
                 out[place, start : start + begin] = 0
                 if step == 1:
-                    for c in range(begin, end):
-                        out[place, start + c] = image[y, c + offset]
+                    source, target = np.uint64(begin + offset), np.uint64(start + begin)
+                    for c in range(end - begin):
+                        out[place, target + np.uint64(c)] = image[y, source + np.uint64(c)]
                 else:
                     for c in range(begin, end):
                         out[place, start + c] = image[y, c * step + offset]
@@ -60,8 +66,9 @@ def _scatter(products, kernel_size, stride, padding, rows, columns, channel, ima
                 if y < 0 or y >= height:
                     continue
                 if step == 1:
-                    for c in range(begin, end):
-                        image[y, c + offset] += products[place, row * columns + c]
+                    source, target = np.uint64(row * columns + begin), np.uint64(begin + offset)
+                    for c in range(end - begin):
+                        image[y, target + np.uint64(c)] += products[place, source + np.uint64(c)]
                 else:
                     for c in range(begin, end):
                         image[y, c * step + offset] += products[place, row * columns + c]

@@ -9,11 +9,12 @@ from theorylab.layers.dense import backward_bias, backward_weights, check
 
 __all__ = ["backward_bias", "backward_input", "backward_weights", "forward"]
 
-_BLOCK_BYTES = 4 * 2**20  # of the matrix, at a time
+_BLOCK_BYTES = 4 * 2**20  # of the matrix, at a time, but
+_BLOCK = 64  # rows or columns at least
 
 
 def _blocks(size: int, bytes_each: int) -> list[slice]:
-    step = max(64, _BLOCK_BYTES // max(1, bytes_each))
+    step = max(_BLOCK, _BLOCK_BYTES // max(1, bytes_each))
     return [slice(start, start + step) for start in range(0, size, step)]
 
 

@@ -95,12 +95,13 @@ def evaluate_inputs(images, first, pad, rows, start, out):
     v = np.empty(x.shape, out.dtype)
     z = np.empty((6, 6, count, columns), out.dtype)
     stop = min(width, x.shape[2] - pad)
+    before = np.uint64(pad)  # without a sign, or no vector instructions: a place might be counted from the end
     for c in range(len(out)):
         for r in range(count):
             image, top = (first + r) // rows, TILE * ((first + r) % rows) - pad
             for i in range(max(0, -top), min(6, height - top)):
                 for s in range(stop):
-                    x[i, r, pad + s] = images[image, start + c, top + i, s]
+                    x[i, r, before + np.uint64(s)] = images[image, start + c, top + i, s]
         _input_values(x.reshape(6, -1), v.reshape(6, -1))
         for k in range(6):
             for i in range(6):
