@@ -14,6 +14,7 @@ from table import ROUNDS, Row
 from theorylab import analytic, images, visualize_many
 from theorylab.kernels import conv, normal
 from theorylab.networks import GraphNetwork, vgg16
+from theorylab.networks._trace import GraphTrace
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
 from theorylab.sampling.tiled import TiledSampler
@@ -74,21 +75,30 @@ def test_vgg16(versus):
     x = np.random.default_rng(0).standard_normal((3, 224, 224)).astype(np.float32)
     net = vgg16(init="fan-in", dtype=np.float32)
     targets = [3, 700]
-    # In double precision the maps are the same.  In single precision the two differ as each does from double precision:
-    # a handful of 13 million units and windows lies so near a tie that rounding decides, and a map of gradients jumps.
+    # In double precision the maps are the same.
     double = GraphNetwork(net.nodes, {name: value.astype(float) for name, value in net.parameters.items()})
-    exact = visualize_many(double, x, RULES, targets)
+    trace = double.forward(x)
+    seeds = np.eye(net.n_logits)[targets]
+    exact = double.backward(trace, seeds, RULES)
     model = torch_models.of(double)
     theirs = torch_models.maps(model, torch.from_numpy(x.astype(float))[None], RULES, targets)
     assert relative(exact, theirs).max() < 1e-9
-    del double, model, theirs
+    # In single precision, with the masks and winners of double precision, too.
+    decided = GraphTrace(net, trace.logits.astype(np.float32), trace.saved)
+    assert relative(net.backward(decided, seeds, RULES), exact).max() < 1e-3
+    del double, trace, decided, model, theirs
+    # With masks and winners of its own each tool is a little off: of 13 million units a handful lies so near a tie that
+    # rounding decides, and a map of gradients jumps.
     model, image = torch_models.of(net), torch.from_numpy(x)[None]
     for name, found in (
-        ("ours", visualize_many(net, x, RULES, targets)),
-        ("Captum", torch_models.maps(model, image, RULES, targets)),
+        ("our", visualize_many(net, x, RULES, targets)),
+        ("Captum's", torch_models.maps(model, image, RULES, targets)),
     ):
-        print(f"VGG-16, single against double precision, {name}: {relative(found, exact).max():.1e}")
-        assert relative(found, exact).max() < 0.05
+        off = relative(found, exact)
+        print(
+            f"VGG-16, {name} maps in single against double precision: median {np.median(off):.1e}, largest {off.max():.1e}"
+        )
+        assert off.max() < 0.05
     versus(
         "VGG-16: six maps of one picture (three rules, two logits)",
         lambda: visualize_many(net, x, RULES, targets),
