@@ -96,6 +96,34 @@ def test_which_logit_is_shown(target, index):
     assert said["asked"] == target
     assert said["index"] == index if index is not int else 0 <= said["index"] < 10
     assert (said["logit"] is None) is (target == "cost")
+    if target != "cost":
+        net = networks.three_layer_cnn(PatchGrid((3, 9, 9), 7, 2), 4, 10, None, seed=0)
+        assert said["logit"] == net.logits(images.load("cat", 9))[said["index"]]
+
+
+@pytest.mark.parametrize("target", [3, "random"])
+def test_a_logit_that_is_chosen_is_read_alone(target, monkeypatch):
+    words = {"n_filters": 4, "rule": "saliency", "target": target, "read_logit": True}
+    expected = maps.visualized(images.load("cat", 9), **words).numbers
+    monkeypatch.delattr(networks.ThreeLayerNetwork, "_read_out")  # all of them cannot be had
+    assert maps.visualized(images.load("cat", 9), **words).numbers == expected
+
+
+@pytest.mark.parametrize(("target", "read"), [("max", True), ("cost", True), (3, False), ("random", False)])
+@pytest.mark.parametrize("network", ["cnn", "fcn"])
+def test_progress_of_the_logits_that_a_target_needs(network, target, read):
+    told = []
+    maps.visualized(
+        images.load("cat", 9),
+        network=network,
+        n_filters=4,
+        target=target,
+        read_logit=True,
+        progress=lambda *words: told.append(words),
+    )
+    whole = (f"maps in a network ({network})", 0, 0)
+    logits = [("logits, for the target", done, 10) for done in (0, 10)]
+    assert told == [whole, *(logits if read else [])]
 
 
 def test_a_picture_too_small_for_a_similarity_has_none(tmp_path):

@@ -162,8 +162,27 @@ def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
     captured = capsys.readouterr()
     assert "a [study]" in captured.err
     assert "50%" in captured.err
+    assert "1/2" in captured.err
     assert "no end in sight" in captured.err
     assert captured.out == ""
+
+
+def test_a_long_label_does_not_hide_the_numbers(monkeypatch, capsys):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    with progress.shown() as report:
+        report("a study of " * 9, 12_345, 67_890)
+        time.sleep(0.15)
+    lines = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert "a study of" in lines
+    assert "12345/67890" in lines
+    assert re.search(r"18% \d:\d\d:\d\d left .:..:..", lines)
+
+
+def test_visualize_says_how_many_logits_are_read(tmp_path):
+    words = ["visualize", "cat", "--size", "32", "--filters", "4", "--logits", "50"]
+    _, stderr = on_a_terminal(words, tmp_path)
+    assert re.search(r"logits, for the target.*50/50.*left", stderr)
 
 
 @pytest.mark.parametrize("quiet", [True, False])

@@ -1,3 +1,4 @@
+import math
 import tracemalloc
 
 import naive
@@ -16,6 +17,7 @@ from theorylab.networks import (
     three_layer_fcn,
 )
 from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
 
 
 def small_network(grid, seed, dtype=np.float64, hidden_bias=0.0):
@@ -188,6 +190,47 @@ def test_memory_stays_bounded():
 def test_one_logit_draws_one_readout():
     net = three_layer_cnn(PatchGrid((1, 6, 6), 3), 4, 10**9, seed=1)  # never drawn in full: 512 GB
     assert net.readout_rows.row(10**9 - 1).shape == (4, 4, 4)
+    alone = net.forward(np.ones((1, 6, 6))).logit(10**9 - 1)
+    wide = three_layer_cnn(PatchGrid((1, 6, 6), 3), 4, 2, seed=1).forward(np.ones((1, 6, 6)))
+    assert math.isfinite(alone)
+    assert alone != wide.logit(1)
+
+
+@pytest.mark.parametrize("pool", [None, MaxPool(2)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("limit", [1, None])
+def test_one_logit_is_that_of_all_bit_by_bit(limit, dtype, pool):
+    net = three_layer_cnn(PatchGrid((3, 9, 8), 3), 5, 7, pool, memory_limit=limit, dtype=dtype)
+    x = np.random.default_rng(4).standard_normal((3, 9, 8))
+    trace = net.forward(x)
+    alone = [trace.logit(k) for k in range(7)]
+    assert "logits" not in vars(trace)
+    np.testing.assert_array_equal(alone, trace.logits)
+    np.testing.assert_array_equal([trace.logit(k) for k in range(7)], trace.logits)
+    assert alone[0].dtype == dtype
+    with pytest.raises(IndexError):
+        trace.logit(7)
+
+
+def test_progress_while_the_readout_is_read():
+    # A readout takes 2 * 2 * 2 * 8 = 64 bytes; a quarter of the limit holds two of the five.
+    net = three_layer_cnn(PatchGrid((1, 4, 4), 3), 2, 5, memory_limit=512 // 2)
+    told = []
+    trace = net.forward(np.ones((1, 4, 4)), progress=lambda *numbers: told.append(numbers))
+    assert told == []
+    first = trace.logits
+    steps = [(0, 5), *((done, 5) for done in range(1, 6))]
+    assert told == steps
+    trace.logit(2)
+    assert trace.logits is first
+    assert told == steps
+    np.testing.assert_array_equal(net.logits(np.ones((1, 4, 4))), first)
+    kept = three_layer_cnn(PatchGrid((1, 4, 4), 3), 2, 5)
+    told.clear()
+    np.testing.assert_array_equal(
+        kept.forward(np.ones((1, 4, 4)), progress=lambda *numbers: told.append(numbers)).logits, first
+    )
+    assert told == [(0, 5), (5, 5)]
 
 
 def test_filters_and_readouts_follow_their_laws():

@@ -40,6 +40,7 @@ TOP_KEYS = {
     "seed",
     "budget",
     "image",
+    "law_scale",
     "passed",
     "false_alarm_probability",
     "correction",
@@ -278,6 +279,8 @@ def test_verification_fails_where_the_law_is_wrong(quick):
     assert not scaled.passed
     assert not any(check.passed for check in scaled.claims[0].checks)
     assert quick.passed
+    # What was made to fail cannot be taken for a finding.
+    assert (scaled.to_json()["law_scale"], quick.to_json()["law_scale"]) == (1.03, 1.0)
 
 
 P_VALUES = 400

@@ -568,6 +568,26 @@ def test_the_command_says_all_that_the_numbers_depend_on():
     assert page.count("--law-scale 1.03") == 2  # of the claim and of the run
 
 
+@pytest.mark.parametrize("scale", [1.03, 0.5])
+def test_a_self_test_says_so_everywhere(scale):
+    made = run(claim("a"), law_scale=scale)
+    assert made.self_test
+    assert made.to_json()["law_scale"] == scale
+    page = html.render(made)
+    words = f"Self-test: every exact law was multiplied by {scale}"
+    assert page.index(words) < page.index('<div class="claims">')
+    assert "<title>theorylab: self-test" in page
+    assert words in " ".join(text(made).split())
+    assert words in " ".join(text(run(claim("a", check(passed=False)), law_scale=scale)).split())
+
+
+def test_an_honest_run_says_nothing_of_a_self_test():
+    made = run(claim("a"))
+    assert not made.self_test
+    assert made.to_json()["law_scale"] == 1.0
+    assert "elf-test" not in html.render(made) + text(made)
+
+
 def test_a_claim_of_identities_has_no_column_of_deviations():
     exact = check(kind="identity", expected=0.0, standard_error=0.0)
     assert "off the law<br>" in html.render(run(claim("a")))

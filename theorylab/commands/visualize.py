@@ -25,7 +25,7 @@ from theorylab.commands._options import (
 EXAMPLES = (
     ("theorylab visualize photo.jpg", "three rules, the largest logit: photo-maps.png"),
     ("theorylab visualize cat --rule guided --target 3 --out cat.svg", "one rule, logit 3"),
-    ("theorylab visualize cat --network vgg16 --weights hed --preset authors", "trained"),
+    ("theorylab visualize cat --network vgg16 --weights hed", "trained"),
     ("theorylab visualize cat --json | jq '.maps[].cosine_with_input'", "for programs"),
 )
 
@@ -49,14 +49,19 @@ def visualize(
     ] = None,
     rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.ALL,
     target: Annotated[str, typer.Option(help="max, random, cost or a logit's index.")] = "max",
-    preset: Annotated[Preset, typer.Option(help="Scale of the input: norm 1, or 0–255.")] = Preset.PAPER,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(
+            help="Scale of the input: norm 1, or 0–255. [default: paper; with trained weights authors]"
+        ),
+    ] = None,
     weights: Weights = None,
     seed: Seed = 0,
     out: Out = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the maps of a picture in a random network.
+    """Show the maps of a picture in a random or a trained network.
 
     They are written as a picture; the table, or the JSON, says how each is scaled and how much of the input it shows.
     """
@@ -65,7 +70,9 @@ def visualize(
     from theorylab.report import maps, progress
 
     fcn = network is Network.FCN
-    x = images.load(image, size or (64 if fcn else 224), preset.value)
+    # Biases that were trained on 0–255 drown an input of norm 1.
+    scale = (preset or (Preset.PAPER if weights is None else Preset.AUTHORS)).value
+    x = images.load(image, size or (64 if fcn else 224), scale)
     with progress.shown(quiet) as report:
         shown = maps.visualized(
             x,
@@ -82,5 +89,5 @@ def visualize(
             read_logit=as_json,
             progress=report,
         )
-    about = {"image": image, "preset": preset.value}
+    about = {"image": image, "preset": scale}
     output.show(shown, file, about, quiet=quiet, as_json=as_json)

@@ -95,7 +95,9 @@ def evaluate_inputs(images, first, pad, rows, start, out):
     v = np.empty(x.shape, out.dtype)
     z = np.empty((6, 6, count, columns), out.dtype)
     stop = min(width, x.shape[2] - pad)
-    before = np.uint64(pad)  # without a sign, or no vector instructions: a place might be counted from the end
+    before = np.uint64(
+        pad
+    )  # without a sign, or no vector instructions: a place might be counted from the end
     for c in range(len(out)):
         for r in range(count):
             image, top = (first + r) // rows, TILE * ((first + r) % rows) - pad

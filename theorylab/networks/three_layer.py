@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from theorylab.rules import Rule
 # Bytes of gradients that one step of the backward pass may hold; it decides how many maps go together.
 _BACKWARD_BYTES = 256 * 2**20
 
+Progress = Callable[[int, int], None]
+
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
@@ -34,15 +36,27 @@ class Trace:
         ``w_i · y_j`` plus the hidden bias.
     logits : array, (K,)
         Computed when first asked for: with a large readout this is the expensive part.
+    progress : callable or None
+        Told while they are computed, ``progress(done, total)`` in logits.
     """
 
     network: ThreeLayerNetwork
     pre_activation: np.ndarray
+    progress: Progress | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @functools.cached_property
     def logits(self) -> np.ndarray:
         """``(K,)``: ``f_k = ⟨V_k, a⟩``, ``a`` the rectified, and pooled, pre-activations."""
-        return self.network._read_out(self._pooled[0])
+        return self.network._read_out(self._pooled[0], self.progress)
+
+    def logit(self, index: int) -> np.floating:
+        """One of the `logits`, bit by bit; of a readout that is not kept only its row is drawn.
+
+        An IndexError if there is no such logit.
+        """
+        if "logits" in self.__dict__:
+            return self.logits[index]
+        return _product(self.network.readout_rows.row(index), self._pooled[0])
 
     @functools.cached_property
     def _pooled(self) -> tuple[np.ndarray, np.ndarray | None]:
@@ -84,8 +98,8 @@ class ThreeLayerNetwork:
     >>> grid = PatchGrid((1, 1, 2), kernel=1)
     >>> net = ThreeLayerNetwork(grid, [[[[2.0]]]], [[[[1.0, -1.0]]]])
     >>> trace = net.forward([[[3.0, 4.0]]])
-    >>> trace.logits
-    array([-2.])
+    >>> float(trace.logit(0)), trace.logits
+    (-2.0, array([-2.]))
     >>> net.backward(trace, [[1.0]], ["saliency", "guided"])[:, 0, 0, 0]
     array([[ 2., -2.],
            [ 2.,  0.]])
@@ -152,12 +166,14 @@ class ThreeLayerNetwork:
         rows, columns = self.grid.output_shape
         return self.filter_rows.shape[0], rows, columns
 
-    def forward(self, x: np.ndarray) -> Trace:
+    def forward(self, x: np.ndarray, *, progress: Progress | None = None) -> Trace:
         """Forward pass up to the ReLU; the logits follow when they are asked for.
 
         Parameters
         ----------
         x : array, (C, H, W)
+        progress : callable, optional
+            ``progress(done, total)`` in logits, once they are asked for; never called if they are not.
 
         Returns
         -------
@@ -174,7 +190,7 @@ class ThreeLayerNetwork:
             pre_activation[indices[0] : indices[-1] + 1] = conv.forward(x[None], filters, self.grid)[0]
         if self.hidden_bias:
             pre_activation += self.dtype.type(self.hidden_bias)
-        return Trace(self, pre_activation)
+        return Trace(self, pre_activation, progress)
 
     def logits(self, x: np.ndarray) -> np.ndarray:
         """The ``K`` logits of an image.
@@ -194,13 +210,15 @@ class ThreeLayerNetwork:
         """
         return self.forward(x).logits
 
-    def _read_out(self, activation: np.ndarray) -> np.ndarray:
+    def _read_out(self, activation: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         logits = np.empty(self.n_logits, dtype=self.dtype)
+        if progress is not None:
+            progress(0, self.n_logits)  # the time left is counted from here, not from the first block
         for indices, rows in self.readout_rows.blocks():
             for index, row in zip(indices, rows, strict=True):
-                # Pairwise summation row by row, not BLAS: the same bits for any size of block, kept or drawn,
-                # and for any number of threads.
-                logits[index] = (row * activation).sum()
+                logits[index] = _product(row, activation)
+            if progress is not None:
+                progress(int(indices[-1]) + 1, self.n_logits)
         return logits
 
     def backward(self, trace: Trace, logit_gradients: np.ndarray, rules: Sequence[Rule | str]) -> np.ndarray:
@@ -260,6 +278,12 @@ class ThreeLayerNetwork:
             maps = share if maps is None else np.add(maps, share, out=maps)
         assert maps is not None  # a network has at least one filter
         return maps.reshape(len(rules), len(seeds), *self.input_shape)
+
+
+def _product(row: np.ndarray, activation: np.ndarray) -> np.floating:
+    # Pairwise summation row by row, not BLAS: the same bits for any size of block, kept or drawn, and for any
+    # number of threads.
+    return (row * activation).sum()
 
 
 def _rows(weights: np.ndarray | Rows, name: str) -> Rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 from typing import Any
@@ -42,14 +43,28 @@ class Shown:
 
 
 class _Watched:
-    """A network that keeps its trace and the logit gradients of its backward pass: which logit was shown."""
+    """A network that keeps its trace and the logit gradients of its backward pass: which logit was shown.
 
-    def __init__(self, net: Any) -> None:
+    Where logits are read one after another, which can take a minute, `progress` is told.
+    """
+
+    def __init__(self, net: Any, progress: Progress | None) -> None:
+        from theorylab.networks import ThreeLayerNetwork
+
         self._net, self.n_logits = net, net.n_logits
+        self._one_by_one = isinstance(net, ThreeLayerNetwork)
+        self._progress = None if progress is None else functools.partial(progress, "logits, for the target")
 
     def forward(self, x: np.ndarray) -> Any:
-        self.trace = self._net.forward(x)
+        if self._one_by_one:
+            self.trace = self._net.forward(x, progress=self._progress)
+        else:
+            self.trace = self._net.forward(x)
         return self.trace
+
+    def logit(self, index: int) -> float:
+        """The value of the logit, read alone where that is possible."""
+        return float(self.trace.logit(index) if self._one_by_one else self.trace.logits[index])
 
     def backward(self, trace: Any, logit_gradients: np.ndarray, chosen: list[Rule]) -> np.ndarray:
         self.gradients = logit_gradients
@@ -110,9 +125,10 @@ def visualized(
         Trained weights of a deep network, as in :func:`theorylab.weights.load`; what they leave out stays random.
     seed : int
     read_logit : bool, default False
-        Also say which logit is shown and its value; a large readout is then drawn whole, which can take a minute.
+        Also say the value of the logit that is shown.
     progress : callable, optional
-        ``progress(what, done, total)``, total 0: it is not known how long it takes.
+        ``progress(what, done, total)``: of the whole with a total of 0, since it is not known how long it takes; of the
+        logits of a network of three layers where the target needs them all.
 
     Returns
     -------
@@ -161,7 +177,7 @@ def visualized(
         net = networks.three_layer_fcn(x.shape, n_hidden=n_filters or 4096, n_logits=n_logits, seed=seed)
     else:
         raise ValueError(f"network: unknown {network!r}, choose 'cnn', 'fcn', 'vgg16' or 'resnet50'")
-    chosen, watched = rules(rule), _Watched(net)
+    chosen, watched = rules(rule), _Watched(net, progress)
     maps = visualization.visualize_many(watched, x, chosen, [target], seed=seed)[:, 0]
     figure = MapFigure(
         "maps",
@@ -199,5 +215,5 @@ def _target(watched: _Watched, asked: str | int, read_logit: bool) -> dict[str, 
     return {
         "asked": asked,
         "index": index,
-        "logit": float(watched.trace.logits[index]) if read_logit else None,
+        "logit": watched.logit(index) if read_logit else None,
     }

@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 Progress = Callable[[str, int, int], None]
+_NUMBERS = 53  # columns that the bar and the numbers behind a label take, up to totals of five digits
 
 
 @contextlib.contextmanager
 def shown(quiet: bool = False) -> Iterator[Progress | None]:
-    """A callback ``progress(label, done, total)`` that draws a live bar for each label, with the time left.
+    """A callback ``progress(label, done, total)`` that draws a live bar for each label: done, total and the time left.
 
     Parameters
     ----------
@@ -39,10 +40,14 @@ def shown(quiet: bool = False) -> Iterator[Progress | None]:
         yield None
         return
     from rich import progress
+    from rich.table import Column
 
+    # On a narrow terminal a long label is cut short, not the numbers.
+    label = Column(no_wrap=True, overflow="ellipsis", max_width=max(12, console.width - _NUMBERS))
     columns = (
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(bar_width=24),
+        progress.TextColumn("{task.description}", markup=False, table_column=label),
+        progress.BarColumn(bar_width=12),
+        progress.MofNCompleteColumn(),
         progress.TaskProgressColumn(),
         progress.TimeElapsedColumn(),
         progress.TextColumn("left"),

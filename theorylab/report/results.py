@@ -162,6 +162,7 @@ class Verification:
     """A whole run of ``theorylab verify``.
 
     `law_scale` and `weights` are what the run was given; `command` is the command line that made it, if it was one.
+    Every exact law was multiplied by `law_scale`: what is not 1 is a self-test, which says nothing of the paper.
     """
 
     version: str
@@ -192,9 +193,14 @@ class Verification:
         if self.weights is not None:
             words += ["--weights", self.weights]
         words += ["--budget", self.budget, "--seed", str(self.seed)]
-        if self.law_scale != 1.0:
+        if self.self_test:
             words += ["--law-scale", repr(self.law_scale)]
         return shlex.join(words)
+
+    @property
+    def self_test(self) -> bool:
+        """Whether the laws were made wrong on purpose."""
+        return self.law_scale != 1.0
 
     @property
     def passed(self) -> bool:
@@ -208,6 +214,7 @@ class Verification:
             "seed": self.seed,
             "budget": self.budget,
             "image": self.image,
+            "law_scale": float(self.law_scale),
             "passed": self.passed,
             "false_alarm_probability": self.false_alarm_probability,
             "correction": self.correction,

@@ -180,6 +180,10 @@ def conclusion(verification: Verification) -> Text:
     checked = [claim for claim in verification.claims if claim.checks]
     n_claims, n_checks = len(checked), sum(len(claim.checks) for claim in checked)
     text.append("\n")
+    if verification.self_test:
+        text.append(f"Self-test: every exact law was multiplied by {verification.law_scale}.", _ALARM).append(
+            "\n"
+        )
     if not checked:
         text.append("Nothing was checked.")
     elif failed:
