@@ -90,16 +90,17 @@ def test_tiled_replicate_is_the_network_of_its_weights(grid, seed):
     n_filters, n_readouts = 5, 2
     x = np.random.default_rng(seed).standard_normal(grid.input_shape)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiled, "_TILE", 3 * n_filters)  # three patches at a time
+        patch.setattr(tiled, "_TILE", 2 * n_filters * grid.output_shape[1])  # two rows of patches at a time
         sampler = tiled.TiledSampler(x, grid, n_filters)
     found = sampler.draw(np.random.default_rng(seed), list(Rule), n_readouts=n_readouts)
     rng = np.random.default_rng(seed)
     filters = rng.standard_normal((grid.patch_size, n_filters), dtype=np.float32)
-    starts = range(0, grid.n_patches, 3)
+    step = 2 * grid.output_shape[1]
+    starts = range(0, grid.n_patches, step)
     drawn = [[] for _ in range(n_readouts)]
     for start, stream in zip(starts, rng.spawn(len(starts)), strict=True):
         for readout in drawn:
-            readout.append(standard_normal(stream, (min(3, grid.n_patches - start), n_filters)))
+            readout.append(standard_normal(stream, (min(step, grid.n_patches - start), n_filters)))
     weights = filters.T.reshape(n_filters, grid.input_shape[0], *grid.kernel)
     z = layers.conv.forward(x[None].astype(np.float32), weights, grid)
     for r, rule in enumerate(Rule):

@@ -49,10 +49,11 @@ def test_replicate(versus):
     found = sampler.draw(np.random.default_rng(0), RULES)[:, 0]
     rng = np.random.default_rng(0)
     filters = rng.standard_normal((PAPER.patch_size, N_FILTERS), dtype=np.float32)
-    starts = range(0, PAPER.n_patches, sampler._tile)
+    step = sampler._rows * PAPER.output_shape[1]
+    starts = range(0, PAPER.n_patches, step)
     readout = np.concatenate(
         [
-            normal.standard_normal(stream, (min(sampler._tile, PAPER.n_patches - start), N_FILTERS))
+            normal.standard_normal(stream, (min(step, PAPER.n_patches - start), N_FILTERS))
             for start, stream in zip(starts, rng.spawn(len(starts)), strict=True)
         ]
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ from theorylab.kernels.columns import scatter
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
 
-_TILE = 2**16  # hidden units at a time: three arrays of them are 768 kB
+_TILE = 2**17  # hidden units at a time: two arrays of them are a megabyte
 
 
 class TiledSampler:
@@ -47,8 +46,8 @@ class TiledSampler:
         self.grid = grid
         self.n_filters = _validation.positive_integer(n_filters, "n_filters")
         self.patches = np.ascontiguousarray(grid.extract(x.astype(np.float32)))
-        self._tile = min(grid.n_patches, max(1, _TILE // self.n_filters))
-        self._products: np.ndarray | None = None
+        # Whole rows of patches: what a tile sends down is a strip of the picture.
+        self._rows = max(1, _TILE // (self.n_filters * grid.output_shape[1]))
 
     def draw(self, rng: np.random.Generator, rules: Sequence[Rule], *, n_readouts: int = 1) -> np.ndarray:
         """The maps of one fresh network.
@@ -64,44 +63,38 @@ class TiledSampler:
         -------
         array, (rules, n_readouts, C, H, W) float32
         """
-        grid, n_patches = self.grid, self.grid.n_patches
+        grid, (n_rows, n_columns) = self.grid, self.grid.output_shape
+        (channels, height, width), (kernel, stride, padding) = (
+            grid.input_shape,
+            (grid.kernel, grid.stride, grid.padding),
+        )
         filters = rng.standard_normal((grid.patch_size, self.n_filters), dtype=np.float32)
-        tiles = [
-            slice(first, min(first + self._tile, n_patches)) for first in range(0, n_patches, self._tile)
-        ]
+        firsts = range(0, n_rows, self._rows)
         # Every tile has a stream of its own: the numbers do not depend on which thread comes first.
-        streams = rng.spawn(len(tiles))
-        # One row for each place in a patch: put back, it adds long rows to the picture.  Fresh memory would be cleared
-        # by the system for every network.
-        shape = (len(rules), n_readouts, grid.patch_size, n_patches)
-        if self._products is None or self._products.shape != shape:
-            self._products = np.empty(shape, dtype=np.float32)
-        products = self._products
+        streams = rng.spawn(len(firsts))
+        high = (min(self._rows, n_rows) - 1) * stride[0] + kernel[0]
+        strips = np.zeros((len(firsts), len(rules), n_readouts, channels, high, width), dtype=np.float32)
 
         def send_down(number: int) -> None:
-            tile, stream = tiles[number], streams[number]
-            shape = (2, tile.stop - tile.start, self.n_filters)
-            activations, signal = _threads.workspace("tile", shape, products.dtype)
-            np.matmul(self.patches[tile], filters, out=activations)
+            rows = min(self._rows, n_rows - firsts[number])
+            start, count = firsts[number] * n_columns, rows * n_columns
+            activations, signal = _threads.workspace("tile", (2, count, self.n_filters), strips.dtype)
+            products = _threads.workspace("products", (grid.patch_size, count), strips.dtype)
+            np.matmul(self.patches[start : start + count], filters, out=activations)
             for t in range(n_readouts):
-                readout = normal.standard_normal(stream, activations.shape)
+                readout = normal.standard_normal(streams[number], activations.shape)
                 for r, rule in enumerate(rules):
                     kernels.backward_signal(
                         activations, readout, rule.rectifies_gradient, rule.masks_by_activation, signal
                     )
-                    np.matmul(filters, signal.T, out=products[r, t, :, tile])
+                    np.matmul(filters, signal.T, out=products)
+                    scatter(products, kernel, stride, (0, padding[1]), rows, n_columns, strips[number, r, t])
 
+        _threads.run(send_down, len(firsts))
+        # Neighbouring strips overlap: they are added in their order, whoever made them.
         maps = np.zeros((len(rules), n_readouts, *grid.input_shape), dtype=np.float32)
-        channels, area = grid.input_shape[0], math.prod(grid.kernel)
-        places = products.reshape(-1, area, n_patches)
-        planes = maps.reshape(-1, 1, *grid.input_shape[1:])
-
-        def put_back(number: int) -> None:
-            scatter(
-                places[number], grid.kernel, grid.stride, grid.padding, *grid.output_shape, planes[number]
-            )
-
-        with _threads.single_blas():
-            _threads.run(send_down, len(tiles))
-            _threads.run(put_back, len(rules) * n_readouts * channels)
+        for first, strip in zip(firsts, strips, strict=True):
+            top = first * stride[0] - padding[0]
+            inside = slice(max(0, top), min(height, top + high))
+            maps[..., inside, :] += strip[..., inside.start - top : inside.stop - top, :]
         return maps
