@@ -41,6 +41,7 @@ TOP_KEYS = {
     "budget",
     "image",
     "law_scale",
+    "weights",
     "passed",
     "false_alarm_probability",
     "correction",

@@ -57,6 +57,18 @@ def p_value(value: float) -> str:
     return f"< 1e{MINUS}16" if value < 1e-16 else number(value, 2)
 
 
+def p_equals(value: float) -> str:
+    """A p-value as a statement.
+
+    Examples
+    --------
+    >>> p_equals(0.4123), p_equals(0.0)
+    ('p = 0.41', 'p < 1e−16')
+    """
+    shown = p_value(value)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
 def powers(text: str) -> str:
     """Write ``e−9`` as a power of ten.
 

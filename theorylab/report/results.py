@@ -215,6 +215,7 @@ class Verification:
             "budget": self.budget,
             "image": self.image,
             "law_scale": float(self.law_scale),
+            "weights": self.weights,
             "passed": self.passed,
             "false_alarm_probability": self.false_alarm_probability,
             "correction": self.correction,

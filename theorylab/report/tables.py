@@ -170,12 +170,12 @@ def conclusion(verification: Verification) -> Text:
             text.append("\n✗ ", _ALARM).append(f"{claim.id}: {check.name}: ")
             if check.passed:
                 text.append("negative control not rejected", _ALARM).append(
-                    f": {check.negative_control.what} (p = {_format.p_value(check.negative_control.p_value)})"
+                    f": {check.negative_control.what} ({_format.p_equals(check.negative_control.p_value)})"
                 )
             else:
                 text.append("check failed", _ALARM).append(
                     f": measured {_format.number(check.estimate)}, predicted {_format.number(check.expected)}"
-                    f" (p = {_format.p_value(check.p_value)})"
+                    f" ({_format.p_equals(check.p_value)})"
                 )
     checked = [claim for claim in verification.claims if claim.checks]
     n_claims, n_checks = len(checked), sum(len(claim.checks) for claim in checked)
