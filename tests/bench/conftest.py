@@ -28,7 +28,10 @@ def timed(run: Callable[[], object]) -> float:
 
 @pytest.fixture
 def versus(benchmark):
-    """``versus(work, ours, theirs, against=..., target=...)``: both in turn; the ratio of medians joins the table."""
+    """``versus(work, ours, theirs, against=..., target=...)``: both in turn; the ratio of medians joins the table.
+
+    `clear` is called after each round of ours, outside its time.
+    """
 
     def measure(
         work: str,
@@ -39,10 +42,12 @@ def versus(benchmark):
         target: float,
         rounds: int = ROUNDS,
         listed: bool = True,
+        clear: Callable[[], object] = lambda: None,
     ) -> float:
         others: list[float] = []
 
         def other() -> None:
+            clear()
             if theirs is not None:
                 others.append(timed(theirs))
             time.sleep(_REST)
@@ -51,6 +56,7 @@ def versus(benchmark):
         ours()  # compiled, and memory at hand, as theirs after its own first run
         others.clear()
         benchmark.pedantic(ours, setup=other, rounds=rounds)
+        clear()
         median = benchmark.stats.stats.median
         reference = statistics.median(others) if theirs is not None else None
         ratio = median / reference if reference is not None else median
