@@ -228,6 +228,37 @@ def test_bad_input_is_refused(attribute, x, targets, what):
         tl.audit(attribute, x, targets)
 
 
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (
+            IndexError("index 3"),
+            r"attribute: IndexError for target 3: index 3; targets \(--targets\) are classes",
+        ),
+        (ZeroDivisionError("division"), "attribute: ZeroDivisionError for target 3: division"),
+    ],
+)
+def test_what_goes_wrong_in_an_attribution_is_one_line(error, what, pictures):
+    def fails(x, target):
+        if target == 3:
+            raise error
+        return x
+
+    with pytest.raises(ValueError, match=what) as raised:
+        tl.audit(fails, pictures, range(5))
+    assert raised.value.__cause__ is error  # with its own traceback for whoever wrote it
+
+
+def test_who_is_undecided_is_told_what_would_help(pictures):
+    report = tl.audit(pieces, pictures[0], [0, 1])
+    assert "more pictures would tell" in str(report)
+    assert "more pictures" not in str(tl.audit(lambda x, target: x, pictures, range(4)))
+    assert (
+        str(tl.audit(lambda x, target: 0 * x, pictures, [0, 1], name="none"))
+        == "none: undecided: the maps are zero"
+    )
+
+
 def test_a_report_is_written(tmp_path, pictures):
     report = tl.audit(pieces, pictures, range(4), name="pieces")
     picture, numbers = report.save(tmp_path / "new")
@@ -260,6 +291,14 @@ def module(classifier):
         {name: torch.tensor(array) for name, array in classifier.network.parameters.items()}
     )
     return built.double().eval()
+
+
+def test_captums_methods_are_classes_and_give_their_names(module):
+    import captum.attr
+
+    with pytest.raises(TypeError, match=r"method: expected a class of captum\.attr"):
+        auditing.CaptumAttribution(captum.attr.Saliency(module), module)
+    assert auditing.CaptumAttribution(captum.attr.Saliency, module).__name__ == "Saliency"
 
 
 def test_captum_and_the_bridge_agree_with_the_package(module, classifier, crops):
@@ -330,12 +369,31 @@ def test_a_folder_and_ones_own_callable(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("import no_such_module_anywhere", "needs 'no_such_module_anywhere', which is not installed"),
+        ("1 / 0", "cannot be imported, ZeroDivisionError"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_one_line(code, what, tmp_path):
+    (tmp_path / "mymaps.py").write_text(code)
+    words = ["audit", "cat", "--attribute", "mymaps:f", "--size", "16"]
+    done = subprocess.run(
+        [sys.executable, "-m", "theorylab", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert what in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
     ("words", "what"),
     [
         (("--attribute", "nothing"), "expected module:name"),
         (("--attribute", "no_such_module_anywhere:f"), "there is no module"),
         (("--attribute", "math:nothing"), "has no 'nothing'"),
         (("--attribute", "math:pi"), "not callable"),
+        (("--attribute", "math:sqrt"), "attribute: TypeError for target 0"),
         (("nothing.png", "--attribute", "math:sqrt"), "no such file"),
         (("--weights", "nothing.npz"), "no such file"),
     ],

@@ -192,12 +192,24 @@ def test_there_is_no_progress_in_a_pipe_or_on_request(quiet, monkeypatch):
         assert report is None
 
 
+def test_a_pipe_breaks_no_id_and_a_narrow_terminal_is_obeyed():
+    done = process("claims")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("proposition1-deconvnet ") for line in lines)
+    assert max(map(len, lines)) > 100
+    narrow = process("claims", COLUMNS="80")
+    assert max(map(len, narrow.stdout.splitlines())) <= 80
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
         ("theorylab ", COMMANDS),
         ("theorylab verify --b", ["--budget"]),
         ("theorylab predict cat --network v", ["vgg16"]),
+        ("theorylab verify lemma1 theorem", ["theorem1", "theorem2-saliency", "theorem2-deconvnet"]),
+        ("theorylab figure e", ["edges"]),
     ],
 )
 def test_the_shell_completes(words, offered):

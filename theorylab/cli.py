@@ -33,7 +33,7 @@ app = typer.Typer(
         (
             _examples(
                 (
-                    ("theorylab verify --budget quick", "every claim of the paper, in a minute or so"),
+                    ("theorylab verify --budget quick", "every claim of the paper, in some two minutes"),
                     ("theorylab visualize photo.jpg", "three rules on your picture: photo-maps.png"),
                     ("theorylab COMMAND --help", "options of one command, and more examples"),
                 )

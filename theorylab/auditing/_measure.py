@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -131,14 +132,31 @@ def measure(
 def called_many(attribute: Attribute, x: np.ndarray, targets: Sequence[int]) -> np.ndarray:
     """The maps of all targets, (T, C, H, W); at once where the attribution has a method ``many``."""
     if hasattr(attribute, "many"):
-        found = attribute.many(x, targets)
+        with _of_the_user(f"targets {', '.join(map(str, targets))}"):
+            found = attribute.many(x, targets)
         return np.stack([checked(one, x, target) for one, target in zip(found, targets, strict=True)])
     return np.stack([called(attribute, x, target) for target in targets])
 
 
 def called(attribute: Attribute, x: np.ndarray, target: int) -> np.ndarray:
     """The map of one target, (C, H, W) float64."""
-    return checked(attribute(x.copy(), target), x, target)
+    with _of_the_user(f"target {target}"):
+        found = attribute(x.copy(), target)
+    return checked(found, x, target)
+
+
+@contextlib.contextmanager
+def _of_the_user(what: str) -> Iterator[None]:
+    """Whatever goes wrong in an attribution is bad input here: one line that says for which target."""
+    try:
+        yield
+    except Exception as error:
+        hint = (
+            "; targets (--targets) are classes of the network"
+            if isinstance(error, (IndexError, AssertionError))
+            else ""
+        )
+        raise ValueError(f"attribute: {type(error).__name__} for {what}: {error}{hint}") from error
 
 
 def checked(one: np.ndarray, x: np.ndarray, target: int) -> np.ndarray:

@@ -84,7 +84,10 @@ class AuditReport:
     picture: np.ndarray = dataclasses.field(repr=False)
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.verdict.words} (sure to {sure(self.verdict)})"
+        if not self.verdict.sure:
+            return f"{self.name}: {self.verdict.words}"
+        more = "; more pictures would tell" if "undecided" in self.verdict.words else ""
+        return f"{self.name}: {self.verdict.words} (sure to {sure(self.verdict)}{more})"
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the maps, as plain data; what is no number is None."""

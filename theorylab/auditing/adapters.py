@@ -228,12 +228,20 @@ class CaptumAttribution(TorchAttribution):
     module : torch.nn.Module
     **options
         Handed to ``attribute``.
+
+    Raises
+    ------
+    TypeError
+        If `method` is no class: an instance belongs to one network, and the audit draws others.
     """
 
     def __init__(self, method: Any, module: Any, **options: Any) -> None:
         super().__init__(module)
+        if not isinstance(method, type):
+            raise TypeError(f"method: expected a class of captum.attr, got {method!r}")
         self.method = method
         self.options = options
+        self.__name__ = method.__name__
 
     def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
         import warnings

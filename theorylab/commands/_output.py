@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import typer
+
+_PIPE = 140  # columns
 
 
 def figure_file(out: Path | None, image: str, kind: str) -> Path:
@@ -42,4 +45,8 @@ def display(renderable: Any) -> None:
     """A table on stdout: no escape codes in a pipe, and none anywhere under NO_COLOR, not even for bold."""
     from rich.console import Console
 
-    Console(color_system=None if os.environ.get("NO_COLOR") else "auto").print(renderable)
+    # A pipe has no width: wide enough that no id is broken, which whoever searches in it would miss.
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    Console(
+        color_system=None if os.environ.get("NO_COLOR") else "auto", width=_PIPE if piped else None
+    ).print(renderable)

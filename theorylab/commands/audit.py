@@ -156,8 +156,14 @@ def _theirs(
         held: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0] and error.name != module:
-            raise
+            raise ValueError(
+                f"--attribute: {module!r} needs {error.name!r}, which is not installed"
+            ) from error
         raise ValueError(f"--attribute: there is no module {module!r} here") from None
+    except Exception as error:
+        raise ValueError(
+            f"--attribute: {module!r} cannot be imported, {type(error).__name__}: {error}"
+        ) from error
     for part in name.split("."):
         if not hasattr(held, part):
             raise ValueError(f"--attribute: {module!r} has no {name!r}")

@@ -19,9 +19,20 @@ EXAMPLES = (
 )
 
 
+def _names(incomplete: str) -> list[str]:
+    from theorylab import figures
+
+    return [name for name in (*figures.NAMES, ALL) if name.startswith(incomplete)]
+
+
 def figure(
     name: Annotated[
-        str, typer.Argument(metavar="FIGURE", help="2, 3, 4, 5, 6, 7, 8, 9, edges, resnet, or all of them.")
+        str,
+        typer.Argument(
+            metavar="FIGURE",
+            help="2, 3, 4, 5, 6, 7, 8, 9, edges, resnet, or all of them.",
+            autocompletion=_names,
+        ),
     ],
     image: Annotated[
         str | None, typer.Option(help="A picture: a path or a bundled name. [default: cat]")

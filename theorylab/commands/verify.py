@@ -13,16 +13,24 @@ from theorylab.commands import _output as output
 from theorylab.commands._options import AsJson, Budget, Quiet, Seed
 
 EXAMPLES = (
-    ("theorylab verify --budget quick", "every claim, in a minute or so"),
+    ("theorylab verify --budget quick", "every claim, in some two minutes"),
     ("theorylab verify theorem1 maxpool --details", "some claims, or a family of them"),
     ("theorylab verify --image photo.jpg --seed 3 --out results", "on your picture, with a report"),
 )
 
 
+def _ids(incomplete: str) -> list[str]:
+    import proofs_checks
+
+    return [claim.id for claim in proofs_checks.registry() if claim.id.startswith(incomplete)]
+
+
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CLAIM", help="Ids, as listed by `theorylab claims`; none: all."),
+        typer.Argument(
+            metavar="CLAIM", help="Ids, as listed by `theorylab claims`; none: all.", autocompletion=_ids
+        ),
     ] = None,
     image: Annotated[
         str | None, typer.Option(help="A picture: a path or a bundled name. [default: cat]")

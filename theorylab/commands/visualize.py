@@ -42,7 +42,8 @@ def visualize(
     stride: Stride = 2,
     pool: Pool = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the resized picture. [default: 224, fcn 64]")
+        int | None,
+        typer.Option(min=1, help="Side of the square that the picture is resized to. [default: 224, fcn 64]"),
     ] = None,
     logits: Annotated[
         int | None, typer.Option(min=1, help="Logits of the network. [default: 10; 1000 with trained ones]")
