@@ -173,8 +173,8 @@ def _figure(law: Prediction, measured: Measurement) -> MapFigure:
         (
             MapPanel("input x", x),
             MapPanel("three layers, x⊙κ", unit(law.shallow)),
-            MapPanel("predicted", unit(law.mean)),
-            MapPanel("measured", unit(maps.mean)),
+            MapPanel("predicted", unit(law.mean), "mean"),
+            MapPanel("measured", unit(maps.mean), "mean"),
         ),
     )
 

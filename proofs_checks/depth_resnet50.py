@@ -25,6 +25,7 @@ from proofs_checks.claim import Bench, Claim, Outcome, Wrong
 from proofs_checks.studies import inner
 from theorylab import architectures, networks
 from theorylab.analytic import depth_maps
+from theorylab.display import unit_norm
 from theorylab.montecarlo import Measurement
 from theorylab.report.results import Check, MapFigure, MapPanel, Verdict
 from theorylab.rules import Rule
@@ -118,12 +119,12 @@ def _maps(bench: Bench, mean: np.ndarray, bare: Measurement) -> MapFigure:
     return MapFigure(
         "depth-resnet50",
         f"A random ResNet-50: one network by the three rules, on the picture in {SHOWN} pixels a side; and without its max-pool, "
-        f"in {SIDE}, the map of guided backpropagation that the law predicts and the mean of simulated ones.",
+        f"in {SIDE}, the map of guided backpropagation that the law predicts and the mean of simulated ones. All have norm 1.",
         (
             MapPanel("input x", x),
-            MapPanel("no max-pool, guided: predicted", mean),
-            MapPanel(f"no max-pool, guided: mean of {maps.count}", maps.mean),
-            *(MapPanel(f"{rule.value}: one network", one[rule]) for rule in reversed(Rule)),
+            MapPanel("no max-pool, guided: predicted", unit_norm(mean), "mean"),
+            MapPanel(f"no max-pool, guided: mean of {maps.count}", unit_norm(maps.mean), "mean"),
+            *(MapPanel(f"{rule.value}: one network", unit_norm(one[rule])) for rule in reversed(Rule)),
         ),
     )
 

@@ -16,6 +16,7 @@ from proofs_checks.claim import Bench, Claim, Outcome, Wrong
 from theorylab import architectures
 from theorylab.analytic import depth_maps
 from theorylab.analytic.conv_depth import LayerMaps
+from theorylab.display import unit_norm
 from theorylab.montecarlo import Measurement
 from theorylab.report.results import MapFigure, MapPanel, Verdict
 from theorylab.rules import Rule
@@ -86,20 +87,20 @@ def _maps(
     # Four in a row.
     for rule, first in zip(
         PREDICTED,
-        (MapPanel("input x", x), MapPanel("saliency: one network", one[Rule.SALIENCY])),
+        (MapPanel("input x", x), MapPanel("saliency: one network", unit_norm(one[Rule.SALIENCY]))),
         strict=True,
     ):
         maps = measured.maps[rule.value]
         panels += [
             first,
-            MapPanel(f"{rule.value}: predicted", np.asarray(law[rule][-1].mean_map)),
-            MapPanel(f"{rule.value}: mean of {maps.count}", maps.mean),
-            MapPanel(f"{rule.value}: one network", one[rule]),
+            MapPanel(f"{rule.value}: predicted", unit_norm(np.asarray(law[rule][-1].mean_map)), rule.value),
+            MapPanel(f"{rule.value}: mean of {maps.count}", unit_norm(maps.mean), rule.value),
+            MapPanel(f"{rule.value}: one network", unit_norm(one[rule])),
         ]
     return MapFigure(
         "depth-vgg16",
         f"A random VGG-16 on the picture in {x.shape[1]}×{x.shape[2]} pixels: the map that the law predicts without running "
-        "a network, the mean of simulated ones, and one of them.",
+        "a network, the mean of simulated ones, and one of them. All have norm 1.",
         tuple(panels),
     )
 

@@ -60,7 +60,7 @@ def both_sides(
     sizes = [found.size for found in measured[Rule.GUIDED]]
     largest = sizes.index(max(sizes))
     panels = [
-        MapPanel(f"{rule.value}: {side}", maps[rule][largest])
+        MapPanel(f"{rule.value}: {side}", maps[rule][largest], rule.value)
         for side, maps in (("backward", measured), (equation, formula))
         for rule in Rule
     ]

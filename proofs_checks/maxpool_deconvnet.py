@@ -49,12 +49,12 @@ def run(bench: Bench) -> Outcome:
     figure = MapFigure(
         "maxpool-deconvnet",
         "DeconvNet behind 2×2 max-pooling: predicted and measured mean map; and what the windows of zeros add, the "
-        "texture, which is the difference to guided backpropagation's mean map.",
+        "texture, which is the difference to guided backpropagation's mean map and has a scale of its own.",
         (
-            MapPanel("without windows of zeros", guided),
+            MapPanel("without windows of zeros", guided, "mean"),
             MapPanel("windows of zeros alone", mean - guided),
-            MapPanel("predicted", mean),
-            MapPanel("measured", measured.maps["deconvnet"].mean),
+            MapPanel("predicted", mean, "mean"),
+            MapPanel("measured", measured.maps["deconvnet"].mean, "mean"),
         ),
     )
     return Outcome(

@@ -48,12 +48,13 @@ def run(bench: Bench) -> Outcome:
     figure = MapFigure(
         "maxpool-guided",
         "Guided backpropagation behind 2×2 max-pooling: the predicted mean map, and the measured mean of "
-        f"{measured.replicates} networks of {pooled.FILTERS} filters; beside it the mean map without pooling.",
+        f"{measured.replicates} networks of {pooled.FILTERS} filters; beside it the mean map without pooling, on "
+        "a scale of its own.",
         (
             MapPanel("input x", x),
             MapPanel("without pooling", plain),
-            MapPanel("predicted", mean),
-            MapPanel("measured", measured.maps["guided"].mean),
+            MapPanel("predicted", mean, "mean"),
+            MapPanel("measured", measured.maps["guided"].mean, "mean"),
         ),
     )
     return Outcome(

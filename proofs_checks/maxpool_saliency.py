@@ -37,12 +37,13 @@ def run(bench: Bench) -> Outcome:
     )
     figure = MapFigure(
         "maxpool-saliency",
-        f"Saliency behind 2×2 max-pooling, {measured.replicates} networks of {n} filters: variance and mean of the maps.",
+        f"Saliency behind 2×2 max-pooling, {measured.replicates} networks of {n} filters: variance and mean of the maps, "
+        "each predicted and measured on one scale.",
         (
-            MapPanel("predicted variance", variance),
-            MapPanel("measured variance", measured.maps["map"].variance),
-            MapPanel("predicted mean", np.zeros(bench.x.shape)),
-            MapPanel("measured mean", measured.maps["map"].mean),
+            MapPanel("predicted variance", variance, "variance"),
+            MapPanel("measured variance", measured.maps["map"].variance, "variance"),
+            MapPanel("predicted mean", np.zeros(bench.x.shape), "mean"),
+            MapPanel("measured mean", measured.maps["map"].mean, "mean"),
         ),
     )
     return Outcome(

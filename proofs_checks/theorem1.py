@@ -55,8 +55,8 @@ def run(bench: Bench) -> Outcome:
         f"maps ({shelf.MOST} filters, kernel {bench.grid.kernel[0]}, stride {bench.grid.stride[0]}).",
         (
             MapPanel("input x", bench.x),
-            MapPanel("predicted x⊙κ", shelf.predicted(bench.x, bench.grid, shelf.MOST)[0]),
-            MapPanel("measured mean", many.maps["map"].mean),
+            MapPanel("predicted x⊙κ", shelf.predicted(bench.x, bench.grid, shelf.MOST)[0], "mean"),
+            MapPanel("measured mean", many.maps["map"].mean, "mean"),
             MapPanel("κ (local contrast)", analytic.local_contrast(bench.x, bench.grid)[None]),
         ),
     )

@@ -75,11 +75,12 @@ def run(bench: Bench) -> Outcome:
     figure = MapFigure(
         "theorem2-saliency",
         "One network's saliency is noise, and the mean over networks shrinks to nothing; all that is left of the "
-        "geometry is the variance, which follows coverage.",
+        "geometry is the variance, which follows coverage. Both variances are on one scale; the measured one scatters, being "
+        f"that of {measured.replicates} networks.",
         (
             MapPanel("input x", x),
-            MapPanel("predicted variance", variance),
-            MapPanel("measured variance", measured.maps["map"].variance),
+            MapPanel("predicted variance", variance, "variance"),
+            MapPanel("measured variance", measured.maps["map"].variance, "variance"),
             MapPanel("measured mean (predicted 0)", measured.maps["map"].mean),
         ),
     )

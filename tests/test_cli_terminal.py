@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import typer
+from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from theorylab import cli
@@ -38,7 +39,9 @@ def run(*words):
 
 
 def process(*words, cwd=None, **environment):
-    clean = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR")}
+    clean = {
+        key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")
+    }
     return subprocess.run(
         [sys.executable, "-m", "theorylab", *words],
         capture_output=True,
@@ -199,7 +202,7 @@ def test_a_pipe_breaks_no_id_and_a_narrow_terminal_is_obeyed():
     assert any(line.startswith("proposition1-deconvnet ") for line in lines)
     assert max(map(len, lines)) > 100
     narrow = process("claims", COLUMNS="80")
-    assert max(map(len, narrow.stdout.splitlines())) <= 80
+    assert max(map(cell_len, narrow.stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from theorylab.display import min_max, to_rgb, unit_norm
+from theorylab.display import min_max, shades, to_rgb, unit_norm
 
 stacks = st.sampled_from(("float32", "float64")).flatmap(
     lambda kind: hnp.arrays(kind, (2, 3, 2, 2), elements=st.floats(-100, 100, width=32))
@@ -39,6 +39,7 @@ def test_extreme_sizes(size):
     raw = np.array([[[3.0, -4.0]]])
     np.testing.assert_allclose(unit_norm(size * raw), raw / 5)
     np.testing.assert_allclose(min_max(size * raw), [[[1, 0]]])
+    np.testing.assert_allclose(shades(size * raw), [[[1, 0]]])
 
 
 def test_flat_maps_stay_flat():
@@ -46,8 +47,33 @@ def test_flat_maps_stay_flat():
     for function in (unit_norm, min_max):
         assert function(zero).tolist() == zero.tolist()
     assert min_max(constant).tolist() == zero.tolist()
-    assert to_rgb(zero).tolist() == np.zeros((2, 2, 3)).tolist()
     np.testing.assert_allclose(unit_norm(constant), 0.5)
+
+
+@pytest.mark.parametrize("flat", [np.zeros((1, 2, 2)), np.full((1, 2, 2), 3.0)])
+def test_a_picture_of_a_flat_map_is_mid_grey(flat):
+    assert (shades(flat) == 0.5).all()
+    assert (to_rgb(flat) == 128).all()
+
+
+@given(stacks)
+def test_shades(maps):
+    for raw in maps:
+        shown = shades(raw)
+        assert shown.dtype == np.float64
+        if np.ptp(raw) > 1e-5 * np.abs(raw).max():
+            np.testing.assert_allclose(shown, min_max(raw.astype(float)), atol=1e-9)
+        own = (float(raw.min()), float(raw.max()))
+        assert shades(raw, own).tolist() == shown.tolist()
+
+
+def test_shades_on_a_given_span():
+    raw = np.array([[[-1.0, 0.0, 3.0]]])
+    np.testing.assert_allclose(shades(raw, (-4.0, 4.0)), [[[0.375, 0.5, 0.875]]])
+    assert shades(raw, (0.0, 2.0)).tolist() == [[[0, 0, 1]]]  # what is beyond is cut
+    zero = np.zeros((1, 1, 1))
+    assert shades(zero, (-1.0, 3.0)).item() == 0.25  # where the zero of the others is
+    np.testing.assert_allclose(shades(1e300 * raw, (-1.7e308, 1.7e308)), 0.5, atol=1e-7)
 
 
 def test_channels_and_pixels_share_one_scale():
@@ -74,12 +100,12 @@ def test_integers_become_floats():
 
 def test_arguments_are_left_alone():
     raw = np.array([[[3.0, -4.0]]])
-    for function in (unit_norm, min_max, to_rgb):
+    for function in (unit_norm, min_max, shades, to_rgb):
         function(raw)
     assert raw.tolist() == [[[3, -4]]]
 
 
-@pytest.mark.parametrize("function", [unit_norm, min_max, to_rgb])
+@pytest.mark.parametrize("function", [unit_norm, min_max, shades, to_rgb])
 def test_bad_maps(function):
     with pytest.raises(ValueError, match="map: not finite at index"):
         function(np.array([[[1.0, np.nan]]]))

@@ -103,6 +103,14 @@ def test_quick_run_of_cheap_claims(quick):
             assert check.kind in ("identity", "moment", "ratio", "rate", "approximation")
 
 
+def test_both_sides_of_lemma1_are_drawn_on_one_scale(quick):
+    (figure,) = quick.claims[CHEAP.index("lemma1")].figures
+    scales = [panel.scale for panel in figure.panels]
+    assert all(scales)
+    assert scales[:3] == scales[3:]
+    assert len(set(scales)) == 3
+
+
 def test_json_has_the_promised_keys_and_finite_numbers(quick):
     document = quick.to_json()
     # allow_nan=False raises for a number that is not finite.

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,10 +235,37 @@ def test_the_report_says_what_was_not_run_and_why(tmp_path):
     words = " ".join(" ".join(Page(page).words).split())
     assert "Not run: fc1 . Needs weights that were not given." in words
     assert "not run: 1" in words
+    assert "checked 1 claim of the paper on backpropagation-based visualizations; 1 was not run." in words
     assert "All 1 checks passed" in words
     assert page.count("Checks, each with its negative control") == 1
     save.save(run(claim("a"), unchecked()), tmp_path)
     assert json.loads((tmp_path / "results.json").read_text())["claims"][1]["passed"] is None
+
+
+def test_the_report_counts_what_was_checked_as_the_terminal_does():
+    result = run(claim("a"), claim("b"), unchecked(), unchecked("c", Verdict.HOLDS), unchecked("d"))
+    words = " ".join(" ".join(Page(html.render(result)).words).split())
+    assert "checked 2 claims of the paper on" in words
+    assert ", measured 1 more that has no law; 2 were not run. Each" in words
+    assert "2 checks of 2 claims" in text(result)
+    words = " ".join(" ".join(Page(html.render(run(claim("a")))).words).split())
+    assert "checked 1 claim of the paper on backpropagation-based visualizations. Each" in words
+
+
+def test_the_report_cites_the_paper_as_the_bibliography_does():
+    page = Page(html.render(run()))
+    words = " ".join(" ".join(page.words).split())
+    bibliography = Path(__file__).parent.parent.joinpath("references.bib").read_text(encoding="utf-8")
+    entry = bibliography[bibliography.index("{nie2018theoretical,") :].split("\n}")[0]
+    fields = dict(re.findall(r"(\w+) += \{(.*)\}", entry))
+    for name in ("title", "booktitle", "series", "volume", "year"):
+        assert fields[name] in words
+    assert fields["pages"].replace("--", "–") in words
+    for author in fields["author"].split(" and "):
+        assert " ".join(reversed(author.split(", "))) in words
+    assert "notation" in [attributes.get("id") for _, attributes in page.tags]
+    for symbol in ("x", "S", "w_i", "D_j", "h", "g'", "N", "c", "p", "m₀, m₂", "κ", "K"):
+        assert symbol in page.words
 
 
 def test_a_headline_must_be_a_check():
@@ -266,8 +294,25 @@ def test_maps_are_shown_by_joint_min_max():
     np.testing.assert_allclose(axes[0].images[0].get_array(), expected, atol=1e-12)
     assert axes[1].images[0].get_array().shape == (6, 5)
     assert axes[1].images[0].get_cmap().name == "gray"
-    assert not np.any(axes[2].images[0].get_array())
+    assert (axes[2].images[0].get_array() == 0.5).all()  # not black, which would be the lowest value
+    assert not figure.panels[2].map.any()
     assert [axis.get_title() for axis in axes] == ["cost $5 and $6", "grey", "zero"]
+
+
+def test_panels_that_are_compared_share_a_scale():
+    predicted, measured = np.array([[[0.0, 2.0]]]), np.array([[[-1.0, 3.0]]])
+    panels = (
+        MapPanel("predicted", predicted, "variance"),
+        MapPanel("measured", measured, "variance"),
+        MapPanel("nothing", np.zeros((1, 1, 2)), "variance"),
+        MapPanel("another", predicted),
+    )
+    axes = plots.draw(MapFigure("m", "", panels)).axes
+    shown = [one.images[0].get_array().ravel().tolist() for one in axes]
+    assert shown == [[0.25, 0.75], [0, 1], [0.25, 0.25], [0, 1]]
+    words = [one.get_xlabel() for one in axes]
+    assert words[0] == "0 … 2\nshown on −1 … 3"
+    assert words[3] == "0 … 2"
 
 
 def test_line_and_points_of_one_label_share_a_colour():

@@ -189,6 +189,14 @@ def test_ids_are_unique(browser, page):
     assert len(ids) == len(set(ids)) > 0
 
 
+def test_the_link_to_the_notation_leads_there(browser, page):
+    top = opened(browser, page, 400).execute_script(
+        "document.querySelector('a[href=\"#notation\"]').click();"
+        "return document.getElementById('notation').getBoundingClientRect().top"
+    )
+    assert 0 <= top < 900
+
+
 def test_a_formula_has_the_colour_of_the_text(browser, page):
     seen = {}
     for scheme in ("light", "dark"):

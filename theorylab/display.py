@@ -1,4 +1,7 @@
-"""Named ways to bring a raw map to a scale, and to a picture.  A zero map stays zero in all of them."""
+"""Named ways to bring a raw map to a scale, and to a picture.
+
+A zero map stays zero in all scales; a picture shows it mid-grey, as other maps show the zero between their signs.
+"""
 
 from __future__ import annotations
 
@@ -82,8 +85,50 @@ def min_max(maps: np.ndarray) -> np.ndarray:
     return _over(scaled, scaled.max(axis=(-3, -2, -1), keepdims=True))
 
 
+def shades(image: np.ndarray, span: tuple[float, float] | None = None) -> np.ndarray:
+    """One map as a picture sees it: 0 is black, 1 is white.
+
+    Parameters
+    ----------
+    image : array, (C, H, W)
+    span : (float, float), optional
+        Raw values of black and of white, for maps that are compared; the map's own minimum and maximum if not given.
+
+    Returns
+    -------
+    array of the same shape, float64
+        In [0, 1].  Where the span has no length, as that of a zero map, all is mid-grey: 0.5.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an entry is not a finite real number or there are fewer than three axes.
+
+    Notes
+    -----
+    The picture of `min_max`; black would say that a map of zeros is at its lowest.  It is in no equation of the paper.
+
+    Examples
+    --------
+    >>> shades(np.array([[[3.0, -1.0, 0.0]]]))
+    array([[[1.  , 0.  , 0.25]]])
+    >>> shades(np.array([[[3.0, -1.0, 0.0]]]), (-5.0, 5.0))
+    array([[[0.8, 0.4, 0.5]]])
+    >>> shades(np.zeros((1, 1, 2)))
+    array([[[0.5, 0.5]]])
+    """
+    image = _maps(image).astype(np.float64)
+    low, high = (float(image.min()), float(image.max())) if span is None else span
+    if not high > low:
+        return np.full_like(image, 0.5)
+    # By the largest value first: the length of the span may leave the range of the dtype.
+    size = max(abs(low), abs(high))
+    shown: np.ndarray = np.clip((image / size - low / size) / (high / size - low / size), 0, 1)
+    return shown
+
+
 def to_rgb(image: np.ndarray) -> np.ndarray:
-    """One map as a picture for saving: `min_max`, then 256 levels.
+    """One map as a picture for saving: `shades`, then 256 levels.
 
     Parameters
     ----------
@@ -113,6 +158,6 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     image = _maps(image)
     if image.ndim != 3 or image.shape[0] not in (1, 3):
         raise ValueError(f"map: expected (1, H, W) or (3, H, W), got {image.shape}")
-    levels = np.rint(255 * min_max(image)).astype(np.uint8)
+    levels = np.rint(255 * shades(image)).astype(np.uint8)
     height, width = levels.shape[1:]
     return np.ascontiguousarray(np.broadcast_to(np.moveaxis(levels, 0, -1), (height, width, 3)))

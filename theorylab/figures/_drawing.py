@@ -77,7 +77,7 @@ def show(axes: Axes, panel: Panel, *, wrap: int = 30) -> None:
     if panel.map is None:
         axes.set_axis_off()
         return
-    pixels = np.clip(np.moveaxis(display.min_max(np.asarray(panel.map)), 0, -1), 0, 1)
+    pixels = np.moveaxis(display.shades(np.asarray(panel.map)), 0, -1)
     if pixels.shape[-1] == 1:
         axes.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=1)
     else:

@@ -22,6 +22,43 @@ _MEANING = {
     ),
     Verdict.NOT_RUN: "Something that the claim needs was not given; nothing is said of the statement.",
 }
+# The entry nie2018theoretical of references.bib, which an installed package does not have beside it.
+_PAPER = (
+    "Weili Nie, Yang Zhang, Ankit B. Patel: A Theoretical Explanation for Perplexing Behaviors of "
+    "Backpropagation-based Visualizations. Proceedings of the 35th International Conference on Machine Learning (ICML "
+    "2018), Proceedings of Machine Learning Research 80, pages 3809–3818."
+)
+_NOTATION = (
+    ("x", "the picture, scaled to norm 1"),
+    ("S", "the map that a rule shows of one logit, raw; E S is its mean over random networks"),
+    ("V, V_ij", "the readout: weights from filter i at patch j to the logit that is shown"),
+    ("w_i", "filter i of the first layer, as long as a patch"),
+    ("y_j = D_j x", "patch j of the picture; û_j = y_j/‖y_j‖ is its direction"),
+    ("D_j", "cuts patch j out of the picture; D_jᵀ puts it back in its place"),
+    (
+        "h",
+        "what a rule does to the gradient from above (Eq. 1 and 2): max(·, 0); saliency leaves it as it is",
+    ),
+    (
+        "g'",
+        "the mask of the forward pass: 1 where the ReLU was active and 0 elsewhere, for DeconvNet always 1",
+    ),
+    ("w̃_ij", "w_i where the mask of the rule lets it through at patch j, else 0"),
+    ("N", "the number of filters"),
+    ("c", "the standard deviation of the filters' entries; in maximum-logit, of the readout's"),
+    ("p", "the number of entries of a patch; in the tables of checks, the probability above"),
+    ("m₀, m₂", "E[max(V, 0)] and E[max(V, 0)²] of a readout weight V; v is E V²"),
+    (
+        "κ",
+        "local contrast: κ_t = Σ_{j∋t} 1/‖y_j‖, over the patches that hold pixel t (κ₄ is an excess kurtosis)",
+    ),
+    ("K", "the number of logits (K₁ and K₂ are functions, given where they stand)"),
+    ("⊙", "product entry by entry"),
+    (
+        "o^(l), n_l, V̂^(l)",
+        "in deep networks: activations of layer l, their number, the modified gradient that reaches them",
+    ),
+)
 _PACKAGES = ("numpy", "scipy", "numba")
 
 
@@ -69,6 +106,12 @@ def render(verification: Verification, pictures: Mapping[str, bytes] | None = No
         failed=[claim for claim in verification.claims if claim.passed is False],
         not_run=[claim for claim in verification.claims if claim.verdict is Verdict.NOT_RUN],
         n_checked=sum(bool(claim.checks) for claim in verification.claims),
+        # Claims without a law that were run all the same, as trained networks with given weights.
+        n_measured=sum(
+            not claim.checks and claim.verdict is not Verdict.NOT_RUN for claim in verification.claims
+        ),
+        paper=_PAPER,
+        notation=_NOTATION,
         n_checks=sum(len(claim.checks) for claim in verification.claims),
         counts=[
             (_format.VERDICT_WORDS[verdict], sum(claim.verdict is verdict for claim in verification.claims))

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import io
 import os
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from theorylab import _files, display
+from theorylab import _files
 from theorylab.report import _format
-from theorylab.report.results import CurveFigure, Line, MapFigure, MapPanel, Points
+from theorylab.report._panels import draw_maps
+from theorylab.report._style import FAINT, INK, PALETTE, WIDTH
+from theorylab.report.results import CurveFigure, Line, MapFigure, Points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart with any kind of colour vision; yellow is left out, too pale on white.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-INK, FAINT = "#1a1a1a", "#6b6b6b"
 DPI = 160
-_WIDTH = 6.4  # inches; narrow, so that the words stay legible on a phone
 FORMATS = ("png", "pdf", "svg")
 # On a logarithmic axis of fewer decades than this, 2 and 5 are labelled beside 1; on more they would touch.
 _FINE_DECADES = 3
@@ -36,9 +33,9 @@ def draw(figure: MapFigure | CurveFigure) -> Figure:
     Parameters
     ----------
     figure : MapFigure or CurveFigure
-        Maps are shown by the joint minimum and maximum over pixels and channels, panel by panel, and the
-        range of the raw values stands under each; a map of one channel is grey.  In curves, a line and the
-        points of the same label share a colour; intervals are drawn as bars.
+        Maps are shown by the joint minimum and maximum over pixels and channels, of the panel or of all panels
+        with its `scale`, and the range of the raw values stands under each; a map of one channel is grey, a map of
+        zeros mid-grey.  In curves, a line and the points of the same label share a colour; intervals are drawn as bars.
 
     Returns
     -------
@@ -53,12 +50,13 @@ def draw(figure: MapFigure | CurveFigure) -> Figure:
 
     Examples
     --------
+    >>> from theorylab.report.results import MapPanel
     >>> panel = MapPanel("a ramp", np.arange(12.0).reshape(1, 3, 4))
     >>> len(draw(MapFigure("ramp", "A ramp.", (panel,))).axes)
     1
     """
     if isinstance(figure, MapFigure):
-        return _draw_maps(figure)
+        return draw_maps(figure)
     if isinstance(figure, CurveFigure):
         return _draw_curves(figure)
     raise TypeError(f"figure: expected a MapFigure or a CurveFigure, got {type(figure).__name__}")
@@ -81,6 +79,7 @@ def render(figure: MapFigure | CurveFigure, file_format: str = "png", dpi: int =
 
     Examples
     --------
+    >>> from theorylab.report.results import MapPanel
     >>> panel = MapPanel("a ramp", np.arange(12.0).reshape(1, 3, 4))
     >>> render(MapFigure("ramp", "A ramp.", (panel,)))[:4]
     b'\\x89PNG'
@@ -148,6 +147,7 @@ def save(figure: MapFigure | CurveFigure, path: str | os.PathLike[str]) -> Path:
     Examples
     --------
     >>> import tempfile
+    >>> from theorylab.report.results import MapPanel
     >>> panel = MapPanel("a ramp", np.arange(12.0).reshape(1, 3, 4))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save(MapFigure("ramp", "A ramp.", (panel,)), f"{folder}/ramp.png").name
@@ -161,60 +161,12 @@ def _format_of(path: str | os.PathLike[str]) -> str:
     return Path(path).suffix.lower().lstrip(".")
 
 
-def _draw_maps(figure: MapFigure) -> Figure:
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    if not figure.panels:
-        raise ValueError(f"figure {figure.name!r}: there is no panel in it")
-    n_panels = len(figure.panels)
-    # Full rows where three panels in a row make them.
-    columns = n_panels if n_panels <= 4 else (3 if n_panels % 3 == 0 or n_panels == 5 else 4)
-    rows = -(-n_panels // columns)
-    width = _WIDTH if columns > 2 else 2.7 * columns
-    titles = [textwrap.fill(panel.title, int(11.5 * width / columns)) for panel in figure.panels]
-    height, broad = figure.panels[0].map.shape[-2:]
-    side = width / columns * min(height / broad, 2.0)
-    lines = max(title.count("\n") + 1 for title in titles)
-    canvas = Figure(
-        figsize=(width, rows * (side + 0.16 * lines + 0.25)),
-        layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04),
-    )
-    grid = canvas.subplots(rows, columns, squeeze=False).ravel()
-    for axes, panel, title in zip(grid, figure.panels, titles, strict=False):
-        _draw_panel(axes, panel, title, figure.name)
-    for axes in grid[n_panels:]:
-        axes.set_axis_off()
-    return canvas
-
-
-def _draw_panel(axes: Axes, panel: MapPanel, title: str, name: str) -> None:
-    raw = np.asarray(panel.map)
-    if raw.ndim != 3 or raw.shape[0] not in (1, 3):
-        raise ValueError(
-            f"figure {name!r}, panel {panel.title!r}: expected (1, H, W) or (3, H, W), got {raw.shape}"
-        )
-    pixels = np.clip(np.moveaxis(display.min_max(raw), 0, -1), 0, 1)
-    if raw.shape[0] == 1:
-        axes.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=1)
-    else:
-        axes.imshow(pixels)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set(color=FAINT, linewidth=0.4)
-    # Titles are plain words: a dollar sign in them is a dollar sign.
-    axes.set_title(title, fontsize=9, color=INK, parse_math=False, pad=4)
-    span = f"{_format.number(float(raw.min()), 3)} … {_format.number(float(raw.max()), 3)}"
-    axes.set_xlabel(span, fontsize=7, color=FAINT, labelpad=3)
-
-
 def _draw_curves(figure: CurveFigure) -> Figure:
     from matplotlib.figure import Figure
 
     if not (figure.lines or figure.points):
         raise ValueError(f"figure {figure.name!r}: there is no curve in it")
-    canvas = Figure(figsize=(_WIDTH, 4.1), layout="constrained")
+    canvas = Figure(figsize=(WIDTH, 4.1), layout="constrained")
     axes = canvas.subplots()
     axes.set_xscale(figure.x_scale)
     axes.set_yscale(figure.y_scale)

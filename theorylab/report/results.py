@@ -70,10 +70,15 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class MapPanel:
-    """One raw map, ``(C, H, W)``, with the words that stand over it."""
+    """One raw map, ``(C, H, W)``, with the words that stand over it.
+
+    Panels of one figure with the same `scale`, any word, are drawn on one scale, so that they can be compared; without it
+    each has its own.
+    """
 
     title: str
     map: np.ndarray
+    scale: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
