@@ -11,6 +11,13 @@ from theorylab.kernels._policy import compiled
 
 
 @compiled
+def _inside(offset, step, width, columns):
+    """The first patch of a row whose place at `offset` is in the image, and the one after the last."""
+    begin = min(columns, max(0, -(offset // step)))
+    return begin, max(begin, min(columns, (width - offset + step - 1) // step))
+
+
+@compiled
 def gather(image, kernel_size, stride, padding, first, last, columns, out):
     """The places of channels (C, H, W) in all patches of rows `first` to `last` of patches; `out` (C kh kw, R W')."""
     for channel in range(len(image)):
@@ -25,8 +32,7 @@ def _gather(image, kernel_size, stride, padding, first, last, columns, channel, 
         for k in range(kernel_size[1]):
             place = (channel * kernel_size[0] + i) * kernel_size[1] + k
             offset = k - padding[1]
-            begin = min(columns, max(0, -(offset // step)))  # the first patch whose place is inside
-            end = max(begin, min(columns, (width - offset + step - 1) // step))
+            begin, end = _inside(offset, step, width, columns)
             for row in range(first, last):
                 y = row * stride[0] + i - padding[0]
                 start = (row - first) * columns
@@ -59,8 +65,7 @@ def _scatter(products, kernel_size, stride, padding, rows, columns, channel, ima
         for k in range(kernel_size[1]):
             place = (channel * kernel_size[0] + i) * kernel_size[1] + k
             offset = k - padding[1]
-            begin = min(columns, max(0, -(offset // step)))
-            end = max(begin, min(columns, (width - offset + step - 1) // step))
+            begin, end = _inside(offset, step, width, columns)
             for row in range(rows):
                 y = row * stride[0] + i - padding[0]
                 if y < 0 or y >= height:

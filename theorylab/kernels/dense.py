@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.kernels import _threads
-from theorylab.layers.dense import backward_bias, backward_weights, check
+from theorylab.layers.dense import backward_bias, backward_weights, check, check_bias
 
 __all__ = ["backward_bias", "backward_input", "backward_weights", "forward"]
 
@@ -38,12 +38,7 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
         np.matmul(x, weights[blocks[number]].T, out=result[:, blocks[number]])
 
     _threads.run(piece, len(blocks))
-    if bias is not None:
-        bias = np.asarray(bias)
-        if bias.shape != (len(weights),):
-            raise ValueError(f"bias: expected ({len(weights)},), got {bias.shape}")
-        result = result + bias
-    return result
+    return result if bias is None else result + check_bias(bias, len(weights))
 
 
 def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:

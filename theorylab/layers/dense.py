@@ -16,6 +16,14 @@ def check(array: np.ndarray, name: str, wanted: tuple[int | None, int | None]) -
     return array
 
 
+def check_bias(bias: np.ndarray, n_outputs: int) -> np.ndarray:
+    """`bias` as an array, or a ValueError unless its shape is ``(n_out,)``."""
+    bias = np.asarray(bias)
+    if bias.shape != (n_outputs,):
+        raise ValueError(f"bias: expected ({n_outputs},), got {bias.shape}")
+    return bias
+
+
 def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     """``x Wᵀ + b`` for a batch of rows.
 
@@ -47,12 +55,7 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
     weights = check(weights, "weights", (None, None))
     x = check(x, "x", (None, weights.shape[1]))
     result = x @ weights.T
-    if bias is not None:
-        bias = np.asarray(bias)
-        if bias.shape != (len(weights),):
-            raise ValueError(f"bias: expected ({len(weights)},), got {bias.shape}")
-        result = result + bias
-    return result
+    return result if bias is None else result + check_bias(bias, len(weights))
 
 
 def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -64,10 +64,8 @@ class TiledSampler:
         array, (rules, n_readouts, C, H, W) float32
         """
         grid, (n_rows, n_columns) = self.grid, self.grid.output_shape
-        (channels, height, width), (kernel, stride, padding) = (
-            grid.input_shape,
-            (grid.kernel, grid.stride, grid.padding),
-        )
+        channels, height, width = grid.input_shape
+        kernel, stride, padding = grid.kernel, grid.stride, grid.padding
         filters = rng.standard_normal((grid.patch_size, self.n_filters), dtype=np.float32)
         firsts = range(0, n_rows, self._rows)
         # Every tile has a stream of its own: the numbers do not depend on which thread comes first.
