@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from theorylab.networks import resnet50, vgg16
 from theorylab.networks.batches import batch_logits, batch_maps
-from theorylab.rules import Rule
+from theorylab.rules import PAPER
 from theorylab.visualization import visualize_many
 
 BUILDS = {
@@ -20,9 +20,9 @@ def test_a_batch_is_its_pictures(build):
     net = BUILDS[build]()
     pictures = np.random.default_rng(0).normal(size=(2, 3, 32, 32))
     logits = np.array([[4, 2], [3, 3]])
-    maps = batch_maps(net, pictures, logits, list(Rule))
+    maps = batch_maps(net, pictures, logits, list(PAPER))
     for picture, own, found in zip(pictures, logits, maps, strict=True):
-        expected = visualize_many(net, picture, list(Rule), own.tolist())
+        expected = visualize_many(net, picture, list(PAPER), own.tolist())
         assert_allclose(found, expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max())
     assert_allclose(batch_logits(net, pictures), [net.logits(picture) for picture in pictures], rtol=1e-9)
 

@@ -26,7 +26,7 @@ from theorylab.convergence.predictions import Predictor
 from theorylab.montecarlo import DaskExecutor
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 from theorylab.sampling import StackSampler, three_layer_maps
 
 SMALL = ["--size", "32", "--filters", "8,32", "--kernel", "5", "--block", "5", "--seed", "3"]
@@ -94,7 +94,7 @@ def test_fourth_cumulants_against_brute_force():
     x = np.array([[[0.9, -0.3], [0.1, 0.4]]])
     grid = PatchGrid(x.shape, 2)
     rng, size = np.random.default_rng(0), 2_000_000
-    for rule in Rule:
+    for rule in PAPER:
         w = rng.standard_normal((size, 4))
         signal = rule.backward(rng.standard_normal(size), w @ x.ravel())
         deviations = signal[:, None] * w - analytic.mean_map(x, grid, rule, 1).ravel()
@@ -121,7 +121,7 @@ def test_fourth_cumulants_know_where_they_know_nothing():
 
 def test_what_has_no_law_is_null():
     x = picture(16)
-    every = tuple(Rule)
+    every = PAPER
     pooled = Predictor(x, every).at(Point(8, 3, 2, pool=2)).laws
     assert pooled[Rule.SALIENCY]["class_distance"].value == math.sqrt(2)
     assert pooled[Rule.SALIENCY]["variance"].kind == "exact"
@@ -160,7 +160,7 @@ def test_a_stack_of_one_is_the_three_layer_network(rule):
 
 def test_a_stack_of_two_against_loops():
     """Eq. 8 with explicit sums over patches and filters, on the weights that the sampler draws."""
-    x, rules = picture(6, 1), list(Rule)
+    x, rules = picture(6, 1), list(PAPER)
     layers = [ConvSpec(2, 3, std=0.7), ConvSpec(3, 3, padding=1)]
     maps = StackSampler(x, layers, dtype=np.float64).draw(np.random.default_rng(5), rules, n_readouts=2)
     rng = np.random.default_rng(5)

@@ -11,7 +11,7 @@ from theorylab import kernels, layers
 from theorylab.kernels.normal import standard_normal
 from theorylab.kernels.three_layer import backward_signal
 from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 from theorylab.sampling import tiled
 
 
@@ -92,7 +92,7 @@ def test_tiled_replicate_is_the_network_of_its_weights(grid, seed):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiled, "_TILE", 2 * n_filters * grid.output_shape[1])  # two rows of patches at a time
         sampler = tiled.TiledSampler(x, grid, n_filters)
-    found = sampler.draw(np.random.default_rng(seed), list(Rule), n_readouts=n_readouts)
+    found = sampler.draw(np.random.default_rng(seed), list(PAPER), n_readouts=n_readouts)
     rng = np.random.default_rng(seed)
     filters = rng.standard_normal((grid.patch_size, n_filters), dtype=np.float32)
     step = 2 * grid.output_shape[1]

@@ -13,7 +13,7 @@ from theorylab.networks import three_layer_cnn
 from theorylab.networks.three_layer import ThreeLayerNetwork
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
+from theorylab.rules import PAPER
 from theorylab.sampling import MapSampler, three_layer_maps
 from theorylab.visualization import visualize_many
 
@@ -71,7 +71,7 @@ def test_saliency_is_homogeneous(pool):
 def test_the_sampler_draws_maps_of_networks(pool):
     """The same numbers in the sampler's layout and in the network's give the same maps."""
     x = case(pool)[1]
-    drawn = MapSampler(x, GRID, 6, law=Gaussian(1.0), pool=pool).draw(np.random.default_rng(7), list(Rule))
+    drawn = MapSampler(x, GRID, 6, law=Gaussian(1.0), pool=pool).draw(np.random.default_rng(7), list(PAPER))
     rng = np.random.default_rng(7)
     filters = Gaussian(1.0).sample((GRID.patch_size, 6), seed=rng)
     plane = pool.output_shape(GRID.output_shape)

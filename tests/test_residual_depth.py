@@ -14,7 +14,7 @@ from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Add, Conv, Dense, Flatten, Input, ReLU
 from theorylab.networks.parameters import draw_parameters
 from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 from theorylab.specs import ConvSpec, Residual
 
 WIDTH = 48
@@ -100,13 +100,13 @@ def simulated(scale, draws=16):
     """By rule: alignments (draws, layers), and maps (draws, C, H, W)."""
     x, layers = picture(), stack(scale=scale)
     nodes, read = graph(layers, x.shape)
-    alignments, maps = {rule: [] for rule in Rule}, {rule: [] for rule in Rule}
+    alignments, maps = {rule: [] for rule in PAPER}, {rule: [] for rule in PAPER}
     for seed in range(draws):
         drawn = draw_parameters(nodes, law=Gaussian(1.0), seed=seed, dtype=np.float64)
         weights = {name: array * scales(layers).get(name, 1.0) for name, array in drawn.items()}
         net = GraphNetwork(nodes, weights)
         trace = net.forward(x, keep=read)
-        gradients = net.layer_gradients(trace, np.ones((1, 1)), list(Rule), read)
+        gradients = net.layer_gradients(trace, np.ones((1, 1)), list(PAPER), read)
         for r, rule in enumerate(Rule):
             row = []
             for name in read:
@@ -120,7 +120,7 @@ def simulated(scale, draws=16):
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
-@pytest.mark.parametrize("rule", list(Rule))
+@pytest.mark.parametrize("rule", list(PAPER))
 def test_alignments_against_simulation(rule, scale):
     records = depth_maps(picture(), stack(scale=scale), rule)
     measured = simulated(scale)[0][rule]
@@ -157,7 +157,7 @@ def test_the_predicted_map(scale):
     assert abs(sizes.mean() - 1) < 4.5 * sizes.std(ddof=1) / math.sqrt(n) + 6 / WIDTH
 
 
-@pytest.mark.parametrize("rule", list(Rule))
+@pytest.mark.parametrize("rule", list(PAPER))
 def test_energy_of_the_map(rule):
     last = depth_maps(picture(), stack(), rule)[-1]
     energy = (simulated(1.0)[1][rule] ** 2).sum(axis=(1, 2, 3))
@@ -184,7 +184,7 @@ def brute_moments(variances, fields, rule, rng, draws=2_000_000):
     return terms.mean(axis=1), terms.std(axis=1) / math.sqrt(draws)
 
 
-@pytest.mark.parametrize("rule", list(Rule))
+@pytest.mark.parametrize("rule", list(PAPER))
 @pytest.mark.parametrize(
     ("variances", "fields"),
     [
@@ -223,7 +223,7 @@ def test_a_faint_branch_leaves_the_projection():
     x = picture(12)
     faint = [conv(3, 20, 3), Residual([conv(20, 30, 3, scale=1e-9)], conv(20, 30, 3)), conv(30, 10, 3)]
     plain = [conv(3, 20, 3), conv(20, 30, 3), conv(30, 10, 3)]
-    for rule in Rule:
+    for rule in PAPER:
         for one, other in zip(depth_maps(x, faint, rule), depth_maps(x, plain, rule), strict=True):
             np.testing.assert_allclose(one.alignment, other.alignment, atol=2e-3)
             np.testing.assert_allclose(one.beta, other.beta, rtol=1e-2)

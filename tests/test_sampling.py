@@ -15,7 +15,7 @@ from theorylab.kernels import three_layer as kernels
 from theorylab.laws import Gaussian, TruncatedGaussian
 from theorylab.networks import three_layer_cnn, three_layer_fcn
 from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 from theorylab.sampling import MapSampler, QuickGaussian, TiledSampler, fcn_maps, three_layer_maps
 from theorylab.visualization import visualize
 
@@ -435,7 +435,7 @@ def test_tiles_have_the_law_of_the_whole(rule, monkeypatch):
 def test_rules_of_a_tile_share_filters_and_readout():
     x = crop()
     sampler = TiledSampler(x, GRID, 5)
-    every = sampler.draw(np.random.default_rng(3), list(Rule), n_readouts=2)
+    every = sampler.draw(np.random.default_rng(3), list(PAPER), n_readouts=2)
     alone = sampler.draw(np.random.default_rng(3), [Rule.GUIDED], n_readouts=2)
     np.testing.assert_array_equal(every[2], alone[0])
     with pytest.raises(ValueError, match="n_filters: expected at least 1"):

@@ -14,7 +14,7 @@ from theorylab.kernels import _threads, conv, dense, magnitude, pool, relu
 from theorylab.networks import resnet50, three_layer_cnn, vgg16
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
+from theorylab.rules import PAPER
 from theorylab.sampling.tiled import TiledSampler
 
 
@@ -96,8 +96,8 @@ def test_three_layer_network_and_samplers():
         rng = np.random.default_rng(0)
         return (
             visualize_many(net, x, RULES, [0, 3]),
-            tiled.draw(rng, list(Rule), n_readouts=2),
-            tiled.draw(rng, list(Rule)),
+            tiled.draw(rng, list(PAPER), n_readouts=2),
+            tiled.draw(rng, list(PAPER)),
             sampling.three_layer_maps(x, grid, "guided", 50, size=2),
         )
 

@@ -1,80 +1,285 @@
-"""The three backward rules of Eq. 1–2, stated once for the whole package.
+"""Backward rules: what a gradient becomes on its way back through a unit (Eq. 1–2), stated once for the package.
 
-A ReLU with input ``y`` receives a gradient ``R`` from above and hands on ``T = h(R) g'(y)``.  The rules differ
-in ``h`` (is the *backward* signal rectified?) and in ``g`` (does the *forward* mask apply?), and nowhere else.
+A unit with input ``y`` receives a gradient ``R`` from above and hands on ``T = h(R) g'(y)``.  Rules differ in ``h``
+and in whether the gate ``g'`` of the forward pass applies, and nowhere else.  Imports NumPy and :mod:`theorylab.units`.
 """
 
 from __future__ import annotations
 
-import enum
+import math
+from collections.abc import Callable
+from typing import ClassVar, Final, Protocol
 
 import numpy as np
 
+from theorylab.units import RELU, Unit
 
-class Rule(enum.Enum):
-    """How a gradient passes back through a ReLU.
+_KNOWN: dict[str, Rule] = {}
+
+
+class _HalfMoments(Protocol):
+    @property
+    def relu_mean(self) -> float: ...
+    @property
+    def relu_second_moment(self) -> float: ...
+
+
+class Rule:
+    """How a gradient passes back through a unit.
+
+    A rule is registered once, by :func:`define`, and looked up by its name.  Every function and every command of the
+    package takes a rule or its name.
 
     =============  =======================  ==================
-    rule           ``h(R)``                 ``g'(y)``
+    rule           ``h(R)``                 ``g'(y)`` of ReLU
     =============  =======================  ==================
     ``SALIENCY``   ``R``                    ``1 if y > 0``
     ``DECONVNET``  ``max(R, 0)``            ``1``
     ``GUIDED``     ``max(R, 0)``            ``1 if y > 0``
+    ``LINEAR``     ``R``                    ``1``
     =============  =======================  ==================
 
-    The indicator is strict: ``y == 0`` is masked.  Every function of the package takes a member or its value.
+    The indicator is strict: ``y == 0`` is masked.
 
-    Source: Eq. 1 and 2 of the paper.
+    Parameters
+    ----------
+    name : str or Rule
+        Of a registered rule.
+
+    Attributes
+    ----------
+    value : str
+        The name.
+    title : str
+        What figures and tables call it.
+    up, down : float
+        ``h(1)`` and ``h(−1)``.  ``h`` is positively homogeneous, so ``h(R) = up·max(R, 0) + down·max(−R, 0)``.
+    gate : bool
+        Whether the gate of the forward pass applies on the way back.
+
+    Raises
+    ------
+    ValueError
+        If no rule has that name.
+
+    Notes
+    -----
+    Eq. 1 and 2 of the paper; its three rules are :data:`PAPER`.
 
     Examples
     --------
     >>> Rule("guided")
-    <Rule.GUIDED: 'guided'>
+    Rule('guided')
     >>> Rule.DECONVNET.backward([-1.0, 2.0], [3.0, -3.0])
     array([0., 2.])
     """
 
-    SALIENCY = "saliency"
-    DECONVNET = "deconvnet"
-    GUIDED = "guided"
+    value: str
+    title: str
+    up: float
+    down: float
+    gate: bool
 
-    @classmethod
-    def _missing_(cls, value: object) -> Rule:
-        known = ", ".join(repr(rule.value) for rule in cls)
-        raise ValueError(f"unknown rule {value!r}: choose one of {known}")
+    __slots__ = ("down", "gate", "title", "up", "value")
+
+    SALIENCY: ClassVar[Rule]
+    DECONVNET: ClassVar[Rule]
+    GUIDED: ClassVar[Rule]
+    LINEAR: ClassVar[Rule]
+
+    def __new__(cls, name: str | Rule) -> Rule:
+        rule = name if isinstance(name, Rule) else _KNOWN.get(name) if isinstance(name, str) else None
+        if rule is None:
+            known = ", ".join(repr(known) for known in _KNOWN)
+            raise ValueError(f"unknown rule {name!r}: choose one of {known}")
+        return rule
+
+    def __setattr__(self, attribute: str, value: object) -> None:
+        raise AttributeError(f"a rule does not change: cannot set {attribute!r} of {self!r}")
+
+    def __repr__(self) -> str:
+        return f"Rule({self.value!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # By value: a worker process need not have run the script that defined the rule.
+        return _register, (self.value, self.up, self.down, self.gate, self.title)
+
+    def __copy__(self) -> Rule:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Rule:
+        return self
 
     @property
     def rectifies_gradient(self) -> bool:
-        """Whether ``h`` is the ReLU (DeconvNet, guided backpropagation) and not the identity."""
-        return self is not Rule.SALIENCY
+        """Transitional: ``h`` is the ReLU."""
+        return (self.up, self.down) == (1, 0)
 
     @property
     def masks_by_activation(self) -> bool:
-        """Whether ``g`` is the ReLU (saliency, guided backpropagation) and not the identity."""
-        return self is not Rule.DECONVNET
+        """Transitional: the gate applies."""
+        return self.gate
+
+    def shut(self, unit: Unit = RELU) -> float:
+        """Factor of ``h(R)`` where ``y ≤ 0``: the unit's slope there if the gate applies, else 1."""
+        return unit.slope if self.gate else 1.0
+
+    def mean(self, law: _HalfMoments) -> float:
+        """``E[h(V)]`` for a readout weight ``V`` of a law that is symmetric about 0."""
+        return (self.up + self.down) * law.relu_mean
+
+    def second_moment(self, law: _HalfMoments) -> float:
+        """``E[h(V)²]`` for a readout weight ``V`` of a law that is symmetric about 0."""
+        return (self.up**2 + self.down**2) * law.relu_second_moment
 
     def h(self, gradient: np.ndarray) -> np.ndarray:
         """``h`` of Eq. 2 applied to a gradient of any shape; a new array of the same dtype."""
         gradient = np.asarray(gradient)
-        return np.maximum(gradient, 0) if self.rectifies_gradient else gradient.copy()
+        if (self.up, self.down) == (1, -1):
+            return gradient.copy()
+        if (self.up, self.down) == (1, 0):
+            return np.maximum(gradient, 0)
+        return np.where(gradient > 0, self.up, -self.down).astype(gradient.dtype) * gradient
 
-    def backward(self, gradient: np.ndarray, pre_activation: np.ndarray) -> np.ndarray:
+    def backward(self, gradient: np.ndarray, pre_activation: np.ndarray, unit: Unit = RELU) -> np.ndarray:
         """``T = h(R) g'(y)`` of Eq. 1, element by element.
 
         Parameters
         ----------
         gradient : array_like
-            ``R``, the gradient with respect to the ReLU's output.
+            ``R``, the gradient with respect to the unit's output.
         pre_activation : array_like, broadcastable to `gradient`
-            ``y``, the ReLU's input in the forward pass.
+            ``y``, the unit's input in the forward pass.
+        unit : Unit, default ReLU()
 
         Returns
         -------
         numpy.ndarray
-            The (modified) gradient with respect to the ReLU's input, in the dtype of `gradient`.
+            The (modified) gradient with respect to the unit's input, in the dtype of `gradient`.
         """
         result = self.h(gradient)
-        if self.masks_by_activation:
+        shut = self.shut(unit)
+        if shut != 1:
             # np.where, not a product: an infinite gradient behind a closed ReLU is 0, not NaN.
-            result = np.where(np.asarray(pre_activation) > 0, result, result.dtype.type(0))
+            below = result * result.dtype.type(shut) if shut else result.dtype.type(0)
+            result = np.where(np.asarray(pre_activation) > 0, result, below)
         return result
+
+
+def _register(name: str, up: float, down: float, gate: bool, title: str) -> Rule:
+    known = _KNOWN.get(name)
+    if known is not None:
+        if (known.up, known.down, known.gate) != (up, down, gate):
+            raise ValueError(f"rule {name!r} is already defined, with another h or gate")
+        return known
+    rule = object.__new__(Rule)
+    for attribute, value in zip(
+        ("value", "up", "down", "gate", "title"), (name, up, down, gate, title), strict=True
+    ):
+        object.__setattr__(rule, attribute, value)
+    _KNOWN[name] = rule
+    return rule
+
+
+_NAMED_H: Final = {"identity": (1.0, -1.0), "relu": (1.0, 0.0)}
+_PROBES: Final = np.array([-1000.0, -2.0, -1.0, -0.25, 0.0, 0.25, 1.0, 2.0, 1000.0])
+
+
+def define(
+    name: str, *, h: str | Callable[[np.ndarray], np.ndarray], gate: bool, title: str | None = None
+) -> Rule:
+    """Register a rule: from then on every function and every command takes its name.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits and hyphens.
+    h : "identity", "relu" or callable
+        What happens to the gradient.  A callable maps an array to an array of the same shape, element by element, and is
+        positively homogeneous of degree 1: ``h(t R) = t h(R)`` for ``t > 0``.  It is then known by ``h(1)`` and ``h(−1)``.
+    gate : bool
+        Whether the gate of the forward pass applies on the way back.
+    title : str, optional
+        What figures and tables call it; the name if not given.
+
+    Returns
+    -------
+    Rule
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, ``h`` is not homogeneous or zero, or the name belongs to another rule.
+
+    Notes
+    -----
+    Eq. 1 with any ``h`` and with or without ``g'``.
+
+    Examples
+    --------
+    >>> rule = define("size", h=np.abs, gate=True, title="size of the gradient")
+    >>> rule.backward([-1.0, 2.0, 3.0], [1.0, 1.0, -1.0])
+    array([1., 2., 0.])
+    >>> Rule("size") is rule
+    True
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected a string, got {type(name).__name__}")
+    if not name.replace("-", "").isalnum() or name != name.lower() or name == "all":
+        raise ValueError(
+            f"name: expected lower-case letters, digits and hyphens, and not 'all', got {name!r}"
+        )
+    if not isinstance(gate, bool):
+        raise TypeError(f"gate: expected True or False, got {type(gate).__name__}")
+    if title is not None and not isinstance(title, str):
+        raise TypeError(f"title: expected a string, got {type(title).__name__}")
+    up, down = _slopes(h)
+    return _register(name, up, down, gate, name if title is None else title)
+
+
+def _slopes(h: str | Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
+    """``h(1)`` and ``h(−1)`` of a function that these two numbers describe."""
+    if isinstance(h, str):
+        if h not in _NAMED_H:
+            raise ValueError(f"h: expected 'identity', 'relu' or a callable, got {h!r}")
+        return _NAMED_H[h]
+    if not callable(h):
+        raise TypeError(f"h: expected 'identity', 'relu' or a callable, got {type(h).__name__}")
+    values = np.asarray(h(_PROBES.copy()), dtype=np.float64)
+    if values.shape != _PROBES.shape:
+        raise ValueError(
+            f"h: expected an array of shape {_PROBES.shape} for such an array, got {values.shape}"
+        )
+    up, down = float(values[_PROBES == 1][0]), float(values[_PROBES == -1][0])
+    if not (math.isfinite(up) and math.isfinite(down)):
+        raise ValueError(f"h: expected finite values, got h(1) = {up}, h(-1) = {down}")
+    if up == down == 0:
+        raise ValueError("h: it is zero everywhere, so every map is zero")
+    expected = np.maximum(_PROBES, 0) * up + np.maximum(-_PROBES, 0) * down
+    if not np.allclose(values, expected, rtol=1e-6, atol=0):
+        where = int(np.argmax(~np.isclose(values, expected, rtol=1e-6, atol=0)))
+        raise ValueError(
+            f"h: not positively homogeneous of degree 1: h({_PROBES[where]:g}) is {values[where]:g}, "
+            f"and h(1), h(-1) ask for {expected[where]:g}"
+        )
+    return up, down
+
+
+def registered() -> tuple[Rule, ...]:
+    """Every rule that is known by now, the paper's first, in the order of their definition.
+
+    Examples
+    --------
+    >>> [rule.value for rule in registered()][:4]
+    ['saliency', 'deconvnet', 'guided', 'linear']
+    """
+    return tuple(_KNOWN.values())
+
+
+Rule.SALIENCY = define("saliency", h="identity", gate=True, title="saliency map")
+Rule.DECONVNET = define("deconvnet", h="relu", gate=False, title="DeconvNet")
+Rule.GUIDED = define("guided", h="relu", gate=True, title="guided backpropagation")
+Rule.LINEAR = define("linear", h="identity", gate=False, title="linear backward pass")
+
+PAPER: Final = (Rule.SALIENCY, Rule.DECONVNET, Rule.GUIDED)
+"""The three rules that the paper speaks of."""

@@ -16,12 +16,12 @@ from theorylab.kernels import conv, normal
 from theorylab.networks import GraphNetwork, vgg16
 from theorylab.networks._trace import GraphTrace
 from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 from theorylab.sampling.tiled import TiledSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Captum says that it sets hooks
 
-RULES = list(Rule)
+RULES = list(PAPER)
 PAPER = PatchGrid((3, 224, 224), kernel=7, stride=2)
 N_FILTERS = 256
 # Networks from which a variance is known to one per cent: a variance's relative error is √(2/n) at least.

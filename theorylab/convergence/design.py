@@ -14,7 +14,7 @@ import numpy as np
 from theorylab import _random, _validation
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 from theorylab.specs import ConvSpec
 
 OVER = ("n_filters", "kernel", "stride", "pool", "depth")
@@ -132,7 +132,7 @@ class Design:
         stride: int | Sequence[int] | None = None,
         pool: int | Sequence[int] | None = None,
         depth: int | Sequence[int] | None = None,
-        rules: Iterable[Rule | str] = tuple(Rule),
+        rules: Iterable[Rule | str] = PAPER,
         replicates: int = 200,
         block: int = 10,
         precision: float | None = None,

@@ -23,7 +23,7 @@ from theorylab.montecarlo import (
     Study,
     replicate_all,
 )
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 
 FEWEST = 30
 """Networks before a point may end early: of fewer, a standard error is itself a guess."""
@@ -39,7 +39,7 @@ def study(
     stride: int | Sequence[int] | None = None,
     pool: int | Sequence[int] | None = None,
     depth: int | Sequence[int] | None = None,
-    rules: Iterable[Rule | str] = tuple(Rule),
+    rules: Iterable[Rule | str] = PAPER,
     replicates: int = 200,
     block: int = 10,
     precision: float | None = None,

@@ -13,7 +13,7 @@ import numpy as np
 from theorylab.measures import cosine, similarity
 from theorylab.report.progress import Progress
 from theorylab.report.results import MapFigure, MapPanel
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 
 RULE_NAMES = {
     Rule.SALIENCY: "saliency map",
@@ -83,9 +83,9 @@ def rules(name: Rule | str) -> tuple[Rule, ...]:
     Examples
     --------
     >>> rules("guided")
-    (<Rule.GUIDED: 'guided'>,)
+    (Rule('guided'),)
     """
-    return tuple(Rule) if name == "all" else (Rule(name),)
+    return PAPER if name == "all" else (Rule(name),)
 
 
 def visualized(

@@ -1,0 +1,55 @@
+"""The refusal of the closed forms: what has no law says so by name.  Imports nothing that runs."""
+
+from __future__ import annotations
+
+from theorylab.rules import Rule
+from theorylab.units import Unit
+
+SIMULATE = "theorylab.draw simulates it"
+
+
+class NoLaw(NotImplementedError):
+    """There is no closed form for what was asked; the message says for what, and what to call instead.
+
+    Parameters
+    ----------
+    rule : Rule, optional
+    unit : Unit, optional
+    layer : str, optional
+        The layer, or the quantity, for which there is none.
+    instead : str, default "theorylab.draw simulates it"
+
+    Attributes
+    ----------
+    rule, unit, layer, instead
+
+    Examples
+    --------
+    >>> from theorylab.units import LeakyReLU
+    >>> raise NoLaw(Rule.GUIDED, LeakyReLU(0.2), "MaxPool(2)")
+    Traceback (most recent call last):
+    ...
+    theorylab.nolaw.NoLaw: no law for rule 'guided' with LeakyReLU(slope=0.2) at MaxPool(2): theorylab.draw simulates it
+    """
+
+    def __init__(
+        self,
+        rule: Rule | None = None,
+        unit: Unit | None = None,
+        layer: str | None = None,
+        instead: str = SIMULATE,
+    ) -> None:
+        self.rule, self.unit, self.layer, self.instead = rule, unit, layer, instead
+        what = " ".join(
+            word
+            for word in (
+                f"for rule {rule.value!r}" if rule is not None else "",
+                f"with {unit!r}" if unit is not None else "",
+                f"at {layer}" if layer is not None else "",
+            )
+            if word
+        )
+        super().__init__(f"no law {what}: {instead}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return NoLaw, (self.rule, self.unit, self.layer, self.instead)

@@ -1,0 +1,84 @@
+"""Units: the activation functions, each by its slope below 0.  Imports NumPy alone.
+
+``φ(y) = y`` above 0 and ``slope·y`` below it, with the gate ``φ'(y) = 1`` for ``y > 0`` and ``slope`` elsewhere, at
+``y = 0`` too.  Such units are positively homogeneous, ``φ(t y) = t φ(y)`` for ``t > 0``: every law of the package that
+takes a scale out of a layer rests on this, and so do the powers of two that carry gradients through deep networks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar, Final
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """An activation function that is linear on both sides of 0: :class:`ReLU` or :class:`LeakyReLU`.
+
+    Attributes
+    ----------
+    slope : float
+        Below 0; it is 1 above.
+    homogeneous : bool
+        ``φ(t y) = t φ(y)`` for ``t > 0``.
+    """
+
+    slope: float
+    homogeneous: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.slope, bool) or not isinstance(self.slope, (int, float, np.integer, np.floating)):
+            raise TypeError(f"slope: expected a number, got {type(self.slope).__name__}")
+        if not math.isfinite(self.slope):
+            raise ValueError(f"slope: expected a finite number, got {self.slope}")
+        object.__setattr__(self, "slope", float(self.slope))
+
+    def forward(self, y: np.ndarray) -> np.ndarray:
+        """``φ(y)``, element by element, in the dtype of `y`."""
+        y = np.asarray(y)
+        if self.slope == 0:
+            return np.maximum(y, 0)
+        return np.where(y > 0, y, y * y.dtype.type(self.slope))
+
+
+class ReLU(Unit):
+    """``φ(y) = max(y, 0)``, Eq. 2; its gate is closed at 0.
+
+    Examples
+    --------
+    >>> ReLU().forward(np.array([-1.0, 2.0]))
+    array([0., 2.])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+    def __repr__(self) -> str:
+        return "ReLU()"
+
+
+class LeakyReLU(Unit):
+    """``φ(y) = y`` above 0 and ``slope·y`` below it.
+
+    Parameters
+    ----------
+    slope : float
+        Any finite number; 0 gives the ReLU, 1 a linear unit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `slope` is not a finite number.
+
+    Examples
+    --------
+    >>> LeakyReLU(0.2).forward(np.array([-1.0, 2.0]))
+    array([-0.2,  2. ])
+    """
+
+
+RELU: Final = ReLU()
+"""The unit of the paper."""
