@@ -11,6 +11,7 @@ from theorylab.architectures import RESNET50_BLOCKS, RESNET_EXPANSION
 from theorylab.laws import TruncatedGaussian, WeightLaw
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import (
+    Activation,
     AdaptiveAveragePool,
     Add,
     BatchNorm,
@@ -20,7 +21,6 @@ from theorylab.networks.nodes import (
     Input,
     MaxPool,
     Node,
-    ReLU,
 )
 from theorylab.networks.parameters import draw_parameters
 from theorylab.pooling import MaxPool as PoolWindows
@@ -40,14 +40,14 @@ def _bottleneck(name: str, source: str, width: int, stride: int, downsample: boo
         nodes.append(BatchNorm(f"{name}.bn{place}", f"{name}.conv{place}"))
         if place < 3:
             before = f"{name}.relu{place}"
-            nodes.append(ReLU(before, f"{name}.bn{place}"))
+            nodes.append(Activation(before, f"{name}.bn{place}"))
     shortcut = source
     if downsample:
         shortcut = f"{name}.downsample.1"
         nodes.append(Conv(f"{name}.downsample.0", source, RESNET_EXPANSION * width, 1, stride, bias=False))
         nodes.append(BatchNorm(shortcut, f"{name}.downsample.0"))
     nodes.append(Add(f"{name}.add", (f"{name}.bn3", shortcut)))
-    nodes.append(ReLU(f"{name}.relu3", f"{name}.add"))
+    nodes.append(Activation(f"{name}.relu3", f"{name}.add"))
     return nodes
 
 
@@ -88,7 +88,7 @@ def resnet_nodes(
     Examples
     --------
     >>> nodes = resnet_nodes()
-    >>> sum(isinstance(node, ReLU) for node in nodes), sum(isinstance(node, Conv) for node in nodes)
+    >>> sum(isinstance(node, Activation) for node in nodes), sum(isinstance(node, Conv) for node in nodes)
     (49, 53)
     """
     width = _validation.positive_integer(width, "width")
@@ -96,7 +96,7 @@ def resnet_nodes(
         Input("input", tuple(input_shape)),
         Conv("conv1", "input", width, kernel=7, stride=2, padding=3, bias=False),
         BatchNorm("bn1", "conv1"),
-        ReLU("relu", "bn1"),
+        Activation("relu", "bn1"),
         MaxPool("maxpool", "relu", PoolWindows(3, stride=2, padding=1)),
     ]
     for stage, count in enumerate(blocks):

@@ -8,7 +8,16 @@ from theorylab import _random, _validation
 from theorylab.architectures import VGG16_BLOCKS, VGG16_PLANE
 from theorylab.laws import TruncatedGaussian, WeightLaw
 from theorylab.networks.graph import GraphNetwork
-from theorylab.networks.nodes import AdaptiveAveragePool, Conv, Dense, Flatten, Input, MaxPool, Node, ReLU
+from theorylab.networks.nodes import (
+    Activation,
+    AdaptiveAveragePool,
+    Conv,
+    Dense,
+    Flatten,
+    Input,
+    MaxPool,
+    Node,
+)
 from theorylab.networks.parameters import draw_parameters
 from theorylab.pooling import MaxPool as PoolWindows
 
@@ -44,7 +53,7 @@ def vgg16_nodes(
     Examples
     --------
     >>> nodes = vgg16_nodes()
-    >>> [node.name for node in nodes[:4]], sum(isinstance(node, ReLU) for node in nodes)
+    >>> [node.name for node in nodes[:4]], sum(isinstance(node, Activation) for node in nodes)
     (['input', 'features.0', 'features.1', 'features.2'], 15)
     """
     n_hidden = _validation.positive_integer(n_hidden, "n_hidden")
@@ -54,7 +63,7 @@ def vgg16_nodes(
     for block in VGG16_BLOCKS:
         for n_filters in block:
             nodes.append(Conv(f"features.{place}", nodes[-1].name, n_filters, kernel=3, padding=1))
-            nodes.append(ReLU(f"features.{place + 1}", nodes[-1].name))
+            nodes.append(Activation(f"features.{place + 1}", nodes[-1].name))
             place += 2
         nodes.append(MaxPool(f"features.{place}", nodes[-1].name, PoolWindows(2)))
         place += 1
@@ -63,9 +72,9 @@ def vgg16_nodes(
         AdaptiveAveragePool("avgpool", nodes[-1].name, VGG16_PLANE),
         Flatten("flatten", "avgpool"),
         Dense("classifier.0", "flatten", n_hidden),
-        ReLU("classifier.1", "classifier.0"),
+        Activation("classifier.1", "classifier.0"),
         Dense("classifier.3", "classifier.1", n_hidden),
-        ReLU("classifier.4", "classifier.3"),
+        Activation("classifier.4", "classifier.3"),
         Dense("classifier.6", "classifier.4", n_logits),
     ]
 

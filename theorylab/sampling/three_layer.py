@@ -19,6 +19,7 @@ from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
 from theorylab.sampling._winner import winning_readout
+from theorylab.units import RELU, Unit
 
 
 class MapSampler:
@@ -35,7 +36,8 @@ class MapSampler:
     filter_law : WeightLaw, optional
         ``Gaussian(law.std)`` if not given.
     pool : MaxPool, optional
-        Between the ReLU and the readout.
+        Between the units and the readout.
+    unit : Unit, default ReLU()
     dtype : float64 or float32
         Of weights, products and maps.
 
@@ -56,12 +58,14 @@ class MapSampler:
         law: WeightLaw,
         filter_law: WeightLaw | None = None,
         pool: MaxPool | None = None,
+        unit: Unit = RELU,
         dtype: type = np.float64,
     ) -> None:
         x = _validation.image(x, grid.input_shape)
         self.grid = grid
         self.n_filters = _validation.positive_integer(n_filters, "n_filters")
         self.law = law
+        self.unit = unit
         self.filter_law: WeightLaw = Gaussian(law.std) if filter_law is None else filter_law
         self.dtype = np.dtype(dtype)
         self.patches = np.ascontiguousarray(grid.extract(x.astype(self.dtype)))
@@ -102,16 +106,16 @@ class MapSampler:
         sampled = self.filter_law.sample(
             (self.grid.patch_size, self.n_filters), seed=rng, dtype=self.dtype.type
         )
-        every_rule_masks = all(rule.masks_by_activation for rule in rules)
         windows = self._windows
-        if windows is not None or n_logits is not None or any(rule.masks_by_activation for rule in rules):
+        factors = [rule.shut(self.unit) for rule in rules]
+        if windows is not None or n_logits is not None or any(factor != 1 for factor in factors):
             np.matmul(self.patches, sampled, out=self._activations)
         # Without pooling, what closed units would send down is masked: half of the readout need not be drawn.
-        sparse = every_rule_masks and windows is None and n_logits is None
+        sparse = not any(factors) and windows is None and n_logits is None
         active = int(np.count_nonzero(self._activations > 0)) if sparse else 0
         seen, winners = self._activations, None
         if windows is not None:
-            seen, winners = kernels_pool.pool(self._activations, windows)
+            seen, winners = kernels_pool.pool(self._activations, windows, self.unit)
         bounds = np.linspace(0, self.n_filters, groups + 1).astype(int)
         maps = np.empty((len(rules), n_readouts, groups, *self.grid.input_shape), dtype=self.dtype)
         for t in range(n_readouts):
@@ -124,18 +128,12 @@ class MapSampler:
                 readout = kernels_pool.unpool(readout, winners, self._unpooled)
             for r, rule in enumerate(rules):
                 if sparse:
-                    kernels.active_signal(self._activations, readout, rule.rectifies_gradient, self._signal)
+                    kernels.active_signal(self._activations, readout, rule, self._signal)
                 else:
-                    kernels.backward_signal(
-                        self._activations,
-                        readout,
-                        rule.rectifies_gradient,
-                        rule.masks_by_activation,
-                        self._signal,
-                    )
+                    kernels.backward_signal(self._activations, readout, rule, self._signal, self.unit)
                 for part in range(groups):
-                    own = slice(bounds[part], bounds[part + 1])
-                    np.matmul(sampled[:, own], self._signal[:, own].T, out=self._products)
+                    group = slice(bounds[part], bounds[part + 1])
+                    np.matmul(sampled[:, group], self._signal[:, group].T, out=self._products)
                     maps[r, t, part] = self.grid.fold(self._products.T)
         return maps
 
@@ -144,7 +142,7 @@ class MapSampler:
         readout = self.law.sample(activations.shape, seed=rng, dtype=self.dtype.type)
         if n_logits is None:
             return readout
-        return winning_readout(readout, np.maximum(activations, 0), self.law.std, n_logits, rng)
+        return winning_readout(readout, self.unit.forward(activations), self.law.std, n_logits, rng)
 
 
 def three_layer_maps(
