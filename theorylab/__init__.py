@@ -19,31 +19,44 @@ if TYPE_CHECKING:
         figures,
         images,
         measures,
+        models,
         montecarlo,
         networks,
+        rules,
         sampling,
         stats,
         torch_bridge,
         training,
         weights,
     )
+    from theorylab.analytic.of_stack import law
     from theorylab.auditing import audit
     from theorylab.laws import Gaussian, TruncatedGaussian
+    from theorylab.nolaw import NoLaw
     from theorylab.patches import PatchGrid
     from theorylab.pooling import MaxPool
     from theorylab.rules import Rule
-    from theorylab.specs import ConvSpec, Residual
+    from theorylab.sampling.sampler import draw
+    from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
+    from theorylab.stack import Stack
+    from theorylab.units import LeakyReLU, ReLU
     from theorylab.visualization import visualize, visualize_many
 
     __version__: str
 
 __all__ = [
+    "AdaptiveAveragePool",
     "ConvSpec",
+    "Dense",
     "Gaussian",
+    "LeakyReLU",
     "MaxPool",
+    "NoLaw",
     "PatchGrid",
+    "ReLU",
     "Residual",
     "Rule",
+    "Stack",
     "TruncatedGaussian",
     "__version__",
     "analytic",
@@ -52,11 +65,15 @@ __all__ = [
     "auditing",
     "convergence",
     "display",
+    "draw",
     "figures",
     "images",
+    "law",
     "measures",
+    "models",
     "montecarlo",
     "networks",
+    "rules",
     "sampling",
     "stats",
     "torch_bridge",
@@ -68,6 +85,14 @@ __all__ = [
 
 # Where each name lives; a name that is not here is a submodule.
 _HOMES = {
+    "law": "analytic.of_stack",
+    "AdaptiveAveragePool": "specs",
+    "Dense": "specs",
+    "draw": "sampling.sampler",
+    "Stack": "stack",
+    "ReLU": "units",
+    "NoLaw": "nolaw",
+    "LeakyReLU": "units",
     "ConvSpec": "specs",
     "Gaussian": "laws",
     "MaxPool": "pooling",

@@ -58,6 +58,8 @@ class ThreeLayerLaw:
     filter_std : float
         ``c``.
     unit : Unit
+    kind : {"exact", "limit"}
+        A limit of large patches if the filters are not Gaussian.
 
     Notes
     -----
@@ -77,11 +79,7 @@ class ThreeLayerLaw:
     readout: WeightLaw
     filter_std: float
     unit: Unit = RELU
-
-    @property
-    def kind(self) -> str:
-        """Exact for every ``N``."""
-        return "exact"
+    kind: str = "exact"
 
     @functools.cached_property
     def gate(self) -> Gate:
