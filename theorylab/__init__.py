@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from theorylab import (
         analytic,
-        architectures,
         auditing,
         convergence,
         display,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from theorylab.patches import PatchGrid
     from theorylab.pooling import MaxPool
     from theorylab.rules import Rule
-    from theorylab.sampling.sampler import draw
+    from theorylab.sampling.of_stack import draw
     from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
     from theorylab.stack import Stack
     from theorylab.units import LeakyReLU, ReLU
@@ -60,7 +59,6 @@ __all__ = [
     "TruncatedGaussian",
     "__version__",
     "analytic",
-    "architectures",
     "audit",
     "auditing",
     "convergence",
@@ -88,7 +86,7 @@ _HOMES = {
     "law": "analytic.of_stack",
     "AdaptiveAveragePool": "specs",
     "Dense": "specs",
-    "draw": "sampling.sampler",
+    "draw": "sampling.of_stack",
     "Stack": "stack",
     "ReLU": "units",
     "NoLaw": "nolaw",

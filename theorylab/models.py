@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
+from theorylab import _validation
 from theorylab.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
@@ -120,14 +122,69 @@ def vgg16(
             channels = n_filters
         layers.append(MaxPool(2))
     fan_in = channels * VGG16_PLANE**2
-    hidden = [Dense(n_hidden, _std(n, std)) for n in (fan_in, n_hidden)]
+    hidden = [
+        Dense(n_hidden, _std(n, std)) for n in (fan_in, _validation.positive_integer(n_hidden, "n_hidden"))
+    ]
     return Stack(input_shape, (*layers, AdaptiveAveragePool(VGG16_PLANE), *hidden), n_logits=n_logits)
+
+
+def resnet(
+    blocks: Sequence[int] = RESNET50_BLOCKS,
+    width: int = 64,
+    *,
+    n_logits: int = 1000,
+    input_shape: tuple[int, int, int] = (3, 224, 224),
+    std: float | None = None,
+) -> Stack:
+    """A bottleneck ResNet; before any training its batch normalisation is the identity and is left out.
+
+    Parameters
+    ----------
+    blocks : sequence of int, default (3, 4, 6, 3)
+        Bottlenecks of each stage; from the second stage on the first one halves the plane, with the stride in
+        its 3 × 3 convolution.
+    width : int, default 64
+        Channels of the stem; the bottlenecks of stage ``s`` are ``width · 2**s`` wide.
+    n_logits, input_shape, std
+        As of :func:`vgg16`.
+
+    Returns
+    -------
+    Stack
+        The second layer is the max-pool, whose windows overlap; the last one the global average pooling.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of :func:`vgg16`.
+
+    Examples
+    --------
+    >>> resnet((2, 1), 4, n_logits=3, input_shape=(3, 32, 32)).shapes[-1]
+    (32, 1, 1)
+    """
+    width = _validation.positive_integer(width, "width")
+    layers: list[Layer] = [_conv(input_shape[0], width, 7, 3, std, 2), MaxPool(3, stride=2, padding=1)]
+    channels = width
+    for stage, count in enumerate(blocks):
+        narrow = width * 2**stage
+        wide = RESNET_EXPANSION * narrow
+        for number in range(_validation.positive_integer(count, "blocks")):
+            stride = 2 if stage and not number else 1
+            branch = [
+                _conv(channels, narrow, 1, 0, std),
+                _conv(narrow, narrow, 3, 1, std, stride),
+                _conv(narrow, wide, 1, 0, std),
+            ]
+            layers.append(Residual(branch, None if number else _conv(channels, wide, 1, 0, std, stride)))
+            channels = wide
+    return Stack(input_shape, (*layers, AdaptiveAveragePool(1)), n_logits=n_logits)
 
 
 def resnet50(
     n_logits: int = 1000, *, input_shape: tuple[int, int, int] = (3, 224, 224), std: float | None = None
 ) -> Stack:
-    """ResNet-50; before any training its batch normalisation is the identity and is left out.
+    """ResNet-50: :func:`resnet` with its usual sizes.
 
     Parameters
     ----------
@@ -137,7 +194,6 @@ def resnet50(
     Returns
     -------
     Stack
-        The second layer is the max-pool, whose windows overlap; the last one the global average pooling.
 
     Raises
     ------
@@ -154,21 +210,7 @@ def resnet50(
     >>> len(stack.layers), stack.shapes[-2:]
     (19, ((2048, 7, 7), (2048, 1, 1)))
     """
-    layers: list[Layer] = [_conv(input_shape[0], 64, 7, 3, std, 2), MaxPool(3, stride=2, padding=1)]
-    channels = 64
-    for stage, count in enumerate(RESNET50_BLOCKS):
-        width = 64 * 2**stage
-        wide = RESNET_EXPANSION * width
-        for number in range(count):
-            stride = 2 if stage and not number else 1
-            branch = [
-                _conv(channels, width, 1, 0, std),
-                _conv(width, width, 3, 1, std, stride),
-                _conv(width, wide, 1, 0, std),
-            ]
-            layers.append(Residual(branch, None if number else _conv(channels, wide, 1, 0, std, stride)))
-            channels = wide
-    return Stack(input_shape, (*layers, AdaptiveAveragePool(1)), n_logits=n_logits)
+    return resnet(n_logits=n_logits, input_shape=input_shape, std=std)
 
 
 def _conv(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theorylab import _random, _validation
+from theorylab import _validation
 from theorylab.kernels import pooled_signal as kernels_pool
 from theorylab.kernels import three_layer as kernels
 from theorylab.laws import Gaussian, WeightLaw
@@ -143,77 +143,3 @@ class MapSampler:
         if n_logits is None:
             return readout
         return winning_readout(readout, self.unit.forward(activations), self.law.std, n_logits, rng)
-
-
-def three_layer_maps(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    size: int,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
-    filter_law: WeightLaw | None = None,
-    pool: MaxPool | None = None,
-    n_logits: int | None = None,
-    seed: _random.Seed = 0,
-) -> np.ndarray:
-    """Raw maps of `size` independent random three-layer networks.
-
-    Parameters
-    ----------
-    x : array, (C, H, W)
-    grid : PatchGrid
-    rule : Rule or str
-    n_filters : int
-        ``N``.
-    size : int
-        How many maps.
-    law : WeightLaw, default Gaussian(1.0)
-        Of the readout.
-    filter_law : WeightLaw, optional
-        Of the filters; Gaussian with ``law.std`` if not given.
-    pool : MaxPool, optional
-        Between the ReLU and the readout; windows may overlap.
-    n_logits : int, optional
-        ``K``: each map is that of the largest of ``K`` logits, by the exact law of the winner.  Needs a Gaussian
-        readout.  Without it the maps are of one logit chosen beforehand.
-    seed : int or Generator
-
-    Returns
-    -------
-    array, (size, C, H, W) float64
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input, and for `n_logits` with a readout that is not Gaussian.
-
-    Notes
-    -----
-    Map ``i`` comes from the seed's child ``i``: a longer run begins with the same maps.  The winner's readout is
-    ``c [m â + (I − â âᵀ) g]``, ``a`` the activations, ``m`` the maximum of ``K`` standard normals, drawn by inverting its
-    distribution function ``Φ^K``.
-
-    Examples
-    --------
-    >>> grid = PatchGrid((1, 6, 6), kernel=3)
-    >>> three_layer_maps(np.ones((1, 6, 6)), grid, "guided", 8, size=5, n_logits=10).shape
-    (5, 1, 6, 6)
-    """
-    rule = Rule(rule)
-    size = _validation.positive_integer(size, "size")
-    if n_logits is not None:
-        n_logits = _validation.positive_integer(n_logits, "n_logits")
-        if not isinstance(law, Gaussian):
-            raise ValueError(
-                f"n_logits: the law of the winner is exact for a Gaussian readout only, got {type(law).__name__}; "
-                "visualize a network of theorylab.networks instead"
-            )
-    sampler = MapSampler(x, grid, n_filters, law=law, filter_law=filter_law, pool=pool)
-    parent = _random.sequence(seed)
-    maps = np.empty((size, *grid.input_shape))
-    for i in range(size):
-        rng = np.random.default_rng(_random.child(parent, i))
-        maps[i] = sampler.draw(rng, [rule], n_logits=n_logits)[0, 0, 0]
-    return maps

@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.laws import Gaussian
+from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
 from theorylab.networks.from_stack import Blueprint
+from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
 from theorylab.sampling._winner import winning_readout
@@ -246,3 +247,65 @@ def draw(
         rng = np.random.default_rng(_random.child(parent, i))
         maps[i] = source.draw(rng, listed, n_readouts=n_readouts, n_logits=n_logits)
     return maps
+
+
+def three_layer_maps(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    *,
+    size: int,
+    law: WeightLaw = STANDARD_NORMAL,
+    filter_law: WeightLaw | None = None,
+    pool: MaxPool | None = None,
+    n_logits: int | None = None,
+    seed: _random.Seed = 0,
+) -> np.ndarray:
+    """Raw maps of `size` independent random three-layer networks.
+
+    Parameters
+    ----------
+    x : array, (C, H, W)
+    grid : PatchGrid
+    rule : Rule or str
+    n_filters : int
+        ``N``.
+    size : int
+        How many maps.
+    law : WeightLaw, default Gaussian(1.0)
+        Of the readout.
+    filter_law : WeightLaw, optional
+        Of the filters; Gaussian with ``law.std`` if not given.
+    pool : MaxPool, optional
+        Between the ReLU and the readout; windows may overlap.
+    n_logits : int, optional
+        ``K``: each map is that of the largest of ``K`` logits, by the exact law of the winner.  Needs a Gaussian
+        readout.  Without it the maps are of one logit chosen beforehand.
+    seed : int or Generator
+
+    Returns
+    -------
+    array, (size, C, H, W) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input, and for `n_logits` with a readout that is not Gaussian.
+
+    Notes
+    -----
+    :func:`draw` of a network with one hidden layer.  The winner's readout is ``c [m â + (I − â âᵀ) g]``, ``a`` the
+    activations, ``m`` the maximum of ``K`` standard normals, drawn by inverting its distribution function ``Φ^K``.
+
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 6, 6), kernel=3)
+    >>> three_layer_maps(np.ones((1, 6, 6)), grid, "guided", 8, size=5, n_logits=10).shape
+    (5, 1, 6, 6)
+    """
+    filters = Gaussian(law.std) if filter_law is None else filter_law
+    hidden = ConvSpec(n_filters, grid.kernel, grid.stride, grid.padding, filters)
+    layers = (hidden,) if pool is None else (hidden, pool)
+    stack = Stack(grid.input_shape, layers, readout=law)
+    return draw(stack, x, rule, size=size, n_logits=n_logits, seed=seed)[:, 0, 0]
