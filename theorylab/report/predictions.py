@@ -175,7 +175,7 @@ def predicted_vgg16(x: np.ndarray, *, rule: Rule | str = "guided", progress: Pro
     TypeError, ValueError
         For an unknown rule, or a picture of another size.
     """
-    from theorylab import analytic
+    from theorylab import analytic, models
     from theorylab.laws import TruncatedGaussian
 
     chosen = rules(rule)
