@@ -13,17 +13,22 @@ from scipy import integrate, stats
 
 from theorylab.analytic import pooled_mean_map
 from theorylab.analytic._gaussian_rule import POINTS, chunks, factors, normals, rectified_normal
-from theorylab.analytic._inner_products import InnerProducts, arc_cosine, differences, moved, pool_needs
-from theorylab.analytic._masked_moments import deconvnet_moments, guided_moments
+from theorylab.analytic._inner_products import InnerProducts, arc_cosine, moved
 from theorylab.analytic._neighbour_moments import neighbour_moments
+from theorylab.analytic._plan import differences, pool_needs
+from theorylab.analytic._unit_moments import unit_moments
 from theorylab.analytic._window_moments import largest_energy, largest_gap, pooled_moments
 from theorylab.laws import Gaussian
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
+from theorylab.units import RELU
 
 RULES = ("saliency", "deconvnet", "guided")
 RECTIFYING = ("deconvnet", "guided")
+guided_moments, deconvnet_moments = (
+    functools.partial(unit_moments, rule, RELU) for rule in (Rule.GUIDED, Rule.DECONVNET)
+)
 CLOSED = {"guided": guided_moments, "deconvnet": deconvnet_moments}
 FINE = 2**15  # points: what is left of the quadrature error is below half a percent
 
@@ -692,7 +697,7 @@ def test_rectified_products_against_a_wide_layer():
     x[:, :4, :4] = 0  # patches of zeros
     grid, batches = PatchGrid(x.shape, 3, padding=1), 64
     products = InnerProducts.of_image(x, SHIFTS).of_patches(grid, SHIFTS)
-    law = products.rectified(1.0, SHIFTS)
+    law = products.activated(1.0, SHIFTS, RELU)
     expected = np.stack([law.at(s) for s in SHIFTS])
     drawn = layer_of_filters(x, grid, None, SHIFTS, 250, batches, seed=22)
     error = drawn.std(axis=0, ddof=1) / math.sqrt(batches)
@@ -708,7 +713,9 @@ def test_rectified_products_against_a_wide_layer():
     shares = [s.std(ddof=1) / math.sqrt(len(s)) / m for s, m in zip(squares, means, strict=True)]
     assert abs(math.log(means[0] / means[1] / 4)) < 3 * math.hypot(*shares) < math.log(4)
     # Controls: the gain; the products of patches themselves, halved.
-    np.testing.assert_allclose(products.rectified(2.5, SHIFTS).at((0, 1)), 2.5 * law.at((0, 1)), rtol=1e-14)
+    np.testing.assert_allclose(
+        products.activated(2.5, SHIFTS, RELU).at((0, 1)), 2.5 * law.at((0, 1)), rtol=1e-14
+    )
     linear = np.stack([products.at(s) / 2 for s in SHIFTS])[1:]
     wrong = (drawn[:, 1:] - linear).sum(axis=(2, 3))
     assert (abs(wrong.mean(axis=0)) > 10 * wrong.std(axis=0, ddof=1) / math.sqrt(batches)).all()
