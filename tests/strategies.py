@@ -4,10 +4,29 @@ import numpy as np
 from hypothesis import strategies as st
 
 from theorylab.patches import PatchGrid
+from theorylab.rules import Rule
 
 RULES = ("saliency", "deconvnet", "guided")
 dtypes = st.sampled_from((np.float32, np.float64))
 seeds = st.integers(0, 2**32 - 1)
+
+
+def rule_of(up, down, gate):
+    """A rule that nobody registered: ``h(1)``, ``h(−1)`` and whether the gate applies."""
+    rule = object.__new__(Rule)
+    name = f"{up},{down},{'gate' if gate else 'free'}"
+    for attribute, value in {"value": name, "title": name, "up": up, "down": down, "gate": gate}.items():
+        object.__setattr__(rule, attribute, value)
+    return rule
+
+
+OTHERS = (
+    rule_of(1.0, 1.0, True),
+    rule_of(1.0, 1.0, False),
+    rule_of(0.8, -0.3, True),
+    rule_of(0.2, 1.1, False),
+)
+"""Rules that are not the package's: the size of the gradient, with and without gate; a leaky one; one that prefers −R."""
 
 
 @st.composite
