@@ -20,8 +20,8 @@ from scipy import stats
 from strategies import RULES, image_with_zeros
 from typer.testing import CliRunner
 
-from theorylab import ConvSpec, _files, analytic, cli, convergence
-from theorylab.convergence import Point, files, study
+from theorylab import ConvSpec, _files, analytic, cli, convergence, estimates
+from theorylab.convergence import Design, Point, files
 from theorylab.convergence.predictions import Predictor
 from theorylab.montecarlo import DaskExecutor
 from theorylab.patches import PatchGrid
@@ -37,6 +37,11 @@ ENDLESS = [*SMALL, "--replicates", "100000", "--quiet"]  # no machine is through
 def picture(side=12, channels=2, seed=0):
     x = np.random.default_rng(seed).standard_normal((channels, side, side)) + 0.5
     return x / np.linalg.norm(x)
+
+
+def study(x, *, jobs=1, out=None, **settings):
+    """A design and its study in one."""
+    return convergence.study(Design.of(x, **settings), x, jobs=jobs, out=out)
 
 
 def command(*words):
@@ -130,7 +135,7 @@ def test_what_has_no_law_is_null():
         assert set(pooled[rule]) == {"cosine_input", "cosine_mean", "variance"}
         assert {law.kind for law in pooled[rule].values()} == {"estimate"}
         assert all(law.error > 0 for law in pooled[rule].values())
-        value, _ = analytic.pooled_expected_cosine(
+        value, _ = estimates.pooled_expected_cosine(
             x, Point(8, 3, 2).grid(x.shape), rule, 8, pool=MaxPool(2), target="mean"
         )
         assert pooled[rule]["cosine_mean"].value == pytest.approx(value)

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from theorylab.analytic import conv_depth, depth, shallow
-from theorylab.analytic._masked_moments import angle_functions, guided_moments
+from theorylab.analytic import conv_depth, depth, gates, shallow
+from theorylab.analytic._unit_moments import unit_moments
 from theorylab.laws import Gaussian
+from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
 from theorylab.specs import ConvSpec
+from theorylab.units import RELU
 
 RULES = ("saliency", "deconvnet", "guided")
 ZERO_MEAN = ("saliency", "deconvnet")
@@ -39,6 +41,15 @@ def hand_on(rule, gradient, pre_activation):
     if rule != "saliency":
         gradient = gradient * (gradient > 0)
     return gradient if rule == "deconvnet" else gradient * (pre_activation > 0)
+
+
+def guided_moments(signal, noise):
+    return unit_moments(Rule.GUIDED, RELU, signal, noise)
+
+
+def angle_functions(psi):
+    """``K₁`` and ``K₂``: the two moments of guided backpropagation as functions of ``ψ = atan2(β, αs)``."""
+    return (math.pi - psi) * np.cos(psi) + np.sin(psi), (math.pi - psi) / 2 + np.sin(2 * psi) / 4
 
 
 # --- witnesses ---------------------------------------------------------------------------------------------------
@@ -462,7 +473,7 @@ def test_depth_maps_against_brute_force(filters):
     assert abs(alignments["guided"].mean(axis=0)[1:-1] - predicted[0]).min() > 0.06
     one_layer = conv_depth.depth_maps(x, conv_specs(3, filters[:1]), "guided")[-1]
     assert alignments["guided"].mean(axis=0)[-1] - one_layer.alignment > 5 * error[-1]
-    contrast = shallow.local_contrast(x, PatchGrid(x.shape, 3, padding=1)) * x
+    contrast = gates.local_contrast(x, PatchGrid(x.shape, 3, padding=1)) * x
     gain = np.array([cosine(m, records[-1].mean_map) - cosine(m, contrast) for m in maps])
     assert gain.mean() > 5 * gain.std(ddof=1) / math.sqrt(len(gain))
 
@@ -578,20 +589,22 @@ def test_what_overflows_is_infinite_and_zeros_stay(rule):
 
 def test_depth_maps_refuse():
     x = np.ones((3, 8, 8))
-    for stack, match in (
-        ([MaxPool(2), ConvSpec(4, 3)], r"layers\[0\]: a MaxPool stands behind a ConvSpec"),
-        ([ConvSpec(4, 3), MaxPool(2), MaxPool(2)], r"layers\[2\]: a MaxPool stands behind a ConvSpec"),
+    for stack, error, match in (
+        ([MaxPool(2), ConvSpec(4, 3)], ValueError, r"layers\[0\]: a MaxPool stands behind a ConvSpec"),
+        (
+            [ConvSpec(4, 3), MaxPool(2), MaxPool(2)],
+            ValueError,
+            r"layers\[2\]: a MaxPool stands behind a ConvSpec",
+        ),
         (
             [ConvSpec(4, 3), MaxPool(3, stride=2)],
+            NoLaw,
             r"layers\[1\]: windows of size \(3, 3\) at stride \(2, 2\) overlap",
         ),
-        (
-            [ConvSpec(4, 3), MaxPool(2, padding=1)],
-            r"layers\[1\]: there is no law here for padded max-pooling",
-        ),
-        ([ConvSpec(4, 3), MaxPool(7)], r"layers\[1\]: pool: size 7 exceeds the height 6"),
+        ([ConvSpec(4, 3), MaxPool(2, padding=1)], NoLaw, r"layers\[1\]: padded max-pooling"),
+        ([ConvSpec(4, 3), MaxPool(7)], ValueError, r"layers\[1\]: pool: size 7 exceeds the height 6"),
     ):
-        with pytest.raises(ValueError, match=match):
+        with pytest.raises(error, match=match):
             conv_depth.depth_maps(x, stack, "guided")
     with pytest.raises(ValueError, match="at least one"):
         conv_depth.depth_maps(x, [], "guided")

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from strategies import image_with_zeros
 
-from theorylab.analytic import expected_cosine, pooled_expected_cosine, pooled_mean_map
+from theorylab.analytic import expected_cosine, pooled_mean_map
+from theorylab.estimates import pooled_expected_cosine
 from theorylab.laws import Gaussian, TruncatedGaussian
+from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.sampling import three_layer_maps
@@ -46,5 +48,5 @@ def test_saliency_and_bad_input():
         pooled_expected_cosine(x, GRID, "guided", 5, pool=MaxPool(2), target="x")
     with pytest.raises(ValueError, match="draws"):
         pooled_expected_cosine(x, GRID, "guided", 5, pool=MaxPool(2), draws=1)
-    with pytest.raises(ValueError, match="overlap"):
+    with pytest.raises(NoLaw, match="overlap"):
         pooled_expected_cosine(x, GRID, "guided", 5, pool=MaxPool(3, stride=1))

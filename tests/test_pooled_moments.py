@@ -6,6 +6,7 @@ from strategies import RULES, image_with_zeros
 
 from theorylab.analytic import pooled_patch_variance, pooled_variance_map
 from theorylab.laws import Gaussian, TruncatedGaussian
+from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 
@@ -59,9 +60,9 @@ def test_the_map_is_the_fold_for_saliency_alone():
     options = {"pool": MaxPool(2), "law": Gaussian(0.5)}
     share = pooled_patch_variance(x, GRID, "saliency", 7, **options)
     np.testing.assert_allclose(GRID.fold(share), pooled_variance_map(x, GRID, "saliency", 7, **options))
-    with pytest.raises(ValueError, match="no closed form"):
+    with pytest.raises(NoLaw, match="'guided' at pooled_variance_map"):
         pooled_variance_map(x, GRID, "guided", 7, **options)
-    with pytest.raises(ValueError, match="at most 4"):
+    with pytest.raises(NoLaw, match="at most 4"):
         pooled_patch_variance(x, GRID, "guided", 7, pool=MaxPool(3))
-    with pytest.raises(ValueError, match="overlap"):
+    with pytest.raises(NoLaw, match="overlap"):
         pooled_patch_variance(x, GRID, "guided", 7, pool=MaxPool(2, stride=1))

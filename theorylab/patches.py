@@ -1,7 +1,7 @@
 """Patches of an image: the linear maps ``D_j`` of the paper and their adjoints.
 
 ``extract`` is im2col, ``fold`` is col2im.  They are written with NumPy alone and are the specification for the
-compiled twins in :mod:`theorylab.kernels.patches`.
+a compiled twin of `extract` in :mod:`theorylab.kernels.patches`.
 """
 
 from __future__ import annotations

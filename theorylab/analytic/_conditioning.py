@@ -31,7 +31,7 @@ def points(dimension: int, count: int, replicates: int) -> np.ndarray:
     shifts = np.random.default_rng(20180531).integers(
         0, 2**32, (replicates, 1, integers.shape[1]), dtype=np.uint64
     )
-    return ((integers ^ shifts) + 0.5)[..., :dimension] / 2.0**32
+    return np.asarray(((integers ^ shifts) + 0.5)[..., :dimension] / 2.0**32)
 
 
 def triangular(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import special
 
 from theorylab.analytic import _conditioning
+from theorylab.rules import Rule
 
 POINTS = 512
 """Enough: with 8192 no alignment moves by more than 0.002, and the map predicted for a VGG-16 has cosine 0.9999 to this one
@@ -38,8 +39,8 @@ def normals(dimension: int, points: int = POINTS) -> np.ndarray:
     >>> bool(abs(u.T @ u / len(u) - np.eye(3)).max() < 1e-12), bool(abs(u.sum(axis=0)).max() < 1e-10)
     (True, True)
     """
-    one = special.ndtri(_conditioning.points(dimension, points // 2, 1)[0])
-    both = np.concatenate([one, -one])
+    half = special.ndtri(_conditioning.points(dimension, points // 2, 1)[0])
+    both = np.concatenate([half, -half])
     whitened = np.asarray(both @ np.linalg.inv(np.linalg.cholesky(both.T @ both / points)).T)
     whitened.setflags(write=False)
     return whitened
@@ -72,8 +73,8 @@ def factors(gram: np.ndarray, floor: float = EXACT) -> tuple[np.ndarray, np.ndar
     """
     values, vectors = np.linalg.eigh(gram)
     values, vectors = values[:, ::-1], vectors[:, :, ::-1]
-    # An eigenvector's sign is a choice of the library's, and the points are few: make it one's own.  The first of its
-    # largest entries is positive.
+    # The library chooses an eigenvector's sign, and the points are few: choose it here.  The first of its largest entries
+    # is positive.
     size = abs(vectors)
     first = (size >= size.max(axis=1, keepdims=True) - 1e-6).argmax(axis=1)
     vectors = vectors * np.where(np.take_along_axis(vectors, first[:, None], axis=1) < 0, -1.0, 1.0)
@@ -103,3 +104,22 @@ def rectified_normal(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.
     probability = special.ndtr(ratio)
     first = mean * probability + std * np.exp(-(ratio**2) / 2) / np.sqrt(2 * np.pi)
     return probability, first, mean * first + std**2 * probability
+
+
+def handed_on(rule: Rule, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``E[h'(v)]``, ``E[h(v)]`` and ``E[h(v)²]`` of normals ``v``; `std` may be 0.
+
+    What belongs to ``max(−v, 0)`` follows from what belongs to ``max(v, 0)`` and from the normal's own moments.
+
+    Examples
+    --------
+    >>> [round(float(m), 6) for m in handed_on(Rule.SALIENCY, np.array(0.5), np.array(2.0))]
+    [1.0, 0.5, 4.25]
+    """
+    probability, first, second = rectified_normal(mean, std)
+    up, down = rule.up, rule.down
+    return (
+        (up + down) * probability - down,
+        (up + down) * first - down * mean,
+        (up**2 - down**2) * second + down**2 * (mean**2 + std**2),
+    )

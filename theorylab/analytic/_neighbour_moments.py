@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from theorylab.analytic._gaussian_rule import POINTS, chunks, factors, normals, rectified_normal
+from theorylab.analytic._gaussian_rule import POINTS, chunks, factors, handed_on, normals
 from theorylab.rules import Rule
 
 
@@ -25,7 +25,7 @@ def neighbour_moments(
     a : array, (n, S)
         Coefficients of their activations.
     beta : array, (n,)
-    rule : GUIDED or DECONVNET
+    rule : Rule
     centre : int
         Which of the neighbours is the unit itself.
 
@@ -38,9 +38,9 @@ def neighbour_moments(
 
     Notes
     -----
-    ``T = σ(V̂)``, for guided backpropagation times ``1(z_j > 0)``.  Stein: ``E[w T] = c² Σ_s y_(j+s) E[∂T/∂z_(j+s)]``.  With
-    ``m = Σ_s a_s σ(z_(j+s))`` and ``ξ`` integrated, the slope is ``a_s 1(z_(j+s) > 0) Φ(m/β)`` under the mask; and the
-    mask's own jump adds to ``b_0`` the density of ``z_j`` at 0 times ``E[σ(V̂) | z_j = 0]``.
+    ``T = h(V̂)``, times ``1(z_j > 0)`` if the rule has a gate.  Stein: ``E[w T] = c² Σ_s y_(j+s) E[∂T/∂z_(j+s)]``.  With
+    ``m = Σ_s a_s σ(z_(j+s))`` and ``ξ`` integrated, the slope is ``a_s 1(z_(j+s) > 0) E[h'(V̂)]`` under the gate; and the
+    gate's jump adds to ``b_0`` the density of ``z_j`` at 0 times ``E[h(V̂) | z_j = 0]``.
 
     Examples
     --------
@@ -54,29 +54,28 @@ def neighbour_moments(
     u = normals(size, points)
     coefficients, second = np.zeros(a.shape), np.zeros(len(gram))
     for part in chunks(len(gram), points * size):
-        own, noise = a[part], np.broadcast_to(beta[part, None], (len(a[part]), points))
+        weights, noise = a[part], np.broadcast_to(beta[part, None], (len(a[part]), points))
         z = u @ factors(gram[part])[0].swapaxes(1, 2)  # (n, points, S)
-        probability, _, energy = rectified_normal((np.maximum(z, 0) @ own[..., None])[..., 0], noise)
-        if rule.masks_by_activation:
-            on = z[..., centre] > 0
-            probability, energy = probability * on, energy * on
+        slope, _, energy = handed_on(rule, (np.maximum(z, 0) @ weights[..., None])[..., 0], noise)
+        if rule.gate:
+            is_open = z[..., centre] > 0
+            slope, energy = slope * is_open, energy * is_open
         second[part] = energy.mean(axis=1)
-        slope = (probability[:, None] @ (z > 0).astype(np.float64))[:, 0] / points
-        coefficients[part] = own * slope
-        if rule.masks_by_activation:
+        coefficients[part] = weights * ((slope[:, None] @ (z > 0).astype(np.float64))[:, 0] / points)
+        if rule.gate:
             variance = gram[part, centre, centre]
             alive = variance > 0
             share = np.divide(
-                gram[part, :, centre], variance[:, None], out=np.zeros(own.shape), where=alive[:, None]
+                gram[part, :, centre], variance[:, None], out=np.zeros(weights.shape), where=alive[:, None]
             )
             # The others given z_j = 0: what regression on z_j leaves.
             z -= share[:, None] * z[..., centre, None]
             z[..., centre] = 0
-            _, jump, _ = rectified_normal((np.maximum(z, 0) @ own[..., None])[..., 0], noise)
+            _, jump, _ = handed_on(rule, (np.maximum(z, 0) @ weights[..., None])[..., 0], noise)
             coefficients[part, centre] += np.divide(
-                jump.mean(axis=1), np.sqrt(2 * np.pi * variance), out=np.zeros(len(own)), where=alive
+                jump.mean(axis=1), np.sqrt(2 * np.pi * variance), out=np.zeros(len(weights)), where=alive
             )
-            # A patch of zeros activates nothing: the mask is strict.
+            # A patch of zeros activates nothing: the gate is closed at 0.
             coefficients[part] *= alive[:, None]
             second[part] *= alive
     return coefficients, second

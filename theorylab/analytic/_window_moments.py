@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from theorylab.analytic._gaussian_rule import EXACT, POINTS, chunks, factors, normals, rectified_normal
+from theorylab.analytic._gaussian_rule import EXACT, POINTS, chunks, factors, handed_on, normals
 from theorylab.rules import Rule
 
-# Relative to the size of a window's pre-activations, the handicap of each further place: patches that are equal up to
+# Relative to the size of a window's pre-activations, the handicap of each further position: patches that are equal up to
 # rounding tie, and the first wins.
 _TIE = 1e-5
 
@@ -91,8 +91,8 @@ def pooled_moments(
 
     Notes
     -----
-    ``T_j = 1(j wins) h(V̂)``, and unless the rule is DeconvNet also ``z_j > 0``.  DeconvNet has no forward mask: a window
-    without a positive entry sends its gradient to its first one.  ``ξ`` is integrated in closed form.  With ``z = L u`` and
+    ``T_j = 1(j wins) h(V̂)``, and ``z_j > 0`` too if the rule has a gate.  Without one, a window that has no positive entry
+    sends its gradient to its first one.  ``ξ`` is integrated in closed form.  With ``z = L u`` and
     ``u`` standard normal, ``Cov(w, u) = c² Yᵀ L⁻ᵀ``, so ``E[w T] = c² Σ_m y_m (L⁻ᵀ E[u T])_m``.
 
     Examples
@@ -114,15 +114,12 @@ def pooled_moments(
         winner = (z - scale[:, None, None] * handicap).argmax(axis=2)
         largest = np.maximum(np.take_along_axis(z, winner[..., None], axis=2)[..., 0], 0)
         mean, std = alpha[part, None] * largest, np.broadcast_to(beta[part, None], largest.shape)
-        if rule.rectifies_gradient:
-            _, first, energy = rectified_normal(mean, std)
-        else:
-            first, energy = mean, mean**2 + std**2
-        if rule.masks_by_activation:
+        _, first, energy = handed_on(rule, mean, std)
+        if rule.gate:
             first, energy = first * (largest > 0), energy * (largest > 0)
         else:
             winner = np.where(largest > 0, winner, 0)
-        chosen = winner[:, None] == np.arange(size)[:, None]  # (n, k, points)
-        second[part] = (chosen * energy[:, None]).mean(axis=2)
-        coefficients[part] = (chosen * first[:, None]) @ u / points @ inverse.swapaxes(1, 2)
+        wins = winner[:, None] == np.arange(size)[:, None]  # (n, k, points)
+        second[part] = (wins * energy[:, None]).mean(axis=2)
+        coefficients[part] = (wins * first[:, None]) @ u / points @ inverse.swapaxes(1, 2)
     return coefficients, second

@@ -52,7 +52,7 @@ def closed_orthants(correlations: np.ndarray) -> np.ndarray:
         raise ValueError(f"correlations: expected (..., k, k) with k of at most 3, got {correlations.shape}")
     rows, columns = np.triu_indices(k, 1)
     angles = np.arcsin(np.clip(correlations[..., rows, columns], -1.0, 1.0)).sum(axis=-1)
-    return np.maximum(0.0, 2.0**-k * (1 + 2 / math.pi * angles))
+    return np.asarray(np.maximum(0.0, 2.0**-k * (1 + 2 / math.pi * angles)))
 
 
 def _correlation(value: np.ndarray) -> np.ndarray:

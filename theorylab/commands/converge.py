@@ -91,20 +91,22 @@ def converge(
         key: None if text is None else _integers(text, "filters" if key == "n_filters" else key)
         for key, text in lists.items()
     }
+    design = convergence.Design.of(
+        x,
+        name.name,
+        over=over.value,
+        **axes,
+        rules=[one.value for one in RuleName if one is not RuleName.ALL and rule in (one, RuleName.ALL)],
+        replicates=replicates,
+        block=block,
+        precision=precision,
+        seed=seed,
+    )
     try:
         with progress.shown(quiet) as report:
             found = convergence.study(
+                design,
                 x,
-                name.name,
-                over=over.value,
-                **axes,
-                rules=[
-                    one.value for one in RuleName if one is not RuleName.ALL and rule in (one, RuleName.ALL)
-                ],
-                replicates=replicates,
-                block=block,
-                precision=precision,
-                seed=seed,
                 jobs=jobs or _cpus(),
                 scheduler=scheduler,
                 out=folder,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from theorylab import analytic, measures, networks, sampling
+from theorylab import estimates, measures, networks, sampling
 from theorylab.figures._base import Made, Settings
 from theorylab.figures._drawing import Panel, rows_of_maps, two
 from theorylab.patches import PatchGrid
@@ -29,7 +29,7 @@ def make(settings: Settings) -> Made:
         one = sampling.three_layer_maps(
             x, grid, rule, FILTERS, size=1, pool=pool, seed=settings.stream(6, place)
         )[0]
-        predicted, error = analytic.pooled_expected_cosine(
+        predicted, error = estimates.pooled_expected_cosine(
             x, grid, rule, FILTERS, pool=pool, seed=settings.seed
         )
         measured = measures.cosine(one, x)

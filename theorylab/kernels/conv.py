@@ -1,4 +1,4 @@
-"""Twins of :mod:`theorylab.layers.conv`: the same convolutions in pieces that a processor's cache holds.
+"""Twins of what maps need of :mod:`theorylab.layers.conv`: the same convolutions in pieces that a processor's cache holds.
 
 Filters of 3×3 at stride 1 go through :mod:`theorylab.kernels.winograd` where that is quicker; all others are products of
 filters and columns of patches, a few rows of patches or a few channels at a time.  Pieces are cut by shapes alone, and each
@@ -12,7 +12,6 @@ import math
 import numpy as np
 
 from theorylab.kernels import _threads, winograd
-from theorylab.kernels._policy import compiled
 from theorylab.kernels.columns import gather, scatter
 from theorylab.layers.conv import check_batch, check_bias, check_gradient, check_weights
 from theorylab.patches import PatchGrid
@@ -135,35 +134,6 @@ def _multiply_columns(
                 chunk(image, first, last)
 
 
-def backward_patches(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """Gradient with respect to every patch: ``(B, N, H', W')`` to ``(B, J, p)``.
-
-    Parameters, result, errors: as the specification, :func:`theorylab.layers.conv.backward_patches` (Eq. 4).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 2))
-    >>> backward_patches(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0]]]]), grid)
-    array([[[ 2.,  3.],
-            [20., 30.]]])
-    """
-    weights = check_weights(weights, grid)
-    gradient = check_gradient(gradient, grid, len(weights))
-    out = np.empty((len(gradient), grid.n_patches, grid.patch_size), np.result_type(gradient, weights))
-    columns = gradient.reshape(*gradient.shape[:2], -1)
-    matrix = weights.reshape(len(weights), -1)
-    step = max(1, _PIECE_BYTES // (grid.patch_size * out.itemsize))
-    per_image = -(-grid.n_patches // step)
-
-    def piece(number: int) -> None:
-        image, start = number // per_image, number % per_image * step
-        np.matmul(columns[image, :, start : start + step].T, matrix, out=out[image, start : start + step])
-
-    _threads.run(piece, len(gradient) * per_image)
-    return out
-
-
 def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
     """Gradient with respect to the image: ``(B, N, H', W')`` to ``(B, C, H, W)``.
 
@@ -204,63 +174,4 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -
         scatter(products, grid.kernel, grid.stride, grid.padding, rows, columns, own)
 
     _threads.run(piece, len(out) * per_image)
-    return out
-
-
-def backward_weights(gradient: np.ndarray, x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """Gradient with respect to the filters, summed over the batch: ``(N, C, kh, kw)``.
-
-    Parameters, result, errors: as the specification, :func:`theorylab.layers.conv.backward_weights`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 2))
-    >>> backward_weights(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0, 4.0]]]]), grid)
-    array([[[[32., 43.]]]])
-    """
-    x, gradient = check_batch(x, grid), check_gradient(gradient, grid)
-    if len(gradient) != len(x):
-        raise ValueError(f"gradient: batch of {len(gradient)} for {len(x)} images")
-    dtype = np.result_type(gradient, x)
-    x = np.ascontiguousarray(x, dtype=dtype)
-    flat = gradient.astype(dtype, copy=False).reshape(*gradient.shape[:2], -1)
-    out = np.zeros((gradient.shape[1], grid.patch_size), dtype)
-    area = math.prod(grid.kernel)
-
-    def piece(channel: int) -> None:
-        places = _threads.workspace("columns", (area, grid.n_patches), dtype)
-        for image in range(len(x)):
-            plane = x[image, channel : channel + 1]
-            gather(plane, grid.kernel, grid.stride, grid.padding, 0, *grid.output_shape, places)
-            out[:, channel * area : (channel + 1) * area] += flat[image] @ places.T
-
-    _threads.run(piece, grid.input_shape[0])
-    return out.reshape(-1, grid.input_shape[0], *grid.kernel)
-
-
-@compiled
-def _backward_bias(gradient, out):
-    for b in range(gradient.shape[0]):
-        for n in range(gradient.shape[1]):
-            for j in range(gradient.shape[2]):
-                out[n] += gradient[b, n, j]
-
-
-def backward_bias(gradient: np.ndarray) -> np.ndarray:
-    """Gradient with respect to the bias: ``(B, N, H', W')`` to ``(N,)``.
-
-    Parameters, result, errors: as the specification, :func:`theorylab.layers.conv.backward_bias`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> backward_bias(np.ones((2, 3, 4, 5)))
-    array([40., 40., 40.])
-    """
-    gradient = np.asarray(gradient)
-    if gradient.ndim != 4:
-        raise ValueError(f"gradient: expected (B, N, H', W'), got {gradient.shape}")
-    out = np.zeros(gradient.shape[1], gradient.dtype)
-    _backward_bias(np.ascontiguousarray(gradient).reshape(*gradient.shape[:2], -1), out)
     return out

@@ -118,7 +118,7 @@ def _predicted_pooled(
     chosen: tuple[Rule, ...],
     progress: Progress | None,
 ) -> Shown:
-    from theorylab import analytic
+    from theorylab import analytic, estimates
     from theorylab.laws import Gaussian
     from theorylab.pooling import MaxPool
 
@@ -139,7 +139,7 @@ def _predicted_pooled(
                 values.append("mean is zero")
                 errors.append(0.0)
                 continue
-            value, error = analytic.pooled_expected_cosine(
+            value, error = estimates.pooled_expected_cosine(
                 x, grid, one, n_filters, law=law, pool=windows, target=target, unit_mean=alone
             )
             found.append(f"{value:.3f} ± {error:.3f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -75,10 +76,10 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.nda
     shifted = logits - logits.max(axis=1, keepdims=True)  # at most 0: no overflow
     weights = np.exp(shifted)
     sums = weights.sum(axis=1, keepdims=True)
-    own = np.arange(len(labels)), labels
-    loss = float((np.log(sums[:, 0]) - shifted[own]).mean())
+    right = np.arange(len(labels)), labels
+    loss = float((np.log(sums[:, 0]) - shifted[right]).mean())
     gradient = weights / sums
-    gradient[own] -= 1
+    gradient[right] -= 1
     gradient /= len(labels)
     return loss, gradient
 
@@ -112,7 +113,8 @@ def loss_gradients(
     -----
     The true gradient: Eq. 1 with the rule of saliency at every ReLU.  A layer's weight gradient is the outer product of what
     arrives at its output with what it read, so beside what the nodes keep, the inputs of convolutions and dense
-    layers are kept.
+    layers are kept.  Gradients in weights come from the specification: at the sizes that are trained here its one product a
+    layer is quicker than a product a channel, and its sums have an order that the trained weights depend on.
 
     Examples
     --------
@@ -133,10 +135,11 @@ def loss_gradients(
     for node in reversed(nodes[1:]):
         gradient = arriving.pop(node.name)
         if isinstance(node, (Conv, Dense)):
-            for name, share in _own(node, gradient, read[node.inputs[0]], saved[node.name]).items():
+            shares = _parameter_gradients(node, gradient, read[node.inputs[0]], saved[node.name])
+            for name, share in shares.items():
                 gradients[name] = gradients[name] + share if name in gradients else share
         if all(name == nodes[0].name for name in node.inputs):
-            continue  # nobody asks for the gradient in the images, and at full size it is the dearest
+            continue  # not needed, and the most expensive: the gradient in the images
         for name, share in zip(
             node.inputs, node.backward(parameters, gradient, saved[node.name], rules), strict=True
         ):
@@ -144,11 +147,14 @@ def loss_gradients(
     return loss, {name: gradients[name] for name in parameters}
 
 
-def _own(node: Conv | Dense, gradient: np.ndarray, x: np.ndarray, saved: object) -> dict[str, np.ndarray]:
-    """A layer's gradients in its own weights and biases."""
+def _parameter_gradients(
+    node: Conv | Dense, gradient: np.ndarray, x: np.ndarray, grid: Any
+) -> dict[str, np.ndarray]:
+    """Gradients in a layer's weights and biases; `grid` is a convolution's."""
     prefix = node.prefix or node.name
     if isinstance(node, Conv):
-        found = {f"{prefix}.weight": conv.backward_weights(gradient, x, saved)}  # type: ignore[arg-type]
-        return {**found, f"{prefix}.bias": conv.backward_bias(gradient)} if node.bias else found
-    found = {f"{prefix}.weight": dense.backward_weights(gradient, x)}
-    return {**found, f"{prefix}.bias": dense.backward_bias(gradient)} if node.bias else found
+        weights, bias = conv.backward_weights(gradient, x, grid), conv.backward_bias
+    else:
+        weights, bias = dense.backward_weights(gradient, x), dense.backward_bias
+    gradients = {f"{prefix}.weight": weights}
+    return {**gradients, f"{prefix}.bias": bias(gradient)} if node.bias else gradients

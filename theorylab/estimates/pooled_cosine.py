@@ -7,11 +7,13 @@ import math
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.analytic.pooled import pooled_mean_map
-from theorylab.laws import Gaussian, WeightLaw
+from theorylab.analytic import pooled_mean_map
+from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
+from theorylab.units import RELU, Unit
 
 
 def pooled_expected_cosine(
@@ -20,9 +22,10 @@ def pooled_expected_cosine(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
+    unit: Unit = RELU,
     target: str = "input",
     unit_mean: np.ndarray | None = None,
     draws: int = 256,
@@ -32,7 +35,7 @@ def pooled_expected_cosine(
 
     Parameters
     ----------
-    x, grid, rule, n_filters, law, pool, filter_std
+    x, grid, rule, n_filters, law, pool, filter_std, unit
         As in :func:`~theorylab.analytic.pooled_mean_map`.
     target : {"input", "mean"}
     unit_mean : array, (C, H, W), optional
@@ -45,17 +48,20 @@ def pooled_expected_cosine(
     Returns
     -------
     value, standard_error : float
-        0 and 0 for saliency and the input.
+        0 and 0 for the input where the mean map is zero, as saliency's is.
 
     Raises
     ------
     TypeError, ValueError
-        For bad input; for overlapping windows; for target "mean" where the mean map is zero.
+        For bad input; for target "mean" where the mean map is zero.
+    NoLaw
+        As :func:`~theorylab.analytic.pooled_mean_map`.
 
     Notes
     -----
     Let ``F(w) = Σ_j D_jᵀ w 1_j(w)``, the sum over the patches that win for filter ``w``.  Given the filters the readout
-    weights are independent, so per filter ``E‖S‖² = m₀² E‖F‖² + (m₂ − m₀²) E Σ_j ‖D_jᵀ w‖² 1_j`` and ``E S = m₀ E F``.
+    weights are independent, so per filter ``E‖S‖² = m₀² E‖F‖² + (m₂ − m₀²) E Σ_j ‖D_jᵀ w‖² 1_j`` and ``E S = m₀ E F``, with
+    ``m₀ = E[h(V)]`` and ``m₂ = E[h(V)²]``.
     ``E F`` is exact.  The two energies couple pairs of windows (eight conditions at 2×2) and have no known closed form:
     they are averaged over drawn filters.
 
@@ -70,6 +76,8 @@ def pooled_expected_cosine(
     if target not in ("input", "mean"):
         raise ValueError(f"target: expected 'input' or 'mean', got {target!r}")
     rule = Rule(rule)
+    if unit.slope != 0:
+        raise NoLaw(rule, unit, "max-pooling")
     mean = pooled_mean_map(x, grid, rule, 1, pool=pool) if unit_mean is None else np.asarray(unit_mean)
     x = np.asarray(x, dtype=np.float64)
     n_filters = _validation.positive_integer(n_filters, "n_filters")
@@ -81,26 +89,26 @@ def pooled_expected_cosine(
         if target == "mean":
             raise ValueError(f"target 'mean': the mean map of {rule.value} is zero and has no direction")
         return 0.0, 0.0
-    mean = mean / Gaussian(1.0).relu_mean  # E F
+    mean = mean / abs(rule.mean(Gaussian(1.0)))  # ±E F
     rng = _random.generator(seed)
     windows = pool.windows(grid.output_shape)
     patches = grid.extract(x)
     inside = grid.extract(np.ones(grid.input_shape))
-    shared, own = np.zeros(draws), np.zeros(draws)
+    whole, alone = np.zeros(draws), np.zeros(draws)
     for i in range(draws):
         w = rng.standard_normal(grid.patch_size)
         activations = np.append(np.maximum(patches @ w, 0), -1.0)  # the last one stands for the padding
         values = activations[windows]
         winners = np.take_along_axis(windows, values.argmax(axis=1)[:, None], axis=1)[:, 0]
-        if rule is Rule.GUIDED:
+        if rule.gate:
             winners = winners[values.max(axis=1) > 0]
-        chosen = np.zeros((grid.n_patches, 1))
-        chosen[winners] = 1
-        shared[i] = (grid.fold(chosen * w) ** 2).sum()
-        own[i] = (inside[winners] @ w**2).sum()
+        wins = np.zeros((grid.n_patches, 1))
+        wins[winners] = 1
+        whole[i] = (grid.fold(wins * w) ** 2).sum()
+        alone[i] = (inside[winners] @ w**2).sum()
     # Cosine as a function of the noise E‖S‖²/(N m₀ ‖E F‖)²; the scale of the filters cancels.
-    ratio = law.relu_second_moment / law.relu_mean**2 - 1
-    energies = shared + ratio * own
+    ratio = rule.second_moment(law) / rule.mean(law) ** 2 - 1
+    energies = whole + ratio * alone
     signal = float((mean**2).sum())
     noise = float(energies.mean() - signal) / (n_filters * signal)
     error = energies.std(ddof=1) / math.sqrt(draws) / (n_filters * signal)
