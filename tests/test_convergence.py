@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from scipy import stats
-from strategies import RULES, image_with_zeros
+from strategies import OTHERS, RULES, image_with_zeros
 from typer.testing import CliRunner
 
 from theorylab import ConvSpec, _files, analytic, cli, convergence, estimates
@@ -144,6 +144,31 @@ def test_what_has_no_law_is_null():
     assert {law.kind for law in deep[Rule.GUIDED].values()} == {"limit"}
     assert "class_distance" not in deep[Rule.GUIDED]
     assert deep[Rule.DECONVNET]["class_distance"].value is None
+
+
+def test_predictions_of_any_rule():
+    """Pooled and deep ones by what ``h`` and the gate are; each rule with a mean has its map for a target."""
+    x, (size, loose, *_) = picture(16), OTHERS
+    every = (Rule.LINEAR, size, loose)
+    pooled = Predictor(x, every).at(Point(8, 3, 2, pool=2))
+    assert pooled.laws[Rule.LINEAR]["class_distance"].value == math.sqrt(2)
+    assert {law.kind for law in pooled.laws[Rule.LINEAR].values()} == {"exact"}
+    assert {law.kind for law in pooled.laws[loose].values()} == {"estimate"}
+    deep = Predictor(x, every).at(Point(8, 3, 2, depth=2))
+    assert {law.kind for law in deep.laws[size].values()} == {"limit"}
+    assert deep.laws[Rule.LINEAR]["class_distance"].value == math.sqrt(2)
+    assert deep.laws[loose]["class_distance"].value is None
+    assert deep.laws[loose]["variance"].kind == "exact"
+    assert size not in deep.centres
+    assert (deep.targets[size] * deep.targets[loose]).sum() < 1 - 1e-6
+    reference = analytic.depth_maps(x, Point(8, 3, 2, depth=2).layers, "guided")[-1].mean_map
+    for rule in (Rule.LINEAR, loose):
+        np.testing.assert_allclose(deep.targets[rule], reference / np.linalg.norm(reference))
+
+
+def test_another_picture_than_the_design_is_refused():
+    with pytest.raises(ValueError, match="x: expected the picture that the design was made for"):
+        convergence.study(Design.of(picture(), kernel=3), picture(seed=1))
 
 
 # The samplers of deep networks
