@@ -23,7 +23,7 @@ from proofs_checks.architecture_studies import (
 )
 from proofs_checks.claim import Bench, Claim, Outcome, Wrong
 from proofs_checks.studies import inner
-from theorylab import architectures, networks
+from theorylab import models, networks
 from theorylab.analytic import depth_maps
 from theorylab.display import unit_norm
 from theorylab.montecarlo import Measurement
@@ -44,7 +44,9 @@ PREDICTED = (Rule.GUIDED, Rule.DECONVNET)
 def run(bench: Bench) -> Outcome:
     """Alignments through sixteen residual blocks, the direction of the mean map, and one identity."""
     x = shelf.thumbnail(bench.x, SIDE)
-    law = {rule: depth_maps(x, architectures.resnet50_convolutions(len(x)), rule) for rule in PREDICTED}
+    stem, _, *stages, _ = models.resnet50(input_shape=x.shape).layers  # without its pools
+    layers = [stem, *stages]
+    law = {rule: depth_maps(x, layers, rule) for rule in PREDICTED}
     means = {Rule.GUIDED: np.asarray(law[Rule.GUIDED][-1].mean_map)}
     watched = read_by_blocks(resnet50_without_pool(x.shape))
     bare = bench.study(

@@ -13,7 +13,7 @@ from proofs_checks.architecture_claims import (
 )
 from proofs_checks.architecture_studies import ArchitectureMaps, read_by_convolutions, vgg16_convolutions
 from proofs_checks.claim import Bench, Claim, Outcome, Wrong
-from theorylab import architectures
+from theorylab import models
 from theorylab.analytic import depth_maps
 from theorylab.analytic.conv_depth import LayerMaps
 from theorylab.display import unit_norm
@@ -33,7 +33,7 @@ PREDICTED = (Rule.GUIDED, Rule.DECONVNET)
 def run(bench: Bench) -> Outcome:
     """Alignments through thirteen convolutions and five max-pools, and the direction of the mean map."""
     x = shelf.thumbnail(bench.x, SIDE)
-    law = {rule: depth_maps(x, architectures.vgg16_convolutions(len(x)), rule) for rule in PREDICTED}
+    law = {rule: depth_maps(x, models.vgg16(input_shape=x.shape).layers[:18], rule) for rule in PREDICTED}
     means = {rule: np.asarray(records[-1].mean_map) for rule, records in law.items()}
     watched = read_by_convolutions(vgg16_convolutions(x.shape))
     simulate = ArchitectureMaps(x, vgg16_convolutions, PREDICTED, watched, means)
@@ -74,7 +74,7 @@ def run(bench: Bench) -> Outcome:
 
 def _three_layers(x: np.ndarray) -> dict[Rule, float]:
     """Expected cosine to x of a three-layer network with the first layer of VGG-16 and a max-pool."""
-    first, _, pool, *_ = architectures.vgg16_convolutions(len(x))
+    first, _, pool, *_ = models.vgg16(input_shape=x.shape).layers
     return {rule: depth_maps(x, [first, pool], rule)[-1].alignment for rule in PREDICTED}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from proofs_checks.claim import Bench, Claim, Outcome
 from proofs_checks.lemma1 import GEOMETRIES, both_sides, equation_4, random_case
 from theorylab.networks.graph import GraphNetwork
-from theorylab.networks.nodes import Conv, Dense, Flatten, Input, Node, ReLU
+from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input, Node
 from theorylab.patches import PatchGrid
 from theorylab.report.results import Verdict
 from theorylab.rules import Rule
@@ -93,7 +93,7 @@ def random_network(grid: PatchGrid, rng: np.random.Generator) -> tuple[GraphNetw
         weights = rng.standard_normal((FILTERS, grid.input_shape[0], *grid.kernel))
         nodes += [
             Conv(name, nodes[-1].name, FILTERS, grid.kernel, grid.stride, grid.padding, bias=False),
-            ReLU(f"relu{number}", name),
+            Activation(f"relu{number}", name),
         ]
         parameters[f"{name}.weight"] = weights
         operators.append(operator_matrix(grid, weights.reshape(FILTERS, -1)))
@@ -104,7 +104,7 @@ def random_network(grid: PatchGrid, rng: np.random.Generator) -> tuple[GraphNetw
     nodes.append(Flatten("flat", nodes[-1].name))
     if dense:
         operators.append(rng.standard_normal((operators[-1].shape[1], 6)))
-        nodes += [Dense("dense", "flat", 6, bias=False), ReLU("relu", "dense")]
+        nodes += [Dense("dense", "flat", 6, bias=False), Activation("relu", "dense")]
         parameters["dense.weight"] = operators[-1].T
     nodes.append(Dense("readout", nodes[-1].name, LOGITS, bias=False))
     parameters["readout.weight"] = rng.standard_normal((LOGITS, operators[-1].shape[1]))

@@ -8,7 +8,7 @@ import numpy as np
 
 from proofs_checks.trained_studies import HIDDEN
 from theorylab import montecarlo, training
-from theorylab.layers import conv, relu
+from theorylab.layers import conv, unit
 from theorylab.montecarlo import Measurement
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Conv, Flatten, Input, Node
@@ -146,6 +146,6 @@ class FreshLayer:
                 (self.layers * self.node.n_filters, shape[0], *grid.kernel), dtype=np.float32
             )
             drawn *= np.float32(variance**0.5)
-            behind = relu.forward(conv.forward(self.inputs[chosen][None], drawn, grid))
+            behind = unit.forward(conv.forward(self.inputs[chosen][None], drawn, grid))
             energy[i] = (behind.astype(np.float64) ** 2).sum() / self.layers / predicted[chosen]
         return montecarlo.measurement({"energy": energy})

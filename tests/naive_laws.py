@@ -34,15 +34,35 @@ def readout_moments(std, cutoff=None):
     return first, second, 2 * second
 
 
-def moments(x, kernel, stride, padding, rule, n_filters, readout, filter_std):
+# h(1), h(-1) and whether the gate applies.
+RULES = {
+    "saliency": (1, -1, True),
+    "deconvnet": (1, 0, False),
+    "guided": (1, 0, True),
+    "linear": (1, -1, False),
+    "test-abs": (1, 1, True),
+    "test-tilted": (2, -0.5, False),
+}
+
+
+def gated_pair(y, other, shut, same):
+    """``E[w wᵀ g'(w·y) g'(w·y')]`` with ``g' = shut + (1 − shut) 1(w·y > 0)``, multiplied out."""
+    if same:
+        return shut**2 * np.eye(y.size) + (1 - shut**2) * pair_matrix(y, y)
+    parts = np.eye(y.size), pair_matrix(y, y) + pair_matrix(other, other), pair_matrix(y, other)
+    return sum(k * part for k, part in zip((shut**2, shut * (1 - shut), (1 - shut) ** 2), parts, strict=True))
+
+
+def moments(x, kernel, stride, padding, rule, n_filters, readout, filter_std, slope=0.0, shared=False):
     """Mean map and covariance of Eq. 4 from first principles: terms of two filters are independent.
 
-    `readout` holds the three moments of the readout's law.
+    `readout` holds the moments of the readout's law, `slope` is the unit's below 0; `shared` asks for the covariance of two
+    logits' maps, whose readouts are independent at equal positions, too.
     """
-    relu_mean, relu_square, variance = readout
-    h_mean = 0.0 if rule == "saliency" else relu_mean
-    h_square = variance if rule == "saliency" else relu_square
-    masked = rule != "deconvnet"
+    up, down, gate = RULES[rule]
+    h_mean = (up + down) * readout[0]
+    h_square = h_mean**2 if shared else (up**2 + down**2) * readout[1]
+    shut = slope if gate else 1.0
     patches = extract(x, kernel, stride, padding)
     corners, _ = _windows(x.shape, kernel, stride, padding)
     entries = []
@@ -57,12 +77,12 @@ def moments(x, kernel, stride, padding, rule, n_filters, readout, filter_std):
     w_means = []
     for y, (places, pixels) in zip(patches, entries, strict=True):
         norm = np.linalg.norm(y)
-        w_mean = y / norm / math.sqrt(2 * math.pi) if masked and norm > 0 else np.zeros(p)
+        w_mean = (1 - shut) * y / norm / math.sqrt(2 * math.pi) if norm > 0 else np.zeros(p)
         w_means.append(h_mean * w_mean)
         mean[pixels] += w_means[-1][places]
     for j, y in enumerate(patches):
         for k, other in enumerate(patches):
-            term = (h_square if j == k else h_mean**2) * (pair_matrix(y, other) if masked else np.eye(p))
+            term = (h_square if j == k else h_mean**2) * gated_pair(y, other, shut, same=j == k)
             term = term - np.outer(w_means[j], w_means[k])
             (places, pixels), (others, to) = entries[j], entries[k]
             covariance[np.ix_(pixels, to)] += term[np.ix_(places, others)]

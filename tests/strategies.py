@@ -3,10 +3,18 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from theorylab import rules
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
 
-RULES = ("saliency", "deconvnet", "guided")
+RULES = tuple(rule.value for rule in rules.PAPER)
+# Beside the registered ones two that a user might define: one of either gate, no h of them the paper's.
+for name, h, gate in (
+    ("test-abs", np.abs, True),
+    ("test-tilted", lambda t: np.where(t > 0, 2 * t, t / 2), False),
+):
+    rules.define(name, h=h, gate=gate)
+EVERY_RULE = tuple(rule.value for rule in rules.registered())
 dtypes = st.sampled_from((np.float32, np.float64))
 seeds = st.integers(0, 2**32 - 1)
 

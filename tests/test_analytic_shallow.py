@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from strategies import RULES, grids, image_with_zeros, seeds
+from strategies import EVERY_RULE, RULES, grids, image_with_zeros, seeds
 
 from theorylab.analytic import (
     _windows,
     active_coverage,
     covariance,
+    fourth_cumulant_map,
     local_contrast,
     mean_map,
     whole_covariance,
@@ -22,6 +23,7 @@ from theorylab.analytic import variance_map as variances
 from theorylab.laws import Gaussian, TruncatedGaussian
 from theorylab.patches import PatchGrid
 from theorylab.sampling import three_layer_maps
+from theorylab.units import LeakyReLU, ReLU
 
 LAWS = (Gaussian(1.0), Gaussian(0.3), TruncatedGaussian(0.1), TruncatedGaussian(2.0, cutoff=1.0))
 
@@ -36,41 +38,42 @@ def picture(rng, shape):
 
 
 def readout_moments(law):
-    return naive_laws.readout_moments(law.std, getattr(law, "cutoff", None))
+    return naive_laws.readout_moments(getattr(law, "scale", law.std), getattr(law, "cutoff", None))
 
 
 laws = st.sampled_from(LAWS)
-rules = st.sampled_from(RULES)
+rules = st.sampled_from(EVERY_RULE)
+units = st.sampled_from((ReLU(), LeakyReLU(0.2), LeakyReLU(-0.5), LeakyReLU(1.0)))
 
 
-@given(grids(), laws, rules, seeds)
-def test_variance_map_is_the_diagonal_of_the_covariance(grid, law, rule, seed):
+@given(grids(), laws, rules, units, seeds)
+def test_variance_map_is_the_diagonal_of_the_covariance(grid, law, rule, unit, seed):
     x = picture(np.random.default_rng(seed), grid.input_shape)
-    matrix = covariance(x, grid, rule, 5, law=law, filter_std=0.8)
+    matrix = covariance(x, grid, rule, 5, law=law, filter_std=0.8, unit=unit)
     diagonal = np.diag(matrix).reshape(grid.input_shape)
     scale = diagonal.max() + 1e-300
     # Angles near 0 and π are known to 1e-8, see the half-space tests.
     np.testing.assert_allclose(
-        variances(x, grid, rule, 5, law=law, filter_std=0.8) / scale, diagonal / scale, atol=1e-7
+        variances(x, grid, rule, 5, law=law, filter_std=0.8, unit=unit) / scale, diagonal / scale, atol=1e-7
     )
     np.testing.assert_allclose(matrix, matrix.T, rtol=0, atol=1e-12 * scale)
     assert np.linalg.eigvalsh(matrix)[0] >= -1e-6 * scale
 
 
 @settings(max_examples=30)
-@given(grids(5), laws, rules, seeds)
-def test_mean_and_covariance_equal_the_sum_over_pairs_of_patches(grid, law, rule, seed):
+@given(grids(5), laws, rules, units, seeds)
+def test_mean_and_covariance_equal_the_sum_over_pairs_of_patches(grid, law, rule, unit, seed):
     x = picture(np.random.default_rng(seed), grid.input_shape)
     n, std = 6, 1.3
     mean, matrix = naive_laws.moments(
-        x, grid.kernel, grid.stride, grid.padding, rule, n, readout_moments(law), std
+        x, grid.kernel, grid.stride, grid.padding, rule, n, readout_moments(law), std, unit.slope
     )
-    computed = covariance(x, grid, rule, n, law=law, filter_std=std)
+    computed = covariance(x, grid, rule, n, law=law, filter_std=std, unit=unit)
     scale = abs(matrix).max() + 1e-300
     np.testing.assert_allclose(computed / scale, matrix / scale, atol=1e-7)
     scale = abs(mean).max() + 1e-300
     np.testing.assert_allclose(
-        mean_map(x, grid, rule, n, law=law, filter_std=std) / scale, mean / scale, atol=1e-9
+        mean_map(x, grid, rule, n, law=law, filter_std=std, unit=unit) / scale, mean / scale, atol=1e-9
     )
 
 
@@ -286,3 +289,34 @@ def test_bad_input(function):
         function(x, grid, "guided", 2.0)
     with pytest.raises(ValueError, match="filter_std"):
         function(x, grid, "guided", 2, filter_std=-1.0)
+
+
+@settings(max_examples=30)
+@given(rules, units, st.integers(1, 4), seeds)
+def test_fourth_cumulant_by_quadrature(rule, unit, size, seed):
+    """One patch, one filter: the moments of ``h(V) g'(w·y) w`` by Gauss's rule on each side of the gate."""
+    x = np.random.default_rng(seed).standard_normal((1, 1, size))
+    up, down, gate = naive_laws.RULES[rule]
+    shut = unit.slope if gate else 1.0
+    t, weights = np.polynomial.hermite_e.hermegauss(20)
+    weights = weights / weights.sum()
+    half, half_weights = np.polynomial.legendre.leggauss(200)
+    half, half_weights = 6 * (half + 1), 6 * half_weights
+    half_weights = half_weights * np.exp(-(half**2) / 2) / math.sqrt(2 * math.pi)
+    expected = []
+    for u in x.ravel() / np.linalg.norm(x):
+        moments = []
+        for k in (1, 2, 3, 4):
+            readout = (up**k + down**k) * (half_weights @ half**k)
+            filters = sum(
+                factor**k
+                * half_weights
+                @ ((u * sign * half[:, None] + math.sqrt(1 - u * u) * t) ** k @ weights)
+                for sign, factor in ((1, 1.0), (-1, shut))
+            )
+            moments.append(readout * filters)
+        m1, m2, m3, m4 = moments
+        expected.append(m4 - 4 * m3 * m1 - 3 * m2**2 + 12 * m2 * m1**2 - 6 * m1**4)
+    grid = PatchGrid(x.shape, (1, size))
+    computed = fourth_cumulant_map(x, grid, rule, 7, std=1.3, unit=unit).ravel()
+    np.testing.assert_allclose(computed, 7 * 1.3**8 * np.array(expected), rtol=1e-6, atol=1e-9)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, special
-from strategies import RULES, grids, image_with_zeros, seeds
+from strategies import EVERY_RULE, RULES, grids, image_with_zeros, seeds
 
 from theorylab import images
 from theorylab.analytic import (
@@ -30,6 +30,7 @@ from theorylab.laws import Gaussian, TruncatedGaussian
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
 from theorylab.sampling import MapSampler, three_layer_maps
+from theorylab.units import LeakyReLU, ReLU
 
 REFERENCE = pathlib.Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "tabby.png"
 needs_reference = pytest.mark.skipif(not REFERENCE.exists(), reason="reference picture not present")
@@ -52,23 +53,23 @@ def contrast_cosine(x, grid):
     return float((target * x).sum() / np.linalg.norm(target) / np.linalg.norm(x))
 
 
-@settings(max_examples=25)
-@given(grids(5), st.sampled_from(RULES), seeds)
-def test_energies_and_products_equal_the_sum_over_pairs_of_patches(grid, rule, seed):
+@settings(max_examples=40)
+@given(grids(5), st.sampled_from(EVERY_RULE), st.sampled_from((ReLU(), LeakyReLU(0.3))), seeds)
+def test_energies_and_products_equal_the_sum_over_pairs_of_patches(grid, rule, unit, seed):
     """Two logits: the same sum with ``E[h]²`` in place of ``E[h²]`` where a patch meets itself."""
     x = image_with_zeros(np.random.default_rng(seed), grid.input_shape)
     x[0, -1, -1] = 2.0
     law, n, std = TruncatedGaussian(0.5), 3, 1.2
-    first, second, variance = naive_laws.readout_moments(law.std, law.cutoff)
-    shared = (0.0, 0.0, 0.0) if rule == "saliency" else (first, first**2, 0.0)
+    readout = naive_laws.readout_moments(law.scale, law.cutoff)
+    geometry = grid.kernel, grid.stride, grid.padding
     energy, product = (
         float((mean**2).sum() + np.trace(matrix))
         for mean, matrix in (
-            naive_laws.moments(x, grid.kernel, grid.stride, grid.padding, rule, n, readout, std)
-            for readout in ((first, second, variance), shared)
+            naive_laws.moments(x, *geometry, rule, n, readout, std, unit.slope, shared)
+            for shared in (False, True)
         )
     )
-    kwargs = {"law": law, "filter_std": std}
+    kwargs = {"law": law, "filter_std": std, "unit": unit}
     assert expected_energy(x, grid, rule, n, **kwargs) == pytest.approx(energy, rel=1e-6)
     assert expected_class_product(x, grid, rule, n, **kwargs) == pytest.approx(
         product, rel=1e-6, abs=1e-9 * energy

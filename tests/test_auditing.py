@@ -18,7 +18,7 @@ from theorylab import auditing, cli
 from theorylab.auditing import Estimate, NetworkAttribution
 from theorylab.auditing._measure import references
 from theorylab.networks import GraphNetwork
-from theorylab.networks.nodes import Conv, Dense, Flatten, Input, ReLU
+from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input
 
 RULES = ("saliency", "deconvnet", "guided")
 
@@ -144,7 +144,7 @@ def test_backward_cosines_worked_out_by_hand():
     nodes = [
         Input("x", (1, 1, 2)),
         Conv("conv", "x", 2, kernel=1, bias=False),
-        ReLU("relu", "conv"),
+        Activation("relu", "conv"),
         Flatten("flat", "relu"),
         Dense("fc", "flat", 2, bias=False),
     ]

@@ -31,6 +31,7 @@ from theorylab.sampling import StackSampler, three_layer_maps
 
 SMALL = ["--size", "32", "--filters", "8,32", "--kernel", "5", "--block", "5", "--seed", "3"]
 MANY = [*SMALL, "--replicates", "200", "--quiet"]
+ENDLESS = [*SMALL, "--replicates", "100000", "--quiet"]  # no machine is through before it is interrupted
 
 
 def picture(side=12, channels=2, seed=0):
@@ -387,14 +388,14 @@ def test_killed_twice_it_ends_in_the_same_bytes(uninterrupted, tmp_path):
 def test_interrupted_it_says_how_to_resume(tmp_path):
     folder = tmp_path / "a run"
     process = subprocess.Popen(
-        command(*MANY, "--jobs", "2", "--out", folder),
+        command(*ENDLESS, "--jobs", "2", "--out", folder),
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     assert wait_for_blocks(process, folder, 3)
     # A second one on the same folder, meanwhile.
-    second = CliRunner().invoke(cli.app, ["converge", *MANY, "--jobs", "1", "--out", str(folder)])
+    second = CliRunner().invoke(cli.app, ["converge", *ENDLESS, "--jobs", "1", "--out", str(folder)])
     assert second.exit_code == 2
     assert second.stderr.count("\n") == 1
     assert f"{folder}: another process is working in this folder" in second.stderr

@@ -14,6 +14,7 @@ from strategies import OTHERS
 
 from theorylab.analytic import conv_depth, depth, shallow
 from theorylab.analytic._unit_moments import unit_moments
+from theorylab.laws import Gaussian
 from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
@@ -653,9 +654,9 @@ def test_one_convolution_is_the_three_layer_network():
         layers = [ConvSpec(40, kernel, stride, padding, std=0.3)]
         for rule in RULES:
             (record,) = conv_depth.depth_maps(x, layers, rule, readout_std=0.3)
-            exact = shallow.mean_map(x, grid, rule, 40, law=shallow.Gaussian(0.3))
+            exact = shallow.mean_map(x, grid, rule, 40, law=Gaussian(0.3))
             np.testing.assert_allclose(record.mean_map, exact, rtol=1e-12, atol=1e-15)
-            variance = shallow.variance_map(x, grid, rule, 40, law=shallow.Gaussian(0.3))
+            variance = shallow.variance_map(x, grid, rule, 40, law=Gaussian(0.3))
             if rule == "guided":  # β² drops terms of order 1/C together, and keeps the whole of E[T²]
                 assert (record.beta**2).mean() == pytest.approx(variance.mean(), rel=0.02)
             else:

@@ -11,7 +11,7 @@ from proofs_checks.depth_studies import Stack, cosine, dense, extrapolated, inne
 from proofs_checks.equation8 import operator_matrix
 from theorylab import layers, montecarlo
 from theorylab.networks.graph import GraphNetwork
-from theorylab.networks.nodes import Conv, Dense, Flatten, Input, ReLU
+from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input
 from theorylab.patches import PatchGrid
 from theorylab.rules import PAPER, Rule
 from theorylab.specs import ConvSpec
@@ -46,7 +46,7 @@ def explicit_network(stack, signs, filters, readout):
             layer.padding,
             bias=False,
         )
-        nodes += [conv, ReLU(f"relu{number}", conv.name)]
+        nodes += [conv, Activation(f"relu{number}", conv.name)]
         parameters[f"{conv.name}.weight"] = (sign * w.T).reshape(-1, grid.input_shape[0], *grid.kernel)
     nodes += [Flatten("flat", nodes[-1].name), Dense("readout", "flat", 1, bias=False)]
     parameters["readout.weight"] = readout.reshape(1, -1)
@@ -72,7 +72,7 @@ def test_a_stack_is_the_explicit_network(layers_of_stack):
     for i, k in itertools.product(range(SIZE), range(COPIES)):
         net = explicit_network(stack, signs[:, i, k, 0, 0], [w[i] for w in filters], readout[i, k])
         maps = net.backward(net.forward(x), np.ones((1, 1)), list(PAPER))[:, 0]
-        for rule, expected in zip(Rule, maps, strict=True):
+        for rule, expected in zip(PAPER, maps, strict=True):
             np.testing.assert_allclose(lowest[2][rule][i, k], expected, atol=2e-5 * abs(maps).max())
         different.add(float(maps[-1].sum()))
     assert len(different) == SIZE * COPIES

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import RULES, dtypes, grids, image_with_zeros, seeds
+from strategies import EVERY_RULE, dtypes, grids, image_with_zeros, seeds
 
 from theorylab import kernels, layers
 from theorylab.kernels.normal import standard_normal
@@ -13,6 +13,7 @@ from theorylab.kernels.three_layer import backward_signal
 from theorylab.patches import PatchGrid
 from theorylab.rules import PAPER, Rule
 from theorylab.sampling import tiled
+from theorylab.units import LeakyReLU, ReLU
 
 
 @given(grids(5), dtypes, seeds)
@@ -85,10 +86,10 @@ def test_tiled_replicate_is_the_network_of_its_weights(grid, seed):
             readout.append(standard_normal(stream, (min(step, grid.n_patches - start), n_filters)))
     weights = filters.T.reshape(n_filters, grid.input_shape[0], *grid.kernel)
     z = layers.conv.forward(x[None].astype(np.float32), weights, grid)
-    for r, rule in enumerate(Rule):
+    for r, rule in enumerate(PAPER):
         for t, readout in enumerate(drawn):
             upstream = np.concatenate(readout).T.reshape(z.shape)
-            expected = layers.conv.backward_input(layers.relu.backward(upstream, z, rule), weights, grid)[0]
+            expected = layers.conv.backward_input(layers.unit.backward(upstream, z, rule), weights, grid)[0]
             np.testing.assert_allclose(found[r, t], expected, rtol=0, atol=1e-3, err_msg=f"{rule} {t}")
 
 
@@ -96,30 +97,31 @@ SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -1.5, 2.5]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("rule", RULES)
-def test_relu_and_signal_on_special_values(rule, dtype):
+@pytest.mark.parametrize("slope", [0, 0.25, -1, 1])
+@pytest.mark.parametrize("rule", EVERY_RULE)
+def test_unit_and_signal_on_special_values(rule, slope, dtype):
+    unit = LeakyReLU(slope) if slope else ReLU()
     gradient, y = (a.astype(dtype) for a in np.meshgrid(SPECIAL, SPECIAL, indexing="ij"))
-    expected = layers.relu.backward(gradient, y, rule)
-    got = kernels.relu.backward(gradient, y, rule)
+    expected = layers.unit.backward(gradient, y, rule, unit)
+    got = kernels.unit.backward(gradient, y, rule, unit)
     assert got.dtype == dtype
     np.testing.assert_array_equal(got, expected)
-    flags = Rule(rule).rectifies_gradient, Rule(rule).masks_by_activation
     out = np.full_like(gradient, 7)
-    assert backward_signal(y, gradient, *flags, out) is out
+    assert backward_signal(y, gradient, Rule(rule), out, unit) is out
     np.testing.assert_array_equal(out, expected)
     in_place = gradient.copy()
-    np.testing.assert_array_equal(backward_signal(y, in_place, *flags, in_place), expected)
-    np.testing.assert_array_equal(kernels.relu.forward(y), layers.relu.forward(y))
-    np.testing.assert_array_equal(kernels.relu.backward(gradient, y[0], rule),
-                                  layers.relu.backward(gradient, y[0], rule))  # fmt: skip
+    np.testing.assert_array_equal(backward_signal(y, in_place, Rule(rule), in_place, unit), expected)
+    np.testing.assert_array_equal(kernels.unit.forward(y, unit), layers.unit.forward(y, unit))
+    np.testing.assert_array_equal(kernels.unit.backward(gradient, y[0], rule, unit),
+                                  layers.unit.backward(gradient, y[0], rule, unit))  # fmt: skip
 
 
 def test_no_rule_at_all_copies():
     readout = np.array([[-1.0, 2.0]])
-    assert backward_signal(-readout, readout, False, False, np.empty((1, 2))).tolist() == [[-1, 2]]
+    assert backward_signal(-readout, readout, Rule.LINEAR, np.empty((1, 2))).tolist() == [[-1, 2]]
 
 
-@pytest.mark.parametrize("module", ["conv", "dense", "relu"])
+@pytest.mark.parametrize("module", ["conv", "dense", "unit"])
 def test_same_names_and_signatures(module):
     specification, twin = getattr(layers, module), getattr(kernels, module)
     twins = [name for name, _ in inspect.getmembers(twin, inspect.isfunction) if hasattr(specification, name)]
@@ -139,4 +141,4 @@ def test_arguments_that_do_not_fit():
         ("readout", (y, np.ones((2, 4)))),
     ):
         with pytest.raises(ValueError, match=f"{name}: expected"):
-            backward_signal(*arguments, True, True, np.empty((2, 3)))
+            backward_signal(*arguments, Rule.GUIDED, np.empty((2, 3)))

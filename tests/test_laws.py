@@ -19,7 +19,7 @@ def frozen(law):
     """The same law as SciPy knows it."""
     if isinstance(law, Gaussian):
         return stats.norm(scale=law.std)
-    return stats.truncnorm(-law.cutoff, law.cutoff, scale=law.std)
+    return stats.truncnorm(-law.cutoff, law.cutoff, scale=law.scale)
 
 
 @pytest.mark.parametrize("law", LAWS, ids=str)
@@ -33,6 +33,7 @@ def test_moments_by_scipy_and_by_quadrature(law):
     assert law.relu_mean == pytest.approx(half_moment(1), rel=1e-9)
     assert law.relu_second_moment == pytest.approx(half_moment(2), rel=1e-9)
     assert law.variance == pytest.approx(reference.var(), rel=1e-9)
+    assert law.std == pytest.approx(reference.std(), rel=1e-9)
     assert law.excess_kurtosis == pytest.approx(2 * half_moment(4) / reference.var() ** 2 - 3, abs=1e-7)
 
 
@@ -90,7 +91,7 @@ def test_laws_satisfy_the_protocol(law):
                        ("1", TypeError), (None, TypeError), (True, TypeError)]
 )  # fmt: skip
 def test_bad_parameters(make, bad, error):
-    with pytest.raises(error, match=r"^(std|cutoff): expected"):
+    with pytest.raises(error, match=r"^(std|scale|cutoff): expected"):
         make(bad)
 
 

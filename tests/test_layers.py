@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import RULES, assert_adjoint, dtypes, grids, image_with_zeros, seeds
 
-from theorylab.layers import conv, dense, relu
+from theorylab.layers import conv, dense, unit
 from theorylab.patches import PatchGrid
 
 
@@ -66,9 +66,9 @@ def test_dense_adjoints(batch, n_in, n_out, dtype, seed):
 def test_relu_equals_loops(rule, dtype, seed):
     rng = np.random.default_rng(seed)
     y, gradient = rng.integers(-2, 3, (2, 3, 4)).astype(dtype), rng.integers(-2, 3, (2, 3, 4)).astype(dtype)
-    np.testing.assert_array_equal(relu.forward(y), [[[max(t, 0) for t in b] for b in a] for a in y])
-    got = relu.backward(gradient, y, rule)
-    assert got.dtype == relu.forward(y).dtype == dtype
+    np.testing.assert_array_equal(unit.forward(y), [[[max(t, 0) for t in b] for b in a] for a in y])
+    got = unit.backward(gradient, y, rule)
+    assert got.dtype == unit.forward(y).dtype == dtype
     np.testing.assert_array_equal(got, naive.relu_backward(gradient, y, rule))
 
 
@@ -90,10 +90,10 @@ def test_gradients_by_autograd(kernel, stride, padding):
     out.backward(torch.tensor(seed))
 
     y = conv.forward(x, weights, grid, bias)
-    flat = relu.forward(y).reshape(2, -1)
+    flat = unit.forward(y).reshape(2, -1)
     np.testing.assert_allclose(dense.forward(flat, matrix.detach().numpy()), out.detach(), atol=1e-10)
     upstream = dense.backward_input(seed, matrix.detach().numpy()).reshape(y.shape)
-    signal = relu.backward(upstream, y, "saliency")
+    signal = unit.backward(upstream, y, "saliency")
     assert gradient.shape == signal.shape
     for got, tensor in (
         (conv.backward_input(signal, weights, grid), tensors[0]),
@@ -127,4 +127,4 @@ def test_shapes_that_do_not_fit():
     bad("bias", dense.forward, np.ones((2, 4)), matrix, np.ones(4))
     bad("gradient", dense.backward_input, np.ones((2, 4)), matrix)
     bad("gradient", dense.backward_weights, np.ones((3, 3)), np.ones((2, 4)))
-    bad("unknown rule 'relu'", relu.backward, x, x, "relu")
+    bad("unknown rule 'relu'", unit.backward, x, x, "relu")

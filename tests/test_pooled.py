@@ -369,7 +369,7 @@ def test_what_is_refused():
         with pytest.raises(NoLaw, match=r"LeakyReLU\(slope=0.2\) at max-pooling"):
             call(x, grid, "saliency", 1, pool=MaxPool(2), unit=LeakyReLU(0.2))
     for rule, size in (("guided", 2), ("deconvnet", 2), ("saliency", 3)):
-        with pytest.raises(NoLaw, match=f"rule '{rule}' at "):
+        with pytest.raises(NoLaw, match=f"rule '{rule}' with ReLU"):
             pooled_moments.pooled_variance_map(x, grid, rule, 1, pool=MaxPool(size))
 
 

@@ -12,7 +12,7 @@ from theorylab.analytic._residual import Chain
 from theorylab.analytic._unit_moments import unit_moments
 from theorylab.laws import Gaussian
 from theorylab.networks import GraphNetwork
-from theorylab.networks.nodes import Add, Conv, Dense, Flatten, Input, ReLU
+from theorylab.networks.nodes import Activation, Add, Conv, Dense, Flatten, Input
 from theorylab.networks.parameters import draw_parameters
 from theorylab.nolaw import NoLaw
 from theorylab.pooling import MaxPool
@@ -70,17 +70,17 @@ def graph(layers, shape):
         source = nodes[-1].name
         read.insert(0, source)
         if isinstance(layer, ConvSpec):
-            nodes.append(ReLU(f"relu{n}", add_conv(f"conv{n}", source, layer)))
+            nodes.append(Activation(f"relu{n}", add_conv(f"conv{n}", source, layer)))
             continue
         end = source
         for k, spec in enumerate(layer.branch):
             end = add_conv(f"conv{n}.{k}", end, spec)
             if k + 1 < len(layer.branch):
-                nodes.append(ReLU(f"relu{n}.{k}", end))
+                nodes.append(Activation(f"relu{n}.{k}", end))
                 end = nodes[-1].name
         skip = source if layer.shortcut is None else add_conv(f"shortcut{n}", source, layer.shortcut)
         nodes.append(Add(f"add{n}", (end, skip)))
-        nodes.append(ReLU(f"relu{n}", f"add{n}"))
+        nodes.append(Activation(f"relu{n}", f"add{n}"))
     nodes += [Flatten("flat", nodes[-1].name), Dense("readout", "flat", 1, bias=False)]
     return nodes, read
 

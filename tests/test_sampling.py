@@ -305,11 +305,15 @@ def test_active_signal_is_the_backward_signal_of_spread_values(grid, dtype, seed
     values = rng.standard_normal(int((pre > 0).sum())).astype(dtype)
     spread = np.full(pre.shape, np.nan, dtype=dtype)  # what closed units hold must not matter
     spread[pre > 0] = values
-    for rectify in (False, True):
-        found = kernels.active_signal(pre, values, rectify, np.empty_like(pre))
-        expected = kernels.backward_signal(pre, spread, rectify, True, np.empty_like(pre))
+    for rule, h in (
+        (Rule.SALIENCY, lambda v: v),
+        (Rule.GUIDED, lambda v: max(v, 0)),
+        (Rule("test-abs"), abs),
+    ):
+        found = kernels.active_signal(pre, values, rule, np.empty_like(pre))
+        expected = kernels.backward_signal(pre, spread, rule, np.empty_like(pre))
         np.testing.assert_array_equal(found, expected)
-        loops = [[(max(v, 0) if rectify else v) if y > 0 else 0 for y, v in zip(*rows, strict=True)]
+        loops = [[h(v) if y > 0 else 0 for y, v in zip(*rows, strict=True)]
                  for rows in zip(pre, spread, strict=True)]  # fmt: skip
         np.testing.assert_array_equal(found, np.array(loops, dtype=dtype))
 
@@ -317,11 +321,11 @@ def test_active_signal_is_the_backward_signal_of_spread_values(grid, dtype, seed
 def test_active_signal_refuses_arrays_that_do_not_fit():
     y = np.ones((2, 3))
     with pytest.raises(ValueError, match="pre_activation: expected"):
-        kernels.active_signal(y, np.ones(6), True, np.empty((3, 2)))
+        kernels.active_signal(y, np.ones(6), Rule.GUIDED, np.empty((3, 2)))
     with pytest.raises(ValueError, match="pre_activation: expected"):
-        kernels.active_signal(y, np.ones(6), True, np.empty((2, 3), dtype=np.float32))
+        kernels.active_signal(y, np.ones(6), Rule.GUIDED, np.empty((2, 3), dtype=np.float32))
     with pytest.raises(ValueError, match="C-contiguous"):
-        kernels.active_signal(np.ones((3, 2)).T, np.ones(6), True, np.empty((2, 3)))
+        kernels.active_signal(np.ones((3, 2)).T, np.ones(6), Rule.GUIDED, np.empty((2, 3)))
 
 
 def test_active_drawing_has_the_law_of_drawing_everything():

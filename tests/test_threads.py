@@ -10,7 +10,7 @@ from hypothesis import given
 from strategies import RULES, dtypes, grids, seeds
 
 from theorylab import sampling, visualize_many
-from theorylab.kernels import _threads, conv, dense, magnitude, pool, relu
+from theorylab.kernels import _threads, conv, dense, magnitude, pool, unit
 from theorylab.networks import resnet50, three_layer_cnn, vgg16
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
@@ -46,8 +46,8 @@ def test_layers(grid, dtype, seed):
         lambda: (
             conv.forward(x, weights, grid),
             conv.backward_input(gradient, weights, grid),
-            relu.forward(x),
-            relu.backward(x, x[:1], "guided"),
+            unit.forward(x),
+            unit.backward(x, x[:1], "guided"),
         )
     )
 
@@ -56,7 +56,7 @@ def test_layers(grid, dtype, seed):
 def test_layers_of_several_pieces(dtype, monkeypatch):
     rng = np.random.default_rng(0)
     for module, name, value in ((conv, "_PIECE_BYTES", 2**12), (conv, "_NARROW", 1), (conv, "_FILTERS", 2),
-                                (dense, "_BLOCK_BYTES", 2**12), (relu, "_PIECE", 50), (magnitude, "_PIECE", 50)):  # fmt: skip
+                                (dense, "_BLOCK_BYTES", 2**12), (unit, "_PIECE", 50), (magnitude, "_PIECE", 50)):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     x = rng.standard_normal((2, 40, 13, 11)).astype(dtype)
     grid = PatchGrid(x.shape[1:], 5, stride=2, padding=1)
@@ -69,7 +69,7 @@ def test_layers_of_several_pieces(dtype, monkeypatch):
         back = pool.backward(values, winners, z.shape[2:])
         wide = dense.forward(flat, matrix)
         return (z, values, winners, back, conv.backward_input(back, weights, grid), wide,
-                dense.backward_input(wide, matrix), relu.backward(z, z[:1], "saliency"), magnitude.largest(x))  # fmt: skip
+                dense.backward_input(wide, matrix), unit.backward(z, z[:1], "saliency"), magnitude.largest(x))  # fmt: skip
 
     assert same(run)
     monkeypatch.setattr(conv, "_NARROW", 10**9)  # cut together, then filter by filter
@@ -223,10 +223,23 @@ def test_largest_magnitude(dtype, seed):
 def test_relu_in_place_and_one_image_behind_many_gradients(rule):
     rng = np.random.default_rng(0)
     gradient, y = rng.standard_normal((3, 2, 4, 5)), rng.standard_normal((1, 2, 4, 5))
-    expected = relu.backward(gradient, np.broadcast_to(y, gradient.shape).copy(), rule)
-    np.testing.assert_array_equal(relu.backward(gradient, y, rule), expected)
-    np.testing.assert_array_equal(relu.backward(gradient, y > 0, rule), expected)
-    assert relu.backward_into(gradient, y, rule, gradient) is gradient
+    expected = unit.backward(gradient, np.broadcast_to(y, gradient.shape).copy(), rule)
+    np.testing.assert_array_equal(unit.backward(gradient, y, rule), expected)
+    np.testing.assert_array_equal(unit.backward(gradient, y > 0, rule), expected)
+    assert unit.backward_into(gradient, y, rule, gradient) is gradient
     np.testing.assert_array_equal(gradient, expected)
     with pytest.raises(ValueError, match="out: expected"):
-        relu.backward_into(gradient, y, rule, np.empty((3, 2, 4, 4)))
+        unit.backward_into(gradient, y, rule, np.empty((3, 2, 4, 4)))
+
+
+def test_helpers_treat_overflow_as_their_caller_does():
+    """NumPy's handling of floating-point errors belongs to a thread."""
+    seen, both = {}, threading.Barrier(2, timeout=30)
+
+    def piece(number):
+        both.wait()  # each of the two pieces waits for the other: two threads run them
+        seen[threading.get_ident()] = np.geterr()["over"]
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"), np.errstate(over="ignore"):
+        _threads.run(piece, 2)
+    assert list(seen.values()) == ["ignore", "ignore"]

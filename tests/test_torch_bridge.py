@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import RULES, image_with_zeros, seeds
 
 from theorylab import torch_bridge
-from theorylab.architectures import VGG16_BLOCKS
+from theorylab.models import VGG16_BLOCKS
 from theorylab.networks import nodes as kinds
 from theorylab.networks.resnet import resnet_nodes
 from theorylab.networks.vgg import vgg16_nodes
@@ -83,7 +83,7 @@ def assert_same_everywhere(module, x):
 
 
 def relus(net):
-    return [node.name for node in net.nodes if isinstance(node, kinds.ReLU)]
+    return [node.name for node in net.nodes if isinstance(node, kinds.Activation)]
 
 
 SPELLINGS = {
@@ -356,9 +356,9 @@ def test_architectures_with_one_relu_module(kind):
     module = ready(build(), shape=shape)
     x = np.random.default_rng(2).standard_normal(shape)
     net = from_torch(module, shape)
-    assert [type(node) for node in net.nodes if not isinstance(node, kinds.BatchNorm)].count(kinds.ReLU) == (
-        15 if kind == "vgg" else 10
-    )
+    assert [type(node) for node in net.nodes if not isinstance(node, kinds.BatchNorm)].count(
+        kinds.Activation
+    ) == (15 if kind == "vgg" else 10)
     state = [name for name in module.state_dict() if "num_batches" not in name]
     assert sorted(net.parameters) == sorted(state)
     explicit = type(net)(layers, dict(net.parameters))
@@ -539,12 +539,12 @@ def test_another_device_gets_a_copy(monkeypatch):
 
 
 SMOOTH = [
-    nn.GELU(), nn.Sigmoid(), nn.Tanh(), nn.LeakyReLU(), nn.ReLU6(), nn.Hardtanh(0, 9), nn.ELU(),
+    nn.GELU(), nn.Sigmoid(), nn.Tanh(), nn.CELU(), nn.ReLU6(), nn.Hardtanh(0, 9), nn.ELU(),
     nn.SiLU(), nn.PReLU(), nn.Threshold(0, 0), nn.Softplus(), nn.Softmax(1), nn.Hardswish(),
 ]  # fmt: skip
 FUNCTIONS = {
     "gelu": F.gelu,
-    "leaky_relu": F.leaky_relu,
+    "celu": F.celu,
     "relu6": F.relu6,
     "hardtanh": lambda x: F.hardtanh(x, 0, 1e9),
     "threshold": lambda x: F.threshold(x, 0, 0),
@@ -584,6 +584,38 @@ def test_functions_without_a_rule(name):
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"^(function|method) .* in own: from_torch does not know"):
         from_torch(module, SHAPE)
+
+
+LEAKY = {
+    "module": lambda m, x: m.own(x),
+    "functional": lambda m, x: F.leaky_relu(x, 0.2),
+    "keyword": lambda m, x: F.leaky_relu(x, negative_slope=0.2),
+    "in place": lambda m, x: F.leaky_relu(x.clone(), 0.2, inplace=True),
+    "underscore": lambda m, x: F.leaky_relu_(x.clone(), 0.2),
+}
+
+
+@pytest.mark.parametrize("spelling", LEAKY)
+def test_leaky_relu(spelling):
+    """Beside PyTorch's own gradient, and beside its backward hooks for the other rules."""
+    module, x = ready(Calls(LEAKY[spelling], own=nn.LeakyReLU(0.2))), picture()
+    assert_close(attribute(module, x, "saliency", 0), autograd(module, x, 0))
+    hooked = ready(Calls(LEAKY["module"], own=nn.LeakyReLU(0.2)))
+    hooked.load_state_dict(module.state_dict())
+    hooks = {
+        "guided": lambda layer, below, above: (below[0].clamp(min=0),),
+        "deconvnet": lambda layer, below, above: (above[0].clamp(min=0),),
+        "linear": lambda layer, below, above: above,
+    }
+    for rule, hook in hooks.items():
+        handle = hooked.own.register_full_backward_hook(hook)
+        expected = autograd(hooked, x, 0)
+        handle.remove()
+        assert_close(attribute(module, x, rule, 0), expected)
+    if spelling in ("module", "functional", "keyword"):
+        net = from_torch(module, SHAPE)
+        for rule in ("saliency", *hooks):
+            assert_close(visualize(net, x, rule, 0), attribute(module, x, rule, 0))
 
 
 TRAINING = {

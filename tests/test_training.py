@@ -14,6 +14,7 @@ from theorylab import images, training
 from theorylab.laws import Gaussian
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import (
+    Activation,
     Add,
     BatchNorm,
     Conv,
@@ -21,7 +22,6 @@ from theorylab.networks.nodes import (
     Flatten,
     Input,
     MaxPool,
-    ReLU,
 )
 from theorylab.networks.parameters import draw_parameters
 from theorylab.pooling import MaxPool as PoolWindows
@@ -36,15 +36,15 @@ FEW = Recipe(steps=3, batch=16, shards=4, rate=1e-3)
 BRANCHED = [
     Input("x", (2, 7, 6)),
     Conv("first", "x", 3, kernel=3, stride=2, padding=1),
-    ReLU("relu1", "first"),
+    Activation("relu1", "first"),
     Conv("second", "relu1", 3, kernel=(1, 3), padding=(0, 1), bias=False, prefix="shared"),
-    ReLU("relu2", "second"),
+    Activation("relu2", "second"),
     Conv("third", "relu2", 3, kernel=(1, 3), padding=(0, 1), bias=False, prefix="shared"),
     Add("sum", ("third", "relu1")),
     MaxPool("pool", "sum", PoolWindows(2)),
     Flatten("flat", "pool"),
     Dense("hidden", "flat", 5),
-    ReLU("relu3", "hidden"),
+    Activation("relu3", "hidden"),
     Dense("out", "relu3", 4, bias=False),
 ]
 

@@ -44,7 +44,7 @@ def run(nodes, parameters, image, rule):
                 y = functional.conv2d(x[0], p[f"{own}.weight"], bias, node.stride, node.padding)
             case kinds.Dense():
                 y = functional.linear(x[0], p[f"{own}.weight"], p[f"{own}.bias"] if node.bias else None)
-            case kinds.ReLU():
+            case kinds.Activation():
                 y = relu(x[0])
             case kinds.MaxPool():
                 w = node.windows

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from theorylab import (
         analytic,
-        architectures,
         auditing,
         convergence,
         display,
@@ -20,45 +19,61 @@ if TYPE_CHECKING:
         figures,
         images,
         measures,
+        models,
         montecarlo,
         networks,
+        rules,
         sampling,
         stats,
         torch_bridge,
         training,
         weights,
     )
+    from theorylab.analytic.of_stack import law
     from theorylab.auditing import audit
     from theorylab.laws import Gaussian, TruncatedGaussian
+    from theorylab.nolaw import NoLaw
     from theorylab.patches import PatchGrid
     from theorylab.pooling import MaxPool
     from theorylab.rules import Rule
-    from theorylab.specs import ConvSpec, Residual
+    from theorylab.sampling.of_stack import draw
+    from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
+    from theorylab.stack import Stack
+    from theorylab.units import LeakyReLU, ReLU
     from theorylab.visualization import visualize, visualize_many
 
     __version__: str
 
 __all__ = [
+    "AdaptiveAveragePool",
     "ConvSpec",
+    "Dense",
     "Gaussian",
+    "LeakyReLU",
     "MaxPool",
+    "NoLaw",
     "PatchGrid",
+    "ReLU",
     "Residual",
     "Rule",
+    "Stack",
     "TruncatedGaussian",
     "__version__",
     "analytic",
-    "architectures",
     "audit",
     "auditing",
     "convergence",
     "display",
+    "draw",
     "estimates",
     "figures",
     "images",
+    "law",
     "measures",
+    "models",
     "montecarlo",
     "networks",
+    "rules",
     "sampling",
     "stats",
     "torch_bridge",
@@ -70,6 +85,14 @@ __all__ = [
 
 # Where each name lives; a name that is not here is a submodule.
 _HOMES = {
+    "law": "analytic.of_stack",
+    "AdaptiveAveragePool": "specs",
+    "Dense": "specs",
+    "draw": "sampling.of_stack",
+    "Stack": "stack",
+    "ReLU": "units",
+    "NoLaw": "nolaw",
+    "LeakyReLU": "units",
     "ConvSpec": "specs",
     "Gaussian": "laws",
     "MaxPool": "pooling",

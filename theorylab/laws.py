@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -96,22 +96,30 @@ class Gaussian:
         return draws
 
 
+STANDARD_NORMAL: Final = Gaussian(1.0)
+"""``N(0, 1)``."""
+
+
 @dataclasses.dataclass(frozen=True)
 class TruncatedGaussian:
-    """A normal law cut off at ``±cutoff·std`` and drawn anew beyond: TensorFlow's ``truncated_normal``.
+    """A normal law cut off at ``±cutoff·scale`` and drawn anew beyond: TensorFlow's ``truncated_normal``.
 
     Parameters
     ----------
-    std : float, default 0.1
-        The *parameter* ``c``: the standard deviation before the cut.  The law's own is smaller
-        (``0.8796 c`` at the default cut); it is ``sqrt(variance)``.
+    scale : float, default 0.1
+        The parameter ``c``: the standard deviation before the cut.
     cutoff : float, default 2.0
-        Where the law is cut, in units of `std`.
+        Where the law is cut, in units of `scale`.
+
+    Attributes
+    ----------
+    std : float
+        The law's own standard deviation, which is smaller: ``0.8796 c`` at the default cut.
 
     Raises
     ------
     TypeError, ValueError
-        If `std` or `cutoff` is not a finite number above 0.
+        If `scale` or `cutoff` is not a finite number above 0.
 
     Notes
     -----
@@ -122,18 +130,23 @@ class TruncatedGaussian:
     Examples
     --------
     >>> law = TruncatedGaussian(0.1)
-    >>> round(law.variance**0.5, 5)
+    >>> round(law.std, 5)
     0.08796
     >>> bool(abs(law.sample(1000, seed=1)).max() <= 0.2)
     True
     """
 
-    std: float = 0.1
+    scale: float = 0.1
     cutoff: float = 2.0
 
     def __post_init__(self) -> None:
-        _validation.positive_number(self.std, "std")
+        _validation.positive_number(self.scale, "scale")
         _validation.positive_number(self.cutoff, "cutoff")
+
+    @property
+    def std(self) -> float:
+        """``√E[V²]``, of the truncated law."""
+        return math.sqrt(self.variance)
 
     @property
     def _edge_density(self) -> float:
@@ -145,7 +158,7 @@ class TruncatedGaussian:
     def relu_mean(self) -> float:
         """``E[max(V, 0)]``."""
         a = self.cutoff
-        return self.std * -math.expm1(-a * a / 2) / math.sqrt(2 * math.pi) / math.erf(a / math.sqrt(2))
+        return self.scale * -math.expm1(-a * a / 2) / math.sqrt(2 * math.pi) / math.erf(a / math.sqrt(2))
 
     @property
     def relu_second_moment(self) -> float:
@@ -155,13 +168,13 @@ class TruncatedGaussian:
     @property
     def variance(self) -> float:
         """``E[V²]``, of the truncated law."""
-        return self.std**2 * (1 - 2 * self.cutoff * self._edge_density)
+        return self.scale**2 * (1 - 2 * self.cutoff * self._edge_density)
 
     @property
     def excess_kurtosis(self) -> float:
         """``E[V⁴]/E[V²]² − 3``: negative."""
         a = self.cutoff
-        fourth = self.std**4 * (3 - (6 * a + 2 * a**3) * self._edge_density)
+        fourth = self.scale**4 * (3 - (6 * a + 2 * a**3) * self._edge_density)
         return fourth / self.variance**2 - 3
 
     def sample(
@@ -175,5 +188,5 @@ class TruncatedGaussian:
             fresh = rng.standard_normal(outside.size, dtype=dtype)
             draws[outside] = fresh
             outside = outside[np.abs(fresh) > self.cutoff]
-        draws *= np.asarray(self.std, dtype=dtype)
+        draws *= np.asarray(self.scale, dtype=dtype)
         return draws.reshape(shape)

@@ -137,9 +137,10 @@ class Rule:
         gradient = np.asarray(gradient)
         if (self.up, self.down) == (1, -1):
             return gradient.copy()
-        if (self.up, self.down) == (1, 0):
-            return np.maximum(gradient, 0)
-        return np.where(gradient > 0, self.up, -self.down).astype(gradient.dtype) * gradient
+        # No product with 0: of an infinite gradient it would be NaN.
+        above, below = np.maximum(gradient, 0), np.maximum(-gradient, 0)
+        parts = [gradient.dtype.type(k) * part for k, part in ((self.up, above), (self.down, below)) if k]
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     def backward(self, gradient: np.ndarray, pre_activation: np.ndarray, unit: Unit = RELU) -> np.ndarray:
         """``T = h(R) g'(y)`` of Eq. 1, element by element.

@@ -1,4 +1,7 @@
-"""What a layer of a random network is made of, for the laws that need no network: sizes and scales alone."""
+"""The layers of a random network as sizes and laws of weights alone: :class:`theorylab.Stack` puts them together.
+
+Nothing is drawn and nothing runs here: the networks and the closed forms both read these descriptions.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,20 @@ import dataclasses
 from collections.abc import Sequence
 
 from theorylab import _validation
+from theorylab.laws import Gaussian, WeightLaw
+
+
+def _scale(std: object) -> tuple[float, WeightLaw]:
+    """The standard deviation and the law of weights that are given as either."""
+    if isinstance(std, WeightLaw):
+        return std.std, std
+    number = _validation.positive_number(std, "std")
+    return number, Gaussian(number)
 
 
 @dataclasses.dataclass(frozen=True)
 class ConvSpec:
-    """A convolution with Gaussian filters and a ReLU after it.
+    """A convolution with random filters and a unit after it.
 
     Parameters
     ----------
@@ -20,8 +32,12 @@ class ConvSpec:
     stride : int or (vertical, horizontal), default 1
     padding : int or (vertical, horizontal), default 0
         Zeros added on each side.
-    std : float, default 1.0
-        Standard deviation of every filter entry.
+    std : float or WeightLaw, default 1.0
+        Standard deviation of Gaussian filters, or another law of their entries.
+
+    Attributes
+    ----------
+    weights : WeightLaw
 
     Raises
     ------
@@ -39,6 +55,7 @@ class ConvSpec:
     stride: tuple[int, int]
     padding: tuple[int, int]
     std: float
+    weights: WeightLaw = dataclasses.field(repr=False)
 
     def __init__(
         self,
@@ -46,23 +63,84 @@ class ConvSpec:
         kernel: int | tuple[int, int],
         stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] = 0,
-        std: float = 1.0,
+        std: float | WeightLaw = 1.0,
     ) -> None:
         object.__setattr__(self, "n_filters", _validation.positive_integer(n_filters, "n_filters"))
         object.__setattr__(self, "kernel", _validation.pair(kernel, "kernel", 1))
         object.__setattr__(self, "stride", _validation.pair(stride, "stride", 1))
         object.__setattr__(self, "padding", _validation.pair(padding, "padding", 0))
-        object.__setattr__(self, "std", _validation.positive_number(std, "std"))
+        for name, value in zip(("std", "weights"), _scale(std), strict=True):
+            object.__setattr__(self, name, value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dense:
+    """A fully connected layer with random weights and a unit after it.
+
+    Parameters
+    ----------
+    n_units : int
+    std : float or WeightLaw, default 1.0
+        Standard deviation of Gaussian weights, or another law of them.
+
+    Attributes
+    ----------
+    weights : WeightLaw
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n_units` is not a positive integer or `std` not a finite number above 0.
+
+    Examples
+    --------
+    >>> Dense(4096)
+    Dense(n_units=4096, std=1.0)
+    """
+
+    n_units: int
+    std: float
+    weights: WeightLaw = dataclasses.field(repr=False)
+
+    def __init__(self, n_units: int, std: float | WeightLaw = 1.0) -> None:
+        object.__setattr__(self, "n_units", _validation.positive_integer(n_units, "n_units"))
+        for name, value in zip(("std", "weights"), _scale(std), strict=True):
+            object.__setattr__(self, name, value)
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptiveAveragePool:
+    """Average pooling to a given plane, as PyTorch's ``AdaptiveAvgPool2d``.
+
+    Parameters
+    ----------
+    plane : int or (vertical, horizontal)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `plane` is not made of positive integers.
+
+    Examples
+    --------
+    >>> AdaptiveAveragePool(7)
+    AdaptiveAveragePool(plane=(7, 7))
+    """
+
+    plane: tuple[int, int]
+
+    def __init__(self, plane: int | tuple[int, int]) -> None:
+        object.__setattr__(self, "plane", _validation.pair(plane, "plane", 1))
 
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
-    """A residual block: a branch of convolutions, added to its input or to a projection of it, and a ReLU behind the sum.
+    """A residual block: a branch of convolutions, added to its input or to a projection of it, and a unit behind the sum.
 
     Parameters
     ----------
     branch : sequence of ConvSpec
-        With ReLUs between them; the last one's stands behind the sum.
+        With units between them; the last one's stands behind the sum.
     shortcut : ConvSpec, optional
         The projection of the input, where its shape changes; the identity if not given.
 

@@ -3,19 +3,20 @@
 from theorylab.analytic import halfspace
 from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.depth import deconvnet_correlation, depth_profile, infinite_depth_alignment
+from theorylab.analytic.estimation import estimation_error, filters_needed
+from theorylab.analytic.gates import active_coverage, local_contrast
 from theorylab.analytic.kurtosis import fourth_cumulant_map
 from theorylab.analytic.maximum import maximum_logit_mean_map, maximum_logit_moment, maximum_moment
 from theorylab.analytic.orthant import orthant_probability, orthant_probability_with_error
 from theorylab.analytic.pooled import pooled_mean_map, pooled_mean_map_with_error, selection_probabilities
 from theorylab.analytic.pooled_moments import pooled_patch_variance, pooled_variance_map
-from theorylab.analytic.shallow import active_coverage, local_contrast, mean_map, variance_map
-from theorylab.analytic.summaries import (
+from theorylab.analytic.shallow import (
     class_distance,
-    estimation_error,
     expected_class_product,
     expected_cosine,
     expected_energy,
-    filters_needed,
+    mean_map,
+    variance_map,
 )
 from theorylab.analytic.whole_covariance import covariance
 

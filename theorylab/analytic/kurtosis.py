@@ -7,13 +7,15 @@ import math
 import numpy as np
 
 from theorylab.analytic import shallow
+from theorylab.analytic.gates import active_coverage, local_contrast
 from theorylab.laws import Gaussian
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
+from theorylab.units import RELU, Unit
 
 
 def fourth_cumulant_map(
-    x: np.ndarray, grid: PatchGrid, rule: Rule | str, n_filters: int, *, std: float = 1.0
+    x: np.ndarray, grid: PatchGrid, rule: Rule | str, n_filters: int, *, std: float = 1.0, unit: Unit = RELU
 ) -> np.ndarray:
     """Fourth cumulant ``E[(S−E S)⁴] − 3 Var²`` of the entries held by one patch; exact for every ``N``.
 
@@ -26,6 +28,7 @@ def fourth_cumulant_map(
         ``N``.
     std : float, default 1.0
         ``c``, of Gaussian filters and a Gaussian readout.
+    unit : Unit, default ReLU()
 
     Returns
     -------
@@ -40,11 +43,12 @@ def fourth_cumulant_map(
     Notes
     -----
     The entry is a sum of ``N`` independent terms, and cumulants add: ``κ₄ = N (μ₄ − 4 μ₃ μ₁ − 3 μ₂² + 12 μ₂ μ₁² − 6 μ₁⁴)``
-    with the raw moments ``μ_k = E[h(V)^k] E[w^k 1(w·y > 0)]`` of one (Theorem 2 calls the sum Gaussian).  Let ``u`` be the
-    entry of the patch over its norm, ``w = u z + √(1−u²) g``.  Even moments are halved by the half-space; the odd ones are
-    ``E[w 1] = u/√(2π)`` and ``E[w³ 1] = (3u − u³)/√(2π)``, from ``E[z 1] = 1/√(2π)`` and ``E[z³ 1] = 2/√(2π)``.
-    ``E max(V,0)^k = 1/√(2π), 1/2, 2/√(2π), 3/2``.  Saliency and DeconvNet have no odd moments: ``μ₄ − 3 μ₂² = 15/4``, and an
-    excess kurtosis of ``15/N``.
+    with the raw moments ``μ_k = E[h(V)^k] E[g'^k w^k]`` of one (Theorem 2 calls the sum Gaussian).  Let ``u`` be the entry of
+    the patch over its norm, ``w = u z + √(1−u²) g``, and ``s`` the factor behind a closed gate.  A half-space halves even
+    moments, so ``E[g'^k w^k] = (1 + s^k)/2 E[w^k]``; the odd ones are ``(1 − s^k) E[w^k 1]`` with ``E[w 1] = u/√(2π)`` and
+    ``E[w³ 1] = (3u − u³)/√(2π)``, from ``E[z 1] = 1/√(2π)`` and ``E[z³ 1] = 2/√(2π)``.  ``E[h(V)^k] = (h(1)^k + h(−1)^k)
+    E[max(V,0)^k]`` with ``1/√(2π), 1/2, 2/√(2π), 3/2``.  Saliency and DeconvNet have no odd moments: ``μ₄ − 3 μ₂² = 15/4``,
+    and an excess kurtosis of ``15/N``.
 
     Examples
     --------
@@ -55,15 +59,23 @@ def fourth_cumulant_map(
     >>> float((kappa / shallow.variance_map(np.ones((1, 1, 1)), grid, "saliency", 8) ** 2).item())
     1.875
     """
-    x, rule, n_filters, std = shallow.arguments(x, grid, rule, n_filters, Gaussian(std), None)
-    coverage, active = grid.coverage, shallow.active_coverage(x, grid)
+    known = shallow.law_of(x, grid, rule, n_filters, Gaussian(std), None, unit)
+    coverage, active = grid.coverage, active_coverage(known.x, grid)
     # Of one patch κ = 1/‖y‖, so u = x κ; elsewhere the number means nothing and is not kept.
-    u = np.where(coverage == 1, x * shallow.local_contrast(x, grid), 0.0)
-    if rule is Rule.GUIDED:
-        first, second = u / (2 * math.pi), 1 / 4
-        third, fourth = 2 * (3 * u - u**3) / (2 * math.pi), 9 / 4
-    else:
-        first, second, third, fourth = np.zeros(u.shape), 1 / 2, np.zeros(u.shape), 9 / 2
-    one = fourth - 4 * third * first - 3 * second**2 + 12 * second * first**2 - 6 * first**4
-    reached = coverage > 0 if rule is Rule.DECONVNET else active > 0
-    return np.where(coverage > 1, np.nan, np.where(reached, n_filters * std**8 * one, 0.0))
+    u = np.where(coverage == 1, known.x * local_contrast(known.x, grid), 0.0)
+    root, shut = math.sqrt(2 * math.pi), known.gate.shut
+    of_readout = [1 / root, 1 / 2, 2 / root, 3 / 2]
+    of_half = [u / root, 1 / 2, (3 * u - u**3) / root, 3 / 2]  # E[w^k 1(w·y > 0)]
+    first, second, third, fourth = (
+        (known.rule.up**k + known.rule.down**k) * v * _gated(k, w, shut, active)
+        for k, v, w in zip((1, 2, 3, 4), of_readout, of_half, strict=True)
+    )
+    of_filter = fourth - 4 * third * first - 3 * second**2 + 12 * second * first**2 - 6 * first**4
+    return np.where(coverage > 1, np.nan, np.where(coverage > 0, known.n_filters * std**8 * of_filter, 0.0))
+
+
+def _gated(k: int, half: float | np.ndarray, shut: float, active: np.ndarray) -> np.ndarray:
+    """``E[g'^k w^k]`` from ``E[w^k 1(w·y > 0)]``; the gate of a patch of zeros is closed."""
+    closed = shut**k * (half if k % 2 == 0 else -np.asarray(half))
+    # Of a patch of zeros all of w^k lies behind the closed gate: twice the half if k is even, nothing if it is odd.
+    return np.where(active > 0, half + closed, 2 * closed if k % 2 == 0 else 0.0)

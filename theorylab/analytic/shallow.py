@@ -1,80 +1,158 @@
-"""Exact mean and variance of the maps of a random three-layer network, for every number of filters.
+"""Exact laws of the maps of a random three-layer network without pooling, for every number of filters.
 
-The raw map is ``S = Σ_j D_jᵀ Σ_i h(V_ij) w̃_ij`` (Lemma 1, Eq. 4): ``N`` independent terms, one a filter.  Filters are
-``N(0, c² I)``; the readout has any symmetric law, which enters by ``m₀ = E[max(V,0)]``, ``m₂ = E[max(V,0)²]`` and
-``v = E[V²]`` alone.  A fully connected network is the grid with one patch.
+The raw map is ``S = Σ_j D_jᵀ Σ_i h(V_ij) g'(w_i·y_j) w_i`` (Lemma 1, Eq. 4): ``N`` independent terms, one a filter.  Filters
+are ``N(0, c² I)``; the readout has any law that is symmetric about 0.  The rule enters by ``E[h(V)]``, ``E[h(V)²]`` and the
+gate, the unit by the gate: :mod:`theorylab.analytic.gates`.  A fully connected network is the grid with one patch.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 
 import numpy as np
 
 from theorylab import _validation
-from theorylab.analytic import _windows, halfspace, pooled
-from theorylab.laws import Gaussian, WeightLaw
+from theorylab.analytic import pooled
+from theorylab.analytic.gates import Gate
+from theorylab.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
+from theorylab.units import RELU, Unit
+
+TARGETS = ("input", "mean")
 
 
-def arguments(
-    x: np.ndarray, grid: PatchGrid, rule: Rule | str, n_filters: int, law: WeightLaw, filter_std: float | None
-) -> tuple[np.ndarray, Rule, int, float]:
-    """The arguments of a law, checked: image, rule, number of filters and the filters' standard deviation."""
-    x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
-    std = law.std if filter_std is None else filter_std
-    return (
-        x,
-        Rule(rule),
-        _validation.positive_integer(n_filters, "n_filters"),
-        _validation.positive_number(std, "filter_std"),
-    )
+def check_target(target: object) -> None:
+    """A ValueError for a target of a cosine that is neither the image nor the mean map."""
+    if target not in TARGETS:
+        raise ValueError(f"target: expected 'input' or 'mean', got {target!r}")
 
 
-def local_contrast(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """``κ``: by what guided backpropagation multiplies the image.
+def cosine_of(mean: np.ndarray, energy: float, x: np.ndarray, rule: Rule, target: str) -> float:
+    """``⟨E S, t⟩/(‖t‖ √E‖S‖²)`` from a mean map and ``E‖S‖²``; see :func:`expected_cosine`."""
+    check_target(target)
+    if not mean.any():
+        if target == "mean":
+            raise ValueError(f"target 'mean': the mean map of {rule.value} is zero and has no direction")
+        return 0.0
+    direction = x if target == "input" else mean
+    return float((mean * direction).sum() / (np.linalg.norm(direction) * math.sqrt(energy)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ThreeLayerLaw:
+    """The law of a map: mean, variance and what follows from them, each computed once, when it is asked for.
 
     Parameters
     ----------
     x : array, (C, H, W)
     grid : PatchGrid
-
-    Returns
-    -------
-    array, (H, W) float64: ``κ_t = Σ_{j∋t} 1/‖y_j‖``, patches of zeros left out
+    rule : Rule
+    n_filters : int
+        ``N``.
+    readout : WeightLaw
+    filter_std : float
+        ``c``.
+    unit : Unit
+    kind : {"exact", "limit"}
+        A limit of large patches if the filters are not Gaussian.
 
     Notes
     -----
-    ``D_jᵀ y_j`` is the image restricted to patch ``j``, so ``Σ_j D_jᵀ y_j/‖y_j‖ = x ⊙ κ``: a local contrast
-    normalisation, and the corrected target of Theorem 1.
+    With ``first``, ``second`` and ``pairs`` of :class:`~theorylab.analytic.gates.Gate`, because readouts are independent
+    of each other and of the filters,
 
-    Examples
-    --------
-    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 2))
-    >>> local_contrast(np.array([[[3.0, 4.0, 0.0]]]), grid)
-    array([[0.2 , 0.45, 0.25]])
+    - ``E S = N c E[h] first``,
+    - ``Var S = N c² (E[h²] second + E[h]² (pairs − first²))``,
+    - ``E⟨S, S'⟩ = E‖S‖² − N c² (E[h²] − E[h]²) Σ second`` for two logits of one network: they share the filters, so only
+      the terms of equal positions differ.
     """
-    x = _validation.image(x, grid.input_shape)
-    norms = np.sqrt(_windows.energies(x, grid))
-    inverse = np.divide(1.0, norms, out=np.zeros(norms.shape), where=norms > 0)
-    full = _windows.spread(inverse, grid, range(grid.kernel[0]), range(grid.kernel[1]))
-    return _windows.crop(full, grid).copy()
+
+    x: np.ndarray
+    grid: PatchGrid
+    rule: Rule
+    n_filters: int
+    readout: WeightLaw
+    filter_std: float
+    unit: Unit = RELU
+    kind: str = "exact"
+
+    @functools.cached_property
+    def gate(self) -> Gate:
+        """What the gate leaves of the filters."""
+        return Gate(self.x, self.grid, self.rule.shut(self.unit))
+
+    @property
+    def h_mean(self) -> float:
+        """``E[h(V)]``."""
+        return self.rule.mean(self.readout)
+
+    @property
+    def h_variance(self) -> float:
+        """``E[h(V)²] − E[h(V)]²``."""
+        return self.rule.second_moment(self.readout) - self.h_mean**2
+
+    @functools.cached_property
+    def mean(self) -> np.ndarray:
+        """``E S``, (C, H, W)."""
+        if self.h_mean == 0:
+            return np.zeros(self.grid.input_shape)
+        return self.n_filters * self.h_mean * self.filter_std * self.gate.first
+
+    @functools.cached_property
+    def variance(self) -> np.ndarray:
+        """Variance of each entry, (C, H, W)."""
+        result = self.rule.second_moment(self.readout) * self.gate.second
+        if self.h_mean != 0:
+            result = result + self.h_mean**2 * (self.gate.pairs - self.gate.first**2)
+        return self.n_filters * self.filter_std**2 * result
+
+    @functools.cached_property
+    def energy(self) -> float:
+        """``E‖S‖²``."""
+        return float((self.mean**2).sum() + self.variance.sum())
+
+    @functools.cached_property
+    def class_product(self) -> float:
+        """``E⟨S, S'⟩`` of two logits."""
+        if self.h_mean == 0:
+            return 0.0
+        lost = self.n_filters * self.filter_std**2 * self.h_variance * self.gate.second.sum()
+        return self.energy - float(lost)
+
+    @property
+    def class_distance(self) -> float:
+        """Distance of the unit-norm maps of two logits, as a ratio of expectations."""
+        return math.sqrt(max(0.0, 2 - 2 * self.class_product / self.energy))
+
+    def expected_cosine(self, target: str = "input") -> float:
+        """Cosine to the image or to the mean map, as a ratio of expectations."""
+        return cosine_of(self.mean, self.energy, self.x, self.rule, target)
 
 
-def active_coverage(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """How many patches *that are not all zero* hold each entry: (C, H, W) float64.
-
-    Examples
-    --------
-    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 1))
-    >>> active_coverage(np.array([[[3.0, 4.0, 0.0]]]), grid)
-    array([[[1., 1., 0.]]])
-    """
-    active = (_windows.energies(x, grid) > 0).astype(np.float64)
-    full = _windows.spread(active, grid, range(grid.kernel[0]), range(grid.kernel[1]))
-    return np.broadcast_to(_windows.crop(full, grid), grid.input_shape).copy()
+def law_of(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    law: WeightLaw,
+    filter_std: float | None,
+    unit: Unit = RELU,
+) -> ThreeLayerLaw:
+    """The law of checked arguments."""
+    return ThreeLayerLaw(
+        _validation.image(x, grid.input_shape).astype(np.float64, copy=False),
+        grid,
+        Rule(rule),
+        _validation.positive_integer(n_filters, "n_filters"),
+        law,
+        _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std"),
+        unit,
+    )
 
 
 def mean_map(
@@ -83,9 +161,10 @@ def mean_map(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool | None = None,
     filter_std: float | None = None,
+    unit: Unit = RELU,
 ) -> np.ndarray:
     """Expected raw map of one logit.
 
@@ -100,26 +179,28 @@ def mean_map(
     law : WeightLaw, default Gaussian(1.0)
         Of the readout.
     pool : MaxPool, optional
-        Of disjoint windows, between the ReLU and the readout: see
+        Of disjoint windows, between the units and the readout: see
         :func:`~theorylab.analytic.pooled.pooled_mean_map`.
     filter_std : float, optional
         ``c`` of the Gaussian filters; ``law.std`` if not given.
+    unit : Unit, default ReLU()
 
     Returns
     -------
-    array, (C, H, W) float64: zero for saliency and DeconvNet, ``N m₀ c/√(2π) (x ⊙ κ)`` for guided backpropagation
+    array, (C, H, W) float64
+        ``N E[h(V)] (1−s) c/√(2π) (x ⊙ κ)``, ``s`` the factor behind a closed gate: zero for saliency and DeconvNet.
 
     Raises
     ------
     TypeError, ValueError
         For an image of the wrong shape, not finite or zero everywhere; an unknown rule; no filters; overlapping
         windows, which :func:`theorylab.sampling.three_layer_maps` simulates.
+    NoLaw
+        For pooling behind another unit than the ReLU.
 
     Notes
     -----
-    ``E[h(V)] = 0`` for saliency and ``E[w] = 0`` for DeconvNet, independent of the rest.  For guided backpropagation
-    ``E[h(V)] E[w 1(w·y_j)] = m₀ c/√(2π) y_j/‖y_j‖`` for each filter and patch; see :func:`local_contrast` for the sum.
-    This corrects Theorem 1 (Eq. 5), whose right-hand side is ``x``.
+    See :class:`ThreeLayerLaw`.  This corrects Theorem 1 (Eq. 5), whose right-hand side is ``x``.
 
     Examples
     --------
@@ -129,11 +210,10 @@ def mean_map(
     array([[[ 9.549, 28.648,  0.   ]]])
     """
     if pool is not None:
+        if unit != RELU:
+            raise NoLaw(Rule(rule), unit, repr(pool))
         return pooled.pooled_mean_map(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std)
-    x, rule, n_filters, std = arguments(x, grid, rule, n_filters, law, filter_std)
-    if rule is not Rule.GUIDED:
-        return np.zeros(grid.input_shape)
-    return n_filters * law.relu_mean * std / math.sqrt(2 * math.pi) * (x * local_contrast(x, grid))
+    return law_of(x, grid, rule, n_filters, law, filter_std, unit).mean
 
 
 def variance_map(
@@ -142,14 +222,15 @@ def variance_map(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     filter_std: float | None = None,
+    unit: Unit = RELU,
 ) -> np.ndarray:
     """Variance of each entry of the raw map, exact for every ``N``.
 
     Parameters
     ----------
-    x, grid, rule, n_filters, law, filter_std
+    x, grid, rule, n_filters, law, filter_std, unit
         As in :func:`mean_map`.
 
     Returns
@@ -158,14 +239,8 @@ def variance_map(
 
     Notes
     -----
-    Saliency: ``N v c²/2`` times the coverage by patches that are not zero.  DeconvNet: ``N m₂ c²`` times the
-    coverage.  Guided backpropagation, with ``M`` of :func:`~theorylab.analytic.halfspace.pair_matrix`,
-
-    ``N c² { m₂/2 coverage_t − m₀²/(2π) (x ⊙ κ)_t² + m₀² Σ_{j≠j'∋t} M_jj'[r, r'] }``,
-
-    where ``r`` and ``r'`` are the places of entry ``t`` in the two patches.  With ``δ`` the shift between the patches,
-    ``M_jj'[r, r'] = b [x_t² + x_{t+δ} x_{t−δ}]/(n n') − d [x_t x_{t−δ}/n² + x_t x_{t+δ}/n'²]`` (``r ≠ r'``, so the
-    identity drops out), and the sum over pairs of one ``δ`` is a window sum of its coefficients.
+    See :class:`ThreeLayerLaw`.  Saliency: ``N v c²/2`` times the coverage by patches that are not zero.  DeconvNet: ``N m₂ c²``
+    times the coverage.
 
     Examples
     --------
@@ -175,62 +250,139 @@ def variance_map(
     >>> variance_map(np.ones((1, 1, 1)), grid, "guided", n_filters=4).round(4)
     array([[[0.8987]]])
     """
-    x, rule, n_filters, std = arguments(x, grid, rule, n_filters, law, filter_std)
-    scale = n_filters * std**2
-    if rule is Rule.SALIENCY:
-        return scale * law.variance / 2 * active_coverage(x, grid)
-    if rule is Rule.DECONVNET:
-        return scale * law.relu_second_moment * grid.coverage
-    own = law.relu_second_moment / 2 * active_coverage(x, grid)
-    product_of_means = (x * local_contrast(x, grid)) ** 2 / (2 * math.pi)
-    return scale * (own + law.relu_mean**2 * (_neighbours(x, grid) - product_of_means))
+    return law_of(x, grid, rule, n_filters, law, filter_std, unit).variance
 
 
-def _neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """``Σ_{j≠j'∋t} M_jj'[r, r']``, (C, H, W)."""
-    image = _windows.padded(x, grid)
-    norms = np.sqrt(_windows.energies(x, grid))
-    inverse = np.divide(1.0, norms, out=np.zeros(norms.shape), where=norms > 0)
-    total = np.zeros(image.shape)
-    for offset_rows, offset_columns in _windows.overlapping_offsets(grid):
-        i, k = offset_rows * grid.stride[0], offset_columns * grid.stride[1]
-        first, second = (
-            _pair_of_slices(offset_rows, grid.output_shape[0]),
-            _pair_of_slices(offset_columns, grid.output_shape[1]),
-        )
-        ahead = _shifted(image, i, k)
-        behind = _shifted(image, -i, -k)
-        gram = _windows.window_sums((image * ahead).sum(axis=0), grid)[first[0], second[0]]
-        n, m = inverse[first[0], second[0]], inverse[first[1], second[1]]
-        _, b, d = halfspace.pair_coefficients(gram * n * m)
-        # The window of the first patch, cut down to what the second holds too.
-        rows = range(i, grid.kernel[0])
-        columns = range(max(k, 0), grid.kernel[1] + min(k, 0))
+def expected_energy(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    *,
+    law: WeightLaw = STANDARD_NORMAL,
+    filter_std: float | None = None,
+    unit: Unit = RELU,
+) -> float:
+    """``E‖S‖²`` of the raw map: squared norm of the mean map plus the trace of the covariance.
 
-        def spread(values: np.ndarray, rows: range = rows, columns: range = columns, first: tuple = first,
-                   second: tuple = second) -> np.ndarray:  # fmt: skip
-            whole = np.zeros(grid.output_shape)
-            whole[first[0], second[0]] = values
-            return _windows.spread(whole, grid, rows, columns)
+    Parameters
+    ----------
+    x, grid, rule, n_filters, law, filter_std, unit
+        As in :func:`mean_map`.
 
-        total += spread(b * n * m) * (image * image + ahead * behind)
-        total -= image * (spread(d * n * n) * behind + spread(d * m * m) * ahead)
-    return 2 * np.stack([_windows.crop(plane, grid) for plane in total])
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 1, 1), kernel=1)
+    >>> round(expected_energy(np.ones((1, 1, 1)), grid, "saliency", n_filters=4), 6)
+    2.0
+    """
+    return law_of(x, grid, rule, n_filters, law, filter_std, unit).energy
 
 
-def _pair_of_slices(offset: int, size: int) -> tuple[slice, slice]:
-    """Slices of an axis that pair each index with the one `offset` further on."""
-    if offset >= 0:
-        return slice(0, size - offset), slice(offset, size)
-    return slice(-offset, size), slice(0, size + offset)
+def expected_cosine(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    *,
+    law: WeightLaw = STANDARD_NORMAL,
+    filter_std: float | None = None,
+    unit: Unit = RELU,
+    target: str = "input",
+) -> float:
+    """Cosine between a map and a target, as the ratio of expectations ``⟨E S, t⟩ / (‖t‖ √E‖S‖²)``.
+
+    Parameters
+    ----------
+    x, grid, rule, n_filters, law, filter_std, unit
+        As in :func:`mean_map`.
+    target : {"input", "mean"}
+        The image ``x``, or the mean map ``E S``.
+
+    Returns
+    -------
+    float
+        To the mean: ``1/√(1 + tr Cov/‖E S‖²)``; to the input: that times ``cos(x ⊙ κ, x)``.  For saliency and
+        DeconvNet the mean map is zero and the cosine to the input 0.
+
+    Raises
+    ------
+    ValueError
+        For an unknown target; for ``"mean"`` where the mean map is zero and has no direction.
+
+    Notes
+    -----
+    The mean of the cosines of single maps differs from this ratio by Jensen's inequality, in the order of the relative
+    variance of ``‖S‖²`` (below 0.002 on photographs from 16 filters on).
+
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 2))
+    >>> x = np.array([[[3.0, 4.0, 1.0]]])
+    >>> round(expected_cosine(x, grid, "guided", n_filters=1000), 4)
+    0.9444
+    """
+    check_target(target)
+    return law_of(x, grid, rule, n_filters, law, filter_std, unit).expected_cosine(target)
 
 
-def _shifted(image: np.ndarray, i: int, k: int) -> np.ndarray:
-    """``result[:, t] = image[:, t + (i, k)]``, zero beyond the border."""
-    result = np.zeros(image.shape)
-    (to_rows, from_rows), (to_columns, from_columns) = (
-        _pair_of_slices(i, image.shape[1]),
-        _pair_of_slices(k, image.shape[2]),
-    )
-    result[:, to_rows, to_columns] = image[:, from_rows, from_columns]
-    return result
+def expected_class_product(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    *,
+    law: WeightLaw = STANDARD_NORMAL,
+    filter_std: float | None = None,
+    unit: Unit = RELU,
+) -> float:
+    """``E⟨S, S'⟩`` for two logits of one network; see :class:`ThreeLayerLaw`.
+
+    Parameters
+    ----------
+    x, grid, rule, n_filters, law, filter_std, unit
+        As in :func:`mean_map`.
+
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 1, 1), kernel=1)
+    >>> expected_class_product(np.ones((1, 1, 1)), grid, "saliency", n_filters=4)
+    0.0
+    """
+    return law_of(x, grid, rule, n_filters, law, filter_std, unit).class_product
+
+
+def class_distance(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    *,
+    law: WeightLaw = STANDARD_NORMAL,
+    filter_std: float | None = None,
+    unit: Unit = RELU,
+) -> float:
+    """l2 distance between the unit-norm maps of two logits of one network: ``√(2 − 2 E⟨S,S'⟩/E‖S‖²)``.
+
+    Parameters
+    ----------
+    x, grid, rule, n_filters, law, filter_std, unit
+        As in :func:`mean_map`.
+
+    Returns
+    -------
+    float
+        ``√2`` for saliency; ``√(2 − 2 m₀²/m₂)`` for DeconvNet at every ``N`` (``√(2 − 2/π)`` with a Gaussian readout);
+        falling to 0 in ``N`` for guided backpropagation.
+
+    Notes
+    -----
+    A ratio of expectations; the mean of single distances lies 0.2–0.3 % higher at 16–64 filters (Jensen).
+
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 2, 3), kernel=2)
+    >>> round(class_distance(np.ones((1, 2, 3)), grid, "deconvnet", n_filters=8), 4)
+    1.1676
+    """
+    return law_of(x, grid, rule, n_filters, law, filter_std, unit).class_distance

@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from theorylab.analytic import halfspace
-from theorylab.analytic.shallow import active_coverage, arguments
-from theorylab.laws import Gaussian, WeightLaw
+from theorylab.analytic.shallow import law_of
+from theorylab.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
+from theorylab.units import RELU, Unit
 
 COVARIANCE_LIMIT = 2 * 2**30
 """Largest covariance matrix that :func:`covariance` will build, in bytes."""
@@ -22,14 +23,15 @@ def covariance(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     filter_std: float | None = None,
+    unit: Unit = RELU,
 ) -> np.ndarray:
     """Covariance matrix of the whole raw map, exact for every ``N``.
 
     Parameters
     ----------
-    x, grid, rule, n_filters, law, filter_std
+    x, grid, rule, n_filters, law, filter_std, unit
         As in :func:`mean_map`.
 
     Returns
@@ -43,11 +45,14 @@ def covariance(
 
     Notes
     -----
-    - Saliency: ``N v c²/2 Σ_j D_jᵀ D_j`` over patches that are not zero, because readouts of different positions are
-      independent with mean 0: white up to coverage.
-    - DeconvNet: ``N c² [(m₂ − m₀²) Σ_j D_jᵀ D_j + m₀² T Tᵀ]``, ``T = Σ_j D_jᵀ``: the filter is shared by all positions,
-      and the rectified readouts have a mean, so one stamp of the filter appears everywhere and never averages out.
-    - Guided: ``N Σ_jj' D_jᵀ [e_jj' c² M_jj' − m₀² c²/(2π) û_j û_j'ᵀ] D_j'`` with ``e_jj = m₂`` and ``m₀²`` otherwise.
+    With ``s`` the factor behind a closed gate, ``g' = s + (1−s) 1(w·y > 0)`` and ``û_j`` a patch over its norm,
+
+    ``Cov = N c² { (E[h²] − E[h]²) diag(second) + E[h]² Σ_jj' D_jᵀ [E[g'_j g'_j' w wᵀ] − (1−s)²/(2π) û_j û_j'ᵀ] D_j' }``,
+
+    where ``E[g'_j g'_j' w wᵀ] = [s² + s(1−s)(1_j + 1_j')/2] I + (1−s)² M_jj'``, ``1_j`` 0 for a patch of zeros, and ``M`` of
+    :func:`~theorylab.analytic.halfspace.pair_matrix`.  The terms in ``I`` are products of stamps ``T = Σ_j D_jᵀ``: filters are
+    shared by all positions, so where the readout has a mean a stamp of the filter appears everywhere and never averages
+    out (DeconvNet).  Saliency has ``E[h] = 0``: white up to coverage.
 
     Examples
     --------
@@ -64,39 +69,52 @@ def covariance(
             f"covariance: {size}×{size} entries take {8 * size**2 / 2**30:.0f} GB, more than 2 GB; "
             "call variance_map for the diagonal"
         )
-    x, rule, n_filters, std = arguments(x, grid, rule, n_filters, law, filter_std)
-    scale = n_filters * std**2
-    if rule is Rule.SALIENCY:
-        return np.diag((scale * law.variance / 2 * active_coverage(x, grid)).ravel())
-    if rule is Rule.DECONVNET:
-        m0, m2 = law.relu_mean, law.relu_second_moment
-        taps = np.broadcast_to(
-            np.eye(grid.patch_size)[:, None], (grid.patch_size, grid.n_patches, grid.patch_size)
+    known = law_of(x, grid, rule, n_filters, law, filter_std, unit)
+    scale, squared_mean = known.n_filters * known.filter_std**2, known.h_mean**2
+    result = np.diag((scale * known.h_variance * known.gate.second).ravel())
+    if squared_mean == 0:
+        return result
+    shut = known.gate.shut
+    if shut != 0:
+        every, active = (
+            _stamp(grid, counted) for counted in (np.ones(grid.n_patches), _active(known.x, grid))
         )
-        stamp = grid.fold(taps).reshape(grid.patch_size, size)
-        return scale * ((m2 - m0**2) * np.diag(grid.coverage.ravel()) + m0**2 * stamp.T @ stamp)
-    return scale * _guided_covariance(x, grid, law)
+        mixed = shut * (1 - shut) / 2 * every.T @ active
+        result += scale * squared_mean * (shut**2 * every.T @ every + mixed + mixed.T)
+    if shut != 1:
+        result += scale * squared_mean * (1 - shut) ** 2 * _open_pairs(known.x, grid)
+    return result
 
 
-def _guided_covariance(x: np.ndarray, grid: PatchGrid, law: WeightLaw) -> np.ndarray:
+def _active(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    return (grid.extract(x) != 0).any(axis=1).astype(np.float64)
+
+
+def _stamp(grid: PatchGrid, weights: np.ndarray) -> np.ndarray:
+    """``Σ_j weight_j D_j``, (p, d)."""
+    taps = np.eye(grid.patch_size)[:, None] * weights[:, None]
+    return grid.fold(taps).reshape(grid.patch_size, -1)
+
+
+def _open_pairs(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """``Σ_jj' D_jᵀ [M_jj' − û_j û_j'ᵀ/(2π)] D_j'`` over patches that are not zero, (d, d)."""
     patches = grid.extract(x)
     norms = np.linalg.norm(patches, axis=1, keepdims=True)
     units = np.divide(patches, norms, out=np.zeros(patches.shape), where=norms > 0)
     active = norms[:, 0] > 0
     size, taps = math.prod(grid.input_shape), grid.patch_size
     # Where each tap of each patch lies in the image; taps in the padding point at index 0 and carry no weight.
-    places = grid.extract(np.arange(1.0, size + 1).reshape(grid.input_shape)).astype(int) - 1
+    indices = grid.extract(np.arange(1.0, size + 1).reshape(grid.input_shape)).astype(int) - 1
     result = np.zeros((size, size))
     identity = np.eye(taps)
     for j in np.flatnonzero(active):
         u = units[j]
         a, b, d = halfspace.pair_coefficients(units @ u)
-        weight = np.where(np.arange(grid.n_patches) == j, law.relu_second_moment, law.relu_mean**2) * active
-        # rows[r, j', s] = e_jj' M_jj'[r, s] − m₀² û_j[r] û_j'[s]/(2π)
-        rows = (weight * a)[:, None] * identity[:, None, :]
-        rows += (weight * b)[:, None] * (u[:, None, None] * units + units.T[:, :, None] * u)
-        rows -= (weight * d)[:, None] * (u[:, None, None] * u + units.T[:, :, None] * units)
-        rows -= law.relu_mean**2 / (2 * math.pi) * u[:, None, None] * units
-        inside = places[j] >= 0
-        result[places[j][inside]] += grid.fold(rows).reshape(taps, size)[inside]
+        # rows[r, j', q] = M_jj'[r, q] − û_j[r] û_j'[q]/(2π)
+        rows = (active * a)[:, None] * identity[:, None, :]
+        rows += (active * b)[:, None] * (u[:, None, None] * units + units.T[:, :, None] * u)
+        rows -= (active * d)[:, None] * (u[:, None, None] * u + units.T[:, :, None] * units)
+        rows -= u[:, None, None] * units / (2 * math.pi)
+        inside = indices[j] >= 0
+        result[indices[j][inside]] += grid.fold(rows).reshape(taps, size)[inside]
     return result

@@ -17,7 +17,7 @@ import numpy as np
 
 from theorylab import _random, measures
 from theorylab.networks import DrawnRows, GraphNetwork, ThreeLayerNetwork
-from theorylab.networks.nodes import ReLU
+from theorylab.networks.nodes import Activation
 from theorylab.networks.parameters import draw_parameters
 from theorylab.rules import Rule
 from theorylab.visualization import Network, visualize, visualize_many
@@ -105,7 +105,7 @@ class NetworkAttribution:
         """
         if not isinstance(self.net, GraphNetwork):
             return {}
-        names = [node.name for node in self.net.nodes if isinstance(node, ReLU)]
+        names = [node.name for node in self.net.nodes if isinstance(node, Activation)]
         names.insert(0, self.net.nodes[0].name)
         seeds = np.eye(self.net.n_logits)[[one, other]]
         found = self.net.layer_gradients(self.net.forward(x), seeds, [self.rule], names)

@@ -11,7 +11,7 @@ from theorylab.figures._base import Made, Settings
 from theorylab.figures._drawing import maps_over_charts, plain
 from theorylab.figures._subjects import Subject, layer_titles, subject
 from theorylab.networks import GraphNetwork
-from theorylab.networks.nodes import Conv, ReLU
+from theorylab.networks.nodes import Activation, Conv
 from theorylab.report.plots import PALETTE
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def dead_shares(net: GraphNetwork, x: np.ndarray) -> dict[str, dict[str, float]]
     titles = layer_titles(net)
     convolutions = {node.name for node in net.nodes if isinstance(node, Conv)}
     behind = {
-        node.name: node.source for node in net.nodes if isinstance(node, ReLU) and node.source in convolutions
+        node.name: node.source
+        for node in net.nodes
+        if isinstance(node, Activation) and node.source in convolutions
     }
     kept = net.forward(x, keep=tuple(behind)).activations
     closed = {titles[source]: kept[name] <= 0 for name, source in behind.items()}

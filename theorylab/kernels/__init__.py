@@ -3,6 +3,6 @@
 Importing this package imports Numba; ``import theorylab`` does not import this package.
 """
 
-from theorylab.kernels import conv, dense, patches, pool, relu, three_layer
+from theorylab.kernels import conv, dense, patches, pool, three_layer, unit
 
-__all__ = ["conv", "dense", "patches", "pool", "relu", "three_layer"]
+__all__ = ["conv", "dense", "patches", "pool", "three_layer", "unit"]

@@ -148,11 +148,12 @@ def run(piece: Callable[[int], object], count: int) -> None:
                 failed.set()  # nobody begins another one
                 raise
 
-        here = _processor()
+        here, floating_point = _processor(), np.geterr()
 
         def helper() -> None:
             _inside.threads = 1
-            with _elsewhere(here):
+            # NumPy keeps what to do about an overflow for each thread: a helper does what its caller asked for.
+            with _elsewhere(here), np.errstate(**floating_point):
                 work()
 
         helpers = [_pool().submit(helper) for _ in range(min(threads, count) - 1)]

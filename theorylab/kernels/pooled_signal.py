@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.kernels._policy import compiled
+from theorylab.units import RELU, Unit
 
 
 @compiled
-def select(activations, windows, values, winners):
-    """Largest ``max(a, 0)`` of every window and filter, and the first position that has it."""
+def select(activations, windows, slope, values, winners):
+    """Largest ``φ(a)`` of every window and filter, and the first position that has it."""
     zero = activations.dtype.type(0)
     for w in range(windows.shape[0]):
         for i in range(activations.shape[1]):
@@ -20,7 +21,7 @@ def select(activations, windows, values, winners):
                 if j >= 0:
                     value = activations[j, i]
                     if value < zero:
-                        value = zero
+                        value = zero if slope == 0 else value * slope
                     if winner < 0 or value > best:
                         best = value
                         winner = j
@@ -36,21 +37,22 @@ def scatter(readout, winners, out):
             out[winners[w, i], i] += readout[w, i]
 
 
-def pool(activations: np.ndarray, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pool(activations: np.ndarray, windows: np.ndarray, unit: Unit = RELU) -> tuple[np.ndarray, np.ndarray]:
     """Pooled activations and their winners.
 
     Parameters
     ----------
     activations : array, (J, N)
-        Before or after the ReLU.
+        Before the unit; before or after it if it is a ReLU.
     windows : int64 array, (n, size)
         Of :meth:`theorylab.pooling.MaxPool.windows`.
+    unit : Unit, default ReLU()
 
     Returns
     -------
     values : array, (n, N)
     winners : int64 array, (n, N)
-        First maximum of ``max(a, 0)``; a window without a positive entry gives its first.
+        First maximum of ``φ(a)``; under the ReLU a window without a positive entry gives its first.
 
     Notes
     -----
@@ -65,7 +67,7 @@ def pool(activations: np.ndarray, windows: np.ndarray) -> tuple[np.ndarray, np.n
     """
     values = np.empty((len(windows), activations.shape[1]), dtype=activations.dtype)
     winners = np.empty(values.shape, dtype=np.int64)
-    select(activations, windows, values, winners)
+    select(activations, windows, activations.dtype.type(unit.slope), values, winners)
     return values, winners
 
 

@@ -1,39 +1,55 @@
-"""One pass over a readout column: the signal behind the ReLU of the three-layer network."""
+"""One pass over a readout column: the signal behind the units of the three-layer network."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from theorylab.kernels._policy import compiled
+from theorylab.rules import Rule
+from theorylab.units import RELU, Unit
 
 
 @compiled
-def select(y, gradient, rectify, mask, out):
-    """``h(R) 1(y > 0)`` on flat arrays; with the flags outside, each loop is a vector select."""
+def select(y, gradient, up, down, shut, out):
+    """``h(R)`` where ``y > 0``, ``shut·h(R)`` elsewhere, on flat arrays; with the cases outside, each loop is a vector select."""
     zero = gradient.dtype.type(0)
     n = out.size
-    if rectify and mask:
+    if up == 1 and down == 0 and shut == 0:
         for i in range(n):
             value = gradient[i]
             rectified = zero if value < zero else value
             out[i] = rectified if y[i] > 0 else zero
-    elif rectify:
+    elif up == 1 and down == 0 and shut == 1:
         for i in range(n):
             value = gradient[i]
             out[i] = zero if value < zero else value
-    elif mask:
+    elif up == 1 and down == -1 and shut == 0:
         for i in range(n):
             value = gradient[i]
             out[i] = value if y[i] > 0 else zero
-    else:
+    elif up == 1 and down == -1 and shut == 1:
         for i in range(n):
             out[i] = gradient[i]
+    else:
+        for i in range(n):
+            value = gradient[i]
+            # No product with 0: of an infinite gradient it would be NaN.  NaN itself stays.
+            if value < zero:
+                value = zero if down == 0 else value * -down
+            elif value > zero:
+                value = zero if up == 0 else value * up
+            out[i] = value if y[i] > 0 else (zero if shut == 0 else value * shut)
+
+
+def constants(rule: Rule, unit: Unit, dtype: np.dtype) -> tuple[np.floating, np.floating, np.floating]:
+    """What the compiled loops know of a rule at a unit: ``h(1)``, ``h(−1)`` and the factor behind a closed gate."""
+    return dtype.type(rule.up), dtype.type(rule.down), dtype.type(rule.shut(unit))
 
 
 def backward_signal(
-    pre_activation: np.ndarray, readout: np.ndarray, rectify: bool, mask: bool, out: np.ndarray
+    pre_activation: np.ndarray, readout: np.ndarray, rule: Rule, out: np.ndarray, unit: Unit = RELU
 ) -> np.ndarray:
-    """``h(V) 1(y > 0)`` for every patch and filter, in one pass and without temporaries.
+    """``h(V) g'(y)`` for every patch and filter, in one pass and without temporaries.
 
     Parameters
     ----------
@@ -41,10 +57,10 @@ def backward_signal(
         ``w_i · y_j``.
     readout : array, (J, N)
         ``V_ij``, the gradient of one logit with respect to the activations.
-    rectify, mask : bool
-        :attr:`Rule.rectifies_gradient` and :attr:`Rule.masks_by_activation`.
+    rule : Rule
     out : array, (J, N)
         Overwritten; may be `readout` or `pre_activation` itself.
+    unit : Unit, default ReLU()
 
     Returns
     -------
@@ -58,13 +74,13 @@ def backward_signal(
 
     Notes
     -----
-    ``h(V_ij)`` and the indicator of Eq. 4.  Specification: :meth:`theorylab.rules.Rule.backward`.
+    ``h(V_ij)`` and the gate of Eq. 4.  Specification: :meth:`theorylab.rules.Rule.backward`.
 
     Examples
     --------
     >>> import numpy as np
     >>> y, v = np.array([[1.0, -1.0, 1.0]]), np.array([[2.0, 3.0, -4.0]])
-    >>> backward_signal(y, v, rectify=True, mask=True, out=np.empty_like(v))
+    >>> backward_signal(y, v, Rule.GUIDED, out=np.empty_like(v))
     array([[2., 0., 0.]])
     """
     for name, array in (("pre_activation", pre_activation), ("readout", readout), ("out", out)):
@@ -73,12 +89,13 @@ def backward_signal(
                 f"{name}: expected a C-contiguous {out.shape} of {out.dtype}, "
                 f"got {array.shape} of {array.dtype}"
             )
-    select(pre_activation.reshape(-1), readout.reshape(-1), bool(rectify), bool(mask), out.reshape(-1))
+    numbers = constants(rule, unit, out.dtype)
+    select(pre_activation.reshape(-1), readout.reshape(-1), *numbers, out.reshape(-1))
     return out
 
 
 @compiled
-def place(y, values, rectify, out):
+def spread(y, values, up, down, out):
     """Hand the next of `values`, through ``h``, to each entry with ``y > 0``; zero to the others; without branches."""
     zero = out.dtype.type(0)
     n = 0
@@ -86,14 +103,16 @@ def place(y, values, rectify, out):
     for i in range(out.size):
         active = y[i] > 0
         value = values[min(n, last)]
-        if rectify and value < zero:
-            value = zero
+        if value < zero:
+            value = zero if down == 0 else value * -down
+        elif value > zero:
+            value = zero if up == 0 else value * up
         out[i] = value if active else zero
         n += active
 
 
 def active_signal(
-    pre_activation: np.ndarray, active_readout: np.ndarray, rectify: bool, out: np.ndarray
+    pre_activation: np.ndarray, active_readout: np.ndarray, rule: Rule, out: np.ndarray
 ) -> np.ndarray:
     """``h(V) 1(y > 0)`` where ``V`` is known for the active units alone.
 
@@ -105,8 +124,8 @@ def active_signal(
     pre_activation : array, (J, N)
     active_readout : array, (n,)
         ``V`` of the entries with ``pre_activation > 0``, in C order; ``n`` is their number.
-    rectify : bool
-        :attr:`Rule.rectifies_gradient`.
+    rule : Rule
+        One that applies the gate of a ReLU.
     out : array, (J, N)
         Overwritten.
 
@@ -128,7 +147,7 @@ def active_signal(
     --------
     >>> import numpy as np
     >>> y = np.array([[1.0, -1.0, 1.0]])
-    >>> active_signal(y, np.array([2.0, -4.0]), rectify=True, out=np.empty_like(y))
+    >>> active_signal(y, np.array([2.0, -4.0]), Rule.GUIDED, out=np.empty_like(y))
     array([[2., 0., 0.]])
     """
     if pre_activation.shape != out.shape or pre_activation.dtype != out.dtype:
@@ -141,5 +160,6 @@ def active_signal(
     if active_readout.size == 0:
         out[...] = 0
     else:
-        place(pre_activation.reshape(-1), active_readout, bool(rectify), out.reshape(-1))
+        up, down, _ = constants(rule, RELU, out.dtype)
+        spread(pre_activation.reshape(-1), active_readout, up, down, out.reshape(-1))
     return out

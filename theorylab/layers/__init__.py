@@ -4,6 +4,6 @@ Pure functions on batched arrays.  They are the specification: :mod:`theorylab.k
 functions under the same names.  An array keeps its dtype as long as everything beside it has the same one.
 """
 
-from theorylab.layers import conv, dense, relu
+from theorylab.layers import conv, dense, unit
 
-__all__ = ["conv", "dense", "relu"]
+__all__ = ["conv", "dense", "unit"]

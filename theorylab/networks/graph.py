@@ -55,11 +55,11 @@ class GraphNetwork:
 
     Examples
     --------
-    >>> from theorylab.networks.nodes import Add, Conv, Dense, Flatten, Input, ReLU
+    >>> from theorylab.networks.nodes import Add, Conv, Dense, Flatten, Input, Activation
     >>> nodes = [
     ...     Input("x", (1, 1, 2)),
     ...     Conv("conv", "x", n_filters=1, kernel=1, bias=False),
-    ...     ReLU("relu", "conv"),
+    ...     Activation("relu", "conv"),
     ...     Add("sum", ("relu", "x")),  # a residual connection
     ...     Flatten("flat", "sum"),
     ...     Dense("fc", "flat", n_outputs=1, bias=False),

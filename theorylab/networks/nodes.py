@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 
 from theorylab import _validation
-from theorylab.kernels import conv, dense, pool, relu
+from theorylab.kernels import conv, dense, pool
+from theorylab.kernels import unit as units
 from theorylab.layers import average_pool, batch_norm
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool as PoolWindows
 from theorylab.rules import Rule
+from theorylab.units import RELU, Unit
 
 Shape = tuple[int, ...]
 Pair = int | tuple[int, int]
@@ -38,7 +40,7 @@ class Node:
 
     ``forward(parameters, *arrays)`` returns its output and whatever its backward pass will need;
     ``backward(parameters, gradient, saved, rules)`` returns one gradient per input, each an array of its own, and may
-    overwrite the gradient it is given.  Only :class:`ReLU` looks at the rules: that is Eq. 1.
+    overwrite the gradient it is given.  Only :class:`Activation` looks at the rules: that is Eq. 1.
     """
 
     name: str
@@ -154,16 +156,18 @@ class Dense(_Single):
 
 
 @dataclasses.dataclass(frozen=True)
-class ReLU(_Single):
-    """The rectifier: the only node that obeys a rule.  It keeps its forward mask, as bool."""
+class Activation(_Single):
+    """A unit, the ReLU by default: the only node that obeys a rule.  It keeps its forward mask, as bool."""
+
+    unit: Unit = RELU
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        return relu.forward(arrays[0]), arrays[0] > 0
+        return units.forward(arrays[0], self.unit), arrays[0] > 0
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
         for rule, rows in rules:
             # True > 0: the mask is a pre-activation
-            relu.backward_into(gradient[rows], saved, rule, gradient[rows])
+            units.backward_into(gradient[rows], saved, rule, gradient[rows], self.unit)
         return (gradient,)
 
 

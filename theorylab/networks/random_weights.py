@@ -10,6 +10,7 @@ from theorylab.networks.readout import DrawnRows
 from theorylab.networks.three_layer import ThreeLayerNetwork
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
+from theorylab.units import RELU, Unit
 
 
 def three_layer_cnn(
@@ -22,6 +23,7 @@ def three_layer_cnn(
     seed: _random.Seed = 0,
     readout_law: WeightLaw | None = None,
     hidden_bias: float = 0.0,
+    unit: Unit = RELU,
     dtype: type = np.float64,
     memory_limit: int | None = None,
 ) -> ThreeLayerNetwork:
@@ -44,6 +46,7 @@ def three_layer_cnn(
         Of the readout, if it is another.
     hidden_bias : float, default 0.0
         Added to every pre-activation.
+    unit : Unit, default ReLU()
     dtype : float64 or float32
         Of weights, logits and maps.
     memory_limit : int, optional
@@ -90,7 +93,7 @@ def three_layer_cnn(
         dtype=dtype,
         memory_limit=memory_limit,
     )
-    return ThreeLayerNetwork(grid, filters, readout, pool=pool, hidden_bias=hidden_bias)
+    return ThreeLayerNetwork(grid, filters, readout, pool=pool, hidden_bias=hidden_bias, unit=unit)
 
 
 def three_layer_fcn(
@@ -102,6 +105,7 @@ def three_layer_fcn(
     seed: _random.Seed = 0,
     readout_law: WeightLaw | None = None,
     hidden_bias: float = 0.0,
+    unit: Unit = RELU,
     dtype: type = np.float64,
     memory_limit: int | None = None,
 ) -> ThreeLayerNetwork:
@@ -112,7 +116,7 @@ def three_layer_fcn(
     input_shape : (C, H, W)
     n_hidden : int, default 4096
         Hidden units.
-    n_logits, law, seed, readout_law, hidden_bias, dtype, memory_limit
+    n_logits, law, seed, readout_law, hidden_bias, unit, dtype, memory_limit
         As for :func:`three_layer_cnn`.
 
     Returns
@@ -148,6 +152,7 @@ def three_layer_fcn(
         seed=seed,
         readout_law=readout_law,
         hidden_bias=hidden_bias,
+        unit=unit,
         dtype=dtype,
         memory_limit=memory_limit,
     )

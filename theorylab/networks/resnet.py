@@ -6,55 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theorylab import _random, _validation
-from theorylab.architectures import RESNET50_BLOCKS, RESNET_EXPANSION
+from theorylab import _random, models
 from theorylab.laws import TruncatedGaussian, WeightLaw
+from theorylab.networks.from_stack import Blueprint
 from theorylab.networks.graph import GraphNetwork
-from theorylab.networks.nodes import (
-    AdaptiveAveragePool,
-    Add,
-    BatchNorm,
-    Conv,
-    Dense,
-    Flatten,
-    Input,
-    MaxPool,
-    Node,
-    ReLU,
-)
+from theorylab.networks.nodes import Node
 from theorylab.networks.parameters import draw_parameters
-from theorylab.pooling import MaxPool as PoolWindows
-
-
-def _bottleneck(name: str, source: str, width: int, stride: int, downsample: bool) -> list[Node]:
-    """1×1, 3×3 (with the stride), 1×1, each normalised; added to the input, or to its 1×1 projection."""
-    nodes: list[Node] = []
-    before = source
-    for place, (n_filters, kernel) in enumerate(
-        ((width, 1), (width, 3), (RESNET_EXPANSION * width, 1)), start=1
-    ):
-        step = stride if kernel == 3 else 1
-        nodes.append(
-            Conv(f"{name}.conv{place}", before, n_filters, kernel, step, padding=kernel // 2, bias=False)
-        )
-        nodes.append(BatchNorm(f"{name}.bn{place}", f"{name}.conv{place}"))
-        if place < 3:
-            before = f"{name}.relu{place}"
-            nodes.append(ReLU(before, f"{name}.bn{place}"))
-    shortcut = source
-    if downsample:
-        shortcut = f"{name}.downsample.1"
-        nodes.append(Conv(f"{name}.downsample.0", source, RESNET_EXPANSION * width, 1, stride, bias=False))
-        nodes.append(BatchNorm(shortcut, f"{name}.downsample.0"))
-    nodes.append(Add(f"{name}.add", (f"{name}.bn3", shortcut)))
-    nodes.append(ReLU(f"{name}.relu3", f"{name}.add"))
-    return nodes
 
 
 def resnet_nodes(
     input_shape: tuple[int, int, int] = (3, 224, 224),
     n_logits: int = 1000,
-    blocks: Sequence[int] = RESNET50_BLOCKS,
+    blocks: Sequence[int] = models.RESNET50_BLOCKS,
     width: int = 64,
 ) -> list[Node]:
     """The layers of a bottleneck ResNet, ResNet-50 by default, without weights.
@@ -87,34 +50,20 @@ def resnet_nodes(
 
     Examples
     --------
+    >>> from theorylab.networks.nodes import Activation, Conv
     >>> nodes = resnet_nodes()
-    >>> sum(isinstance(node, ReLU) for node in nodes), sum(isinstance(node, Conv) for node in nodes)
+    >>> sum(isinstance(node, Activation) for node in nodes), sum(isinstance(node, Conv) for node in nodes)
     (49, 53)
     """
-    width = _validation.positive_integer(width, "width")
-    nodes: list[Node] = [
-        Input("input", tuple(input_shape)),
-        Conv("conv1", "input", width, kernel=7, stride=2, padding=3, bias=False),
-        BatchNorm("bn1", "conv1"),
-        ReLU("relu", "bn1"),
-        MaxPool("maxpool", "relu", PoolWindows(3, stride=2, padding=1)),
-    ]
-    for stage, count in enumerate(blocks):
-        for place in range(_validation.positive_integer(count, "blocks")):
-            first = place == 0
-            nodes += _bottleneck(
-                f"layer{stage + 1}.{place}",
-                nodes[-1].name,
-                width * 2**stage,
-                stride=2 if first and stage else 1,
-                downsample=first,
-            )
-    return [
-        *nodes,
-        AdaptiveAveragePool("avgpool", nodes[-1].name, 1),
-        Flatten("flatten", "avgpool"),
-        Dense("fc", "flatten", _validation.positive_integer(n_logits, "n_logits")),
-    ]
+    stack = models.resnet(blocks, width, n_logits=n_logits, input_shape=tuple(input_shape))
+    names = ["conv1", "bn1", "relu", "maxpool"]
+    for stage, count in enumerate(blocks, start=1):
+        for number in range(count):
+            parts = ["conv1", "bn1", "relu1", "conv2", "bn2", "relu2", "conv3", "bn3"]
+            parts += ([] if number else ["downsample.0", "downsample.1"]) + ["add", "relu3"]
+            names += [f"layer{stage}.{number}.{part}" for part in parts]
+    names += ["avgpool", "flatten", "fc"]
+    return list(Blueprint(stack, names=names, bias=False, normalised=True, readout_bias=True).nodes)
 
 
 def resnet50(

@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from theorylab import _validation
-from theorylab.kernels import conv, relu
+from theorylab.kernels import conv
 from theorylab.kernels import pool as pooling
+from theorylab.kernels import unit as units
 from theorylab.networks.readout import DrawnRows, Rows, StoredRows
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
+from theorylab.units import RELU, Unit
 
 # Bytes of gradients that one step of the backward pass may hold; it decides how many maps go together.
 _BACKWARD_BYTES = 256 * 2**20
@@ -61,7 +63,7 @@ class Trace:
     @functools.cached_property
     def _pooled(self) -> tuple[np.ndarray, np.ndarray | None]:
         """What the readout sees, (N, H'', W''), and the winners where there is a pooling layer."""
-        activation = relu.forward(self.pre_activation)
+        activation = units.forward(self.pre_activation, self.network.unit)
         if self.network.pool is None:
             return activation, None
         values, winners = pooling.forward(activation[None], self.network.pool)
@@ -82,6 +84,7 @@ class ThreeLayerNetwork:
         Between the ReLU and the readout.
     hidden_bias : float, default 0.0
         Added to every pre-activation.
+    unit : Unit, default ReLU()
 
     Raises
     ------
@@ -113,8 +116,10 @@ class ThreeLayerNetwork:
         *,
         pool: MaxPool | None = None,
         hidden_bias: float = 0.0,
+        unit: Unit = RELU,
     ) -> None:
         self.grid = grid
+        self.unit = unit
         self.pool = pool
         self.filter_rows = _rows(filters, "filters")
         self.readout_rows = _rows(readout, "readout")
@@ -269,7 +274,9 @@ class ThreeLayerNetwork:
             winners = np.broadcast_to(winners, upstream.shape)
             upstream = pooling.backward(upstream, winners, (len(seeds), *self._hidden_shape))
         # With overlapping windows `h` acts on the sum of what a unit receives, not on each readout weight.
-        signal = np.concatenate([relu.backward(upstream, trace.pre_activation[None], rule) for rule in rules])
+        signal = np.concatenate(
+            [units.backward(upstream, trace.pre_activation[None], rule, self.unit) for rule in rules]
+        )
         del upstream
         maps: np.ndarray | None = None
         for indices, filters in self.filter_rows.blocks():

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from theorylab import _random, _validation
-from theorylab.architectures import VGG16_BLOCKS, VGG16_PLANE
+from theorylab import _random, models
 from theorylab.laws import TruncatedGaussian, WeightLaw
+from theorylab.networks.from_stack import Blueprint
 from theorylab.networks.graph import GraphNetwork
-from theorylab.networks.nodes import AdaptiveAveragePool, Conv, Dense, Flatten, Input, MaxPool, Node, ReLU
+from theorylab.networks.nodes import Node
 from theorylab.networks.parameters import draw_parameters
-from theorylab.pooling import MaxPool as PoolWindows
 
 
 def vgg16_nodes(
@@ -43,31 +42,16 @@ def vgg16_nodes(
 
     Examples
     --------
+    >>> from theorylab.networks.nodes import Activation
     >>> nodes = vgg16_nodes()
-    >>> [node.name for node in nodes[:4]], sum(isinstance(node, ReLU) for node in nodes)
+    >>> [node.name for node in nodes[:4]], sum(isinstance(node, Activation) for node in nodes)
     (['input', 'features.0', 'features.1', 'features.2'], 15)
     """
-    n_hidden = _validation.positive_integer(n_hidden, "n_hidden")
-    n_logits = _validation.positive_integer(n_logits, "n_logits")
-    nodes: list[Node] = [Input("input", tuple(input_shape))]
-    place = 0
-    for block in VGG16_BLOCKS:
-        for n_filters in block:
-            nodes.append(Conv(f"features.{place}", nodes[-1].name, n_filters, kernel=3, padding=1))
-            nodes.append(ReLU(f"features.{place + 1}", nodes[-1].name))
-            place += 2
-        nodes.append(MaxPool(f"features.{place}", nodes[-1].name, PoolWindows(2)))
-        place += 1
-    return [
-        *nodes,
-        AdaptiveAveragePool("avgpool", nodes[-1].name, VGG16_PLANE),
-        Flatten("flatten", "avgpool"),
-        Dense("classifier.0", "flatten", n_hidden),
-        ReLU("classifier.1", "classifier.0"),
-        Dense("classifier.3", "classifier.1", n_hidden),
-        ReLU("classifier.4", "classifier.3"),
-        Dense("classifier.6", "classifier.4", n_logits),
-    ]
+    stack = models.vgg16(n_logits, input_shape=tuple(input_shape), n_hidden=n_hidden)
+    features = [f"features.{number}" for number in range(31)]
+    dense = [f"classifier.{number}" for number in (0, 1, 3, 4, 6)]
+    names = [*features, "avgpool", "flatten", *dense]
+    return list(Blueprint(stack, names=names, bias=True, readout_bias=True).nodes)
 
 
 def vgg16(

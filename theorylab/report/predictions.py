@@ -175,18 +175,16 @@ def predicted_vgg16(x: np.ndarray, *, rule: Rule | str = "guided", progress: Pro
     TypeError, ValueError
         For an unknown rule, or a picture of another size.
     """
-    from theorylab import analytic
-    from theorylab.architectures import vgg16_layers
+    from theorylab import analytic, models
     from theorylab.laws import TruncatedGaussian
 
     chosen = rules(rule)
     std = math.sqrt(TruncatedGaussian(0.1).variance)
-    height, width = x.shape[1:]
-    layers = vgg16_layers((x.shape[0], height, width), std=std)
+    stack = models.vgg16(input_shape=x.shape, std=std)
     panels, rows = [], []
     for one in chosen:
         report = None if progress is None else functools.partial(progress, f"{RULE_NAMES[one]}, layers")
-        image = analytic.depth_maps(x, layers, one, readout_std=std, progress=report)[-1]
+        image = analytic.depth_maps(x, stack.layers, one, readout_std=std, progress=report)[-1]
         assert image.mean_map is not None
         assert image.variance_map is not None
         panels.append(MapPanel("input", x))

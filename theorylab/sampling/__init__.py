@@ -1,9 +1,21 @@
-"""Seeded streams of maps of random networks, drawn from their exact laws."""
+"""Seeded streams of maps of random networks, drawn from their exact laws.  Knows networks, and no closed form."""
 
-from theorylab.sampling.fcn import fcn_maps
+from theorylab.sampling.dense import DenseSampler, fcn_maps
+from theorylab.sampling.of_stack import GraphSampler, draw, sampler, three_layer_maps
 from theorylab.sampling.quick import QuickGaussian
 from theorylab.sampling.stack import StackSampler
-from theorylab.sampling.three_layer import MapSampler, three_layer_maps
+from theorylab.sampling.three_layer import MapSampler
 from theorylab.sampling.tiled import TiledSampler
 
-__all__ = ["MapSampler", "QuickGaussian", "StackSampler", "TiledSampler", "fcn_maps", "three_layer_maps"]
+__all__ = [
+    "DenseSampler",
+    "GraphSampler",
+    "MapSampler",
+    "QuickGaussian",
+    "StackSampler",
+    "TiledSampler",
+    "draw",
+    "fcn_maps",
+    "sampler",
+    "three_layer_maps",
+]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theorylab import _random, _validation
+from theorylab import _validation
 from theorylab.kernels import pooled_signal as kernels_pool
 from theorylab.kernels import three_layer as kernels
 from theorylab.laws import Gaussian, WeightLaw
@@ -19,6 +19,7 @@ from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
 from theorylab.sampling._winner import winning_readout
+from theorylab.units import RELU, Unit
 
 
 class MapSampler:
@@ -35,7 +36,8 @@ class MapSampler:
     filter_law : WeightLaw, optional
         ``Gaussian(law.std)`` if not given.
     pool : MaxPool, optional
-        Between the ReLU and the readout.
+        Between the units and the readout.
+    unit : Unit, default ReLU()
     dtype : float64 or float32
         Of weights, products and maps.
 
@@ -56,12 +58,14 @@ class MapSampler:
         law: WeightLaw,
         filter_law: WeightLaw | None = None,
         pool: MaxPool | None = None,
+        unit: Unit = RELU,
         dtype: type = np.float64,
     ) -> None:
         x = _validation.image(x, grid.input_shape)
         self.grid = grid
         self.n_filters = _validation.positive_integer(n_filters, "n_filters")
         self.law = law
+        self.unit = unit
         self.filter_law: WeightLaw = Gaussian(law.std) if filter_law is None else filter_law
         self.dtype = np.dtype(dtype)
         self.patches = np.ascontiguousarray(grid.extract(x.astype(self.dtype)))
@@ -102,16 +106,16 @@ class MapSampler:
         sampled = self.filter_law.sample(
             (self.grid.patch_size, self.n_filters), seed=rng, dtype=self.dtype.type
         )
-        every_rule_masks = all(rule.masks_by_activation for rule in rules)
         windows = self._windows
-        if windows is not None or n_logits is not None or any(rule.masks_by_activation for rule in rules):
+        factors = [rule.shut(self.unit) for rule in rules]
+        if windows is not None or n_logits is not None or any(factor != 1 for factor in factors):
             np.matmul(self.patches, sampled, out=self._activations)
         # Without pooling, what closed units would send down is masked: half of the readout need not be drawn.
-        sparse = every_rule_masks and windows is None and n_logits is None
+        sparse = not any(factors) and windows is None and n_logits is None
         active = int(np.count_nonzero(self._activations > 0)) if sparse else 0
         seen, winners = self._activations, None
         if windows is not None:
-            seen, winners = kernels_pool.pool(self._activations, windows)
+            seen, winners = kernels_pool.pool(self._activations, windows, self.unit)
         bounds = np.linspace(0, self.n_filters, groups + 1).astype(int)
         maps = np.empty((len(rules), n_readouts, groups, *self.grid.input_shape), dtype=self.dtype)
         for t in range(n_readouts):
@@ -124,18 +128,12 @@ class MapSampler:
                 readout = kernels_pool.unpool(readout, winners, self._unpooled)
             for r, rule in enumerate(rules):
                 if sparse:
-                    kernels.active_signal(self._activations, readout, rule.rectifies_gradient, self._signal)
+                    kernels.active_signal(self._activations, readout, rule, self._signal)
                 else:
-                    kernels.backward_signal(
-                        self._activations,
-                        readout,
-                        rule.rectifies_gradient,
-                        rule.masks_by_activation,
-                        self._signal,
-                    )
+                    kernels.backward_signal(self._activations, readout, rule, self._signal, self.unit)
                 for part in range(groups):
-                    own = slice(bounds[part], bounds[part + 1])
-                    np.matmul(sampled[:, own], self._signal[:, own].T, out=self._products)
+                    group = slice(bounds[part], bounds[part + 1])
+                    np.matmul(sampled[:, group], self._signal[:, group].T, out=self._products)
                     maps[r, t, part] = self.grid.fold(self._products.T)
         return maps
 
@@ -144,78 +142,4 @@ class MapSampler:
         readout = self.law.sample(activations.shape, seed=rng, dtype=self.dtype.type)
         if n_logits is None:
             return readout
-        return winning_readout(readout, np.maximum(activations, 0), self.law.std, n_logits, rng)
-
-
-def three_layer_maps(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    size: int,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
-    filter_law: WeightLaw | None = None,
-    pool: MaxPool | None = None,
-    n_logits: int | None = None,
-    seed: _random.Seed = 0,
-) -> np.ndarray:
-    """Raw maps of `size` independent random three-layer networks.
-
-    Parameters
-    ----------
-    x : array, (C, H, W)
-    grid : PatchGrid
-    rule : Rule or str
-    n_filters : int
-        ``N``.
-    size : int
-        How many maps.
-    law : WeightLaw, default Gaussian(1.0)
-        Of the readout.
-    filter_law : WeightLaw, optional
-        Of the filters; Gaussian with ``law.std`` if not given.
-    pool : MaxPool, optional
-        Between the ReLU and the readout; windows may overlap.
-    n_logits : int, optional
-        ``K``: each map is that of the largest of ``K`` logits, by the exact law of the winner.  Needs a Gaussian
-        readout.  Without it the maps are of one logit chosen beforehand.
-    seed : int or Generator
-
-    Returns
-    -------
-    array, (size, C, H, W) float64
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input, and for `n_logits` with a readout that is not Gaussian.
-
-    Notes
-    -----
-    Map ``i`` comes from the seed's child ``i``: a longer run begins with the same maps.  The winner's readout is
-    ``c [m â + (I − â âᵀ) g]``, ``a`` the activations, ``m`` the maximum of ``K`` standard normals, drawn by inverting its
-    distribution function ``Φ^K``.
-
-    Examples
-    --------
-    >>> grid = PatchGrid((1, 6, 6), kernel=3)
-    >>> three_layer_maps(np.ones((1, 6, 6)), grid, "guided", 8, size=5, n_logits=10).shape
-    (5, 1, 6, 6)
-    """
-    rule = Rule(rule)
-    size = _validation.positive_integer(size, "size")
-    if n_logits is not None:
-        n_logits = _validation.positive_integer(n_logits, "n_logits")
-        if not isinstance(law, Gaussian):
-            raise ValueError(
-                f"n_logits: the law of the winner is exact for a Gaussian readout only, got {type(law).__name__}; "
-                "visualize a network of theorylab.networks instead"
-            )
-    sampler = MapSampler(x, grid, n_filters, law=law, filter_law=filter_law, pool=pool)
-    parent = _random.sequence(seed)
-    maps = np.empty((size, *grid.input_shape))
-    for i in range(size):
-        rng = np.random.default_rng(_random.child(parent, i))
-        maps[i] = sampler.draw(rng, [rule], n_logits=n_logits)[0, 0, 0]
-    return maps
+        return winning_readout(readout, self.unit.forward(activations), self.law.std, n_logits, rng)

@@ -12,6 +12,7 @@ from theorylab.kernels import three_layer as kernels
 from theorylab.kernels.columns import scatter
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
+from theorylab.units import RELU, Unit
 
 _TILE = 2**17  # hidden units at a time: two arrays of them are a megabyte
 
@@ -28,6 +29,7 @@ class TiledSampler:
     grid : PatchGrid
     n_filters : int
         ``N``.
+    unit : Unit, default ReLU()
 
     Raises
     ------
@@ -41,9 +43,10 @@ class TiledSampler:
     (2, 2, 1, 6, 6)
     """
 
-    def __init__(self, x: np.ndarray, grid: PatchGrid, n_filters: int) -> None:
+    def __init__(self, x: np.ndarray, grid: PatchGrid, n_filters: int, *, unit: Unit = RELU) -> None:
         x = _validation.image(x, grid.input_shape)
         self.grid = grid
+        self.unit = unit
         self.n_filters = _validation.positive_integer(n_filters, "n_filters")
         self.patches = np.ascontiguousarray(grid.extract(x.astype(np.float32)))
         # Whole rows of patches: what a tile sends down is a strip of the picture.
@@ -82,9 +85,7 @@ class TiledSampler:
             for t in range(n_readouts):
                 readout = normal.standard_normal(streams[number], activations.shape)
                 for r, rule in enumerate(rules):
-                    kernels.backward_signal(
-                        activations, readout, rule.rectifies_gradient, rule.masks_by_activation, signal
-                    )
+                    kernels.backward_signal(activations, readout, rule, signal, self.unit)
                     np.matmul(filters, signal.T, out=products)
                     scatter(products, kernel, stride, (0, padding[1]), rows, n_columns, strips[number, r, t])
 
@@ -93,6 +94,7 @@ class TiledSampler:
         maps = np.zeros((len(rules), n_readouts, *grid.input_shape), dtype=np.float32)
         for first, strip in zip(firsts, strips, strict=True):
             top = first * stride[0] - padding[0]
-            inside = slice(max(0, top), min(height, top + high))
+            # A strip of border patches may lie in the padding altogether.
+            inside = slice(max(0, top), max(0, top, min(height, top + high)))
             maps[..., inside, :] += strip[..., inside.start - top : inside.stop - top, :]
         return maps

@@ -18,7 +18,7 @@ from theorylab.torch_bridge._rectifiers import Current, rectification, rectify
 def _checked(module: Any, rules: list[Rule]) -> Any:
     """The traced module, or a refusal of what stands in it."""
     traced = _tracing.trace(module)
-    modified = [rule.value for rule in rules if rule.rectifies_gradient]
+    modified = [rule.value for rule in rules if rule is not Rule.SALIENCY]
     for node in traced.graph.nodes:
         _known.check_evaluation(node, traced)
         if modified and rectification(node, traced) is None:
@@ -48,10 +48,10 @@ def _run(traced: Any, image: Any, current: Current) -> Any:
     for node in traced.graph.nodes:
         arguments = map_arg(node.args, values.__getitem__)
         options = map_arg(node.kwargs, values.__getitem__)
-        found = rectification(node, traced)
+        seen = rectification(node, traced)
         try:
-            if found is not None:
-                values[node] = rectify(values[found.source], found.in_place, current)
+            if seen is not None:
+                values[node] = rectify(values[seen.source], seen, current)
             elif node.op == "placeholder":
                 values[node] = image
             elif node.op == "get_attr":
@@ -234,15 +234,16 @@ def attribute(
         If `module` is no ``torch.nn.Module`` or `x` is not of real numbers.
     ValueError
         If ``torch.fx`` cannot trace the module; if dropout or batch normalisation is in training mode; if part of it
-        runs under ``torch.no_grad``, is a custom autograd function or is changed by a hook; under "deconvnet" and
-        "guided" if something that is neither a ReLU nor known to be linear, pooling or normalisation stands in
-        it (GELU, Sigmoid, LeakyReLU, ReLU6, …); if dtypes are mixed or half; if `rule`, `target` or `x` does not fit.
+        runs under ``torch.no_grad``, is a custom autograd function or is changed by a hook; under every rule but
+        "saliency" if something that is neither a ReLU or LeakyReLU nor known to be linear, pooling or normalisation
+        stands in it (GELU, Sigmoid, ReLU6, …); if dtypes are mixed or half; if `rule`, `target` or `x` does not fit.
 
     Notes
     -----
-    Eq. 1 and 2 at every ReLU, found with ``torch.fx``: ``nn.ReLU`` however often it is called, ``F.relu``,
-    ``torch.relu``, ``x.relu()``, clamping at 0 from below, the maximum with 0, and all of them in place.  The seed of the
-    backward pass is 1, never the logit.  ``1(0) = 0``, also for a clamp, where PyTorch's own derivative is 1.
+    Eq. 1 and 2 at every unit, found with ``torch.fx``: ``nn.ReLU`` however often it is called, ``F.relu``,
+    ``torch.relu``, ``x.relu()``, clamping at 0 from below, the maximum with 0, ``nn.LeakyReLU`` and
+    ``F.leaky_relu``, and all of them in place.  The seed of the backward pass is 1, never the logit.
+    ``1(0) = 0``, also for a clamp, where PyTorch's own derivative is 1.
     Everything else hands PyTorch's derivative on.
 
     Examples
@@ -256,7 +257,7 @@ def attribute(
     array([[[-1.,  0.]]])
     >>> attribute(torch.nn.Sequential(Residual(), torch.nn.GELU()), x, "guided")
     Traceback (most recent call last):
-    ValueError: 1 (GELU): rule 'guided' is not defined for it, only for ReLU
+    ValueError: 1 (GELU): rule 'guided' is not defined for it, only for ReLU and LeakyReLU
     """
     x = _validation.real_array(x, "x")
     if x.ndim != 3:

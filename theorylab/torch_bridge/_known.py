@@ -93,7 +93,7 @@ def check_evaluation(node: Any, traced: Any) -> None:
 
 
 def check_rule(node: Any, traced: Any, rule: str) -> None:
-    """Refuse an fx node that is no ReLU and whose gradient a rule that rectifies it might not leave alone.
+    """Refuse an fx node that is no unit and whose gradient a rule other than the true gradient might not leave alone.
 
     Raises
     ------
@@ -111,4 +111,6 @@ def check_rule(node: Any, traced: Any, rule: str) -> None:
         case _:
             known = True
     if not known:
-        raise ValueError(f"{described(node, traced)}: rule {rule!r} is not defined for it, only for ReLU")
+        raise ValueError(
+            f"{described(node, traced)}: rule {rule!r} is not defined for it, only for ReLU and LeakyReLU"
+        )

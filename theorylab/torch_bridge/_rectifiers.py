@@ -1,4 +1,4 @@
-"""Every spelling of a ReLU in PyTorch, and the autograd function that puts the rules in its place."""
+"""Every spelling of a ReLU or LeakyReLU in PyTorch, and the autograd function that puts the rules in its place."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any
 
 from theorylab.rules import Rule
 from theorylab.torch_bridge._tracing import argument
+from theorylab.units import RELU, LeakyReLU, Unit
 
 
 @dataclasses.dataclass(frozen=True)
 class Rectification:
-    """A ReLU in a traced graph: the fx node that it reads, and whether it overwrites it."""
+    """A unit in a traced graph: the fx node that it reads, whether it overwrites it, and which unit it is."""
 
     source: Any
     in_place: bool
+    unit: Unit = RELU
 
 
 def _is_zero(value: Any, source: Any, traced: Any) -> bool:
@@ -43,6 +45,8 @@ def _spellings() -> dict[Any, str]:
         torch.relu_: "relu",
         functional.relu: "relu",
         **{name: "relu" for name in ("relu", "relu_")},
+        functional.leaky_relu: "leaky",
+        functional.leaky_relu_: "leaky",
         **{getattr(torch, name): "clamp" for name in ("clamp", "clamp_", "clip", "clip_")},
         **{name: "clamp" for name in ("clamp", "clamp_", "clip", "clip_")},
         **{getattr(torch, name): "clamp_min" for name in ("clamp_min", "clamp_min_")},
@@ -53,20 +57,32 @@ def _spellings() -> dict[Any, str]:
 
 
 def rectification(node: Any, traced: Any) -> Rectification | None:
-    """What an fx node rectifies, or None if it is no ReLU."""
+    """What an fx node rectifies, or None if it is neither a ReLU nor a LeakyReLU."""
     import torch
 
     if node.op == "call_module":
         module = traced.get_submodule(node.target)
         # A subclass has a forward of its own; torch.fx looks inside.
-        return Rectification(node.args[0], module.inplace) if type(module) is torch.nn.ReLU else None
+        if type(module) is torch.nn.ReLU:
+            return Rectification(node.args[0], module.inplace)
+        if type(module) is torch.nn.LeakyReLU:
+            return Rectification(node.args[0], module.inplace, LeakyReLU(module.negative_slope))
+        return None
     if node.op not in ("call_function", "call_method") or "out" in node.kwargs:
         return None
     family = _spellings().get(node.target)
     source = argument(node, 0, "input")
     name = node.target if node.op == "call_method" else node.target.__name__ if family else ""
-    in_place = name.endswith("_") or bool(family == "relu" and argument(node, 1, "inplace", False))
+    place = {"relu": 1, "leaky": 2}.get(str(family))
+    in_place = name.endswith("_") or bool(place and argument(node, place, "inplace", False))
     match family:
+        case "leaky":
+            slope = argument(node, 1, "negative_slope", 0.01)
+            return (
+                None
+                if isinstance(slope, torch.fx.Node)
+                else Rectification(source, in_place, LeakyReLU(slope))
+            )
         case "relu":
             return Rectification(source, in_place)
         case "clamp":
@@ -101,28 +117,33 @@ def _function() -> Any:
         """``T = h(R) g'(y)``: Eq. 1 and 2."""
 
         @staticmethod
-        def forward(context: Any, y: Any, in_place: bool, current: Current) -> Any:
-            context.current = current
+        def forward(context: Any, y: Any, seen: Rectification, current: Current) -> Any:
+            context.current, context.unit = current, seen.unit
             context.save_for_backward(y > 0)  # strict
-            if not in_place:
-                return y.clamp(min=0)
-            context.mark_dirty(y)
-            return y.clamp_(min=0)
+            slope = seen.unit.slope
+            if seen.in_place:
+                context.mark_dirty(y)
+                return torch.nn.functional.leaky_relu_(y, slope) if slope else y.clamp_(min=0)
+            return torch.nn.functional.leaky_relu(y, slope) if slope else y.clamp(min=0)
 
         @staticmethod
         @torch.autograd.function.once_differentiable
         def backward(context: Any, gradient: Any) -> Any:
             rule = context.current.rule
-            if rule.rectifies_gradient:
-                gradient = gradient.clamp(min=0)
-            if rule.masks_by_activation:
-                # Not a product: an infinite gradient behind a closed ReLU is 0, not NaN.
-                gradient = torch.where(context.saved_tensors[0], gradient, torch.zeros_like(gradient))
+            if rule.down == 0:
+                gradient = gradient.clamp(min=0) * rule.up
+            elif (rule.up, rule.down) != (1, -1):
+                gradient = torch.where(gradient > 0, gradient * rule.up, gradient * -rule.down)
+            shut = rule.shut(context.unit)
+            if shut != 1:
+                # Not a product where the gate is closed: an infinite gradient behind it is 0, not NaN.
+                below = gradient * shut if shut else torch.zeros_like(gradient)
+                gradient = torch.where(context.saved_tensors[0], gradient, below)
             return gradient, None, None
 
     return Rectify
 
 
-def rectify(y: Any, in_place: bool, current: Current) -> Any:
-    """``max(y, 0)`` of a tensor, whose backward pass obeys ``current.rule`` at the time that it runs."""
-    return _function().apply(y, in_place, current)
+def rectify(y: Any, seen: Rectification, current: Current) -> Any:
+    """``φ(y)`` of a tensor, whose backward pass obeys ``current.rule`` at the time that it runs."""
+    return _function().apply(y, seen, current)

@@ -7,7 +7,7 @@ import math
 import operator
 from typing import Any
 
-from theorylab.networks.nodes import Add, Flatten, Input, Node, ReLU, Shape
+from theorylab.networks.nodes import Activation, Add, Flatten, Input, Node, Shape
 from theorylab.torch_bridge import _known, _layers, _tracing
 from theorylab.torch_bridge._rectifiers import rectification
 from theorylab.torch_bridge._tracing import argument
@@ -117,11 +117,11 @@ class Translation:
         """The value of one fx node."""
         import torch
 
-        found = rectification(node, self.traced)
-        if found is not None:
-            source = self.read(found.source)
-            result = self.append(ReLU(self.local(node, "relu"), source.node))
-            return self.write(source, result, node) if found.in_place else result
+        seen = rectification(node, self.traced)
+        if seen is not None:
+            source = self.read(seen.source)
+            result = self.append(Activation(self.local(node, "relu"), source.node, seen.unit))
+            return self.write(source, result, node) if seen.in_place else result
         if node.op == "call_module":
             return self.module(node, self.traced.get_submodule(node.target))
         pool = _layers.pool_of(node)

@@ -13,7 +13,16 @@ from theorylab import _random, images
 from theorylab.laws import Gaussian
 from theorylab.networks import GraphNetwork
 from theorylab.networks._ascent import ascent
-from theorylab.networks.nodes import AdaptiveAveragePool, Conv, Dense, Flatten, Input, MaxPool, Node, ReLU
+from theorylab.networks.nodes import (
+    Activation,
+    AdaptiveAveragePool,
+    Conv,
+    Dense,
+    Flatten,
+    Input,
+    MaxPool,
+    Node,
+)
 from theorylab.networks.parameters import draw_parameters, trace_shapes
 from theorylab.pooling import MaxPool as PoolWindows
 from theorylab.training import _cache, _fit, _pictures
@@ -66,13 +75,13 @@ def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[Node]:
     nodes: list[Node] = [Input("input", tuple(input_shape))]
     for place, n_filters in zip(range(0, 9, 3), FILTERS, strict=True):
         nodes.append(Conv(f"features.{place}", nodes[-1].name, n_filters, kernel=3, padding=1))
-        nodes.append(ReLU(f"features.{place + 1}", nodes[-1].name))
+        nodes.append(Activation(f"features.{place + 1}", nodes[-1].name))
         nodes.append(MaxPool(f"features.{place + 2}", nodes[-1].name, PoolWindows(2)))
     nodes += [
         AdaptiveAveragePool("avgpool", nodes[-1].name, 4),
         Flatten("flatten", "avgpool"),
         Dense("classifier.0", "flatten", HIDDEN),
-        ReLU("classifier.1", "classifier.0"),
+        Activation("classifier.1", "classifier.0"),
         Dense("classifier.2", "classifier.1", len(_pictures.PICTURES)),
     ]
     trace_shapes(nodes)

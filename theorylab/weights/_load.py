@@ -77,8 +77,8 @@ def load(
     Examples
     --------
     >>> import tempfile
-    >>> from theorylab.networks.nodes import Dense, Flatten, Input, ReLU
-    >>> nodes = [Input("x", (1, 1, 2)), Flatten("flat", "x"), Dense("a", "flat", 1), ReLU("r", "a"), Dense("b", "r", 1)]
+    >>> from theorylab.networks.nodes import Dense, Flatten, Input, Activation
+    >>> nodes = [Input("x", (1, 1, 2)), Flatten("flat", "x"), Dense("a", "flat", 1), Activation("r", "a"), Dense("b", "r", 1)]
     >>> names = {"a.weight": (1, 2), "a.bias": (1,), "b.weight": (1, 1), "b.bias": (1,)}
     >>> drawn = GraphNetwork(nodes, {name: np.zeros(shape) for name, shape in names.items()})
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
-from theorylab.architectures import VGG16_BLOCKS
+from theorylab.models import VGG16_BLOCKS
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Dense, Flatten, Shape
 

@@ -1,4 +1,4 @@
-"""Compiled twins of :mod:`theorylab.layers.relu`, equal to them bit by bit (but for the sign of zeros)."""
+"""Compiled twins of :mod:`theorylab.layers.unit`, equal to them bit by bit (but for the sign of zeros)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import numpy as np
 
 from theorylab.kernels import _threads
 from theorylab.kernels._policy import compiled
-from theorylab.kernels.three_layer import select
+from theorylab.kernels.three_layer import constants, select
 from theorylab.rules import Rule
+from theorylab.units import RELU, Unit
 
 _PIECE = 2**17  # entries at a time
 
 
 @compiled
-def _forward(y, out):
+def _forward(y, slope, out):
     zero = y.dtype.type(0)
     for i in range(y.size):
-        # "below 0 gives 0", and not "above 0 stays": NaN must stay NaN.
-        out[i] = zero if y[i] < zero else y[i]
+        # "below 0 is multiplied", and not "above 0 stays": NaN must stay NaN.
+        out[i] = (zero if slope == 0 else y[i] * slope) if y[i] < zero else y[i]
 
 
-def forward(y: np.ndarray) -> np.ndarray:
-    """``max(y, 0)``, element by element.
+def forward(y: np.ndarray, unit: Unit = RELU) -> np.ndarray:
+    """``φ(y)``, element by element: ``max(y, 0)`` for the ReLU.
 
     Parameters
     ----------
     y : float array, any shape
+    unit : Unit, default ReLU()
 
     Returns
     -------
@@ -33,7 +35,7 @@ def forward(y: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    Specification: :func:`theorylab.layers.relu.forward`; ``g`` of Eq. 2.
+    Specification: :func:`theorylab.layers.unit.forward`; ``g`` of Eq. 2.
 
     Examples
     --------
@@ -43,16 +45,16 @@ def forward(y: np.ndarray) -> np.ndarray:
     """
     y = np.ascontiguousarray(y)
     out = np.empty_like(y)
-    flat, result = y.reshape(-1), out.reshape(-1)
+    flat, result, slope = y.reshape(-1), out.reshape(-1), y.dtype.type(unit.slope)
     _threads.run(
-        lambda i: _forward(flat[i * _PIECE : (i + 1) * _PIECE], result[i * _PIECE : (i + 1) * _PIECE]),
+        lambda i: _forward(flat[i * _PIECE : (i + 1) * _PIECE], slope, result[i * _PIECE : (i + 1) * _PIECE]),
         -(-y.size // _PIECE),
     )
     return out
 
 
-def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str) -> np.ndarray:
-    """The gradient, or modified gradient, with respect to the rectifier's input.
+def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str, unit: Unit = RELU) -> np.ndarray:
+    """The gradient, or modified gradient, with respect to the unit's input.
 
     Parameters
     ----------
@@ -60,7 +62,8 @@ def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str) -> np.ndarra
         With respect to the output.
     y : array, broadcastable to `gradient`
         The input of the forward pass.
-    rule : Rule or its value
+    rule : Rule or its name
+    unit : Unit, default ReLU()
 
     Returns
     -------
@@ -73,7 +76,7 @@ def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str) -> np.ndarra
 
     Notes
     -----
-    Specification: :func:`theorylab.layers.relu.backward`; Eq. 1.
+    Specification: :func:`theorylab.layers.unit.backward`; Eq. 1.
 
     Examples
     --------
@@ -82,15 +85,17 @@ def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str) -> np.ndarra
     array([-1.,  0.])
     """
     gradient = np.asarray(gradient)
-    return backward_into(gradient, y, rule, np.empty(gradient.shape, gradient.dtype))
+    return backward_into(gradient, y, rule, np.empty(gradient.shape, gradient.dtype), unit)
 
 
-def backward_into(gradient: np.ndarray, y: np.ndarray, rule: Rule | str, out: np.ndarray) -> np.ndarray:
+def backward_into(
+    gradient: np.ndarray, y: np.ndarray, rule: Rule | str, out: np.ndarray, unit: Unit = RELU
+) -> np.ndarray:
     """:func:`backward` into an array at hand, which may be `gradient` itself.
 
     Parameters
     ----------
-    gradient, y, rule
+    gradient, y, rule, unit
         As of :func:`backward`.
     out : array, of the shape and dtype of `gradient`
         C-contiguous; overwritten.
@@ -124,15 +129,15 @@ def backward_into(gradient: np.ndarray, y: np.ndarray, rule: Rule | str, out: np
     if not (gradient.ndim and y.shape == (1, *gradient.shape[1:])):
         y = np.broadcast_to(y, gradient.shape)
     y = np.ascontiguousarray(y)
-    flags = rule.rectifies_gradient, rule.masks_by_activation
+    numbers = constants(rule, unit, gradient.dtype)
     mask, flat, result = y.reshape(-1), gradient.reshape(-1), out.reshape(-1)
     per_image = -(-y.size // _PIECE)
 
     def piece(number: int) -> None:
         image, part = divmod(number, per_image)
         start, stop = part * _PIECE, min((part + 1) * _PIECE, y.size)
-        own = slice(image * y.size + start, image * y.size + stop)
-        select(mask[start:stop], flat[own], *flags, result[own])
+        entries = slice(image * y.size + start, image * y.size + stop)
+        select(mask[start:stop], flat[entries], *numbers, result[entries])
 
     _threads.run(piece, per_image * (gradient.size // max(1, y.size)))
     return out

@@ -1,18 +1,20 @@
-"""The rectifier.  Its backward pass is the only place where the three rules differ."""
+"""The units: activation functions.  Their backward pass is the only place where rules differ."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from theorylab.rules import Rule
+from theorylab.units import RELU, Unit
 
 
-def forward(y: np.ndarray) -> np.ndarray:
-    """``max(y, 0)``, element by element.
+def forward(y: np.ndarray, unit: Unit = RELU) -> np.ndarray:
+    """``φ(y)``, element by element: ``max(y, 0)`` for the ReLU.
 
     Parameters
     ----------
     y : array, any shape
+    unit : Unit, default ReLU()
 
     Returns
     -------
@@ -28,11 +30,11 @@ def forward(y: np.ndarray) -> np.ndarray:
     >>> forward(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return np.maximum(np.asarray(y), 0)
+    return unit.forward(y)
 
 
-def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str) -> np.ndarray:
-    """The gradient, or modified gradient, with respect to the rectifier's input.
+def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str, unit: Unit = RELU) -> np.ndarray:
+    """The gradient, or modified gradient, with respect to the unit's input.
 
     Parameters
     ----------
@@ -40,7 +42,8 @@ def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str) -> np.ndarra
         With respect to the output.
     y : array, broadcastable to `gradient`
         The input of the forward pass.
-    rule : Rule or its value
+    rule : Rule or its name
+    unit : Unit, default ReLU()
 
     Returns
     -------
@@ -61,4 +64,4 @@ def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str) -> np.ndarra
     >>> backward(np.array([-1.0, 2.0]), np.array([3.0, -3.0]), "saliency")
     array([-1.,  0.])
     """
-    return Rule(rule).backward(gradient, y)
+    return Rule(rule).backward(gradient, y, unit)

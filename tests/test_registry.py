@@ -1,0 +1,179 @@
+"""Every rule × unit × layer: the law agrees with fresh networks, or refuses by name."""
+
+import functools
+import itertools
+import math
+import re
+
+import numpy as np
+import pytest
+import strategies  # noqa: F401 - registers two rules that a user might define
+from scipy import stats
+
+import theorylab as tl
+from theorylab import rules
+
+X = np.random.default_rng(5).standard_normal((2, 6, 6)) + 0.7
+X[:, 4:, 4:] = 0  # a patch of zeros
+GRID = tl.PatchGrid(X.shape, 3, stride=(2, 1), padding=(1, 0))
+UNITS = (tl.ReLU(), tl.LeakyReLU(0.2), tl.LeakyReLU(-0.5))
+WIDE = 300
+
+
+def deep(*layers, **options):
+    return lambda unit: tl.Stack(X.shape, layers, unit=unit, **options)
+
+
+def fan_in(n):
+    return math.sqrt(2 / n)
+
+
+LAYERS = {
+    "convolution": lambda unit: tl.models.three_layer(GRID, 12, unit=unit, weights=tl.Gaussian(0.7)),
+    "one patch": lambda unit: tl.models.three_layer(tl.PatchGrid(X.shape, X.shape[1:]), 20, unit=unit),
+    "two readings": deep(tl.ConvSpec(7, 2, std=1.3), readout=tl.TruncatedGaussian(0.4)),
+    "max-pool": lambda unit: tl.models.three_layer(GRID, 12, unit=unit, pool=tl.MaxPool(2)),
+    "overlapping max-pool": lambda unit: tl.models.three_layer(GRID, 12, unit=unit, pool=tl.MaxPool(2, stride=1)),
+    "biases": lambda unit: tl.models.three_layer(GRID, 12, unit=unit, bias_std=0.5),
+    "dense, deep": deep(*(tl.Dense(WIDE, fan_in(n)) for n in (X.size, WIDE, WIDE))),
+    "convolutions, deep": deep(tl.ConvSpec(WIDE, 3, std=fan_in(18)), tl.ConvSpec(WIDE, 2, std=fan_in(4 * WIDE))),
+    "convolutions and max-pool, deep": deep(
+        tl.ConvSpec(WIDE, 3, padding=1, std=fan_in(18)), tl.MaxPool(2), tl.ConvSpec(WIDE, 2, std=fan_in(4 * WIDE))
+    ),
+    "residual": deep(
+        tl.ConvSpec(WIDE, 3, padding=1, std=fan_in(18)),
+        tl.Residual([tl.ConvSpec(WIDE, 3, padding=1, std=fan_in(9 * WIDE))]),
+    ),
+}  # fmt: skip
+# Where there is a law of at least the mean; everywhere else it must refuse.
+EXACT = {"convolution", "one patch", "two readings"}
+# What the laws of depth leave out is of order depth over width.
+LEFT_OUT = 6 / WIDE
+LEVEL = 1e-4  # of the whole walk
+
+CASES = list(itertools.product([rule.value for rule in rules.registered()], UNITS, LAYERS))
+
+
+@functools.cache
+def drawn(unit, layer):
+    """Maps of fresh networks, every rule on the same ones: (networks, rules, entries)."""
+    size = 4000 if layer in EXACT or "max-pool" in layer or layer == "biases" else 300
+    maps = tl.draw(
+        LAYERS[layer](unit), X, [case[0] for case in CASES[:: len(UNITS) * len(LAYERS)]], size=size, seed=3
+    )
+    return maps[:, :, 0].reshape(size, -1, X.size)
+
+
+def p_values_of(values, expected, left_out):
+    """p-values of means against a law, which may itself be off by `left_out`."""
+    error = values.std(axis=0, ddof=1) / math.sqrt(len(values))
+    beyond = np.maximum(np.abs(values.mean(axis=0) - expected) - left_out, 0)
+    return 2 * stats.t.sf(
+        np.divide(beyond, error, out=np.zeros_like(beyond), where=error > 0), len(values) - 1
+    )
+
+
+def law_of(stack, rule):
+    """The law and its mean, or None where it refuses."""
+    try:
+        law = tl.law(stack, X, rule)
+        return law, law.mean.ravel()
+    except tl.NoLaw:
+        return None
+
+
+@pytest.mark.parametrize(("rule", "unit", "layer"), CASES, ids=str)
+def test_the_law_is_that_of_the_draws_or_refuses(rule, unit, layer):
+    stack = LAYERS[layer](unit)
+    known = law_of(stack, rule)
+    if known is None:
+        assert layer not in EXACT
+        with pytest.raises(tl.NoLaw, match=re.escape(f"'{rule}' with {unit!r}")) as refusal:
+            assert tl.law(stack, X, rule).mean is None
+        assert "\n" not in str(refusal.value)
+        assert str(refusal.value).endswith(refusal.value.instead)
+        assert (refusal.value.rule, refusal.value.unit) == (tl.Rule(rule), unit)
+        return
+    law, mean = known
+    assert law.kind == ("exact" if layer in EXACT or layer == "max-pool" else "limit")
+    maps = drawn(unit, layer)[:, [r.value for r in rules.registered()].index(rule)]
+    left_out = 0.0 if law.kind == "exact" else LEFT_OUT
+    rng = np.random.default_rng(1)
+    # Directions that see the whole map: the image, the predicted mean, and three that know nothing.
+    directions = [X.ravel(), *([mean] if mean.any() else []), *rng.standard_normal((3, X.size))]
+    p_values = []
+    for direction in directions:
+        along = maps @ (direction / np.linalg.norm(direction))
+        expected = mean @ (direction / np.linalg.norm(direction))
+        p_values.append(p_values_of(along[:, None], expected, left_out * np.linalg.norm(mean)))
+    try:
+        variance = law.variance.ravel()
+    except tl.NoLaw:
+        assert layer == "max-pool"
+    else:
+        weights = np.concatenate([np.ones((1, X.size)), rng.random((3, X.size))])
+        energies = (maps - mean) ** 2 @ weights.T
+        # The square of a mean that is off by the share that the law leaves out.
+        slack = left_out * (weights @ (variance + mean**2))
+        p_values.append(p_values_of(energies, weights @ variance, slack))
+        wrong = p_values_of(energies, weights @ variance * 1.5, slack)
+        assert wrong.min() < LEVEL / len(CASES), "an error of a half would not be seen"
+    p = np.concatenate([np.ravel(values) for values in p_values])
+    assert p.min() * len(p) * len(CASES) > LEVEL, (p.min(), p)
+
+
+def test_two_logits():
+    for rule, unit, layer in CASES:
+        if layer not in EXACT or layer == "two readings":
+            continue
+        law = tl.law(LAYERS[layer](unit), X, rule)
+        maps = tl.draw(LAYERS[layer](unit), X, rule, size=800, n_readouts=2, seed=1)[:, 0].reshape(800, 2, -1)
+        product, energy = (maps[:, 0] * maps[:, 1]).sum(axis=1), (maps**2).sum(axis=2).mean(axis=1)
+        ratio = product.mean() / energy.mean()
+        influence = (product - ratio * energy) / energy.mean()
+        error = influence.std(ddof=1) / math.sqrt(800)
+        assert abs(ratio - (1 - law.class_distance**2 / 2)) < 5 * error, (rule, unit, layer)
+
+
+def test_the_fourth_rule_has_laws_of_its_own():
+    """`h = id` without a gate: no mean, twice the energy of saliency, two logits uncorrelated."""
+    stack = tl.models.three_layer(tl.PatchGrid((1, 4, 4), 2), 9)
+    linear, saliency = (tl.law(stack, np.ones((1, 4, 4)), rule) for rule in ("linear", "saliency"))
+    assert not linear.mean.any()
+    np.testing.assert_allclose(linear.variance, 2 * saliency.variance)
+    assert linear.class_distance == math.sqrt(2)
+
+
+def test_a_rule_is_defined_once():
+    rule = rules.define("test-once", h="relu", gate=True, title="guided again")
+    try:
+        assert rules.define("test-once", h=lambda r: np.maximum(r, 0), gate=True) is rule
+        with pytest.raises(ValueError, match="rule 'test-once' is already defined, with another h or gate"):
+            rules.define("test-once", h="relu", gate=False)
+    finally:
+        rules._KNOWN.pop("test-once")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"name": 3}, TypeError, "name: expected a string"),
+        ({"name": "Two Words"}, ValueError, "name: expected lower-case"),
+        ({"name": "all"}, ValueError, "name: expected lower-case"),
+        ({"gate": 1}, TypeError, "gate: expected True or False"),
+        ({"title": 1}, TypeError, "title: expected a string"),
+        ({"h": "id"}, ValueError, "h: expected 'identity', 'relu' or a callable"),
+        ({"h": 1.0}, TypeError, "h: expected 'identity', 'relu' or a callable"),
+        ({"h": np.square}, ValueError, r"h: not positively homogeneous of degree 1: h\(-1000\)"),
+        ({"h": lambda r: r + 1}, ValueError, "h: not positively homogeneous"),
+        ({"h": np.zeros_like}, ValueError, "h: it is zero everywhere"),
+        ({"h": np.sum}, ValueError, "h: expected an array of shape"),
+        ({"h": lambda r: r / 0.0}, ValueError, "h: expected finite values"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_a_rule_of_another_form_is_refused(arguments, error, words):
+    known = rules.registered()
+    with pytest.raises(error, match=f"^{words}"):
+        rules.define(**({"name": "test-bad", "h": "relu", "gate": True} | arguments))
+    assert rules.registered() == known

@@ -1,0 +1,165 @@
+"""What a rule's gate leaves of the filters of a three-layer network: the part of its laws that depends on the picture.
+
+Filter ``w`` reaches the map through ``g'(w·y_j) w`` at patch ``j``, where ``g'`` is 1 above 0 and ``s`` elsewhere: the
+slope of the unit, or 1 under a rule without a gate.  Standard normal filters; imports geometry alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+
+from theorylab import _validation
+from theorylab.analytic import _windows, halfspace
+from theorylab.patches import PatchGrid
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Gate:
+    """Three maps of the gate.
+
+    Parameters
+    ----------
+    x : array, (C, H, W)
+    grid : PatchGrid
+    shut : float
+        ``s``, the factor behind a closed gate.
+
+    Notes
+    -----
+    Write ``g' = s + (1−s) 1(w·y > 0)``.  The half-space moments of :mod:`theorylab.analytic.halfspace` give
+
+    - ``first = Σ_j D_jᵀ E[g' w] = (1−s)/√(2π) x ⊙ κ``,
+    - ``second = Σ_j D_jᵀ E[g'² w²] = s² coverage + (1−s²)/2 active coverage``,
+    - ``pairs = (1−s)² Σ_{j≠j'∋t} M_jj'[r, r']``, where ``r`` and ``r'`` are the indices of entry ``t`` in the two patches: the
+      terms with one indicator or none are ``E[w_r w_r'] = 0``.
+
+    With ``δ`` the shift between the patches, ``M_jj'[r, r'] = b [x_t² + x_{t+δ} x_{t−δ}]/(n n') − d [x_t x_{t−δ}/n² +
+    x_t x_{t+δ}/n'²]``, and the sum over pairs of one ``δ`` is a window sum of its coefficients.
+
+    Examples
+    --------
+    >>> Gate(np.ones((1, 1, 1)), PatchGrid((1, 1, 1), kernel=1), shut=0.0).second
+    array([[[0.5]]])
+    """
+
+    x: np.ndarray
+    grid: PatchGrid
+    shut: float
+
+    @functools.cached_property
+    def first(self) -> np.ndarray:
+        """``Σ_j D_jᵀ E[g' w]``, (C, H, W)."""
+        if self.shut == 1:
+            return np.zeros(self.grid.input_shape)
+        return (1 - self.shut) / math.sqrt(2 * math.pi) * (self.x * local_contrast(self.x, self.grid))
+
+    @functools.cached_property
+    def second(self) -> np.ndarray:
+        """``Σ_j D_jᵀ E[g'² w²]``, (C, H, W)."""
+        open_ = (1 - self.shut**2) / 2 * active_coverage(self.x, self.grid) if self.shut**2 != 1 else 0.0
+        return self.shut**2 * self.grid.coverage + open_
+
+    @functools.cached_property
+    def pairs(self) -> np.ndarray:
+        """``Σ_{j≠j'} D_jᵀ D_j' E[g'_j g'_j' w wᵀ]``, its diagonal, (C, H, W)."""
+        if self.shut == 1:
+            return np.zeros(self.grid.input_shape)
+        return (1 - self.shut) ** 2 * _neighbours(self.x, self.grid)
+
+
+def local_contrast(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """``κ``: by what guided backpropagation multiplies the image.
+
+    Parameters
+    ----------
+    x : array, (C, H, W)
+    grid : PatchGrid
+
+    Returns
+    -------
+    array, (H, W) float64: ``κ_t = Σ_{j∋t} 1/‖y_j‖``, patches of zeros left out
+
+    Notes
+    -----
+    ``D_jᵀ y_j`` is the image restricted to patch ``j``, so ``Σ_j D_jᵀ y_j/‖y_j‖ = x ⊙ κ``: a local contrast
+    normalisation, and the corrected target of Theorem 1.
+
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 2))
+    >>> local_contrast(np.array([[[3.0, 4.0, 0.0]]]), grid)
+    array([[0.2 , 0.45, 0.25]])
+    """
+    x = _validation.image(x, grid.input_shape)
+    norms = np.sqrt(_windows.energies(x, grid))
+    inverse = np.divide(1.0, norms, out=np.zeros(norms.shape), where=norms > 0)
+    full = _windows.spread(inverse, grid, range(grid.kernel[0]), range(grid.kernel[1]))
+    return _windows.crop(full, grid).copy()
+
+
+def active_coverage(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """How many patches *that are not all zero* hold each entry: (C, H, W) float64.
+
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 1))
+    >>> active_coverage(np.array([[[3.0, 4.0, 0.0]]]), grid)
+    array([[[1., 1., 0.]]])
+    """
+    active = (_windows.energies(x, grid) > 0).astype(np.float64)
+    full = _windows.spread(active, grid, range(grid.kernel[0]), range(grid.kernel[1]))
+    return np.broadcast_to(_windows.crop(full, grid), grid.input_shape).copy()
+
+
+def _neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """``Σ_{j≠j'∋t} M_jj'[r, r']``, (C, H, W)."""
+    image = _windows.padded(x, grid)
+    norms = np.sqrt(_windows.energies(x, grid))
+    inverse = np.divide(1.0, norms, out=np.zeros(norms.shape), where=norms > 0)
+    total = np.zeros(image.shape)
+    for offset_rows, offset_columns in _windows.overlapping_offsets(grid):
+        i, k = offset_rows * grid.stride[0], offset_columns * grid.stride[1]
+        first, second = (
+            _pair_of_slices(offset_rows, grid.output_shape[0]),
+            _pair_of_slices(offset_columns, grid.output_shape[1]),
+        )
+        ahead = _shifted(image, i, k)
+        behind = _shifted(image, -i, -k)
+        gram = _windows.window_sums((image * ahead).sum(axis=0), grid)[first[0], second[0]]
+        n, m = inverse[first[0], second[0]], inverse[first[1], second[1]]
+        _, b, d = halfspace.pair_coefficients(gram * n * m)
+        # The window of the first patch, cut down to what the second holds too.
+        rows = range(i, grid.kernel[0])
+        columns = range(max(k, 0), grid.kernel[1] + min(k, 0))
+
+        def spread(values: np.ndarray, rows: range = rows, columns: range = columns, first: tuple = first,
+                   second: tuple = second) -> np.ndarray:  # fmt: skip
+            whole = np.zeros(grid.output_shape)
+            whole[first[0], second[0]] = values
+            return _windows.spread(whole, grid, rows, columns)
+
+        total += spread(b * n * m) * (image * image + ahead * behind)
+        total -= image * (spread(d * n * n) * behind + spread(d * m * m) * ahead)
+    return 2 * np.stack([_windows.crop(plane, grid) for plane in total])
+
+
+def _pair_of_slices(offset: int, size: int) -> tuple[slice, slice]:
+    """Slices of an axis that pair each index with the one `offset` further on."""
+    if offset >= 0:
+        return slice(0, size - offset), slice(offset, size)
+    return slice(-offset, size), slice(0, size + offset)
+
+
+def _shifted(image: np.ndarray, i: int, k: int) -> np.ndarray:
+    """``result[:, t] = image[:, t + (i, k)]``, zero beyond the border."""
+    result = np.zeros(image.shape)
+    (to_rows, from_rows), (to_columns, from_columns) = (
+        _pair_of_slices(i, image.shape[1]),
+        _pair_of_slices(k, image.shape[2]),
+    )
+    result[:, to_rows, to_columns] = image[:, from_rows, from_columns]
+    return result

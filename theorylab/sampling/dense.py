@@ -1,0 +1,168 @@
+"""Maps of random networks with one hidden layer that reads the whole image, drawn without the weights of that layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from theorylab import _random, _validation
+from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab.rules import Rule
+from theorylab.sampling._winner import winning_readout
+from theorylab.units import RELU, Unit
+
+
+class DenseSampler:
+    """Draws of raw maps in ``O(n_hidden + d)`` a map: the exact joint law of all rules and readouts.
+
+    Parameters
+    ----------
+    x : array of any shape
+        The image, ``d`` entries.
+    n_hidden : int
+        Hidden units.
+    filter_std : float, default 1.0
+        ``c`` of the Gaussian weights of the hidden units.
+    readout : WeightLaw, default Gaussian(1.0)
+    unit : Unit, default ReLU()
+    dtype : float64 or float32
+        Of the maps.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input.
+
+    Notes
+    -----
+    Split each hidden unit's weights into the part along the image and the rest, ``w_i = c (z_i x̂ + w_i⊥)``.  The gates
+    depend on ``z`` alone.  Given ``z`` and the signals ``T_i = h(V_i) g'(z_i)`` of all rules and readouts, the rest adds up
+    to Gaussian maps with the Gram matrix of the signals: ``S = c [⟨T, z⟩ x̂ + √(T Tᵀ) (I − x̂ x̂ᵀ) g]`` has exactly the law
+    of the maps.
+
+    Examples
+    --------
+    >>> sampler = DenseSampler(np.ones((1, 2, 2)), 1000)
+    >>> sampler.draw(np.random.default_rng(0), [Rule.GUIDED, Rule.SALIENCY], n_readouts=2).shape
+    (2, 2, 1, 2, 2)
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        n_hidden: int,
+        *,
+        filter_std: float = 1.0,
+        readout: WeightLaw = STANDARD_NORMAL,
+        unit: Unit = RELU,
+        dtype: type = np.float64,
+    ) -> None:
+        x = _validation.image(x, np.shape(x)).astype(np.float64, copy=False)
+        self.direction = x / np.linalg.norm(x)
+        self.n_hidden = _validation.positive_integer(n_hidden, "n_hidden")
+        self.filter_std = _validation.positive_number(filter_std, "filter_std")
+        self.readout, self.unit, self.dtype = readout, unit, np.dtype(dtype)
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        rules: Sequence[Rule],
+        *,
+        n_readouts: int = 1,
+        n_logits: int | None = None,
+    ) -> np.ndarray:
+        """The maps of one fresh network.
+
+        Parameters
+        ----------
+        rng : Generator
+        rules : sequence of Rule
+        n_readouts : int
+            Logits shown, sharing the hidden layer.
+        n_logits : int, optional
+            Show the largest of this many logits; then `n_readouts` winners of independent readouts.
+
+        Returns
+        -------
+        array, (rules, n_readouts, *shape of the image)
+        """
+        along = rng.standard_normal(self.n_hidden)
+        readouts = [self.readout.sample(self.n_hidden, seed=rng) for _ in range(n_readouts)]
+        if n_logits is not None:
+            activation = self.unit.forward(along)
+            readouts = [winning_readout(v, activation, self.readout.std, n_logits, rng) for v in readouts]
+        signals = np.stack([rule.backward(v, along, self.unit) for rule in rules for v in readouts])
+        rest = rng.standard_normal((len(signals), *self.direction.shape))
+        rest -= (rest * self.direction).reshape(len(rest), -1).sum(axis=1).reshape(
+            -1, *[1] * self.direction.ndim
+        ) * self.direction
+        values, vectors = np.linalg.eigh(signals @ signals.T)
+        root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        maps = np.multiply.outer(signals @ along, self.direction) + np.tensordot(root, rest, axes=1)
+        shape = (len(rules), n_readouts, *self.direction.shape)
+        return (self.filter_std * maps).astype(self.dtype, copy=False).reshape(shape)
+
+
+def fcn_maps(
+    x: np.ndarray,
+    n_hidden: int,
+    rule: Rule | str,
+    *,
+    size: int,
+    std: float = 1.0,
+    n_logits: int | None = None,
+    seed: _random.Seed = 0,
+) -> np.ndarray:
+    """Raw maps of `size` independent fully connected networks with Gaussian weights, without their weights.
+
+    Parameters
+    ----------
+    x : array of any shape
+        The image, ``d`` entries.
+    n_hidden : int
+        Hidden units.
+    rule : Rule or str
+    size : int
+        How many maps.
+    std : float
+        ``c``, of both layers.
+    n_logits : int, optional
+        Each map is that of the largest of this many logits.
+    seed : int or Generator
+
+    Returns
+    -------
+    array, (size, *x.shape) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input.
+
+    Notes
+    -----
+    See :class:`~theorylab.sampling.DenseSampler`.  The winner of ``K`` logits has the readout ``V = m â + (I − â âᵀ) g``,
+    ``a_i = max(z_i, 0)``.
+
+    Examples
+    --------
+    >>> x = np.ones((1, 2, 2))
+    >>> maps = fcn_maps(x, 1000, "guided", size=3, seed=0)
+    >>> maps.shape
+    (3, 1, 2, 2)
+    >>> bool((maps > 0).all())
+    True
+    """
+    rule = Rule(rule)
+    x = _validation.image(x, np.shape(x))
+    size = _validation.positive_integer(size, "size")
+    if n_logits is not None:
+        n_logits = _validation.positive_integer(n_logits, "n_logits")
+    weights = Gaussian(std)
+    sampler = DenseSampler(x, n_hidden, filter_std=weights.std, readout=weights)
+    parent, maps = _random.sequence(seed), np.empty((size, *x.shape))
+    for i in range(size):
+        rng = np.random.default_rng(_random.child(parent, i))
+        maps[i] = sampler.draw(rng, [rule], n_logits=n_logits)[0, 0]
+    return maps

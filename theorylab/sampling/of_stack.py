@@ -1,0 +1,311 @@
+"""The maps of fresh random networks of a description, by the fastest sampler that is exact for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from theorylab import _random, _validation
+from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab.networks.from_stack import Blueprint
+from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
+from theorylab.rules import Rule
+from theorylab.sampling._winner import winning_readout
+from theorylab.sampling.dense import DenseSampler
+from theorylab.sampling.quick import QuickGaussian
+from theorylab.sampling.three_layer import MapSampler
+from theorylab.sampling.tiled import TiledSampler
+from theorylab.specs import ConvSpec, Dense
+from theorylab.stack import Stack, grid_of
+
+
+class Sampler(Protocol):
+    """Draws of the maps of fresh networks for one picture."""
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        rules: Sequence[Rule],
+        *,
+        n_readouts: int = 1,
+        n_logits: int | None = None,
+    ) -> np.ndarray:
+        """The maps of one network, (rules, n_readouts, C, H, W)."""
+
+
+class GraphSampler:
+    """Draws from the definition, of any stack: all weights below the readout, one forward pass, all backward passes.
+
+    Parameters
+    ----------
+    stack : Stack
+    x : array, (C, H, W)
+    dtype : float64 or float32
+
+    Notes
+    -----
+    A readout is never multiplied out: the gradient of a logit with respect to what the readout reads is its row.
+
+    Examples
+    --------
+    >>> sampler = GraphSampler(Stack((1, 9, 9), [ConvSpec(8, 3, stride=2), ConvSpec(4, 3, padding=1)]), np.ones((1, 9, 9)))
+    >>> sampler.draw(np.random.default_rng(0), [Rule.GUIDED, Rule.SALIENCY], n_readouts=2).shape
+    (2, 2, 1, 9, 9)
+    """
+
+    def __init__(self, stack: Stack, x: np.ndarray, *, dtype: type = np.float64) -> None:
+        self.stack, self.dtype = stack, np.dtype(dtype)
+        self.x = _validation.image(x, stack.input_shape).astype(self.dtype)
+        self.blueprint = Blueprint(stack, readout=False)
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        rules: Sequence[Rule],
+        *,
+        n_readouts: int = 1,
+        n_logits: int | None = None,
+    ) -> np.ndarray:
+        """The maps of one fresh network: see :class:`Sampler`."""
+        net = self.blueprint.draw(rng, self.dtype.type)
+        trace = net.forward(self.x)
+        readouts = self.stack.readout.sample((n_readouts, net.n_logits), seed=rng, dtype=self.dtype.type)
+        if n_logits is not None:
+            std = self.stack.readout.std
+            readouts = np.stack([winning_readout(v, trace.logits, std, n_logits, rng) for v in readouts])
+        return net.backward(trace, readouts, list(rules))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Scaled:
+    """A sampler of standard normal weights, for others: a map is homogeneous in the filters and in the readout."""
+
+    sampler: TiledSampler
+    scale: float
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        rules: Sequence[Rule],
+        *,
+        n_readouts: int = 1,
+        n_logits: int | None = None,
+    ) -> np.ndarray:
+        if n_logits is not None:
+            raise ValueError("n_logits: this sampler draws logits that were picked beforehand")
+        maps = self.sampler.draw(rng, rules, n_readouts=n_readouts)
+        return maps if self.scale == 1 else maps * maps.dtype.type(self.scale)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Whole:
+    """A :class:`MapSampler` without groups of filters."""
+
+    sampler: MapSampler
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        rules: Sequence[Rule],
+        *,
+        n_readouts: int = 1,
+        n_logits: int | None = None,
+    ) -> np.ndarray:
+        return self.sampler.draw(rng, rules, n_readouts=n_readouts, n_logits=n_logits)[:, :, 0]
+
+
+def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: int | None = None) -> Sampler:
+    """The fastest sampler that is exact for a stack.
+
+    Parameters
+    ----------
+    stack : Stack
+    x : array, (C, H, W)
+    dtype : float64 or float32
+        Of weights, products and maps.
+    n_logits : int, optional
+        Whether, and of how many, the largest logits will be asked for.
+
+    Returns
+    -------
+    Sampler
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` is no finite image of the stack's input shape or zero everywhere, or the dtype is another.
+
+    Notes
+    -----
+    One hidden layer without pooling: of one patch, Gaussian sums in place of its weights; in single precision with Gaussian
+    weights, tiles that stay in a processor's cache.  One hidden layer otherwise: products of patches.  Everything else, and
+    all biases: graphs.
+
+    Examples
+    --------
+    >>> from theorylab import models
+    >>> from theorylab.patches import PatchGrid
+    >>> stack = models.three_layer(PatchGrid((1, 6, 6), kernel=3), 8)
+    >>> type(sampler(stack, np.ones((1, 6, 6)))).__name__, type(sampler(models.vgg16(), np.ones((3, 224, 224)))).__name__
+    ('_Whole', 'GraphSampler')
+    """
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}")
+    x = _validation.image(x, stack.input_shape)
+    hidden, above = stack.layers[0], stack.layers[1:]
+    pool = above[0] if above and isinstance(above[0], MaxPool) else None
+    if stack.bias_std or not isinstance(hidden, (ConvSpec, Dense)) or len(above) > (pool is not None):
+        return GraphSampler(stack, x, dtype=dtype)
+    grid, gaussian = grid_of(hidden, stack.input_shape), isinstance(hidden.weights, Gaussian)
+    n_filters = hidden.n_filters if isinstance(hidden, ConvSpec) else hidden.n_units
+    if pool is None and gaussian and grid.kernel == grid.input_shape[1:] and not any(grid.padding):
+        return DenseSampler(
+            x, n_filters, filter_std=hidden.std, readout=stack.readout, unit=stack.unit, dtype=dtype
+        )
+    quick = np.dtype(dtype) == np.float32 and gaussian and isinstance(stack.readout, Gaussian)
+    if pool is None and quick and n_logits is None:
+        return _Scaled(TiledSampler(x, grid, n_filters, unit=stack.unit), hidden.std * stack.readout.std)
+    readout, filters = (QuickGaussian(law.std) if quick else law for law in (stack.readout, hidden.weights))
+    return _Whole(
+        MapSampler(
+            x, grid, n_filters, law=readout, filter_law=filters, pool=pool, unit=stack.unit, dtype=dtype
+        )
+    )
+
+
+def draw(
+    stack: Stack,
+    x: np.ndarray,
+    rules: Iterable[Rule | str] | Rule | str,
+    *,
+    size: int,
+    n_readouts: int = 1,
+    n_logits: int | None = None,
+    seed: _random.Seed = 0,
+    dtype: type = np.float64,
+) -> np.ndarray:
+    """Raw maps of fresh random networks of a description.
+
+    Parameters
+    ----------
+    stack : Stack
+    x : array, (C, H, W)
+    rules : iterable of Rule or str, or one of them
+    size : int
+        How many networks.
+    n_readouts : int, default 1
+        How many logits of each network are shown; all rules see the same network and the same logits.
+    n_logits : int, optional
+        ``K``: show the largest of ``K`` logits, by the exact law of the winner; needs a Gaussian readout.  Without it the
+        logits are picked beforehand.
+    seed : int or Generator
+    dtype : float64 or float32
+        Of weights, products and maps.
+
+    Returns
+    -------
+    array, (size, rules, n_readouts, C, H, W), of the dtype
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input, and for `n_logits` with a readout that is not Gaussian.
+
+    Notes
+    -----
+    Network ``i`` comes from the seed's child ``i``: a longer run begins with the same maps.  The sampler is the fastest
+    that is exact for the stack: see :func:`sampler`.  :func:`theorylab.law` predicts what is drawn here.
+
+    Examples
+    --------
+    >>> from theorylab import models
+    >>> from theorylab.patches import PatchGrid
+    >>> stack = models.three_layer(PatchGrid((1, 6, 6), kernel=3), 8)
+    >>> draw(stack, np.ones((1, 6, 6)), ["guided", "saliency"], size=5, n_readouts=2).shape
+    (5, 2, 2, 1, 6, 6)
+    """
+    if not isinstance(stack, Stack):
+        raise TypeError(f"stack: expected a Stack, got {type(stack).__name__}")
+    listed = [Rule(rule) for rule in ([rules] if isinstance(rules, (str, Rule)) else rules)]
+    size = _validation.positive_integer(size, "size")
+    n_readouts = _validation.positive_integer(n_readouts, "n_readouts")
+    if n_logits is not None:
+        n_logits = _validation.positive_integer(n_logits, "n_logits")
+        if not isinstance(stack.readout, Gaussian):
+            raise ValueError(
+                "n_logits: the law of the winner is exact for a Gaussian readout only, got "
+                f"{type(stack.readout).__name__}; visualize a network of theorylab.networks instead"
+            )
+    source = sampler(stack, x, dtype=dtype, n_logits=n_logits)
+    parent = _random.sequence(seed)
+    maps: np.ndarray = np.empty((size, len(listed), n_readouts, *stack.input_shape), dtype=dtype)
+    for i in range(size):
+        rng = np.random.default_rng(_random.child(parent, i))
+        maps[i] = source.draw(rng, listed, n_readouts=n_readouts, n_logits=n_logits)
+    return maps
+
+
+def three_layer_maps(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    *,
+    size: int,
+    law: WeightLaw = STANDARD_NORMAL,
+    filter_law: WeightLaw | None = None,
+    pool: MaxPool | None = None,
+    n_logits: int | None = None,
+    seed: _random.Seed = 0,
+) -> np.ndarray:
+    """Raw maps of `size` independent random three-layer networks.
+
+    Parameters
+    ----------
+    x : array, (C, H, W)
+    grid : PatchGrid
+    rule : Rule or str
+    n_filters : int
+        ``N``.
+    size : int
+        How many maps.
+    law : WeightLaw, default Gaussian(1.0)
+        Of the readout.
+    filter_law : WeightLaw, optional
+        Of the filters; Gaussian with ``law.std`` if not given.
+    pool : MaxPool, optional
+        Between the ReLU and the readout; windows may overlap.
+    n_logits : int, optional
+        ``K``: each map is that of the largest of ``K`` logits, by the exact law of the winner.  Needs a Gaussian
+        readout.  Without it the maps are of one logit chosen beforehand.
+    seed : int or Generator
+
+    Returns
+    -------
+    array, (size, C, H, W) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input, and for `n_logits` with a readout that is not Gaussian.
+
+    Notes
+    -----
+    :func:`draw` of a network with one hidden layer.  The winner's readout is ``c [m â + (I − â âᵀ) g]``, ``a`` the
+    activations, ``m`` the maximum of ``K`` standard normals, drawn by inverting its distribution function ``Φ^K``.
+
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 6, 6), kernel=3)
+    >>> three_layer_maps(np.ones((1, 6, 6)), grid, "guided", 8, size=5, n_logits=10).shape
+    (5, 1, 6, 6)
+    """
+    filters = Gaussian(law.std) if filter_law is None else filter_law
+    hidden = ConvSpec(n_filters, grid.kernel, grid.stride, grid.padding, filters)
+    layers = (hidden,) if pool is None else (hidden, pool)
+    stack = Stack(grid.input_shape, layers, readout=law)
+    return draw(stack, x, rule, size=size, n_logits=n_logits, seed=seed)[:, 0, 0]

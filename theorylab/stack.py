@@ -1,0 +1,142 @@
+"""A whole random network as one description: the closed forms predict it, the samplers draw it, and neither knows the other."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from theorylab import _validation
+from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab.patches import PatchGrid
+from theorylab.pooling import MaxPool
+from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
+from theorylab.units import RELU, Unit
+
+Shape = tuple[int, ...]
+Layer = ConvSpec | Dense | MaxPool | AdaptiveAveragePool | Residual
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack:
+    """A random network by its sizes and its laws of weights; nothing is drawn.
+
+    Parameters
+    ----------
+    input_shape : (C, H, W)
+    layers : sequence of ConvSpec, Dense, MaxPool, AdaptiveAveragePool and Residual
+        From the image up.  A unit stands behind every convolution, dense layer and residual sum.
+    unit : Unit, default ReLU()
+    readout : WeightLaw or float, default Gaussian(1.0)
+        Of the linear layer above, which reads everything that the last layer gives; a number is a standard deviation.
+    n_logits : int, default 1000
+        Of that layer.
+    bias_std : float, default 0.0
+        Standard deviation of the Gaussian biases of the hidden layers; the readout has none.
+
+    Attributes
+    ----------
+    shapes : tuple of tuple of int
+        Of the output of every layer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a layer is of another kind or does not fit what it reads; the message says which.
+
+    Examples
+    --------
+    >>> stack = Stack((3, 8, 8), [ConvSpec(16, 3, padding=1), MaxPool(2), Dense(10)], n_logits=5)
+    >>> stack.shapes
+    ((16, 8, 8), (16, 4, 4), (10,))
+    >>> Stack((3, 8, 8), [Dense(10), ConvSpec(16, 3)])
+    Traceback (most recent call last):
+    ValueError: layers[1]: ConvSpec reads planes (C, H, W), got (10,)
+    """
+
+    input_shape: tuple[int, int, int]
+    layers: tuple[Layer, ...]
+    unit: Unit = RELU
+    readout: WeightLaw = STANDARD_NORMAL
+    n_logits: int = 1000
+    bias_std: float = 0.0
+    shapes: tuple[Shape, ...] = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.input_shape, Sequence) or len(self.input_shape) != 3:
+            raise ValueError(f"input_shape: expected (C, H, W), got {self.input_shape!r}")
+        if isinstance(self.layers, str) or not isinstance(self.layers, Sequence):
+            raise TypeError(f"layers: expected a sequence of layers, got {type(self.layers).__name__}")
+        if len(self.layers) == 0:
+            raise ValueError("layers: expected at least one layer")
+        if not isinstance(self.unit, Unit):
+            raise TypeError(f"unit: expected ReLU() or LeakyReLU(slope), got {self.unit!r}")
+        if isinstance(self.bias_std, bool) or not isinstance(self.bias_std, (int, float)):
+            raise TypeError(f"bias_std: expected a number, got {type(self.bias_std).__name__}")
+        if not 0 <= self.bias_std < math.inf:
+            raise ValueError(f"bias_std: expected a finite number of at least 0, got {self.bias_std}")
+        readout = self.readout
+        if not isinstance(readout, WeightLaw):
+            readout = Gaussian(_validation.positive_number(readout, "readout"))
+        for name, value in (
+            ("input_shape", tuple(_validation.positive_integer(n, "input_shape") for n in self.input_shape)),
+            ("layers", tuple(self.layers)),
+            ("readout", readout),
+            ("n_logits", _validation.positive_integer(self.n_logits, "n_logits")),
+        ):
+            object.__setattr__(self, name, value)
+        shapes: list[Shape] = [self.input_shape]
+        for number, layer in enumerate(self.layers):
+            try:
+                shapes.append(output_shape(layer, shapes[-1]))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"layers[{number}]: {error}") from None
+        object.__setattr__(self, "shapes", tuple(shapes[1:]))
+
+    @property
+    def shape_above(self) -> Shape:
+        """Of what the readout reads."""
+        return self.shapes[-1]
+
+    def reads(self, number: int) -> Shape:
+        """Shape of what layer `number` reads."""
+        return self.shapes[number - 1] if number else self.input_shape
+
+
+def output_shape(layer: Layer, shape: Shape) -> Shape:
+    """Shape of a layer's output from that of its input; a TypeError or ValueError if it does not fit."""
+    match layer:
+        case Dense():
+            return (layer.n_units,)
+        case ConvSpec():
+            return layer.n_filters, *grid_of(layer, shape).output_shape
+        case MaxPool():
+            channels, height, width = _planes(layer, shape)
+            return channels, *layer.output_shape((height, width))
+        case AdaptiveAveragePool():
+            return _planes(layer, shape)[0], *layer.plane
+        case Residual():
+            end: Shape = _planes(layer, shape)
+            for part in layer.branch:
+                end = output_shape(part, end)
+            beside = shape if layer.shortcut is None else output_shape(layer.shortcut, shape)
+            if end != beside:
+                raise ValueError(f"the branch ends in {end}, what it is added to is {beside}")
+            return end
+    raise TypeError(
+        "expected a ConvSpec, Dense, MaxPool, AdaptiveAveragePool or Residual, got " + type(layer).__name__
+    )
+
+
+def grid_of(layer: ConvSpec | Dense, shape: Shape) -> PatchGrid:
+    """The patches that a layer reads; a dense one reads one patch, all of its input."""
+    if isinstance(layer, Dense):
+        planes = shape if len(shape) == 3 else (shape[0], 1, 1)
+        return PatchGrid((planes[0], planes[1], planes[2]), (planes[1], planes[2]))
+    return PatchGrid(_planes(layer, shape), layer.kernel, layer.stride, layer.padding)
+
+
+def _planes(layer: Layer, shape: Shape) -> tuple[int, int, int]:
+    if len(shape) != 3:
+        raise ValueError(f"{type(layer).__name__} reads planes (C, H, W), got {shape}")
+    return shape[0], shape[1], shape[2]
