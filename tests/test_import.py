@@ -69,13 +69,13 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
 
 @pytest.mark.parametrize("path", members("analytic"), ids=lambda path: path.stem)
 def test_closed_forms_know_no_simulation(path):
-    assert not rooms_used(path) & (FORWARD | {"stats", "report", "cli", "commands"})
+    assert not rooms_used(path) & (FORWARD | {"estimates", "stats", "report", "cli", "commands"})
 
 
 @pytest.mark.parametrize("room", sorted(FORWARD))
 def test_simulation_knows_no_closed_form(room):
     for path in members(room):
-        assert "analytic" not in rooms_used(path), path
+        assert not rooms_used(path) & {"analytic", "estimates"}, path
 
 
 @pytest.mark.parametrize("path", members("stats"), ids=lambda path: path.stem)

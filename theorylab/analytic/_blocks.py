@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
-from theorylab.specs import ConvSpec, Residual
+from theorylab.specs import ConvSpec, Dense, Residual
+from theorylab.stack import Layer
 
 Shape = tuple[int, int, int]
 
@@ -104,9 +105,6 @@ class Stage:
         return len(self.head[0]) + sum(len(path) for path in self.tails)
 
 
-Layer = ConvSpec | MaxPool | Residual
-
-
 def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
     """The blocks and stages of a stack on an image of the given shape, from the image up.
 
@@ -130,6 +128,8 @@ def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
     blocks: list[Block | Stage] = []
     for number, layer in enumerate(layers):
         try:
+            if isinstance(layer, Dense):  # reads the whole plane
+                layer = ConvSpec(layer.n_units, shape[1:], std=layer.std)
             if isinstance(layer, ConvSpec):
                 blocks.append(Block.of(shape, layer))
             elif isinstance(layer, MaxPool):

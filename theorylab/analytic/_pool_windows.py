@@ -81,10 +81,12 @@ def windows_of(x: np.ndarray, grid: PatchGrid, pool: MaxPool, work: int) -> Iter
         yield Windows(part, basis, coordinates, equal)
 
 
-def require_disjoint(pool: MaxPool) -> None:
+def require_disjoint(pool: MaxPool, rule: Rule | None = None, unit: Unit | None = None) -> None:
     """One unit can win several overlapping windows, and its rule then acts on a sum of readout weights: NoLaw."""
     if not pool.disjoint:
-        raise NoLaw(layer=f"max-pooling whose windows overlap, of size {pool.size} at stride {pool.stride}")
+        raise NoLaw(
+            rule, unit, f"max-pooling whose windows overlap, of size {pool.size} at stride {pool.stride}"
+        )
 
 
 def checked(
@@ -104,6 +106,6 @@ def checked(
     std = _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std")
     if unit.slope != 0:
         raise NoLaw(rule, unit, "max-pooling")
-    require_disjoint(pool)
+    require_disjoint(pool, rule, unit)
     pool.output_shape(grid.output_shape)
     return x, rule, n_filters, std

@@ -47,13 +47,14 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic import _blocks
-from theorylab.analytic._blocks import Layer, Stage
+from theorylab.analytic._blocks import Stage
 from theorylab.analytic._gradient_field import BlockLaw, Field, Projection
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._plan import Step, plan
 from theorylab.analytic._residual import StageLaw
 from theorylab.nolaw import NoLaw
 from theorylab.rules import Rule
+from theorylab.stack import Layer
 from theorylab.units import RELU, Unit
 
 
@@ -98,9 +99,9 @@ def depth_maps(
     Parameters
     ----------
     x : array, (C, H, W)
-    layers : sequence of ConvSpec, MaxPool and Residual
+    layers : sequence of ConvSpec, Dense, MaxPool and Residual
         From the input up; a unit stands behind each convolution, a max-pool of disjoint windows may stand behind that, and
-        a dense linear readout of one logit above all.  A hidden dense layer is a convolution whose kernel is the plane.
+        a dense linear readout of one logit above all.
         Global average pooling under the readout changes nothing but the scale of the map and is left out.
     rule : Rule or str
         Any: of this package or of your own.
@@ -161,7 +162,10 @@ def depth_maps(
     x = _validation.image(x, x.shape).astype(np.float64, copy=False)
     rule = Rule(rule)
     readout_std = _validation.positive_number(readout_std, "readout_std")
-    blocks = _blocks.read(x.shape, layers)
+    try:
+        blocks = _blocks.read(x.shape, layers)
+    except NoLaw as error:
+        raise NoLaw(rule, unit, error.layer) from None
     for block in blocks:
         pooled = isinstance(block, Stage) or block.pool is not None
         if not unit.homogeneous or (pooled and unit.slope != 0):

@@ -20,7 +20,7 @@ from theorylab.nolaw import SIMULATE, NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
-from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
+from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense
 from theorylab.stack import Layer, Stack, grid_of
 from theorylab.units import RELU
 
@@ -191,28 +191,20 @@ def _dense(stack: Stack, x: np.ndarray, rule: Rule) -> _Moments:
 
 
 def _convolutional(stack: Stack, x: np.ndarray, rule: Rule) -> _Moments:
-    if stack.unit != RELU:
-        raise NoLaw(rule, stack.unit, "the convolutions of a deep network")
-    layers: list[ConvSpec | MaxPool | Residual] = []
+    layers: list[Layer] = []
     scale = 1.0
     for number, layer in enumerate(stack.layers):
+        if not isinstance(layer, AdaptiveAveragePool):
+            layers.append(layer)
+            continue
         shape = stack.reads(number)
-        match layer:
-            case Dense():
-                layers.append(ConvSpec(layer.n_units, shape[1:] if len(shape) == 3 else 1, std=layer.weights))
-            case AdaptiveAveragePool():
-                if shape[1:] != layer.plane:
-                    if number + 1 < len(stack.layers) or layer.plane != (1, 1):
-                        raise NoLaw(
-                            rule,
-                            stack.unit,
-                            f"layers[{number}]: {layer!r} of a plane of {shape[1]}×{shape[2]}",
-                        )
-                    # Every position receives the readout's weight of its channel, over their number.
-                    scale = 1 / (shape[1] * shape[2])
-            case ConvSpec() | MaxPool() | Residual():
-                layers.append(layer)
-    record = depth_maps(x, layers, rule, readout_std=_readout_std(rule, stack))[-1]
+        if shape[1:] != layer.plane:
+            if number + 1 < len(stack.layers) or layer.plane != (1, 1):
+                what = f"layers[{number}]: {layer!r} of a plane of {shape[1]}×{shape[2]}"
+                raise NoLaw(rule, stack.unit, what)
+            # Every position receives the readout's weight of its channel, over their number.
+            scale = 1 / (shape[1] * shape[2])
+    record = depth_maps(x, layers, rule, readout_std=_readout_std(rule, stack), unit=stack.unit)[-1]
     assert record.mean_map is not None  # the input's record has both
     assert record.variance_map is not None
     return _Moments(x, rule, scale * record.mean_map, scale**2 * record.variance_map)

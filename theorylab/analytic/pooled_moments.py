@@ -70,7 +70,7 @@ def pooled_variance_map(
     """
     rule = Rule(rule)
     if rule.mean(law) != 0:
-        raise NoLaw(rule, layer="pooled_variance_map")
+        raise NoLaw(rule, unit, "the variance behind a max-pool")
     return grid.fold(
         pooled_patch_variance(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std, unit=unit)
     )
@@ -124,7 +124,7 @@ def pooled_patch_variance(
     """
     x, rule, n_filters, std = checked(x, grid, rule, n_filters, law, pool, filter_std, unit)
     if math.prod(pool.size) > 4:
-        raise NoLaw(rule, layer=f"max-pooling windows of {math.prod(pool.size)} positions (at most 4)")
+        raise NoLaw(rule, unit, f"max-pooling windows of {math.prod(pool.size)} positions (at most 4)")
     first, second = np.zeros((2, grid.n_patches, grid.patch_size))
     for windows in windows_of(x, grid, pool, 0):
         for m in range(windows.numbers.shape[1]):
