@@ -78,3 +78,7 @@ class Rule(enum.Enum):
             # np.where, not a product: an infinite gradient behind a closed ReLU is 0, not NaN.
             result = np.where(np.asarray(pre_activation) > 0, result, result.dtype.type(0))
         return result
+
+
+PAPER: tuple[Rule, ...] = (Rule.SALIENCY, Rule.DECONVNET, Rule.GUIDED)
+"""The rules that the paper speaks of, in its order."""

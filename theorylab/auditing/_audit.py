@@ -14,7 +14,7 @@ from theorylab.auditing._measure import Attribute, called, measure
 from theorylab.auditing._report import AuditReport, Randomized
 from theorylab.auditing._verdict import judge
 from theorylab.auditing.adapters import Layered
-from theorylab.report.progress import Progress, stepper
+from theorylab.progress import Progress, stepper
 
 
 def audit(

@@ -42,7 +42,7 @@ def claims(quiet: Quiet = False, as_json: AsJson = False) -> None:
         for claim in known:
             typer.echo(claim.id)
         return
-    from theorylab.report import tables
+    from theorylab import drawing
 
     rows = [(claim.id, claim.section, claim.statement) for claim in known]
-    output.display(tables.table(("claim", "section", "statement"), rows))
+    output.display(drawing.table(("claim", "section", "statement"), rows))

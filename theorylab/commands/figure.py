@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from theorylab.commands import _output as output
-from theorylab.commands._options import AsJson, Quiet, Seed
+from theorylab.commands._options import ALL, AsJson, ImageOption, Quiet, Seed
 
-ALL = "all"
 EXAMPLES = (
     ("theorylab figure 4", "figures/figure-4.png and figures/figure-4.json"),
     ("theorylab figure 2 --image photo.jpg --weights vgg16.pth", "yours, with trained weights"),
@@ -34,9 +33,7 @@ def figure(
             autocompletion=_names,
         ),
     ],
-    image: Annotated[
-        str | None, typer.Option(help="A picture: a path or a bundled name. [default: cat]")
-    ] = None,
+    image: ImageOption = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -67,20 +64,15 @@ def figure(
     Its numbers are written beside it.  --json prints a list: the content of each figure's
     JSON file, and the names of its files.
     """
-    from theorylab import _files, figures, images
-    from theorylab.report import progress, save
+    from theorylab import _files, figures, images, progress
 
     names = figures.NAMES if name == ALL else (name,)
     if name not in (*figures.NAMES, ALL):
         raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(figures.NAMES)}, {ALL}")
     # What can be known to be wrong is said before the work begins.
-    save.check_folder(out)
-    if out.is_dir():
-        for one in names:
-            for file in figures.files_of(one, out):
-                _files.check_file(file)
+    _files.check_folder(out, [file.name for one in names for file in figures.files_of(one, out)])
     images.load(image)
-    with progress.shown(quiet) as report:
+    with progress.live(quiet) as report:
         settings = figures.Settings(
             image=image,
             weights=weights,

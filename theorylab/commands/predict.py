@@ -15,7 +15,7 @@ from theorylab.commands._options import (
     Pool,
     PredictedNetwork,
     Quiet,
-    RuleName,
+    Rules,
     Stride,
 )
 
@@ -39,7 +39,7 @@ def predict(
     stride: Stride = 2,
     size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
     pool: Pool = None,
-    rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.GUIDED,
+    rule: Rules = "guided",
     out: Out = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -53,22 +53,21 @@ def predict(
     for name, given in (("--filters", filters), ("--pool", pool)):
         if deep and given is not None:
             raise ValueError(f"{name}: {network.value} has its own layers, there is nothing to choose")
-    from theorylab import images
-    from theorylab.report import predictions, progress
+    from theorylab import exhibits, images, progress
 
     x = images.load(image, size)
-    with progress.shown(quiet) as report:
-        shown = (
-            predictions.predicted_vgg16(x, rule=rule.value, progress=report)
+    with progress.live(quiet) as report:
+        exhibit = (
+            exhibits.predicted_vgg16(x, rule=rule, progress=report)
             if deep
-            else predictions.predicted(
+            else exhibits.predicted(
                 x,
                 n_filters=filters or 256,
                 kernel=kernel,
                 stride=stride,
                 pool=pool,
-                rule=rule.value,
+                rule=rule,
                 progress=report,
             )
         )
-    output.show(shown, file, {"image": image}, quiet=quiet, as_json=as_json)
+    output.show(exhibit, file, {"image": image}, quiet=quiet, as_json=as_json)

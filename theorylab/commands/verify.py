@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from theorylab.commands import _output as output
-from theorylab.commands._options import AsJson, Budget, Quiet, Seed
+from theorylab.commands._options import AsJson, Budget, ImageOption, Jobs, Quiet, Seed
 
 EXAMPLES = (
     ("theorylab verify --budget quick", "every claim, in some two minutes"),
@@ -32,16 +32,12 @@ def verify(
             metavar="CLAIM", help="Ids, as listed by `theorylab claims`; none: all.", autocompletion=_ids
         ),
     ] = None,
-    image: Annotated[
-        str | None, typer.Option(help="A picture: a path or a bundled name. [default: cat]")
-    ] = None,
+    image: ImageOption = None,
     budget: Annotated[
         Budget, typer.Option(help="How many networks are simulated, hence how small an error is seen.")
     ] = Budget.STANDARD,
     seed: Seed = 0,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; results do not depend on it. [default: all]")
-    ] = None,
+    jobs: Jobs = None,
     out: Annotated[
         Path | None, typer.Option(help="Write results.json, report.html and figures/ into this folder.")
     ] = None,
@@ -66,17 +62,16 @@ def verify(
     """
     import dataclasses
 
-    from theorylab import _validation, images
-    from theorylab.report import progress, save, tables
+    import proofs_checks
+    from proofs_checks.report import save, terminal
+    from theorylab import _validation, images, progress
 
     # What can be known to be wrong is said before the long run, not after it.
     _validation.positive_number(law_scale, "--law-scale")
     if out is not None:
         save.check_folder(out)
     images.load(image)
-    import proofs_checks
-
-    with progress.shown(quiet) as report:
+    with progress.live(quiet) as report:
         result = proofs_checks.verify(
             names or (),
             image=image,
@@ -94,7 +89,7 @@ def verify(
     if as_json:
         output.as_text(result.to_json())
     elif not (quiet and result.passed):
-        output.display(tables.render(result, details))
+        output.display(terminal.render(result, details))
     if out is not None and not as_json and not quiet:
         typer.echo(f"Written: {out / 'report.html'}, {out / 'results.json'}")
     raise typer.Exit(0 if result.passed else 1)

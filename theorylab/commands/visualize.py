@@ -8,6 +8,7 @@ import typer
 
 from theorylab.commands import _output as output
 from theorylab.commands._options import (
+    ALL,
     AsJson,
     Image,
     Kernel,
@@ -16,7 +17,7 @@ from theorylab.commands._options import (
     Pool,
     Preset,
     Quiet,
-    RuleName,
+    Rules,
     Seed,
     Stride,
     Weights,
@@ -48,7 +49,7 @@ def visualize(
     logits: Annotated[
         int | None, typer.Option(min=1, help="Logits of the network. [default: 10; 1000 with trained ones]")
     ] = None,
-    rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.ALL,
+    rule: Rules = ALL,
     target: Annotated[str, typer.Option(help="max, random, cost or a logit's index.")] = "max",
     preset: Annotated[
         Preset | None,
@@ -67,28 +68,23 @@ def visualize(
     They are written as a picture; the table, or the JSON, says how each is scaled and how much of the input it shows.
     """
     file = output.figure_file(out, image, "maps")
-    from theorylab import images
-    from theorylab.report import maps, progress
+    from theorylab import exhibits, images, progress
 
     fcn = network is Network.FCN
     # Biases that were trained on 0–255 drown an input of norm 1.
     scale = (preset or (Preset.PAPER if weights is None else Preset.AUTHORS)).value
     x = images.load(image, size or (64 if fcn else 224), scale)
-    with progress.shown(quiet) as report:
-        shown = maps.visualized(
+    n_logits = logits or (10 if weights in (None, "hed") else 1000)
+    choice = exhibits.NetworkChoice(network.value, filters, kernel, stride, n_logits, pool, weights)
+    with progress.live(quiet) as report:
+        exhibit = exhibits.visualized(
             x,
-            network=network.value,
-            n_filters=filters,
-            kernel=kernel,
-            stride=stride,
-            n_logits=logits or (10 if weights in (None, "hed") else 1000),
-            pool=pool,
-            rule=rule.value,
+            choice,
+            rule=rule,
             target=int(target) if target.lstrip("+-").isdecimal() else target,
-            weights=weights,
             seed=seed,
             read_logit=as_json,
             progress=report,
         )
     about = {"image": image, "preset": scale}
-    output.show(shown, file, about, quiet=quiet, as_json=as_json)
+    output.show(exhibit, file, about, quiet=quiet, as_json=as_json)

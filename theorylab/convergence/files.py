@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theorylab import _files
+from theorylab import _files, drawing
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.convergence.quantities import QUANTITIES, Comparison
 from theorylab.convergence.results import SIMULTANEOUS, Convergence
-from theorylab.report import _format, plots, tables
-from theorylab.report.results import CurveFigure, Line, Points
 from theorylab.rules import Rule
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def table(found: Convergence) -> Group:
             axis = str(getattr(result.point, found.design.over))
             rows.append((words if place == 0 else "", axis, *cells))
     axis = "N" if found.design.over == "n_filters" else found.design.over
-    shown = tables.table(("measured\npredicted", axis, *(RULES[rule] for rule in rules)), rows)
+    shown = drawing.table(("measured\npredicted", axis, *(RULES[rule] for rule in rules)), rows)
     for column in shown.columns:
         column.no_wrap = True
     return Group(shown, Text(), Text(_conclusion(found)))
@@ -123,7 +122,7 @@ _SHORT = {
 
 
 def _cell(one: Comparison) -> str:
-    law = "no law" if one.law.value is None else _format.number(one.law.value)
+    law = "no law" if one.law.value is None else drawing.number(one.law.value)
     if one.law.kind in ("estimate", "limit"):
         law += {"estimate": " est.", "limit": " limit"}[one.law.kind]
     if one.measured is None or one.standard_error is None:
@@ -140,11 +139,11 @@ def _rounded(value: float, error: float) -> str:
     ('152.3 ± 1.3', '−0.0018 ± 0.0016', '2')
     """
     if error == 0:
-        return _format.number(value)
+        return drawing.number(value)
     # At most four, or three rules side by side would not fit a terminal.
     decimals = min(4, max(0, 1 - math.floor(math.log10(error))))
-    shown = f"{error:.{decimals}f}" if error >= 5e-5 else _format.number(error, 1)
-    return f"{value:.{decimals if error >= 5e-5 else 5}f} ± {shown}".replace("-", _format.MINUS)
+    shown = f"{error:.{decimals}f}" if error >= 5e-5 else drawing.number(error, 1)
+    return f"{value:.{decimals if error >= 5e-5 else 5}f} ± {shown}".replace("-", drawing.MINUS)
 
 
 def _conclusion(found: Convergence) -> str:
@@ -188,7 +187,7 @@ def save(found: Convergence, folder: str | os.PathLike[str]) -> Path:
     from rich.console import Console
 
     folder = Path(folder)
-    pictures = {figure.name: plots.render(figure) for figure in figures(found)}
+    pictures = {figure.name: drawing.render(figure) for figure in figures(found)}
     stream = io.StringIO()
     Console(file=stream, width=WIDTH, color_system=None).print(table(found))
     (folder / "figures").mkdir(exist_ok=True)

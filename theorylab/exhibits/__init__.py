@@ -1,0 +1,18 @@
+"""Maps of one picture with a few numbers, measured in a network or predicted by the laws: what the commands show.
+
+Here networks are run and laws are evaluated; the drawing is done elsewhere (:mod:`theorylab.drawing`).
+"""
+
+from theorylab.exhibits._exhibit import Exhibit, rules_named, title
+from theorylab.exhibits._predicted import predicted, predicted_vgg16
+from theorylab.exhibits._visualized import NetworkChoice, visualized
+
+__all__ = [
+    "Exhibit",
+    "NetworkChoice",
+    "predicted",
+    "predicted_vgg16",
+    "rules_named",
+    "title",
+    "visualized",
+]
