@@ -6,12 +6,7 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Claim, MapFigure, MapPanel, Outcome, Verdict, Wrong
 from proofs_checks.studies import shelf
-from proofs_checks.studies.alignment import (
-    alignment_figure,
-    guided_checks,
-    likeness,
-    noise_apart,
-)
+from proofs_checks.studies.alignment import alignment_figure, guided_checks, likeness, noise_apart
 from proofs_checks.studies.architectures import ArchitectureMaps, read_by_convolutions, vgg16_convolutions
 from theorylab import architectures
 from theorylab.analytic import depth_maps

@@ -165,10 +165,7 @@ def conclusion(verification: Verification) -> Text:
     else:
         text.append(f"{_count(n_checks, 'check')} of {_count(n_claims, 'claim')}: all passed", "bold green")
         text.append(", and every negative control was rejected.")
-    text.append(
-        "\nVerdicts judge the paper's statement as written; checks judge the exact law.",
-        "dim",
-    )
+    text.append("\nVerdicts judge the paper's statement as written; checks judge the exact law.", "dim")
     return text
 
 

@@ -163,9 +163,6 @@ def selection_chart(bench: Bench) -> CurveFigure:
 
 
 def _points(
-    label: str,
-    axis: np.ndarray,
-    studies: list[Measurement],
-    estimator: Callable[[dict[str, float]], float],
+    label: str, axis: np.ndarray, studies: list[Measurement], estimator: Callable[[dict[str, float]], float]
 ) -> Points:
     return Points.of(label, axis, [study.estimate(estimator) for study in studies])

@@ -131,9 +131,5 @@ def lagged(map_: np.ndarray, grid: PatchGrid, lag: tuple[int, int]) -> tuple[np.
     rows = slice(kernel_rows - 1, height - kernel_rows + 1 - lag[0])
     columns = slice(kernel_columns - 1, width - kernel_columns + 1 - lag[1])
     here = map_[:, rows, columns]
-    there = map_[
-        :,
-        rows.start + lag[0] : rows.stop + lag[0],
-        columns.start + lag[1] : columns.stop + lag[1],
-    ]
+    there = map_[:, rows.start + lag[0] : rows.stop + lag[0], columns.start + lag[1] : columns.stop + lag[1]]
     return here, there

@@ -61,8 +61,7 @@ _RULES = "saliency, deconvnet, guided or another that is registered"
 OneRule = Annotated[str, _rule_option(f"Without --attribute: the backward rule, {_RULES}.")]
 Rules = Annotated[str, _rule_option(f"Backward rule: {_RULES}; or all.", ALL)]
 Image = Annotated[
-    str,
-    typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket)."),
+    str, typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket).")
 ]
 ImageOption = Annotated[
     str | None, typer.Option("--image", help="A picture: a path or a bundled name. [default: cat]")

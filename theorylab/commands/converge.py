@@ -64,8 +64,7 @@ def converge(
         str | None, typer.Option(metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for blocks and results. [default: named after the picture]"),
+        Path | None, typer.Option(help="Folder for blocks and results. [default: named after the picture]")
     ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,

@@ -7,12 +7,4 @@ from theorylab.exhibits._exhibit import Exhibit, rules_named, title
 from theorylab.exhibits._predicted import predicted, predicted_vgg16
 from theorylab.exhibits._visualized import NetworkChoice, visualized
 
-__all__ = [
-    "Exhibit",
-    "NetworkChoice",
-    "predicted",
-    "predicted_vgg16",
-    "rules_named",
-    "title",
-    "visualized",
-]
+__all__ = ["Exhibit", "NetworkChoice", "predicted", "predicted_vgg16", "rules_named", "title", "visualized"]

@@ -144,13 +144,7 @@ def _three_layers(x: np.ndarray, rule: Rule, n_filters: int, kernel: int, stride
 
 
 def _pooled(
-    x: np.ndarray,
-    rule: Rule,
-    n_filters: int,
-    kernel: int,
-    stride: int,
-    side: int,
-    progress: Progress | None,
+    x: np.ndarray, rule: Rule, n_filters: int, kernel: int, stride: int, side: int, progress: Progress | None
 ) -> _Prediction:
     from theorylab import analytic
     from theorylab.laws import Gaussian, TruncatedGaussian

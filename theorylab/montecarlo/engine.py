@@ -47,6 +47,7 @@ class Study:
 
     Examples
     --------
+    >>> from theorylab.montecarlo import measurement
     >>> Study("dice", measurement, 25, block=10, seed=0).n_blocks
     3
     """
@@ -171,6 +172,7 @@ def replicate_all(
 
     Examples
     --------
+    >>> from theorylab.montecarlo import measurement
     >>> def throw(rng, size):
     ...     return measurement({"eyes": rng.integers(1, 7, size).astype(float)})
     >>> def sure(measured):
@@ -237,6 +239,7 @@ def replicate(
 
     Examples
     --------
+    >>> from theorylab.montecarlo import measurement
     >>> def throw(rng, size):
     ...     return measurement({"eyes": rng.integers(1, 7, size).astype(float)})
     >>> study = replicate(throw, 6000, block=100, seed=1)
