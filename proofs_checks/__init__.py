@@ -165,19 +165,9 @@ def _results(claims: Iterable[Claim], bench: Bench) -> tuple[ClaimResult, ...]:
     for claim in claims:
         outcome = outcomes[claim.id]
         assert outcome.verdict in claim.verdicts, f"{claim.id}: {outcome.verdict} is not among its verdicts"
-        results.append(
-            ClaimResult(
-                id=claim.id,
-                section=claim.section,
-                statement=claim.statement,
-                verdict=outcome.verdict,
-                exact_law=claim.exact_law,
-                proof=claim.proof,
-                finding=outcome.finding,
-                checks=outcome.checks,
-                headline=outcome.headline,
-                figures=outcome.figures,
-                formula=claim.formula,
-            )
-        )
+        stated = {
+            name: getattr(claim, name)
+            for name in ("id", "section", "statement", "exact_law", "proof", "formula")
+        }
+        results.append(ClaimResult(**stated, **vars(outcome)))
     return tuple(results)

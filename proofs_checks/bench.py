@@ -6,6 +6,8 @@ import dataclasses
 import functools
 import math
 import zlib
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from theorylab.montecarlo import Measurement, Simulation
 from theorylab.patches import PatchGrid
 from theorylab.progress import Progress
 from theorylab.training import Classifier
+
+T = TypeVar("T")
 
 BUDGETS = {"quick": 0.12, "standard": 1.0, "full": 8.0}
 """Factor on every study's number of replicates."""
@@ -35,6 +39,8 @@ class Bench(Judge):
         A trained VGG-16, as :func:`theorylab.weights.load` takes it, for the claims that speak of its dense layers.
     studies : dict
         Measurements by the names of the studies.
+    kept : dict
+        What :meth:`once` has computed of the picture.
     """
 
     x: np.ndarray
@@ -44,6 +50,7 @@ class Bench(Judge):
     weights: str | None = None
     progress: Progress | None = None
     studies: dict[str, Measurement] = dataclasses.field(default_factory=dict)
+    kept: dict[Hashable, Any] = dataclasses.field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def grid(self) -> PatchGrid:
@@ -54,6 +61,14 @@ class Bench(Judge):
     def classifier(self) -> Classifier:
         """The trained network that needs no download: one for all seeds, pictures and budgets."""
         return training.small_classifier(progress=self.progress)
+
+    def once(self, compute: Callable[..., T], *arguments: Any) -> T:
+        """``compute(x, *arguments)`` of the picture `x`, kept because several claims ask for the same."""
+        key = compute, arguments
+        if key not in self.kept:
+            self.kept[key] = compute(self.x, *arguments)
+        value: T = self.kept[key]
+        return value
 
     def seed_of(self, name: str) -> np.random.SeedSequence:
         """A study's own seed: it depends on the study's name, not on which studies were run before it."""

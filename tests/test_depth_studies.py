@@ -13,7 +13,7 @@ from theorylab import layers, montecarlo
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Conv, Dense, Flatten, Input, ReLU
 from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 from theorylab.specs import ConvSpec
 
 SIZE, COPIES = 2, 3
@@ -63,7 +63,7 @@ def explicit_network(stack, signs, filters, readout):
 def test_a_stack_is_the_explicit_network(layers_of_stack):
     x = np.random.default_rng(1).standard_normal((3, 8, 7))
     stack = Stack(x, layers_of_stack, COPIES)
-    for layer, output, gradients in stack.descend(np.random.default_rng(2), SIZE, list(Rule)):
+    for layer, output, gradients in stack.descend(np.random.default_rng(2), SIZE, PAPER):
         lowest = layer, output, gradients
     assert lowest[0] == 0
     np.testing.assert_array_equal(lowest[1], np.broadcast_to(x.astype(np.float32), (SIZE, COPIES, *x.shape)))
@@ -71,8 +71,8 @@ def test_a_stack_is_the_explicit_network(layers_of_stack):
     different = set()
     for i, k in itertools.product(range(SIZE), range(COPIES)):
         net = explicit_network(stack, signs[:, i, k, 0, 0], [w[i] for w in filters], readout[i, k])
-        maps = net.backward(net.forward(x), np.ones((1, 1)), list(Rule))[:, 0]
-        for rule, expected in zip(Rule, maps, strict=True):
+        maps = net.backward(net.forward(x), np.ones((1, 1)), PAPER)[:, 0]
+        for rule, expected in zip(PAPER, maps, strict=True):
             np.testing.assert_allclose(lowest[2][rule][i, k], expected, atol=2e-5 * abs(maps).max())
         different.add(float(maps[-1].sum()))
     assert len(different) == SIZE * COPIES

@@ -16,7 +16,7 @@ from proofs_checks.studies import trained_laws, trained_maps
 from theorylab import analytic, images, montecarlo, training
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Conv
-from theorylab.rules import Rule
+from theorylab.rules import PAPER
 
 IDS = ("equation9", "dead-zones", "fc1-histograms", "figure7", "fgsm", "figure9-dense", "figure9-depth")
 
@@ -146,13 +146,13 @@ def test_random_dense_layers_hand_down_what_the_cut_network_says(classifier):
     net, crop = classifier.network, crop_of(1)
     nodes = trained_laws.dense_part(net)
     features = trained_laws.features(net, "flatten", 2, np.random.default_rng(0))
-    drawn = trained_laws.DenseMaps(nodes, features, tuple(Rule))._drawn(np.random.default_rng(1))
+    drawn = trained_laws.DenseMaps(nodes, features, PAPER)._drawn(np.random.default_rng(1))
     whole = net.with_parameters(drawn.parameters)
     trace = whole.forward(crop, keep=["flatten"])
     seeds = np.eye(10)[:2]
-    arriving = whole.layer_gradients(trace, seeds, list(Rule), ["flatten"])["flatten"][0]
+    arriving = whole.layer_gradients(trace, seeds, PAPER, ["flatten"])["flatten"][0]
     image = trace.activations["flatten"].reshape(1, 1, -1)
-    alone = drawn.backward(drawn.forward(image), seeds, list(Rule))
+    alone = drawn.backward(drawn.forward(image), seeds, PAPER)
     np.testing.assert_allclose(alone.reshape(arriving.shape), arriving, rtol=1e-4, atol=1e-4)
     assert not any(array.any() for name, array in drawn.parameters.items() if name.endswith("bias"))
 

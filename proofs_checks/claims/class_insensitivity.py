@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
+from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
 from proofs_checks.studies import shelf
 from theorylab import analytic
 from theorylab.rules import PAPER, Rule
@@ -54,19 +54,6 @@ def run(bench: Bench) -> Outcome:
     falls = guided[counts[-1]].estimate < guided[counts[0]].estimate
     differs = bench.rejects(paper, 0.0)
     verdict = Verdict.HOLDS if not differs else Verdict.HOLDS_IN_THE_LIMIT if falls else Verdict.REFUTED
-    smooth = np.unique(np.geomspace(16, 4096, 40).astype(int))
-    figure = CurveFigure(
-        "class-distance",
-        "l2 distance between the unit-norm maps of two logits of one network against the number of filters.",
-        "filters N",
-        "distance between two logits",
-        tuple(
-            Line(rule.value, smooth.astype(float), shelf.distance_curve(x, grid, rule, smooth))
-            for rule in PAPER
-        ),
-        (Points.of(Rule.GUIDED.value, counts, [check.measured for check in guided.values()]),),
-        x_scale="log",
-    )
     return Outcome(
         verdict,
         f"Two logits' guided maps are {paper.estimate:.3f} apart at N = 256, far from 0, and "
@@ -74,7 +61,24 @@ def run(bench: Bench) -> Outcome:
         "every N.",
         (*guided.values(), saliency, deconvnet),
         paper.name,
-        (figure,),
+        (_figure(bench, guided),),
+    )
+
+
+def _figure(bench: Bench, guided: dict[int, Check]) -> CurveFigure:
+    """The distance against the number of filters."""
+    smooth = np.unique(np.geomspace(16, 4096, 40).astype(int))
+    return CurveFigure(
+        "class-distance",
+        "l2 distance between the unit-norm maps of two logits of one network against the number of filters.",
+        "filters N",
+        "distance between two logits",
+        tuple(
+            Line(rule.value, smooth.astype(float), shelf.distance_curve(bench.x, bench.grid, rule, smooth))
+            for rule in PAPER
+        ),
+        (Points.of(Rule.GUIDED.value, guided, [check.measured for check in guided.values()]),),
+        x_scale="log",
     )
 
 

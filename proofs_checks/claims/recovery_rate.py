@@ -38,7 +38,7 @@ def run(bench: Bench) -> Outcome:
         for n, study in measured.items()
     }
     few = shelf.FEWEST
-    _, variance = shelf.predicted(x, grid, few)
+    _, variance = shelf.predicted(bench, few)
     # The wrong law is saliency's variance map: no backward ReLU, and no mean to subtract.
     wrong = analytic.variance_map(x, grid, Rule.SALIENCY, few)
     noise = bench.compare(

@@ -17,7 +17,7 @@ N = shelf.PAPER_FILTERS
 def run(bench: Bench) -> Outcome:
     """Size, shape and direction of the measured mean map at the paper's size."""
     target = bench.x * analytic.local_contrast(bench.x, bench.grid)
-    mean, _ = shelf.predicted(bench.x, bench.grid, N)
+    mean, _ = shelf.predicted(bench, N)
     measured, many = shelf.recovery(bench, N), shelf.recovery(bench, shelf.MOST)
     length = float(np.linalg.norm(mean))
     limit = float((unit(target) * bench.x).sum())
@@ -54,7 +54,7 @@ def run(bench: Bench) -> Outcome:
         f"maps ({shelf.MOST} filters, kernel {bench.grid.kernel[0]}, stride {bench.grid.stride[0]}).",
         (
             MapPanel("input x", bench.x),
-            MapPanel("predicted x⊙κ", shelf.predicted(bench.x, bench.grid, shelf.MOST)[0], "mean"),
+            MapPanel("predicted x⊙κ", shelf.predicted(bench, shelf.MOST)[0], "mean"),
             MapPanel("measured mean", many.maps["map"].mean, "mean"),
             MapPanel("κ (local contrast)", analytic.local_contrast(bench.x, bench.grid)[None]),
         ),

@@ -20,8 +20,8 @@ def run(bench: Bench) -> Outcome:
     law = TruncatedGaussian(0.1)
     std = math.sqrt(law.variance)
     measured = shelf.truncated_recovery(bench)
-    mean, _ = shelf.predicted(bench.x, bench.grid, N, law, std)
-    nominal, _ = shelf.predicted(bench.x, bench.grid, N, Gaussian(0.1))
+    mean, _ = shelf.predicted(bench, N, law, std)
+    nominal, _ = shelf.predicted(bench, N, Gaussian(0.1))
     size = bench.compare(
         "size of the mean map along x⊙κ",
         "moment",

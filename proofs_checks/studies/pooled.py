@@ -108,7 +108,11 @@ class Selection:
 
 def predicted_means(bench: Bench) -> tuple[np.ndarray, ...]:
     """Predicted mean maps of one filter, of the rules of `PooledRecovery`."""
-    return tuple(pooled_mean_map(bench.x, bench.grid, rule, 1, pool=POOL) for rule in RULES)
+    return bench.once(_means, bench.grid)
+
+
+def _means(x: np.ndarray, grid: PatchGrid) -> tuple[np.ndarray, ...]:
+    return tuple(pooled_mean_map(x, grid, rule, 1, pool=POOL) for rule in RULES)
 
 
 def pooled_recovery(bench: Bench) -> Measurement:

@@ -6,8 +6,6 @@ a test keeps this so.
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 from skimage.transform import resize
 
@@ -30,27 +28,26 @@ ROW_LAGS = tuple((0, k) for k in range(3, 17))
 SMALL_SIDE = 40
 
 
-@functools.lru_cache(maxsize=16)
-def _predicted(
-    key: bytes, shape: tuple[int, ...], grid: PatchGrid, n_filters: int, law: WeightLaw, filter_std: float
+def predicted(
+    bench: Bench,
+    n_filters: int,
+    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    filter_std: float | None = None,
+    *,
+    stride: int = 2,
 ) -> tuple[np.ndarray, np.ndarray]:
-    x = np.frombuffer(key).reshape(shape)
+    """Mean and variance map of guided backpropagation on the picture."""
+    grid = bench.grid if stride == 2 else stride_one(bench)
+    return bench.once(_predicted, grid, n_filters, law, law.std if filter_std is None else filter_std)
+
+
+def _predicted(
+    x: np.ndarray, grid: PatchGrid, n_filters: int, law: WeightLaw, filter_std: float
+) -> tuple[np.ndarray, np.ndarray]:
     return (
         analytic.mean_map(x, grid, Rule.GUIDED, n_filters, law=law, filter_std=filter_std),
         analytic.variance_map(x, grid, Rule.GUIDED, n_filters, law=law, filter_std=filter_std),
     )
-
-
-def predicted(
-    x: np.ndarray,
-    grid: PatchGrid,
-    n_filters: int,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
-    filter_std: float | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance map of guided backpropagation; kept, because several claims ask for the same."""
-    std = law.std if filter_std is None else filter_std
-    return _predicted(np.ascontiguousarray(x).tobytes(), x.shape, grid, n_filters, law, std)  # type: ignore[arg-type]
 
 
 def cosine_curve(x: np.ndarray, grid: PatchGrid, counts: np.ndarray) -> np.ndarray:
@@ -76,7 +73,7 @@ def recovery(bench: Bench, n_filters: int) -> Measurement:
 
     Few filters make many cheap replicates, for the noise; many filters little noise, for the mean.
     """
-    mean, variance = predicted(bench.x, bench.grid, n_filters)
+    mean, variance = predicted(bench, n_filters)
     simulate = Recovery(
         bench.x,
         bench.grid,
@@ -96,7 +93,7 @@ def recovery(bench: Bench, n_filters: int) -> Measurement:
 def dense_recovery(bench: Bench, n_filters: int) -> Measurement:
     """The same at stride 1, the stride of the authors' code."""
     grid = stride_one(bench)
-    mean, _ = predicted(bench.x, grid, n_filters)
+    mean, _ = predicted(bench, n_filters, stride=1)
     simulate = Recovery(bench.x, grid, n_filters, Gaussian(1.0), Gaussian(1.0), mean)
     return bench.study(f"guided, stride 1, {n_filters} filters", simulate, 180, block=4)
 
@@ -109,7 +106,7 @@ def stride_one(bench: Bench) -> PatchGrid:
 def truncated_recovery(bench: Bench) -> Measurement:
     """The same with every weight from the truncated Gaussian of the paper's experiments."""
     law = TruncatedGaussian(0.1)
-    mean, _ = predicted(bench.x, bench.grid, PAPER_FILTERS, law, law.variance**0.5)
+    mean, _ = predicted(bench, PAPER_FILTERS, law, law.variance**0.5)
     simulate = Recovery(bench.x, bench.grid, PAPER_FILTERS, law, law, mean)
     return bench.study("guided, truncated weights", simulate, 216, block=8)
 
