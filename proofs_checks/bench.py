@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from proofs_checks.judge import Judge
-from theorylab import _random, montecarlo, training
+from theorylab import PatchGrid, _random, montecarlo, training
 from theorylab.montecarlo import Measurement, Simulation
-from theorylab.patches import PatchGrid
 from theorylab.progress import Progress
 from theorylab.training import Classifier
 

@@ -9,10 +9,9 @@ import numpy as np
 
 from proofs_checks.claim import CONFIDENCE, Bench, Claim, Outcome, Wrong
 from proofs_checks.studies import trained_laws, trained_maps
-from theorylab import montecarlo, training
+from theorylab import PatchGrid, montecarlo, training
 from theorylab.montecarlo import Measurement
 from theorylab.networks.nodes import Conv, Node
-from theorylab.patches import PatchGrid
 from theorylab.training import Classifier
 
 CROPS = 4000

@@ -12,10 +12,9 @@ from proofs_checks.claim import Bench, Claim, MapFigure, MapPanel, Outcome, Verd
 from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import Stack, cosine, extrapolated, inner, stacked
 from proofs_checks.studies.three_layers import unit
-from theorylab import montecarlo
+from theorylab import Rule, montecarlo
 from theorylab.analytic import depth_maps
 from theorylab.montecarlo import ArrayMoments, Measurement
-from theorylab.rules import Rule
 
 SIDE = 32
 KERNELS, STRIDES = (4, 4, 3, 3), (2, 2, 1, 1)

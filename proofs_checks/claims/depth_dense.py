@@ -11,10 +11,9 @@ from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome,
 from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import Stack, cosine, dense, extrapolated
 from proofs_checks.studies.three_layers import unit
-from theorylab import montecarlo
+from theorylab import Rule, montecarlo
 from theorylab.analytic import depth_profile, infinite_depth_alignment
 from theorylab.montecarlo import Measurement
-from theorylab.rules import Rule
 
 HIDDEN = 9
 """Hidden layers: from the eighth below the readout on, the limit of infinite depth is reached to 1e-4 of itself."""

@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Outcome, Verdict
-from proofs_checks.studies.equation4 import (
-    GEOMETRIES,
-    both_sides,
-    by_rule,
-    equation_4,
-    following,
-    random_case,
-)
+from proofs_checks.studies.equation4 import CASES, both_sides, by_rule, equation_4, following, random_case
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Conv, Dense, Flatten, Input, Node, ReLU
 from theorylab.patches import PatchGrid
@@ -27,7 +20,7 @@ def run(bench: Bench) -> Outcome:
     rng = np.random.default_rng(bench.seed_of("equation8"))
     measured, formula = by_rule(), by_rule()
     depths = set()
-    for _ in range(GEOMETRIES):
+    for _ in range(CASES):
         x, grid = random_case(bench.x, rng)
         net, operators = random_network(grid, rng)
         depths.add(len(operators))
@@ -52,7 +45,7 @@ def run(bench: Bench) -> Outcome:
     return Outcome(
         Verdict.HOLDS if all(check.passed for check in checks) else Verdict.REFUTED,
         f"The two sides differ by {max(check.estimate for check in checks):.0e} of the maps' norm, which is rounding, in "
-        f"{GEOMETRIES} random networks of {min(depths)} to {max(depths)} hidden layers for each of the three rules.",
+        f"{CASES} random networks of {min(depths)} to {max(depths)} hidden layers for each of the three rules.",
         checks,
         checks[-1].name,
         (both_sides("equation8", "Eq. 8", measured, formula),),

@@ -9,8 +9,7 @@ import numpy as np
 from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong, confident_interval
 from proofs_checks.studies import trained_laws, trained_maps
 from proofs_checks.studies.trained_maps import HIDDEN
-from theorylab import analytic
-from theorylab.rules import Rule
+from theorylab import Rule, analytic
 
 CROPS = 12
 REPLICATES = 1200

@@ -8,8 +8,7 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Outcome, Verdict, Wrong
 from proofs_checks.studies.estimation import EstimationError
-from theorylab import analytic
-from theorylab.patches import PatchGrid
+from theorylab import PatchGrid, analytic
 
 ERROR = 0.1
 

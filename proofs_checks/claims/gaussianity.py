@@ -8,10 +8,8 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
 from proofs_checks.studies.three_layers import unit
-from theorylab import montecarlo
+from theorylab import PatchGrid, Rule, montecarlo
 from theorylab.montecarlo import Measurement
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
 
 ONE_FILTER = 15.0
 """Excess kurtosis of one filter's term: derived in the proof below."""

@@ -5,25 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Outcome, Verdict
-from proofs_checks.studies.equation4 import (
-    GEOMETRIES,
-    both_sides,
-    by_rule,
-    equation_4,
-    following,
-    random_case,
-)
-from theorylab import networks
-from theorylab.laws import Gaussian
+from proofs_checks.studies.equation4 import CASES, both_sides, by_rule, equation_4, following, random_case
+from theorylab import Gaussian, networks, visualize_many
 from theorylab.rules import PAPER
-from theorylab.visualization import visualize_many
 
 
 def run(bench: Bench) -> Outcome:
     """The hand-written backward pass against Eq. 4, tap by tap, on random geometries cut from the picture."""
     rng = np.random.default_rng(bench.seed_of("lemma1"))
     measured, formula = by_rule(), by_rule()
-    for _ in range(GEOMETRIES):
+    for _ in range(CASES):
         x, grid = random_case(bench.x, rng)
         net = networks.three_layer_cnn(grid, n_filters=5, n_logits=4, law=Gaussian(1.0), seed=rng)
         target = int(rng.integers(net.n_logits))
@@ -47,7 +38,7 @@ def run(bench: Bench) -> Outcome:
     return Outcome(
         verdict=Verdict.HOLDS if all(check.passed for check in checks) else Verdict.REFUTED,
         finding=f"The two sides differ by {worst:.0e} of the maps' norm, which is rounding, "
-        f"in {GEOMETRIES} random geometries for each of the three rules.",
+        f"in {CASES} random geometries for each of the three rules.",
         checks=checks,
         headline=checks[-1].name,
         figures=(both_sides("lemma1", "Eq. 4", measured, formula),),

@@ -10,11 +10,8 @@ import numpy as np
 from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import inner, unit
-from theorylab import analytic, montecarlo
-from theorylab.laws import Gaussian
+from theorylab import Gaussian, PatchGrid, Rule, analytic, montecarlo
 from theorylab.montecarlo import Measurement
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
 from theorylab.sampling import MapSampler, fcn_maps
 
 FILTERS = 64

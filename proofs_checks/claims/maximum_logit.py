@@ -8,12 +8,8 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
 from proofs_checks.studies.shelf import small_crop
-from theorylab import analytic, montecarlo, networks
-from theorylab.laws import Gaussian
+from theorylab import Gaussian, PatchGrid, Rule, analytic, montecarlo, networks, visualize
 from theorylab.montecarlo import Measurement
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
-from theorylab.visualization import visualize
 
 FILTERS = 32
 SIDE = 15

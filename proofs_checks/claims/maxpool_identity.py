@@ -5,20 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Outcome, Verdict
-from proofs_checks.studies.equation4 import GEOMETRIES, both_sides, by_rule, random_case
-from theorylab import networks
-from theorylab.laws import Gaussian
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
+from proofs_checks.studies.equation4 import CASES, both_sides, by_rule, random_case
+from theorylab import Gaussian, MaxPool, PatchGrid, networks, visualize_many
 from theorylab.rules import PAPER, Rule
-from theorylab.visualization import visualize_many
 
 
 def run(bench: Bench) -> Outcome:
     """The hand-written backward pass against Eq. 6, unit by unit, on random geometries cut from the picture."""
     rng = np.random.default_rng(bench.seed_of("maxpool-identity"))
     measured, eq6, eq7 = by_rule(), by_rule(), by_rule()
-    while len(measured[Rule.GUIDED]) < GEOMETRIES:
+    while len(measured[Rule.GUIDED]) < CASES:
         x, grid = random_case(bench.x, rng)
         size = int(rng.integers(1, 4)), int(rng.integers(1, 4))
         if size == (1, 1) or any(side > extent for side, extent in zip(size, grid.output_shape, strict=True)):
@@ -46,7 +42,7 @@ def run(bench: Bench) -> Outcome:
     return Outcome(
         Verdict.HOLDS if all(check.passed for check in checks) else Verdict.REFUTED,
         f"The two sides of Eq. 6 differ by {max(check.estimate for check in checks):.0e} of the maps' norm, in "
-        f"{GEOMETRIES} random geometries of disjoint windows; Eq. 7 is another map.",
+        f"{CASES} random geometries of disjoint windows; Eq. 7 is another map.",
         checks,
         checks[-1].name,
         (both_sides("maxpool-identity", "Eq. 6", measured, eq6),),

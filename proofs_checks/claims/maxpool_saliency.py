@@ -6,9 +6,8 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Claim, MapFigure, MapPanel, Outcome, Verdict, Wrong
 from proofs_checks.studies import pooled
-from theorylab import analytic
+from theorylab import Rule, analytic
 from theorylab.analytic import pooled_variance_map
-from theorylab.rules import Rule
 
 
 def run(bench: Bench) -> Outcome:

@@ -8,9 +8,8 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
 from proofs_checks.studies import shelf
-from theorylab import analytic, stats
+from theorylab import Rule, analytic, stats
 from theorylab.montecarlo import Measurement
-from theorylab.rules import Rule
 
 
 def noise_over_signal(mean: dict[str, float]) -> float:

@@ -11,11 +11,9 @@ from proofs_checks.claim import Bench, Claim, Outcome, Wrong
 from proofs_checks.results import Verdict
 from proofs_checks.studies import shelf
 from proofs_checks.studies.noise import correlation, decorrelation, zero_mean_check
-from theorylab import analytic
+from theorylab import Gaussian, Rule, analytic
 from theorylab.charts import CurveFigure, Line, MapFigure, MapPanel, Points
-from theorylab.laws import Gaussian
 from theorylab.montecarlo import Measurement
-from theorylab.rules import Rule
 from theorylab.sampling import MapSampler
 
 

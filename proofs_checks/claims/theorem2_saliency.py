@@ -9,8 +9,7 @@ import numpy as np
 from proofs_checks.claim import Bench, Claim, MapFigure, MapPanel, Outcome, Verdict, Wrong
 from proofs_checks.studies import shelf
 from proofs_checks.studies.noise import decorrelation, zero_mean_check
-from theorylab import analytic
-from theorylab.rules import Rule
+from theorylab import Rule, analytic
 
 
 def run(bench: Bench) -> Outcome:

@@ -8,9 +8,7 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Outcome, Verdict, Wrong
 from proofs_checks.studies import shelf
-from theorylab import analytic
-from theorylab.laws import Gaussian, TruncatedGaussian
-from theorylab.rules import Rule
+from theorylab import Gaussian, Rule, TruncatedGaussian, analytic
 
 N = shelf.PAPER_FILTERS
 

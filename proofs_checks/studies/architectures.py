@@ -9,15 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from proofs_checks.studies.three_layers import inner, unit
-from theorylab import display, measures, montecarlo
-from theorylab.laws import Gaussian
+from theorylab import Gaussian, Rule, display, measures, montecarlo
 from theorylab.montecarlo import ArrayMoments, Measurement
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Conv, Dense, Flatten, Node
 from theorylab.networks.parameters import draw_parameters
 from theorylab.networks.resnet import resnet_nodes
 from theorylab.networks.vgg import vgg16_nodes
-from theorylab.rules import Rule
 
 NETWORKS = 4
 """In a replicate."""

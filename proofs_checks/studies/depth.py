@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from theorylab import ConvSpec, PatchGrid, Rule
 from theorylab.montecarlo import Measurement
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
-from theorylab.specs import ConvSpec
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from theorylab.charts import MapFigure, MapPanel
 from theorylab.patches import PatchGrid
 from theorylab.rules import PAPER, Rule
 
-GEOMETRIES = 12
+CASES = 12
 
 Maps = dict[Rule, list[np.ndarray]]
 """The maps of each rule, one for each geometry."""

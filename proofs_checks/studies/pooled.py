@@ -8,13 +8,9 @@ import numpy as np
 
 from proofs_checks.claim import Bench
 from proofs_checks.studies.three_layers import inner, unit
-from theorylab import montecarlo
+from theorylab import Gaussian, MaxPool, PatchGrid, Rule, montecarlo
 from theorylab.analytic import pooled_mean_map
-from theorylab.laws import Gaussian
 from theorylab.montecarlo import ArrayMoments, Measurement
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
 from theorylab.sampling import MapSampler
 
 POOL = MaxPool(2)

@@ -15,11 +15,10 @@ from proofs_checks.claim import Bench
 from proofs_checks.studies.pooled import RULES, PooledRecovery, Selection
 from proofs_checks.studies.shelf import shrunk
 from proofs_checks.studies.three_layers import inner, unit
+from theorylab import MaxPool, PatchGrid
 from theorylab.analytic import pooled_mean_map, selection_probabilities
 from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
 
 SIDE = 64
 GEOMETRIES = ((7, 2), (7, 1), (3, 1))

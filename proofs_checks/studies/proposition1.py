@@ -11,11 +11,10 @@ from proofs_checks.claim import Bench, Wrong
 from proofs_checks.results import Check
 from proofs_checks.studies.depth import Stack, dense, inner
 from proofs_checks.studies.three_layers import unit
-from theorylab import montecarlo
+from theorylab import PatchGrid, montecarlo
 from theorylab.analytic import depth_profile
 from theorylab.charts import Points
 from theorylab.montecarlo import Measurement
-from theorylab.patches import PatchGrid
 from theorylab.rules import PAPER, Rule
 
 FIRST = 24

@@ -11,11 +11,9 @@ from skimage.transform import resize
 
 from proofs_checks.claim import Bench
 from proofs_checks.studies.three_layers import Noise, Recovery
-from theorylab import analytic
+from theorylab import PatchGrid, Rule, analytic
 from theorylab.laws import Gaussian, TruncatedGaussian, WeightLaw
 from theorylab.montecarlo import Measurement
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
 
 PAPER_FILTERS = 256
 FILTER_COUNTS = (16, 64, 256, 1024)

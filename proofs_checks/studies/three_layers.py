@@ -10,11 +10,9 @@ import dataclasses
 
 import numpy as np
 
-from theorylab import montecarlo
+from theorylab import PatchGrid, Rule, montecarlo
 from theorylab.laws import WeightLaw
 from theorylab.montecarlo import ArrayMoments, Measurement
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
 from theorylab.sampling import MapSampler
 
 

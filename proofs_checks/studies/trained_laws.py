@@ -7,13 +7,11 @@ import dataclasses
 import numpy as np
 
 from proofs_checks.studies.trained_maps import HIDDEN
-from theorylab import montecarlo, training
+from theorylab import PatchGrid, Rule, montecarlo, training
 from theorylab.layers import conv, relu
 from theorylab.montecarlo import Measurement
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Conv, Flatten, Input, Node
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
 
 
 def features(net: GraphNetwork, node: str, crops: int, rng: np.random.Generator) -> np.ndarray:

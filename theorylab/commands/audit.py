@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import AsJson, OneRule, Quiet, Seed
 
 EXAMPLES = (
     ("theorylab audit photo.jpg", "guided backpropagation, in the best weights present"),
@@ -42,7 +42,7 @@ def audit(
             help="Your own attribution: module:name of a callable (x, target) -> map, imported from the current folder."
         ),
     ] = None,
-    rule: OneRule = "guided",
+    rule: options.OneRule = "guided",
     network: Annotated[
         Which, typer.Option(help="Without --attribute: trained or random weights.")
     ] = Which.TRAINED,
@@ -61,10 +61,10 @@ def audit(
         bool,
         typer.Option("--randomize/--no-randomize", help="Also draw the layers' weights anew, one by one."),
     ] = True,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder for audit.png and audit.json.")] = Path("audit"),
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Ask whether a saliency map is just the image again.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import AsJson, Quiet
 
 EXAMPLES = (
     ("theorylab claims", "what is claimed, and where in the paper"),
@@ -14,7 +14,7 @@ EXAMPLES = (
 )
 
 
-def claims(quiet: Quiet = False, as_json: AsJson = False) -> None:
+def claims(quiet: options.Quiet = False, as_json: options.AsJson = False) -> None:
     """List the claims of the paper that can be verified.
 
     With --quiet the ids alone, one a line.

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import ALL, AsJson, ImageOption, Jobs, Quiet, Rules, Seed
 
 EXAMPLES = (
     ("theorylab converge --out study", "over the number of filters"),
@@ -30,7 +30,7 @@ class Over(enum.StrEnum):
 
 
 def converge(
-    image: ImageOption = None,
+    image: options.ImageOption = None,
     over: Annotated[Over, typer.Option(help="What the curves go over.")] = Over.FILTERS,
     filters: Annotated[
         str | None, typer.Option(metavar="N,...", help="Numbers of filters. [default: 16,64,256,1024 or 256]")
@@ -49,7 +49,7 @@ def converge(
         str | None, typer.Option(metavar="N,...", help="Numbers of convolutions. [default: 1 or 1,2,3,4]")
     ] = None,
     size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
-    rule: Rules = ALL,
+    rule: options.Rules = options.ALL,
     replicates: Annotated[int, typer.Option(min=2, help="Networks a point, at most.")] = 200,
     block: Annotated[int, typer.Option(min=1, help="Networks a block, which is what a kill can lose.")] = 10,
     precision: Annotated[
@@ -58,16 +58,16 @@ def converge(
             help="End a point once each 95 % interval's half width is below this share of the estimate."
         ),
     ] = None,
-    seed: Seed = 0,
-    jobs: Jobs = None,
+    seed: options.Seed = 0,
+    jobs: options.Jobs = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for blocks and results. [default: named after the picture]")
     ] = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Measure curves of random networks over the predicted ones.
 

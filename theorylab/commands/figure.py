@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import ALL, AsJson, ImageOption, Quiet, Seed
 
 EXAMPLES = (
     ("theorylab figure 4", "figures/figure-4.png and figures/figure-4.json"),
@@ -21,7 +21,7 @@ EXAMPLES = (
 def _names(incomplete: str) -> list[str]:
     from theorylab import figures
 
-    return [name for name in (*figures.NAMES, ALL) if name.startswith(incomplete)]
+    return [name for name in (*figures.NAMES, options.ALL) if name.startswith(incomplete)]
 
 
 def figure(
@@ -33,7 +33,7 @@ def figure(
             autocompletion=_names,
         ),
     ],
-    image: ImageOption = None,
+    image: options.ImageOption = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -52,12 +52,12 @@ def figure(
         int | None,
         typer.Option(min=2, help="Figure 7: how many pictures. [default: 10000 small crops, 16 for VGG-16]"),
     ] = None,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder for figure-FIGURE.png and figure-FIGURE.json.")] = Path(
         "figures"
     ),
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Draw a figure of the paper on a picture of yours.
 
@@ -66,9 +66,9 @@ def figure(
     """
     from theorylab import _files, figures, images, progress
 
-    names = figures.NAMES if name == ALL else (name,)
-    if name not in (*figures.NAMES, ALL):
-        raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(figures.NAMES)}, {ALL}")
+    names = figures.NAMES if name == options.ALL else (name,)
+    if name not in (*figures.NAMES, options.ALL):
+        raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(figures.NAMES)}, {options.ALL}")
     # What can be known to be wrong is said before the work begins.
     _files.check_folder(out, [file.name for one in names for file in figures.files_of(one, out)])
     images.load(image)
@@ -85,7 +85,11 @@ def figure(
         found = []
         for one in names:
             # Given for the others, VGG-16's weights do not fit this one; in a run of all it is drawn at random.
-            own = dataclasses.replace(settings, weights=None) if name == ALL and one == "resnet" else settings
+            own = (
+                dataclasses.replace(settings, weights=None)
+                if name == options.ALL and one == "resnet"
+                else settings
+            )
             made = figures.make(one, own)
             written = figures.save(made, out, own)
             found.append({**figures.content(made, own), "files": [str(file) for file in written]})

@@ -6,18 +6,8 @@ from typing import Annotated
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import (
-    AsJson,
-    Image,
-    Kernel,
-    Out,
-    Pool,
-    PredictedNetwork,
-    Quiet,
-    Rules,
-    Stride,
-)
 
 EXAMPLES = (
     ("theorylab predict photo.jpg --filters 64 --rule all", "three rules: photo-prediction.png"),
@@ -28,28 +18,28 @@ EXAMPLES = (
 
 
 def predict(
-    image: Image,
+    image: options.Image,
     network: Annotated[
-        PredictedNetwork, typer.Option(help="cnn: the three-layer network; vgg16: all 16 layers.")
-    ] = PredictedNetwork.CNN,
+        options.PredictedNetwork, typer.Option(help="cnn: the three-layer network; vgg16: all 16 layers.")
+    ] = options.PredictedNetwork.CNN,
     filters: Annotated[
         int | None, typer.Option(min=1, help="Number of the CNN's filters. [default: 256]")
     ] = None,
-    kernel: Kernel = 7,
-    stride: Stride = 2,
+    kernel: options.Kernel = 7,
+    stride: options.Stride = 2,
     size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
-    pool: Pool = None,
-    rule: Rules = "guided",
-    out: Out = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    pool: options.Pool = None,
+    rule: options.Rules = "guided",
+    out: options.Out = None,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the maps that the theory predicts, without simulation.
 
     They are written as a picture; the table, or the JSON, says how much of the input one map is expected to show.
     """
     file = output.figure_file(out, image, "prediction")
-    deep = network is PredictedNetwork.VGG16
+    deep = network is options.PredictedNetwork.VGG16
     for name, given in (("--filters", filters), ("--pool", pool)):
         if deep and given is not None:
             raise ValueError(f"{name}: {network.value} has its own layers, there is nothing to choose")

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import AsJson, Budget, ImageOption, Jobs, Quiet, Seed
 
 EXAMPLES = (
     ("theorylab verify --budget quick", "every claim, in some two minutes"),
@@ -32,12 +32,13 @@ def verify(
             metavar="CLAIM", help="Ids, as listed by `theorylab claims`; none: all.", autocompletion=_ids
         ),
     ] = None,
-    image: ImageOption = None,
+    image: options.ImageOption = None,
     budget: Annotated[
-        Budget, typer.Option(help="How many networks are simulated, hence how small an error is seen.")
-    ] = Budget.STANDARD,
-    seed: Seed = 0,
-    jobs: Jobs = None,
+        options.Budget,
+        typer.Option(help="How many networks are simulated, hence how small an error is seen."),
+    ] = options.Budget.STANDARD,
+    seed: options.Seed = 0,
+    jobs: options.Jobs = None,
     out: Annotated[
         Path | None, typer.Option(help="Write results.json, report.html and figures/ into this folder.")
     ] = None,
@@ -52,8 +53,8 @@ def verify(
         float, typer.Option(help="Self-test: multiply every exact law; at 1.03 every check must fail.")
     ] = 1.0,
     details: Annotated[bool, typer.Option("--details", help="List all checks.")] = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Check the paper's claims against exact laws and simulation.
 
