@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import proofs_checks
 from theorylab import cli, progress
+from theorylab.rules import PAPER
 
 COMMANDS = ("claims", "verify", "visualize", "predict", "figure", "converge", "audit")
 PREDICT = ["predict", "cat", "--size", "16", "--filters", "4"]
@@ -215,6 +216,8 @@ def test_a_pipe_breaks_no_id_and_a_narrow_terminal_is_obeyed():
         ("theorylab predict cat --network v", ["vgg16"]),
         ("theorylab verify lemma1 theorem", ["theorem1", "theorem2-saliency", "theorem2-deconvnet"]),
         ("theorylab figure e", ["edges"]),
+        ("theorylab visualize cat --rule ", [*(rule.value for rule in PAPER), "all"]),
+        ("theorylab audit --rule g", ["guided"]),
     ],
 )
 def test_the_shell_completes(words, offered):
@@ -232,6 +235,16 @@ def test_the_shell_completes(words, offered):
         env={**os.environ, **complete},
     )
     assert set(done.stdout.split()) >= set(offered), done.stderr
+
+
+@pytest.mark.parametrize("command", ["visualize cat", "predict cat", "converge", "audit"])
+def test_a_rule_is_one_that_is_registered(command):
+    done = run(*command.split(), "--rule", "plain")
+    assert done.exit_code == 2
+    assert "'plain' is not one of " + ", ".join(repr(rule.value) for rule in PAPER) in done.stderr
+    assert ("'all'" in done.stderr) is (command != "audit")
+    help_ = " ".join(run(command.split()[0], "--help").stdout.split())
+    assert all(rule.value in help_ for rule in PAPER)
 
 
 def test_the_shell_is_taught():

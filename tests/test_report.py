@@ -220,6 +220,16 @@ def test_a_measurement_without_a_law_shows_its_verdict():
     assert "not run" not in shown
 
 
+def test_undecided_is_said_and_explained():
+    result = run(claim("a", verdict=Verdict.UNDECIDED))
+    row = next(line for line in text(result).splitlines() if re.match(r"✓\s+a\s", line))
+    assert "undecided" in row
+    words = " ".join(" ".join(Page(html.render(result)).words).split())
+    assert "undecided: 1" in words
+    assert "neither shows the statement nor excludes it" in words
+    assert result.to_json()["claims"][0]["verdict"] == "undecided"
+
+
 def test_the_report_says_what_was_not_run_and_why(tmp_path):
     page = html.render(run(claim("a"), unchecked()))
     words = " ".join(" ".join(Page(page).words).split())
@@ -360,6 +370,23 @@ def test_an_interval_that_misses_its_point_is_drawn():
 def test_more_panels_than_a_row_holds():
     panel = MapPanel("a long title that needs more than one line", np.ones((1, 4, 4)))
     assert sum(bool(axes.images) for axes in drawing.draw(MapFigure("m", "", (panel,) * 6)).axes) == 6
+
+
+@pytest.mark.parametrize("n_panels", [1, 2, 3, 4, 5, 8])
+def test_the_drawer_says_how_wide_it_draws(n_panels):
+    figure = MapFigure("m", "", (MapPanel("a map", np.ones((1, 4, 4))),) * n_panels)
+    for one in (figure, curves()):
+        inches = int.from_bytes(drawing.render(one)[16:20], "big") / 160  # as the PNG says
+        assert drawing.width(one) == pytest.approx(inches, abs=0.35)
+
+
+def test_points_have_students_intervals():
+    points = Points.of("a", [4, 16], [(1.0, 0.1, 10), (2.0, 0.2, 1000)])
+    np.testing.assert_array_equal(points.x, [4, 16])
+    np.testing.assert_allclose(points.high - points.y, [0.1 * 2.262157, 0.2 * 1.962341], rtol=1e-6)
+    np.testing.assert_allclose(points.low + points.high, 2 * points.y)
+    with pytest.raises(ValueError, match="shorter"):
+        Points.of("a", [4, 16], [(1.0, 0.1, 10)])
 
 
 def test_bad_figures():
