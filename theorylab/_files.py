@@ -59,24 +59,10 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
 
 
 def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes | str]) -> list[Path]:
-    """Write several files, all or none, the last one last; other files of the folder are left alone.
+    """Write several files into a folder, by their paths within it: all or none, the last one last.
 
-    Parameters
-    ----------
-    folder : str or os.PathLike
-        Made if it does not exist, with the folders above it.
-    content : mapping
-        By path within the folder.  Existing files are replaced.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files, as in `content`.
-
-    Raises
-    ------
-    OSError
-        If anything cannot be written; then the folder is as it was before.
+    The folder is made, with those above it; files of the same names are replaced, others left alone.  An OSError leaves the
+    folder as it was before.
 
     Examples
     --------
@@ -138,23 +124,12 @@ def check_file(path: str | os.PathLike[str]) -> None:
 
 
 def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> None:
-    """See, without writing, whether files can be written into `folder`: to be asked before a long run.
-
-    Parameters
-    ----------
-    folder : str or os.PathLike
-        It need not exist.
-    names : iterable of str
-        The files, by their paths within the folder.
+    """See, without writing, whether files of these names can be written into `folder`, which need not exist.
 
     Raises
     ------
-    NotADirectoryError
-        If `folder`, or a part of a path, is a file.
-    PermissionError
-        If a folder, or the one in which it would be made, is not writable.
     OSError
-        If a folder or a device stands where a file is to be written.
+        If `folder`, or a part of a path, is a file or not writable, or a folder stands where a file is to be written.
 
     Examples
     --------

@@ -73,11 +73,5 @@ def render(verification: Verification) -> dict[str, bytes | str]:
 
 
 def check_folder(folder: str | os.PathLike[str]) -> None:
-    """See, without writing, whether results can be saved in `folder`: to be asked before a long run.
-
-    Raises
-    ------
-    OSError
-        As :func:`theorylab._files.check_folder`.
-    """
+    """See, before a long run, whether results can be saved in `folder`; an OSError if not."""
     _files.check_folder(folder, ("report.html", "results.json", "figures/a figure"))

@@ -6,6 +6,7 @@ of this network and of crops of these ten pictures.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
 
@@ -111,19 +112,29 @@ def up_to(net: GraphNetwork, last: str) -> GraphNetwork:
 
 
 @dataclasses.dataclass(frozen=True)
-class UnitMaps:
-    """How alike the maps of units of the first dense layer are.
-
-    Numbers: ``<trained or random> <rule>``, the mean cosine over all pairs of a few random units.
-    """
+class PerCrop(abc.ABC):
+    """A study of a classifier in which each replicate is one test crop."""
 
     classifier: Classifier
-    units: int
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
         return montecarlo.measurement(
             self._one(crop, rng) for crop in training.crops("test", size, seed=rng)[0]
         )
+
+    @abc.abstractmethod
+    def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+        """The numbers of one crop."""
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitMaps(PerCrop):
+    """How alike the maps of units of the first dense layer are.
+
+    Numbers: ``<trained or random> <rule>``, the mean cosine over all pairs of a few random units.
+    """
+
+    units: int
 
     def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         row = {}
@@ -137,15 +148,8 @@ class UnitMaps:
 
 
 @dataclasses.dataclass(frozen=True)
-class LogitMaps:
+class LogitMaps(PerCrop):
     """Distance of the unit maps of two random logits: ``<trained or random> <rule>``."""
-
-    classifier: Classifier
-
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        return montecarlo.measurement(
-            self._one(crop, rng) for crop in training.crops("test", size, seed=rng)[0]
-        )
 
     def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         row = {}
@@ -162,18 +166,11 @@ def logit_maps(bench: Bench) -> Measurement:
 
 
 @dataclasses.dataclass(frozen=True)
-class Randomised:
+class Randomised(PerCrop):
     """Guided maps of the predicted logit when some layers are random: their cosines with the trained network's.
 
     Numbers: ``dense`` and ``convolutions``, where those are all random; ``<layer>``, where it alone is.
     """
-
-    classifier: Classifier
-
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        return montecarlo.measurement(
-            self._one(crop, rng) for crop in training.crops("test", size, seed=rng)[0]
-        )
 
     def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         net, other = self.classifier.network, self.classifier.random(rng)
