@@ -20,13 +20,14 @@ RESERVE = 10
 Student's, and the reserve covers it."""
 
 
+Estimator = str | Callable[[dict[str, float]], float]
+"""The name of a mean, or a smooth function of the means."""
+
 CONFIDENCE = 0.999
 """Of the intervals behind a verdict where there is no law."""
 
 
-def confident_interval(
-    measured: Measurement, function: str | Callable[[dict[str, float]], float]
-) -> tuple[float, float]:
+def confident_interval(measured: Measurement, function: Estimator) -> tuple[float, float]:
     """The interval behind a verdict where there is no law, of a mean or a function of the means."""
     value, error, replicates = measured.estimate(function)
     return stats.interval(value, error, replicates - 1, confidence=CONFIDENCE)
@@ -69,12 +70,24 @@ class Judge:
         name: str,
         kind: str,
         measured: Measurement,
-        estimator: str | Callable[[dict[str, float]], float],
+        estimator: Estimator,
         expected: float,
         wrong: Wrong,
     ) -> Check:
         """One check: a mean by its name, or a number formed from the means, against an exact law and against a wrong one."""
         return self.judge(name, kind, *measured.estimate(estimator), expected, wrong)
+
+    def moment(
+        self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
+    ) -> Check:
+        """A mean, variance or covariance against its law."""
+        return self.compare(name, "moment", measured, estimator, expected, wrong)
+
+    def ratio(
+        self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
+    ) -> Check:
+        """A number formed from means, such as a cosine or a correlation, against its law."""
+        return self.compare(name, "ratio", measured, estimator, expected, wrong)
 
     def judge(
         self,

@@ -23,9 +23,8 @@ def run(bench: Bench) -> Outcome:
     counts = shelf.FILTER_COUNTS[1:]
     white = Wrong("two independent noises: √2", math.sqrt(2))
     guided = {
-        n: bench.compare(
+        n: bench.ratio(
             f"guided: distance between two logits, N = {n}",
-            "ratio",
             shelf.recovery(bench, n),
             distance,
             analytic.class_distance(x, grid, Rule.GUIDED, n),
@@ -33,18 +32,16 @@ def run(bench: Bench) -> Outcome:
         )
         for n in counts
     }
-    saliency = bench.compare(
+    saliency = bench.ratio(
         "saliency: distance between two logits",
-        "ratio",
         shelf.saliency_noise(bench),
         distance,
         analytic.class_distance(x, grid, Rule.SALIENCY, shelf.PAPER_FILTERS),
         Wrong("the law of DeconvNet: √(2 − 2/π)", math.sqrt(2 - 2 / math.pi)),
     )
     crop, small = shelf.small_picture(bench)
-    deconvnet = bench.compare(
+    deconvnet = bench.ratio(
         "deconvnet: distance between two logits",
-        "ratio",
         shelf.deconvnet_noise(bench),
         distance,
         analytic.class_distance(crop, small, Rule.DECONVNET, 8),

@@ -76,9 +76,8 @@ def run(bench: Bench) -> Outcome:
         if node.name in layers:
             simulate = trained_laws.GaussianBanks(_patches(bench, node), FILTERS, BANKS)
             checks.append(
-                bench.compare(
+                bench.moment(
                     f"dead share of the patches that {node.name} reads, {FILTERS} Gaussian filters",
-                    "moment",
                     bench.study(f"Gaussian filters at {node.name}", simulate, REPLICATES, block=25),
                     "dead",
                     2.0**-FILTERS,

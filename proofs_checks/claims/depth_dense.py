@@ -95,9 +95,8 @@ def run(bench: Bench) -> Outcome:
     )
     whole = sum(law.values()) / HIDDEN
     none = [
-        bench.compare(
+        bench.ratio(
             f"{rule.value}: 1 − alignment, mean over the layers",
-            "ratio",
             others,
             functools.partial(noise, rule),
             1.0,

@@ -67,9 +67,8 @@ def _distances(bench: Bench) -> list[Check]:
     deconvnet = Wrong("the law of DeconvNet: √(2 − 2/π)", math.sqrt(2 - 2 / math.pi))
 
     return [
-        bench.compare(
+        bench.ratio(
             f"{rule.value}: distance of two logits under random dense layers",
-            "ratio",
             measured,
             functools.partial(_distance, rule),
             analytic.class_distance(image, grid, rule, units),

@@ -31,9 +31,8 @@ def run(bench: Bench) -> Outcome:
     rate = bench.compare(
         "slope of log(rms error) on log N", "rate", measured, slope, -0.5, Wrong("1/N", -1.0)
     )
-    size = bench.compare(
+    size = bench.moment(
         "rms error at N = 256",
-        "moment",
         measured,
         functools.partial(rms, 256),
         analytic.estimation_error(patch.size, 256),

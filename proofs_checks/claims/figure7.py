@@ -64,9 +64,8 @@ def _saliency(bench: Bench) -> Check:
         grams.append(rows @ rows.T)
     simulate = trained_laws.GaussianReadouts(np.array(grams), net.n_logits)
     measured = bench.study("Gaussian readouts on trained units", simulate, REPLICATES, block=50)
-    return bench.compare(
+    return bench.ratio(
         "saliency: squared distance over energy, Gaussian readout on the trained rest",
-        "ratio",
         measured,
         lambda mean: 2 - 2 * mean["classes"] / mean["energy"],
         2.0,

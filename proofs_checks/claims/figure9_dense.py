@@ -45,9 +45,8 @@ def _handed_down(bench: Bench) -> Check:
     measured = bench.study("guided, random dense layers on trained features", simulate, REPLICATES, block=50)
     units, size = net.parameters[f"{HIDDEN}.weight"].shape
     grid = trained_laws.one_patch(size)
-    return bench.compare(
+    return bench.ratio(
         "guided: cosine to the features of what random dense layers hand down",
-        "ratio",
         measured,
         lambda mean: mean["guided toward"] / math.sqrt(mean["guided energy"]),
         analytic.expected_cosine(features[0].reshape(grid.input_shape), grid, Rule.GUIDED, units),

@@ -73,9 +73,8 @@ def _energy(bench: Bench, node: Conv, replicates: int) -> Check:
     rng = np.random.default_rng(bench.seed_of(f"inputs of {node.name}"))
     inputs = trained_laws.features(net, node.source, CROPS, rng)
     simulate = trained_laws.FreshLayer(node, inputs, LAYERS)
-    return bench.compare(
+    return bench.moment(
         f"energy behind {node.name} drawn anew, over its law",
-        "moment",
         bench.study(f"fresh {node.name}", simulate, replicates, block=10),
         "energy",
         1.0,

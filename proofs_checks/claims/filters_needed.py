@@ -21,9 +21,8 @@ def run(bench: Bench) -> Outcome:
     patch = patches[np.argmax((patches**2).sum(axis=1))]
     n = analytic.filters_needed(patch.size, ERROR)
     measured = bench.study("filters needed", EstimationError(patch, (n,), ERROR), 4000, block=200)
-    reached = bench.compare(
+    reached = bench.moment(
         f"rms error at N = {n}",
-        "moment",
         measured,
         lambda mean: math.sqrt(mean[f"squared_{n}"]),
         analytic.estimation_error(patch.size, n),

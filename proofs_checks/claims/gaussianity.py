@@ -57,9 +57,8 @@ def run(bench: Bench) -> Outcome:
             for n, count in REPLICATES.items()
         }
         checks.append(
-            bench.compare(
+            bench.moment(
                 f"{rule.value}: excess kurtosis, N = {QUOTED}",
-                "moment",
                 studies[QUOTED],
                 excess,
                 ONE_FILTER / QUOTED,

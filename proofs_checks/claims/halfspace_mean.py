@@ -54,41 +54,36 @@ def run(bench: Bench) -> Outcome:
     p = u.size
     measured = bench.study("half-spaces", HalfSpaces(u, v), 240, block=10)
     mean, pair = halfspace.mean(u), halfspace.pair_matrix(u, v)
-    along = bench.compare(
+    along = bench.moment(
         "E[w 1(w·y>0)] along y/‖y‖",
-        "moment",
         measured,
         "along",
         float(mean @ u),
         Wrong("mask independent of the filter: 0", 0.0),
     )
-    norm = bench.compare(
+    norm = bench.moment(
         "‖E[w 1(w·y>0)]‖², all directions",
-        "moment",
         measured,
         "norm",
         float(mean @ mean),
         Wrong("mask independent of the filter: 0", 0.0),
     )
-    energy = bench.compare(
+    energy = bench.moment(
         "trace of E[w wᵀ 1(w·y>0)]",
-        "moment",
         measured,
         "energy",
         float(np.trace(halfspace.second_moment(u))),
         Wrong("no mask: p", float(p)),
     )
-    wedge = bench.compare(
+    wedge = bench.moment(
         "u·M u' on the wedge of two patches",
-        "moment",
         measured,
         "wedge",
         float(u @ pair @ v),
         Wrong("filter independent of the masks: cos θ (π−θ)/(2π)", 0.5 / 3),
     )
-    trace = bench.compare(
+    trace = bench.moment(
         "trace of M on the wedge of two patches",
-        "moment",
         measured,
         "trace",
         float(np.trace(pair)),

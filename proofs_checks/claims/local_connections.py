@@ -61,9 +61,8 @@ def run(bench: Bench) -> Outcome:
         grid = PatchGrid(x.shape, x.shape[1:])
         shape = "×".join(str(side) for side in (*x.shape[1:], x.shape[0]))
         connected.append(
-            bench.compare(
+            bench.ratio(
                 f"FCN {shape}, {n_hidden} units ({what}): cosine to x",
-                "ratio",
                 bench.study(
                     f"FCN, {n_hidden} units", FullyConnected(x, n_hidden, exact), replicates, block=10
                 ),
@@ -72,9 +71,8 @@ def run(bench: Bench) -> Outcome:
                 Wrong("no noise: 1", 1.0),
             )
         )
-    dense = bench.compare(
+    dense = bench.ratio(
         f"CNN, stride 1, N = {FILTERS}: cosine to x",
-        "ratio",
         shelf.dense_recovery(bench, FILTERS),
         cosine,
         analytic.expected_cosine(bench.x, shelf.stride_one(bench), Rule.GUIDED, FILTERS),

@@ -62,17 +62,15 @@ def run(bench: Bench) -> Outcome:
         "the smallest logit instead",
         [np.atleast_1d(values.min()) for values in logits],
     )
-    shift = bench.compare(
+    shift = bench.moment(
         f"largest of {LOGITS} logits over c‖a‖",
-        "moment",
         measured,
         f"shift_{LOGITS}",
         largest,
         Wrong("Theorem 2 for this logit: mean 0", 0.0),
     )
-    square = bench.compare(
+    square = bench.moment(
         "E⟨S, x⟩² of the largest logit's saliency",
-        "moment",
         measured,
         "square",
         analytic.maximum_logit_moment(crop, grid, FILTERS, LOGITS),

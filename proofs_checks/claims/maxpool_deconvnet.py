@@ -16,26 +16,23 @@ def run(bench: Bench) -> Outcome:
     x = bench.x
     guided, mean = pooled.predicted_means(bench)
     measured = pooled.pooled_recovery(bench)
-    size = bench.compare(
+    size = bench.moment(
         "size of the mean map, per filter",
-        "moment",
         measured,
         "deconvnet along",
         float(np.linalg.norm(mean)),
         Wrong("no mean, as without pooling", 0.0),
     )
     agreement = inner(unit(mean), unit(guided))
-    shape = bench.compare(
+    shape = bench.ratio(
         "share of the mean map's energy along the prediction",
-        "ratio",
         measured,
         lambda m: m["deconvnet halves_along"] / m["deconvnet halves"],
         1.0,
         Wrong("the law without the windows of zeros", agreement**2),
     )
-    same = bench.compare(
+    same = bench.ratio(
         "cosine of the mean maps of DeconvNet and guided",
-        "ratio",
         measured,
         lambda m: m["cross"] / math.sqrt(m["deconvnet halves"] * m["guided halves"]),
         agreement,

@@ -18,26 +18,23 @@ def run(bench: Bench) -> Outcome:
     mean, _ = pooled.predicted_means(bench)
     plain = x * analytic.local_contrast(x, bench.grid)
     measured = pooled.pooled_recovery(bench)
-    size = bench.compare(
+    size = bench.moment(
         "size of the mean map, per filter",
-        "moment",
         measured,
         "guided along",
         float(np.linalg.norm(mean)),
         Wrong("no backward ReLU: no mean", 0.0),
     )
-    shape = bench.compare(
+    shape = bench.ratio(
         "share of the mean map's energy along the prediction",
-        "ratio",
         measured,
         lambda m: m["guided halves_along"] / m["guided halves"],
         1.0,
         Wrong("Eq. 7: the mean map is x⊙κ", inner(unit(plain), unit(mean)) ** 2),
     )
     before = inner(unit(plain), x)
-    direction = bench.compare(
+    direction = bench.ratio(
         "cosine of the mean map and x",
-        "ratio",
         measured,
         lambda m: m["guided toward"] / math.sqrt(m["guided halves"]),
         inner(unit(mean), x),

@@ -17,17 +17,15 @@ def run(bench: Bench) -> Outcome:
     variance = pooled_variance_map(bench.x, bench.grid, Rule.SALIENCY, n, pool=pooled.POOL)
     law = float(variance.sum())
     before = float(analytic.variance_map(bench.x, bench.grid, Rule.SALIENCY, n).sum())
-    zero_mean = bench.compare(
+    zero_mean = bench.ratio(
         "share of energy that is noise (mean map 0)",
-        "ratio",
         measured,
         lambda mean: 1 - mean["halves"] / mean["energy"],
         1.0,
         Wrong("half of the energy is a common mean", 0.5),
     )
-    energy = bench.compare(
+    energy = bench.moment(
         f"energy of the map, N = {n}",
-        "moment",
         measured,
         "energy",
         law,

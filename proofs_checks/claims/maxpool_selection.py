@@ -11,21 +11,15 @@ def run(bench: Bench) -> Outcome:
     """Both conditional probabilities on the picture with 2×2 windows."""
     law = selection_probabilities(bench.x, bench.grid, pool=pooled.POOL)
     measured = pooled.selection(bench)
-    chosen = bench.compare(
+    chosen = bench.ratio(
         "P(chosen | positive)",
-        "ratio",
         measured,
         lambda mean: mean["open_winners"] / mean["open_units"],
         law.chosen_given_positive,
         Wrong("Eq. 7: 1", 1.0),
     )
-    positive = bench.compare(
-        "P(positive | chosen)",
-        "moment",
-        measured,
-        "open_winners",
-        law.positive_given_chosen,
-        Wrong("Eq. 7: 1", 1.0),
+    positive = bench.moment(
+        "P(positive | chosen)", measured, "open_winners", law.positive_given_chosen, Wrong("Eq. 7: 1", 1.0)
     )
     refuted = bench.rejects(chosen, 1.0) or bench.rejects(positive, 1.0)
     return Outcome(

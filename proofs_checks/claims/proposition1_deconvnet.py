@@ -30,9 +30,8 @@ def run(bench: Bench) -> Outcome:
         studies[n] = bench.study(f"Proposition 1, DeconvNet, {n} filters", simulate, count, block=20)
     narrow = studies[min(studies)]
     zero_mean = zero_mean_check(bench, narrow)
-    near = bench.compare(
+    near = bench.ratio(
         f"correlation between positions, V̂^({LAYERS - 1}): one layer below the readout",
-        "ratio",
         narrow,
         functools.partial(correlation, LAYERS - 1),
         deconvnet_correlation(1),

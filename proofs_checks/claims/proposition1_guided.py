@@ -24,25 +24,22 @@ def run(bench: Bench) -> Outcome:
     """Mean along o^(1), variance and tails across it, in the smallest deep network."""
     measured = shared.tails(bench, N)
     (law, _) = depth_profile([1, shared.FIRST, N], Rule.GUIDED)
-    mean = bench.compare(
+    mean = bench.ratio(
         f"alignment with o^(1) under one layer of n = {N}",
-        "ratio",
         measured,
         alignment,
         law.alignment,
         Wrong("Proposition 1: mean zero (α = 0)", 0.0),
     )
-    variance = bench.compare(
+    variance = bench.moment(
         f"variance of an entry across o^(1), n = {N}",
-        "moment",
         measured,
         "guided second",
         law.beta**2,
         Wrong("as saliency's: twice that", 2 * law.beta**2),
     )
-    tail = bench.compare(
+    tail = bench.moment(
         f"excess kurtosis of an entry across o^(1), n = {N}",
-        "moment",
         measured,
         functools.partial(shared.excess, Rule.GUIDED),
         shared.ONE_LAYER[Rule.GUIDED] / N,

@@ -30,17 +30,15 @@ def run(bench: Bench) -> Outcome:
     coverage = stack.grids[1].coverage[0]
     often = coverage > coverage.mean()
     zero_mean = zero_mean_check(bench, measured)
-    white = bench.compare(
+    white = bench.ratio(
         "1 − correlation between positions",
-        "ratio",
         measured,
         functools.partial(decorrelation, 1),
         1.0,
         Wrong("the stamp of DeconvNet: 1 − 1/π", 1 - 1 / math.pi),
     )
-    spread = bench.compare(
+    spread = bench.ratio(
         "variance at much-covered over little-covered positions",
-        "ratio",
         measured,
         lambda mean: mean["dense"] / mean["sparse"] * (~often).sum() / often.sum(),
         float(variance[often].mean() / variance[~often].mean()),

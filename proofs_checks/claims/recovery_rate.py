@@ -26,9 +26,8 @@ def run(bench: Bench) -> Outcome:
         / analytic.expected_cosine(x, grid, Rule.GUIDED, 1, target="mean")
     )
     cosines = {
-        n: bench.compare(
+        n: bench.ratio(
             f"cosine of the map and x, N = {n}",
-            "ratio",
             study,
             lambda mean: mean["toward"] / math.sqrt(mean["energy"]),
             analytic.expected_cosine(x, grid, Rule.GUIDED, n),
@@ -40,17 +39,15 @@ def run(bench: Bench) -> Outcome:
     _, variance = shelf.predicted(bench, few)
     # The wrong law is saliency's variance map: no backward ReLU, and no mean to subtract.
     wrong = analytic.variance_map(x, grid, Rule.SALIENCY, few)
-    noise = bench.compare(
+    noise = bench.moment(
         f"energy around the mean map, N = {few}",
-        "moment",
         measured[few],
         lambda m: m["energy"] - m["along"] ** 2 + _spread_of_along(measured[few]),
         float(variance.sum()),
         Wrong("no backward ReLU", float(wrong.sum())),
     )
-    shape = bench.compare(
+    shape = bench.moment(
         f"measured on predicted variance map, N = {few}",
-        "moment",
         measured[few],
         lambda m: m["weighted"] / float((variance**2).sum()),
         1.0,

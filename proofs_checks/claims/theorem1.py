@@ -22,17 +22,15 @@ def run(bench: Bench) -> Outcome:
     length = float(np.linalg.norm(mean))
     limit = float((unit(target) * bench.x).sum())
     shuffled = np.random.default_rng(bench.seed_of("shuffled target")).permutation(target.ravel())
-    size = bench.compare(
+    size = bench.moment(
         f"size of the mean map along x⊙κ, N = {N}",
-        "moment",
         measured,
         "along",
         length,
         Wrong("no backward ReLU (m₀ = 0): no mean", 0.0),
     )
-    shape = bench.compare(
+    shape = bench.ratio(
         "share of the mean map's energy along x⊙κ",
-        "ratio",
         many,
         lambda mean: mean["halves_along"] / mean["halves"],
         1.0,

@@ -23,26 +23,19 @@ def run(bench: Bench) -> Outcome:
     measured = shelf.deconvnet_noise(bench)
     total = float(analytic.variance_map(crop, grid, Rule.DECONVNET, 8).sum())
     zero_mean = zero_mean_check(bench, measured)
-    energy = bench.compare(
-        "energy of the map",
-        "moment",
-        measured,
-        "energy",
-        total,
-        Wrong("a forward mask: half of that", total / 2),
+    energy = bench.moment(
+        "energy of the map", measured, "energy", total, Wrong("a forward mask: half of that", total / 2)
     )
-    other_phase = bench.compare(
+    other_phase = bench.ratio(
         "1 − correlation at lag (0, 1), another stride phase",
-        "ratio",
         measured,
         functools.partial(decorrelation, 0),
         1.0,
         Wrong("the stamp at every lag: 1 − 1/π", 1 - 1 / math.pi),
     )
     near, far = (
-        bench.compare(
+        bench.ratio(
             f"correlation at lag {shelf.LAGS[i]}, the same stride phase",
-            "ratio",
             measured,
             functools.partial(correlation, i),
             1 / math.pi,

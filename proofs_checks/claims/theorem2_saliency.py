@@ -20,26 +20,19 @@ def run(bench: Bench) -> Outcome:
     often = grid.coverage > grid.coverage.mean()
     total, dense = float(variance.sum()), float(variance[often].sum())
     zero_mean = zero_mean_check(bench, measured)
-    energy = bench.compare(
-        "energy of the map",
-        "moment",
-        measured,
-        "energy",
-        total,
-        Wrong("no forward mask: twice that", 2 * total),
+    energy = bench.moment(
+        "energy of the map", measured, "energy", total, Wrong("no forward mask: twice that", 2 * total)
     )
-    coverage = bench.compare(
+    coverage = bench.ratio(
         "variance of much-covered over little-covered entries",
-        "ratio",
         measured,
         lambda mean: mean["dense"] / mean["sparse"] * (~often).sum() / max(1, often.sum()),
         dense / (total - dense) * (~often).sum() / max(1, often.sum()),
         Wrong("coverage squared", _squared_ratio(variance, often)),
     )
     white = [
-        bench.compare(
+        bench.ratio(
             f"1 − correlation at lag {lag}",
-            "ratio",
             measured,
             functools.partial(decorrelation, i),
             1.0,

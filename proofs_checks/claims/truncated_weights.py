@@ -20,17 +20,15 @@ def run(bench: Bench) -> Outcome:
     measured = shelf.truncated_recovery(bench)
     mean, _ = shelf.predicted(bench, N, law, std)
     nominal, _ = shelf.predicted(bench, N, Gaussian(0.1))
-    size = bench.compare(
+    size = bench.moment(
         "size of the mean map along x⊙κ",
-        "moment",
         measured,
         "along",
         float(np.linalg.norm(mean)) * _correction(bench, law),
         Wrong("Gaussian weights of std 0.1, the parameter", float(np.linalg.norm(nominal))),
     )
-    cosine = bench.compare(
+    cosine = bench.ratio(
         f"cosine of the map and x, N = {N}",
-        "ratio",
         measured,
         lambda m: m["toward"] / math.sqrt(m["energy"]),
         analytic.expected_cosine(bench.x, bench.grid, Rule.GUIDED, N, law=law, filter_std=std),

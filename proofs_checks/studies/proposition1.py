@@ -150,17 +150,15 @@ def tail_checks(bench: Bench, rule: Rule) -> list[Check]:
     factor = 1 + ONE_LAYER[rule] / 3 / QUOTED
     halved = "forward mask" if rule is Rule.SALIENCY else "backward ReLU"
     return [
-        bench.compare(
+        bench.moment(
             f"variance of an entry under two layers of n = {QUOTED}",
-            "moment",
             measured,
             f"{rule.value} second",
             beta**2,
             Wrong(f"no {halved}: twice that for each layer", 4 * beta**2),
         ),
-        bench.compare(
+        bench.moment(
             f"excess kurtosis of an entry under two layers of n = {QUOTED}",
-            "moment",
             measured,
             functools.partial(excess, rule),
             3 * (factor**2 - 1),
