@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from theorylab.charts import MapFigure, MapPanel
 from theorylab.exhibits._exhibit import Exhibit, rules_named, title
 from theorylab.progress import Progress
 from theorylab.rules import Rule
+
+if TYPE_CHECKING:
+    from theorylab.patches import PatchGrid
+    from theorylab.pooling import MaxPool
 
 _HEADER = ("rule", "expected cosine with the input", "with the mean map")
 
@@ -89,15 +93,18 @@ def predicted(
     >>> [panel.title for panel in exhibit.figure.panels]
     ['input', 'guided backpropagation: mean', 'guided backpropagation: standard deviation']
     """
+    from theorylab.patches import PatchGrid
+    from theorylab.pooling import MaxPool
+
+    grid = PatchGrid(x.shape, kernel, stride)
     settings = {"n_filters": n_filters, "kernel": kernel, "stride": stride, "pool": pool}
     if pool is None:
         what = f"maps of one logit, {n_filters} filters of {kernel}×{kernel}, stride {stride}"
-        predictions = [_three_layers(x, one, n_filters, kernel, stride) for one in rules_named(rule)]
+        predictions = [_three_layers(x, grid, one, n_filters) for one in rules_named(rule)]
     else:
         what = f"mean maps of one logit, {n_filters} filters, max-pooling windows of {pool}×{pool}"
-        predictions = [
-            _pooled(x, one, n_filters, kernel, stride, pool, progress) for one in rules_named(rule)
-        ]
+        windows = MaxPool(pool)
+        predictions = [_pooled(x, grid, one, n_filters, windows, progress) for one in rules_named(rule)]
     return _exhibit("cnn", x, predictions, f"Predicted {what}.", settings)
 
 
@@ -124,12 +131,11 @@ def _exhibit(
     )
 
 
-def _three_layers(x: np.ndarray, rule: Rule, n_filters: int, kernel: int, stride: int) -> _Prediction:
+def _three_layers(x: np.ndarray, grid: PatchGrid, rule: Rule, n_filters: int) -> _Prediction:
     from theorylab import analytic
     from theorylab.laws import TruncatedGaussian
-    from theorylab.patches import PatchGrid
 
-    grid, law = PatchGrid(x.shape, kernel, stride), TruncatedGaussian(0.1)
+    law = TruncatedGaussian(0.1)
     # The networks draw their filters from the truncated law too; its true deviation is below its parameter.
     std = math.sqrt(law.variance)
     mean = analytic.mean_map(x, grid, rule, n_filters, law=law, filter_std=std)
@@ -144,14 +150,12 @@ def _three_layers(x: np.ndarray, rule: Rule, n_filters: int, kernel: int, stride
 
 
 def _pooled(
-    x: np.ndarray, rule: Rule, n_filters: int, kernel: int, stride: int, side: int, progress: Progress | None
+    x: np.ndarray, grid: PatchGrid, rule: Rule, n_filters: int, windows: MaxPool, progress: Progress | None
 ) -> _Prediction:
     from theorylab import analytic
     from theorylab.laws import Gaussian, TruncatedGaussian
-    from theorylab.patches import PatchGrid
-    from theorylab.pooling import MaxPool
 
-    grid, law, windows = PatchGrid(x.shape, kernel, stride), TruncatedGaussian(0.1), MaxPool(side)
+    law = TruncatedGaussian(0.1)
     told = None if progress is None else functools.partial(progress, f"{title(rule)}, windows")
     alone = analytic.pooled_mean_map(x, grid, rule, 1, pool=windows, progress=told)
     # One filter and unit laws: the map is proportional to both, and the cosines need no other.
