@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -81,11 +82,18 @@ class _Pooled:
     stack: Stack
     pool: MaxPool
     kind: str
+    progress: Callable[[int, int], None] | None = None
 
     @functools.cached_property
     def mean(self) -> np.ndarray:
         """``E S``, (C, H, W)."""
-        return pooled_mean_map(*self._arguments, law=self.stack.readout, pool=self.pool, filter_std=self._std)
+        return pooled_mean_map(
+            *self._arguments,
+            law=self.stack.readout,
+            pool=self.pool,
+            filter_std=self._std,
+            progress=self.progress,
+        )
 
     @functools.cached_property
     def variance(self) -> np.ndarray:
@@ -117,7 +125,9 @@ class _Pooled:
         return self.x, grid_of(_hidden(hidden), self.stack.input_shape), self.rule, _units(hidden)
 
 
-def law(stack: Stack, x: np.ndarray, rule: Rule | str) -> MapLaw:
+def law(
+    stack: Stack, x: np.ndarray, rule: Rule | str, *, progress: Callable[[int, int], None] | None = None
+) -> MapLaw:
     """The law of the raw map of one logit of a random network.
 
     Parameters
@@ -126,6 +136,8 @@ def law(stack: Stack, x: np.ndarray, rule: Rule | str) -> MapLaw:
     x : array, (C, H, W)
         The image.
     rule : Rule or str
+    progress : callable, optional
+        ``progress(done, total)`` while large pooling windows are integrated, or a deep network's layers.
 
     Returns
     -------
@@ -172,10 +184,10 @@ def law(stack: Stack, x: np.ndarray, rule: Rule | str) -> MapLaw:
             raise NoLaw(rule, stack.unit, repr(above[0]))
         if not above[0].disjoint:
             raise NoLaw(rule, stack.unit, f"{above[0]!r}, whose windows overlap")
-        return _Pooled(x, rule, stack, above[0], kind)
+        return _Pooled(x, rule, stack, above[0], kind, progress)
     if all(isinstance(layer, Dense) for layer in stack.layers):
         return _dense(stack, x, rule)
-    return _convolutional(stack, x, rule)
+    return _convolutional(stack, x, rule, progress)
 
 
 def _dense(stack: Stack, x: np.ndarray, rule: Rule) -> _Moments:
@@ -190,7 +202,9 @@ def _dense(stack: Stack, x: np.ndarray, rule: Rule) -> _Moments:
     return _Moments(x, rule, record.alpha * x, np.full(x.shape, record.beta**2))
 
 
-def _convolutional(stack: Stack, x: np.ndarray, rule: Rule) -> _Moments:
+def _convolutional(
+    stack: Stack, x: np.ndarray, rule: Rule, progress: Callable[[int, int], None] | None
+) -> _Moments:
     layers: list[Layer] = []
     scale = 1.0
     for number, layer in enumerate(stack.layers):

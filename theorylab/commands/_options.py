@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,21 +27,48 @@ class PredictedNetwork(enum.StrEnum):
     VGG16 = "vgg16"
 
 
-class RuleName(enum.StrEnum):
-    SALIENCY = "saliency"
-    DECONVNET = "deconvnet"
-    GUIDED = "guided"
-    ALL = "all"
-
-
 class Preset(enum.StrEnum):
     PAPER = "paper"
     AUTHORS = "authors"
 
 
+ALL = "all"
+
+
+def rule_names() -> tuple[str, ...]:
+    """What ``--rule`` takes, read when a command runs."""
+    from theorylab.rules import registered
+
+    return tuple(rule.value for rule in registered())
+
+
+def _rule_option(words: str, *more: str) -> Any:
+    """An option whose choices are read when the command runs."""
+
+    def check(value: str) -> str:
+        names = (*rule_names(), *more)
+        if value not in names:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, names))}.")
+        return value
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in (*rule_names(), *more) if name.startswith(incomplete)]
+
+    return typer.Option("--rule", metavar="RULE", callback=check, autocompletion=complete, help=words)
+
+
+_RULES = "saliency, deconvnet, guided or another that is registered"
+OneRule = Annotated[str, _rule_option(f"Without --attribute: the backward rule, {_RULES}.")]
+Rules = Annotated[str, _rule_option(f"Backward rule: {_RULES}; or all.", ALL)]
 Image = Annotated[
-    str,
-    typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket)."),
+    str, typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket).")
+]
+ImageOption = Annotated[
+    str | None, typer.Option("--image", help="A picture: a path or a bundled name. [default: cat]")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="Worker processes; results do not depend on it. [default: all]"),
 ]
 Out = Annotated[
     Path | None,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from theorylab import _random, _validation
+from theorylab._version import __version__
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import PAPER, Rule
@@ -214,8 +215,6 @@ class Design:
 
     def to_json(self) -> dict[str, Any]:
         """All that the numbers depend on, with the version of theorylab, in types of JSON."""
-        from theorylab import __version__
-
         return {
             "theorylab": __version__,
             "picture": {"name": self.picture, "sha256": self.digest, "shape": list(self.shape)},
