@@ -302,7 +302,7 @@ def test_predict_refuses_what_vgg16_has_not(tmp_path):
         (["--network", "vgg16", "--filters", 8], "--filters: vgg16 has its own layers"),
         (
             ["--network", "vgg16", "--size", 96],
-            "of a plane of 3×3: take a picture that makes it 7×7, or theorylab.draw simulates it",
+            "plane of 3×3: take a picture that makes it 7×7, or",
         ),
     ):
         assert_refused(run("predict", "cat", *words, *out), message)

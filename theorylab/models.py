@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from theorylab import _validation
-from theorylab.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
@@ -129,7 +129,10 @@ def vgg16(
         Dense(n_hidden, _std(n, std)) for n in (fan_in, _validation.positive_integer(n_hidden, "n_hidden"))
     ]
     return Stack(
-        input_shape, (*layers, AdaptiveAveragePool(VGG16_PLANE), *hidden), readout=readout, n_logits=n_logits
+        input_shape,
+        (*layers, AdaptiveAveragePool(VGG16_PLANE), *hidden),
+        readout=Gaussian(readout),
+        n_logits=n_logits,
     )
 
 

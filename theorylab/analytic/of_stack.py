@@ -214,8 +214,9 @@ def _convolutional(
         shape = stack.reads(number)
         if shape[1:] != layer.plane:
             if number + 1 < len(stack.layers) or layer.plane != (1, 1):
-                what = f"layers[{number}]: {layer!r} of a plane of {shape[1]}×{shape[2]}"
-                raise NoLaw(rule, stack.unit, what)
+                what = f"layers[{number}], {layer!r} of a plane of {shape[1]}×{shape[2]}"
+                wanted = f"take a picture that makes it {layer.plane[0]}×{layer.plane[1]}, or {SIMULATE}"
+                raise NoLaw(rule, stack.unit, what, wanted)
             # Every position receives the readout's weight of its channel, over their number.
             scale = 1 / (shape[1] * shape[2])
     record = depth_maps(x, layers, rule, readout_std=_readout_std(rule, stack), unit=stack.unit)[-1]
