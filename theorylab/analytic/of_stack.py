@@ -219,7 +219,9 @@ def _convolutional(
                 raise NoLaw(rule, stack.unit, what, wanted)
             # Every position receives the readout's weight of its channel, over their number.
             scale = 1 / (shape[1] * shape[2])
-    record = depth_maps(x, layers, rule, readout_std=_readout_std(rule, stack), unit=stack.unit)[-1]
+    record = depth_maps(
+        x, layers, rule, readout_std=_readout_std(rule, stack), unit=stack.unit, progress=progress
+    )[-1]
     assert record.mean_map is not None  # the input's record has both
     assert record.variance_map is not None
     return _Moments(x, rule, scale * record.mean_map, scale**2 * record.variance_map)
