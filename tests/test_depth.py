@@ -12,7 +12,7 @@ import pytest
 from scipy import integrate, stats
 from strategies import OTHERS
 
-from theorylab.analytic import conv_depth, depth, shallow
+from theorylab.analytic import conv_depth, depth, gates, shallow
 from theorylab.analytic._unit_moments import unit_moments
 from theorylab.laws import Gaussian
 from theorylab.nolaw import NoLaw
@@ -564,7 +564,7 @@ def test_depth_maps_against_brute_force(filters):
     assert abs(alignments["guided"].mean(axis=0)[1:-1] - predicted[0]).min() > 0.06
     one_layer = conv_depth.depth_maps(x, conv_specs(3, filters[:1]), "guided")[-1]
     assert alignments["guided"].mean(axis=0)[-1] - one_layer.alignment > 5 * error[-1]
-    contrast = shallow.local_contrast(x, PatchGrid(x.shape, 3, padding=1)) * x
+    contrast = gates.local_contrast(x, PatchGrid(x.shape, 3, padding=1)) * x
     gain = np.array([cosine(m, records[-1].mean_map) - cosine(m, contrast) for m in maps])
     assert gain.mean() > 5 * gain.std(ddof=1) / math.sqrt(len(gain))
 

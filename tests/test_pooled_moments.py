@@ -61,7 +61,7 @@ def test_the_map_is_the_fold_for_saliency_alone():
     options = {"pool": MaxPool(2), "law": Gaussian(0.5)}
     share = pooled_patch_variance(x, GRID, "saliency", 7, **options)
     np.testing.assert_allclose(GRID.fold(share), pooled_variance_map(x, GRID, "saliency", 7, **options))
-    with pytest.raises(NoLaw, match="'guided' with ReLU.. at the variance behind a max-pool"):
+    with pytest.raises(NoLaw, match=r"'guided' with ReLU.. at the variance behind a max-pool"):
         pooled_variance_map(x, GRID, "guided", 7, **options)
     with pytest.raises(NoLaw, match="at most 4"):
         pooled_patch_variance(x, GRID, "guided", 7, pool=MaxPool(3))

@@ -18,7 +18,7 @@ from theorylab import _validation
 from theorylab.analytic import _conditioning
 from theorylab.analytic._pool_windows import Windows, checked, require_disjoint, windows_of
 from theorylab.analytic.orthant_moments import event_probabilities, orthant_mean
-from theorylab.laws import Gaussian, WeightLaw
+from theorylab.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
@@ -56,7 +56,7 @@ def pooled_mean_map_with_error(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
     unit: Unit = RELU,
@@ -127,7 +127,7 @@ def pooled_mean_map(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
     unit: Unit = RELU,

@@ -14,7 +14,7 @@ import numpy as np
 
 from theorylab.analytic._pool_windows import checked, windows_of
 from theorylab.analytic.orthant_moments import event_probabilities, orthant_mean, orthant_second_moment
-from theorylab.laws import Gaussian, WeightLaw
+from theorylab.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
@@ -28,7 +28,7 @@ def pooled_variance_map(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
     unit: Unit = RELU,
@@ -82,7 +82,7 @@ def pooled_patch_variance(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
     unit: Unit = RELU,

@@ -8,7 +8,7 @@ import numpy as np
 
 from theorylab import _random, _validation
 from theorylab.analytic import pooled_mean_map
-from theorylab.laws import Gaussian, WeightLaw
+from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
 from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
@@ -22,7 +22,7 @@ def pooled_expected_cosine(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
     unit: Unit = RELU,
