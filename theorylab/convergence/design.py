@@ -16,6 +16,7 @@ from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import PAPER, Rule
 from theorylab.specs import ConvSpec
+from theorylab.stack import Stack
 
 OVER = ("n_filters", "kernel", "stride", "pool", "depth")
 """What a curve can go over."""
@@ -74,11 +75,12 @@ class Point:
         """The pooling layer, if there is one."""
         return MaxPool(self.pool) if self.pool > 1 else None
 
-    @property
-    def layers(self) -> tuple[ConvSpec, ...]:
-        """All convolutions, from the picture up."""
+    def stack(self, shape: tuple[int, int, int]) -> Stack:
+        """The network on a picture of a shape."""
         above = ConvSpec(self.n_filters, 3, padding=1, std=math.sqrt(2 / (9 * self.n_filters)))
-        return (ConvSpec(self.n_filters, self.kernel, self.stride), *[above] * (self.depth - 1))
+        pools = () if self.max_pool is None else (self.max_pool,)
+        first = ConvSpec(self.n_filters, self.kernel, self.stride)
+        return Stack(shape, (first, *pools, *[above] * (self.depth - 1)))
 
 
 @dataclasses.dataclass(frozen=True)

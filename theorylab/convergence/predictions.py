@@ -189,7 +189,7 @@ class Predictor:
 
     def _deep(self, point: Point, rule: Rule) -> tuple[dict[str, Law], np.ndarray]:
         """Laws of depth and the mean map: exact where the mean is zero, limits where it is not."""
-        bottom = analytic.depth_maps(self.x, point.layers, rule)[-1]
+        bottom = analytic.depth_maps(self.x, point.stack(self.x.shape).layers, rule)[-1]
         assert bottom.mean_map is not None
         assert bottom.variance_map is not None
         variance, signal = float(bottom.variance_map.mean()), float((bottom.mean_map**2).sum())
