@@ -47,21 +47,10 @@ def normals(dimension: int, points: int = POINTS) -> np.ndarray:
 
 
 def factors(gram: np.ndarray, floor: float = EXACT) -> tuple[np.ndarray, np.ndarray]:
-    """Square roots of Gram matrices, and inverses of them where they have one.
+    """Square roots ``L`` of Gram matrices (n, k, k), and inverses ``M`` of them, ``Mᵀ L = I``, where they have one.
 
-    Parameters
-    ----------
-    gram : array, (n, k, k)
-        Equal patches make it singular, and approximate entries can make it indefinite.
-    floor : float
-        Eigenvalues below this share of the largest are not told from 0.
-
-    Returns
-    -------
-    root : array, (n, k, k)
-        ``L`` with ``L Lᵀ = gram``, the largest principal axis first; eigenvalues below 0 count as 0.
-    inverse : array, (n, k, k)
-        ``M`` with ``Mᵀ L = I``, up to the floor.
+    The largest principal axis comes first.  Equal patches make a matrix singular, approximate entries can make it indefinite:
+    eigenvalues below 0 count as 0, those below the share `floor` of the largest are not told from 0.
 
     Examples
     --------

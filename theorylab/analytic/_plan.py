@@ -62,19 +62,12 @@ def has_mean(rule: Rule) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A block or a stage, and the shifts at which inner products are needed.
-
-    Attributes
-    ----------
-    block : Block or Stage
-    input, patches, output : set of shifts
-        Of the activations that it reads, of its patches, and of the activations that it puts out.
-    """
+    """A block or a stage, and the shifts at which inner products are needed."""
 
     block: Block | Stage
-    input: set[Shift]
+    input: set[Shift]  # of the activations that it reads
     patches: set[Shift]
-    output: set[Shift]
+    output: set[Shift]  # of the activations that it puts out
 
 
 def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
