@@ -1,4 +1,4 @@
-"""A stack of layers as the laws of depth read it: convolutions with their ReLU and max-pool, and residual stages."""
+"""A stack of layers as the laws of depth read it: convolutions with their unit and max-pool, and residual stages."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from theorylab.pooling import MaxPool
 from theorylab.units import Unit
 
 _POOLED = 1e-5
-"""Relative error of inner products above a max-pool: an eigenvalue of a Gram matrix below it is not told from 0."""
+"""Relative error of inner products above a max-pool: smaller eigenvalues of a Gram matrix are rounding."""
 
 
 def _half(shifts: Iterable[Shift]) -> set[Shift]:

@@ -1,4 +1,4 @@
-"""Residual stages: sums of convolutions and of what stands before them, and gradients that skip the convolutions.
+"""Residual stages: sums of convolutions and of their input, and gradients that skip the convolutions.
 
 In one channel at one position a stage is a chain of a few independent normals: ``o_0 = σ(g_0)``, ``o_k = σ(o_(k−1) + g_k)``,
 where ``g_k`` is what branch ``k`` adds.  The gradient runs the chain backwards: ``V̂_k = T_(k+1) + α_k o_k + β_k ξ_k``, the
@@ -125,7 +125,7 @@ class StageLaw:
     def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
         """The gradient at every sum below the topmost one, with the convolutions above it, and the field at the input.
 
-        The field at the output is plain, as no pool stands above a stage.
+        The field at the output is plain, as there is no pool above a stage.
         """
         fields = [(field.shifts[HERE].ravel(), field.beta.ravel())]
         slope, second, *_ = self._moments(fields, rule)

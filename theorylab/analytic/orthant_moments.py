@@ -53,7 +53,7 @@ def event_probabilities(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarra
     rho = (units @ units.swapaxes(1, 2)) * (active[:, :, None] & active[:, None, :])
     rho[:, range(k), range(k)] = 1.0
     value, error = small_orthants(rho)
-    # Repeated rows and rows that do not count stand there as independent coordinates.
+    # Repeated rows and rows that do not count have been treated as independent coordinates.
     scale = possible * 2.0 ** (~active).sum(axis=1)
     return value * scale, error * scale
 
@@ -66,7 +66,7 @@ def orthant_mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
     Integrating ``w φ(w) = −∇φ(w)`` over the cone by the divergence theorem leaves its faces: with ``u_r`` the unit
     inward normal of face ``r``, ``Σ_r u_r φ(0) P(n_s·w > 0 for s ≠ r | n_r·w = 0)``.  Given ``n_r·w = 0`` the other values
     have covariances ``ρ_st − ρ_rs ρ_rt`` (unit rows), an orthant of dimension ``k − 1``.  A condition that does not count
-    stands there as an independent coordinate and is paid back by a factor 2.  Rows that coincide are one face;
+    is treated as an independent coordinate, and a factor 2 makes up for it.  Rows that coincide are one face;
     opposite rows leave no cone, and the mean is zero.
 
     Examples

@@ -87,7 +87,7 @@ class Point:
 class Design:
     """A study: one picture, points along one axis, and how many networks.
 
-    :meth:`of` makes it.  The picture's name is words; `digest`, the SHA-256 of the prepared picture, tells it for sure.
+    :meth:`of` makes it.  `digest` is the SHA-256 of the prepared picture, `picture` its name in words.
 
     Examples
     --------
