@@ -88,22 +88,7 @@ class Point:
 class Design:
     """A study: one picture, points along one axis, and how many networks.
 
-    Parameters
-    ----------
-    picture : str
-        Names the picture in words; `digest` tells it for sure.
-    digest : str
-        SHA-256 of the prepared picture.
-    shape : (C, H, W)
-    over : str
-        One of `OVER`.
-    points : tuple of Point
-    rules : tuple of Rule
-    replicates, block : int
-        Networks a point, at most, and networks a block.
-    precision : float or None
-        A point ends when every interval is narrower: its half width over the estimate.
-    seed : int
+    :meth:`of` makes it.  `digest` is the SHA-256 of the prepared picture, `picture` its name in words.
 
     Examples
     --------
@@ -180,9 +165,7 @@ class Design:
             for value in values[over]
         )
         for point in points:
-            plane = point.grid(x.shape).output_shape  # that it fits
-            if point.max_pool is not None:
-                point.max_pool.output_shape(plane)
+            point.stack(x.shape)  # that it fits
         different = tuple(dict.fromkeys(Rule(rule) for rule in rules))
         if not different:
             raise ValueError("rules: expected at least one")

@@ -32,14 +32,7 @@ WIDTH = 80
 def figures(convergence: Convergence) -> list[CurveFigure]:
     """One figure a quantity: measured points with 95 % intervals, over the predicted curves.
 
-    Parameters
-    ----------
-    convergence : Convergence
-
-    Returns
-    -------
-    list of CurveFigure
-        Named after the quantities; those that were not measured anywhere are left out.
+    Named after the quantities; those that were not measured anywhere are left out.
     """
     drawn = []
     for quantity, words in QUANTITIES.items():
@@ -87,16 +80,7 @@ def _points(convergence: Convergence, rule: Rule, quantity: str) -> Points | Non
 
 
 def table(convergence: Convergence) -> Group:
-    """The study in a terminal: under each measured value, with its standard error, the predicted one.
-
-    Parameters
-    ----------
-    convergence : Convergence
-
-    Returns
-    -------
-    a renderable of rich
-    """
+    """The study in a terminal: under each measured value, with its standard error, the predicted one."""
     from rich.console import Group
     from rich.text import Text
 
@@ -168,21 +152,7 @@ def _conclusion(convergence: Convergence) -> str:
 def save(convergence: Convergence, folder: str | os.PathLike[str]) -> Path:
     """Write ``figures/*.png``, ``table.txt`` and, last, ``results.json``: where it is, the others are.
 
-    Parameters
-    ----------
-    convergence : Convergence
-    folder : str or os.PathLike
-        An existing one.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder.
-
-    Raises
-    ------
-    OSError
-        If a file cannot be written.
+    The folder exists, and is returned; OSError if a file cannot be written.
     """
     from rich.console import Console
 

@@ -73,8 +73,8 @@ def _columns(
     image: np.ndarray, grid: PatchGrid, first: int, last: int, channels: slice, out: np.ndarray
 ) -> None:
     area = math.prod(grid.kernel)
-    own = out[channels.start * area : channels.stop * area]
-    gather(image[channels], grid.kernel, grid.stride, grid.padding, first, last, grid.output_shape[1], own)
+    rows = out[channels.start * area : channels.stop * area]
+    gather(image[channels], grid.kernel, grid.stride, grid.padding, first, last, grid.output_shape[1], rows)
 
 
 def _multiply_columns(
@@ -85,15 +85,15 @@ def _multiply_columns(
     flat = out.reshape(*out.shape[:2], -1)
 
     def product(image: int, first: int, last: int, columns: np.ndarray, filters: slice) -> None:
-        own = flat[image, filters, first * width : last * width]
-        np.matmul(matrix[filters], columns, out=own)
-        own += bias[filters, None]
+        part = flat[image, filters, first * width : last * width]
+        np.matmul(matrix[filters], columns, out=part)
+        part += bias[filters, None]
 
     both = (grid.patch_size + len(matrix)) * out.itemsize  # a patch's column and what the filters make of it
     small = [(b, *rows) for b in range(len(x)) for rows in _row_chunks(grid, both, _PIECE_BYTES)]
     widest = max(last - first for _, first, last in small)
     if len(small) >= 4 and (widest == grid.output_shape[0] or widest * width >= _NARROW):
-        # Enough pieces for all threads, each wide enough for a quick product: a thread cuts columns of its own.
+        # Enough pieces for all threads, each wide enough for a quick product: every thread cuts its columns.
         def piece(number: int) -> None:
             image, first, last = small[number]
             if whole:
@@ -166,12 +166,12 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -
 
     def piece(number: int) -> None:
         image, start = number // per_image, number % per_image * block
-        own = out[image, start : start + block]
-        shape = (len(own) * area, grid.n_patches)
+        planes = out[image, start : start + block]
+        shape = (len(planes) * area, grid.n_patches)
         products = _threads.workspace("columns", shape, dtype)
         np.matmul(matrix[:, start * area : start * area + shape[0]].T, flat[image], out=products)
-        own[:] = 0
-        scatter(products, grid.kernel, grid.stride, grid.padding, rows, columns, own)
+        planes[:] = 0
+        scatter(products, grid.kernel, grid.stride, grid.padding, rows, columns, planes)
 
     _threads.run(piece, len(out) * per_image)
     return out
