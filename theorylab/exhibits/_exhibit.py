@@ -39,7 +39,7 @@ def title(rule: Rule) -> str:
     >>> title(Rule("guided"))
     'guided backpropagation'
     """
-    return _TITLES[rule.value]
+    return _TITLES.get(rule.value, rule.value)
 
 
 def rules_named(name: Rule | str) -> tuple[Rule, ...]:
