@@ -257,6 +257,14 @@ def test_alike_histograms_hold_and_others_do_not():
     )
 
 
+def test_histograms_of_which_some_are_alike_are_undecided():
+    weights = stand_in([0.01, 0.022] * 10)  # half of the pairs are far below the limit, half far above it
+    found = fc1_histograms.measure(weights, 60, np.random.default_rng(1))
+    outcome = fc1_histograms.outcome(found, weights, "Over pairs")
+    assert outcome.verdict is Verdict.UNDECIDED
+    assert "nor is it excluded" in outcome.finding
+
+
 def test_kurtosis_of_another_law():
     weights = np.random.default_rng(0).laplace(size=(5, 20_000))
     found = fc1_histograms.measure(weights, 20, np.random.default_rng(0))
