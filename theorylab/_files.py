@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and refused in one line where they cannot be read."""
+"""Write files whole or not at all, and say in one line why a file cannot be read or written."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
     Parameters
     ----------
     path : str or os.PathLike
-        Where; a symbolic link is followed, an existing file is replaced.
+        A symbolic link is followed; an existing file is replaced.
     content : bytes or str
-        Text is encoded as UTF-8, line ends as given.
+        Text is encoded as UTF-8; line ends stay as they are.
 
     Returns
     -------
@@ -43,14 +43,14 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
     data = content.encode() if isinstance(content, str) else content
     try:
-        # Not tempfile: its files are private (0600); the result should have the user's ordinary permissions.
+        # Not tempfile, whose files are private (0600): the result gets the user's ordinary permissions.
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, target)
     except OSError as error:
-        # The name of the temporary file would puzzle the reader.
+        # Name the file that the caller asked for, not the temporary one.
         raise type(error)(error.errno, f"cannot be written: {error.strerror}", os.fspath(path)) from None
     finally:
         with contextlib.suppress(OSError):
@@ -103,7 +103,7 @@ def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes |
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """See, without writing, whether a file can be written at `path`.
+    """Check, without writing, that a file can be written at `path`.
 
     Raises
     ------
@@ -157,20 +157,20 @@ def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> N
 
 
 def check_readable(path: str, where: str, kind: str = "file") -> None:
-    """See, before a decoder does, that there is an ordinary file with something in it.
+    """Check that `path` is an ordinary file that is not empty, before a decoder opens it.
 
     Parameters
     ----------
     path : str
     where : str
-        What the message begins with.
+        The beginning of the message.
     kind : str
-        What the file should be.
+        The kind of file that is expected, for the message.
 
     Raises
     ------
     ValueError
-        If there is none, it cannot be looked at, is a folder or a device, or is empty.
+        If there is no such file, it cannot be examined, is a folder or a device, or is empty.
     """
     try:
         status = os.stat(path)
