@@ -35,7 +35,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             if error.name is not None:
                 raise  # not an extra that somebody left out
             _fail(str(error))
-        except (ValueError, TypeError, NotImplementedError) as error:
+        except (ValueError, TypeError) as error:
             _fail(str(error) or type(error).__name__)
         except NotImplementedError as error:
             from theorylab.nolaw import NoLaw
