@@ -103,7 +103,7 @@ class Bench:
     @functools.cached_property
     def classifier(self) -> Classifier:
         """The trained network that needs no download: one for all seeds, pictures and budgets."""
-        return training.small_classifier(progress=self.progress)
+        return training.small_classifier()
 
     def seed_of(self, name: str) -> np.random.SeedSequence:
         """A study's own seed: it depends on the study's name, not on which studies were run before it."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.kernels import _threads
-from theorylab.layers.dense import backward_bias, backward_weights, check, check_bias
-
-__all__ = ["backward_bias", "backward_input", "backward_weights", "forward"]
+from theorylab.layers.dense import check, check_bias
 
 _BLOCK_BYTES = 4 * 2**20  # of the matrix, at a time, but
 _BLOCK = 64  # rows or columns at least
