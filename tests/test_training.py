@@ -100,7 +100,6 @@ def test_a_missing_picture_is_named():
 # --- the classifier
 
 
-@pytest.mark.slow
 def test_the_classifier_classifies(classifier):
     assert classifier.accuracy >= 0.88
     assert classifier.classes == tuple(_pictures.PICTURES)
@@ -117,7 +116,6 @@ def test_the_classifier_classifies(classifier):
     assert accuracy(nodes, parameters, found[:25], labels[:25]) == np.mean(right)
 
 
-@pytest.mark.slow
 def test_the_accuracy_is_that_of_the_test_crops(classifier):
     rng = np.random.default_rng(_random.child(np.random.SeedSequence(0), 2))
     crops = training.crops("test", TEST_CROPS, seed=rng)

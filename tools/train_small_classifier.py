@@ -249,7 +249,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of weights, training and test crops [0]")
     options = parser.parse_args(words)
     nodes, parent = training.small_nodes(), _random.sequence(options.seed)
-    weights = train(nodes, parent, progress=_report)
+    weights = train(nodes, parent, recipe=RECIPE, progress=_report)
     rng = np.random.default_rng(_random.child(parent, 2))
     share = accuracy(nodes, weights, *training.crops("test", TEST_CROPS, seed=rng))
     print(f"{share:.1%} of {TEST_CROPS} test crops are classified right")
