@@ -21,7 +21,7 @@ from theorylab.nolaw import SIMULATE, NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
-from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense
+from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
 from theorylab.stack import Layer, Stack, grid_of
 from theorylab.units import RELU
 
