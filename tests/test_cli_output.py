@@ -105,7 +105,7 @@ def test_which_logit_is_shown(target, index):
 def test_a_logit_that_is_chosen_is_read_alone(target, monkeypatch):
     words = {"n_filters": 4, "rule": "saliency", "target": target, "read_logit": True}
     expected = maps.visualized(images.load("cat", 9), **words).numbers
-    monkeypatch.delattr(networks.ThreeLayerNetwork, "_read_out")  # all of them cannot be had
+    monkeypatch.delattr(networks.readout.Readout, "logits")  # all of them cannot be had
     assert maps.visualized(images.load("cat", 9), **words).numbers == expected
 
 

@@ -14,9 +14,9 @@ from theorylab.networks.nodes import (
     MaxPool,
     Node,
     Pair,
-    Shape,
 )
 from theorylab.pooling import MaxPool as PoolWindows
+from theorylab.stack import Shape
 
 
 def _need(fits: object, what: str) -> None:
@@ -36,7 +36,8 @@ def _conv_padding(module: Any) -> Pair:
         odd = all(side % 2 for side in module.kernel_size)
         _need(odd, f"padding='same' of kernel {module.kernel_size}, more on one side than on the other,")
         return module.kernel_size[0] // 2, module.kernel_size[1] // 2
-    return module.padding
+    padding: Pair = module.padding
+    return padding
 
 
 def layer(name: str, source: str, shape: Shape, module: Any, prefix: str) -> Node:

@@ -30,7 +30,8 @@ def argument(node: Any, place: int, name: str, default: Any = None) -> Any:
 
 def scope_of(node: Any) -> str:
     """Path of the module whose forward made an fx node; empty at the root."""
-    return next(reversed(node.meta.get("nn_module_stack") or {"": None}))
+    scope: str = next(reversed(node.meta.get("nn_module_stack") or {"": None}))
+    return scope
 
 
 def described(node: Any, traced: Any) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
-from theorylab.networks.nodes import Activation, Add, Flatten, Input, Node, Shape
+from theorylab.networks.nodes import Activation, Add, Flatten, Input, Node
+from theorylab.stack import Shape
 from theorylab.torch_bridge import _known, _layers, _tracing
 from theorylab.torch_bridge._rectifiers import rectification
 from theorylab.torch_bridge._tracing import argument
@@ -208,7 +210,7 @@ class Translation:
             raise ValueError("expected sizes of the tensor or integers")
         return self.values[value] if _is_node(value) else value
 
-    def arithmetic(self, values: Any, function: Any) -> int:
+    def arithmetic(self, values: Any, function: Callable[[list[int]], int]) -> int:
         if not all(self.is_size(value) for value in values):
             raise TypeError("from_torch does not know this operation")
         known = [self.integer(value) for value in values]

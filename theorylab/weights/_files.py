@@ -104,7 +104,8 @@ def _torch(path: str) -> Arrays:
 def _safetensors(path: str) -> Arrays:
     reader = needed("safetensors.numpy", "safetensors", "'theorylab[weights]'")
     try:
-        return reader.load_file(path)
+        arrays: Arrays = reader.load_file(path)
+        return arrays
     except TypeError as error:
         raise ValueError(f"{error}: NumPy does not have it; store float32") from error
 

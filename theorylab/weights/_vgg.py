@@ -8,7 +8,8 @@ import numpy as np
 
 from theorylab.models import VGG16_BLOCKS
 from theorylab.networks.graph import GraphNetwork
-from theorylab.networks.nodes import Dense, Flatten, Shape
+from theorylab.networks.nodes import Dense, Flatten
+from theorylab.stack import Shape
 
 _DENSE = {"fc6": "classifier.0", "fc7": "classifier.3", "fc8": "classifier.6"}
 _BEHIND_FLATTEN = _DENSE["fc6"]
