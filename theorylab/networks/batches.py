@@ -32,7 +32,7 @@ def batch_logits(net: GraphNetwork, images: np.ndarray) -> np.ndarray:
 def batch_maps(
     net: GraphNetwork, images: np.ndarray, logits: np.ndarray, rules: Sequence[Rule | str]
 ) -> np.ndarray:
-    """Compute raw maps of several pictures, each for logits of its own.
+    """Compute raw maps of several pictures, each of other logits.
 
     Parameters
     ----------

@@ -104,9 +104,11 @@ class GraphNetwork:
         self._dtype = dtypes.pop() if dtypes else np.dtype(np.float64)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "parameters": dict(self.parameters)}  # a read-only view cannot be pickled
+        """Replace the read-only view, which cannot be pickled."""
+        return {**vars(self), "parameters": dict(self.parameters)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Put the read-only view back."""
         vars(self).update(state, parameters=MappingProxyType(state["parameters"]))
 
     @property

@@ -41,7 +41,7 @@ def _conv_padding(module: Any) -> Pair:
 
 
 def layer(name: str, source: str, shape: Shape, module: Any, prefix: str) -> Node:
-    """The node of a module that owns parameters or pools.
+    """Return the node of a module that owns parameters or pools.
 
     Parameters
     ----------
@@ -105,14 +105,16 @@ def parameters_of(module: Any, prefix: str) -> dict[str, Any]:
     """Tensors of a module by name.  Batch normalisation without a scale and shift of its own has 1 and 0."""
     import torch
 
-    found = {f"{prefix}.{name}": tensor for name, tensor in module.named_parameters(recurse=False)}
+    tensors = {f"{prefix}.{name}": tensor for name, tensor in module.named_parameters(recurse=False)}
     if type(module) is torch.nn.BatchNorm2d:
         if module.weight is None:
-            found[f"{prefix}.weight"] = torch.ones_like(module.running_mean)
+            tensors[f"{prefix}.weight"] = torch.ones_like(module.running_mean)
         if module.bias is None:
-            found[f"{prefix}.bias"] = torch.zeros_like(module.running_mean)
-        found |= {f"{prefix}.running_{part}": getattr(module, f"running_{part}") for part in ("mean", "var")}
-    return found
+            tensors[f"{prefix}.bias"] = torch.zeros_like(module.running_mean)
+        tensors |= {
+            f"{prefix}.running_{part}": getattr(module, f"running_{part}") for part in ("mean", "var")
+        }
+    return tensors
 
 
 @functools.cache
@@ -132,7 +134,7 @@ def _pools() -> dict[Any, tuple[type, tuple[str, ...]]]:
 
 
 def pool_of(node: Any) -> Any:
-    """The pooling module that a pooling function of ``torch.nn.functional`` stands for, or None."""
+    """Return the pooling module that a pooling function of ``torch.nn.functional`` stands for, or None."""
     if node.op != "call_function" or node.target not in _pools():
         return None
     kind, names = _pools()[node.target]
