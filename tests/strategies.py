@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from theorylab import rules
 from theorylab.patches import PatchGrid
+from theorylab.rules import Rule
 
 RULES = tuple(rule.value for rule in rules.PAPER)
 # Beside the registered ones two that a user might define: one of either gate, no h of them the paper's.
@@ -16,6 +17,24 @@ for name, h, gate in (
 EVERY_RULE = tuple(rule.value for rule in rules.registered())
 dtypes = st.sampled_from((np.float32, np.float64))
 seeds = st.integers(0, 2**32 - 1)
+
+
+def rule_of(up, down, gate):
+    """A rule that nobody registered: ``h(1)``, ``h(−1)`` and whether the gate applies."""
+    rule = object.__new__(Rule)
+    name = f"{up},{down},{'gate' if gate else 'free'}"
+    for attribute, value in {"value": name, "title": name, "up": up, "down": down, "gate": gate}.items():
+        object.__setattr__(rule, attribute, value)
+    return rule
+
+
+OTHERS = (
+    rule_of(1.0, 1.0, True),
+    rule_of(1.0, 1.0, False),
+    rule_of(0.8, -0.3, True),
+    rule_of(0.2, 1.1, False),
+)
+"""Rules that are not the package's: the size of the gradient, with and without gate; a leaky one; one that prefers −R."""
 
 
 @st.composite

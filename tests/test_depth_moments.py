@@ -10,20 +10,25 @@ import math
 import numpy as np
 import pytest
 from scipy import integrate, stats
+from strategies import OTHERS, rule_of
 
 from theorylab.analytic import pooled_mean_map
 from theorylab.analytic._gaussian_rule import POINTS, chunks, factors, normals, rectified_normal
-from theorylab.analytic._inner_products import InnerProducts, arc_cosine, differences, moved, pool_needs
-from theorylab.analytic._masked_moments import deconvnet_moments, guided_moments
-from theorylab.analytic._neighbour_moments import neighbour_moments
-from theorylab.analytic._window_moments import largest_energy, largest_gap, pooled_moments
+from theorylab.analytic._inner_products import InnerProducts, arc_cosine, moved
+from theorylab.analytic._joint_moments import largest_energy, largest_gap, neighbour_moments, pooled_moments
+from theorylab.analytic._plan import differences, pool_needs
+from theorylab.analytic._unit_moments import unit_moments
 from theorylab.laws import Gaussian
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
+from theorylab.units import RELU, LeakyReLU
 
 RULES = ("saliency", "deconvnet", "guided")
 RECTIFYING = ("deconvnet", "guided")
+guided_moments, deconvnet_moments = (
+    functools.partial(unit_moments, rule, RELU) for rule in (Rule.GUIDED, Rule.DECONVNET)
+)
 CLOSED = {"guided": guided_moments, "deconvnet": deconvnet_moments}
 FINE = 2**15  # points: what is left of the quadrature error is below half a percent
 
@@ -67,6 +72,9 @@ def on_sphere(values):
 
 def masked(rule, v, opened):
     """What a unit hands on, spelled out."""
+    if isinstance(rule, Rule):
+        v = np.where(v > 0, rule.up * v, -rule.down * v)
+        return v * opened if rule.gate else v
     if rule != "saliency":
         v = v * (v > 0)
     return v if rule == "deconvnet" else v * opened
@@ -136,6 +144,72 @@ def test_deconvnet_moments_against_quadrature(signal, noise):
         first, second = guided_moments(signal, noise)
         assert first - expected[0] == pytest.approx(noise / (2 * math.pi), rel=1e-6)
         assert expected[1] - second == pytest.approx(noise**2 / 4, rel=1e-6)
+
+
+def circle_moments(rule, unit, signal, noise, points=200_000):
+    """``E[z T]`` and ``E[T²]`` from the definitions, ``z`` and ``ξ`` on the circle."""
+    z, xi = circle(points).T
+    v = signal * np.where(z > 0, z, unit.slope * z) + noise * xi
+    t = np.where(v > 0, rule.up * v, -rule.down * v) * np.where(z > 0, 1.0, unit.slope if rule.gate else 1.0)
+    return on_circle(z * t), on_circle(t**2)
+
+
+def random_units(count, seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        rule = rule_of(*rng.uniform(-1.5, 1.5, 2), bool(rng.integers(2)))
+        unit = RELU if rng.random() < 0.3 else LeakyReLU(rng.uniform(-1, 1.5))
+        yield rule, unit, 2 * rng.standard_normal(), rng.exponential()
+
+
+def test_moments_of_any_rule_and_unit_against_quadrature():
+    for rule, unit, signal, noise in random_units(60, seed=30):
+        first, second = unit_moments(rule, unit, signal, noise)
+        expected = circle_moments(rule, unit, signal, noise)
+        scale = (signal**2 + noise**2) * max(abs(rule.up), abs(rule.down)) ** 2 * (1 + unit.slope**2)
+        assert first == pytest.approx(expected[0], abs=1e-8 * math.sqrt(scale)), (rule, unit)
+        assert second == pytest.approx(expected[1], abs=1e-8 * scale), (rule, unit)
+
+
+def test_moments_of_any_rule_and_unit_against_monte_carlo():
+    rng, draws, wrong = np.random.default_rng(31), 100_000, 0
+    for rule, unit, signal, noise in random_units(30, seed=32):
+        z = rng.standard_normal(draws)
+        t = rule.backward(signal * unit.forward(z) + noise * rng.standard_normal(draws), z, unit)
+        law, other = (unit_moments(rule, kind, signal, noise) for kind in (unit, LeakyReLU(unit.slope + 0.3)))
+        for sample, expected, control in zip((z * t, t**2), law, other, strict=True):
+            error = sample.std(ddof=1) / math.sqrt(draws)
+            assert abs(sample.mean() - expected) < 4.5 * error, (rule, unit)
+            wrong += abs(sample.mean() - control) > 4.5 * error
+    # Control: a neighbouring slope.
+    assert wrong > 30
+
+
+def test_what_has_no_mean_is_exactly_zero():
+    noise = np.array([1e-200, 0.3, 1.0, 7e150])
+    for slope in (0.0, 0.2, -0.7, 1.0, 3.0):
+        for rule in (Rule.SALIENCY, Rule.DECONVNET, Rule.LINEAR, OTHERS[1], rule_of(0.3, -0.3, True)):
+            first, second = unit_moments(rule, LeakyReLU(slope), 0.0, noise)
+            assert not first.any(), (rule, slope)
+            half = noise**2 * (rule.up**2 + rule.down**2) / 4
+            np.testing.assert_allclose(second, half * (1 + rule.shut(LeakyReLU(slope)) ** 2), rtol=1e-14)
+
+
+@pytest.mark.parametrize("ratio", [1e-12, 1e-6, 1e6, 1e12])
+def test_moments_at_extreme_angles(ratio):
+    """Next to no noise, or next to nothing else: first order in the smaller one."""
+    for rule in (Rule.GUIDED, OTHERS[2], rule_of(0.2, 1.1, True)):
+        unit = LeakyReLU(0.2)
+        first, second = unit_moments(rule, unit, 1.0, ratio)
+        if ratio < 1:  # E[ζT] and E[T²] of T = up·ζ above 0 and down·a·|ζ| below, times the gate
+            slope = (rule.up - rule.shut(unit) * rule.down * unit.slope) / 2
+            energy = (rule.up**2 + (rule.shut(unit) * rule.down * unit.slope) ** 2) / 2
+        else:
+            slope = (1 - rule.shut(unit)) * (rule.up + rule.down) * ratio / (2 * math.pi)
+            energy = (1 + rule.shut(unit) ** 2) * (rule.up**2 + rule.down**2) * ratio**2 / 4
+        small = 10 * min(ratio, 1 / ratio)
+        assert first == pytest.approx(slope, rel=small)
+        assert second == pytest.approx(energy, rel=small)
 
 
 def test_deconvnet_moments_by_stein_and_by_scaling():
@@ -408,7 +482,7 @@ def test_pooled_moments_of_planar_patches_against_quadrature(rule, alpha, beta):
     )
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [*RULES, Rule.LINEAR, *OTHERS], ids=str)
 @pytest.mark.parametrize("k", [2, 4])
 def test_pooled_moments_against_brute_force(rule, k):
     """Filters drawn in six dimensions; the coefficients of the patches put together give ``E[w T_j]``."""
@@ -541,7 +615,7 @@ def neighbourhood(count, p, seed):
     return y, 0.1 + 0.3 * np.random.default_rng(seed + 1).standard_normal(count)
 
 
-@pytest.mark.parametrize("rule", RECTIFYING)
+@pytest.mark.parametrize("rule", [*RECTIFYING, *OTHERS], ids=str)
 @pytest.mark.parametrize("count", [3, 9])
 def test_neighbour_moments_against_brute_force(rule, count):
     (y, a), c, beta, centre = neighbourhood(count, 12, seed=13), 0.7, 0.5, count - 1
@@ -558,7 +632,7 @@ def test_neighbour_moments_against_brute_force(rule, count):
         gram, np.where(np.arange(count) == centre, a, 0)[None], np.array([beta]), Rule(rule), centre, FINE
     )
     assert (abs(c**2 * alone @ y - first) / first_error).max() > 10
-    if rule == "guided":
+    if Rule(rule).gate:
         other, _ = neighbour_moments(gram, a[None], np.array([beta]), Rule(rule), 0, FINE)
         assert (abs(c**2 * other @ y - first) / first_error).max() > 10
 
@@ -692,7 +766,7 @@ def test_rectified_products_against_a_wide_layer():
     x[:, :4, :4] = 0  # patches of zeros
     grid, batches = PatchGrid(x.shape, 3, padding=1), 64
     products = InnerProducts.of_image(x, SHIFTS).of_patches(grid, SHIFTS)
-    law = products.rectified(1.0, SHIFTS)
+    law = products.activated(1.0, SHIFTS, RELU)
     expected = np.stack([law.at(s) for s in SHIFTS])
     drawn = layer_of_filters(x, grid, None, SHIFTS, 250, batches, seed=22)
     error = drawn.std(axis=0, ddof=1) / math.sqrt(batches)
@@ -708,7 +782,9 @@ def test_rectified_products_against_a_wide_layer():
     shares = [s.std(ddof=1) / math.sqrt(len(s)) / m for s, m in zip(squares, means, strict=True)]
     assert abs(math.log(means[0] / means[1] / 4)) < 3 * math.hypot(*shares) < math.log(4)
     # Controls: the gain; the products of patches themselves, halved.
-    np.testing.assert_allclose(products.rectified(2.5, SHIFTS).at((0, 1)), 2.5 * law.at((0, 1)), rtol=1e-14)
+    np.testing.assert_allclose(
+        products.activated(2.5, SHIFTS, RELU).at((0, 1)), 2.5 * law.at((0, 1)), rtol=1e-14
+    )
     linear = np.stack([products.at(s) / 2 for s in SHIFTS])[1:]
     wrong = (drawn[:, 1:] - linear).sum(axis=(2, 3))
     assert (abs(wrong.mean(axis=0)) > 10 * wrong.std(axis=0, ddof=1) / math.sqrt(batches)).all()

@@ -5,17 +5,20 @@ import math
 
 import numpy as np
 import pytest
+from strategies import OTHERS
 
 from theorylab.analytic import depth_maps
-from theorylab.analytic._masked_moments import deconvnet_moments, guided_moments
 from theorylab.analytic._residual import Chain
+from theorylab.analytic._unit_moments import unit_moments
 from theorylab.laws import Gaussian
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Activation, Add, Conv, Dense, Flatten, Input
 from theorylab.networks.parameters import draw_parameters
+from theorylab.nolaw import NoLaw
 from theorylab.pooling import MaxPool
 from theorylab.rules import PAPER, Rule
 from theorylab.specs import ConvSpec, Residual
+from theorylab.units import RELU
 
 WIDTH = 48
 
@@ -177,14 +180,14 @@ def brute_moments(variances, fields, rule, rng, draws=2_000_000):
     for alpha, beta in fields:
         k -= 1
         v = handed + alpha * o[k] + beta * rng.standard_normal(draws)
-        handed = v if rule is Rule.SALIENCY else np.maximum(v, 0)
-        if rule is not Rule.DECONVNET:
+        handed = np.where(v > 0, rule.up * v, -rule.down * v)
+        if rule.gate:
             handed = handed * (z[k] > 0)
     terms = np.array([g[k] * handed / variances[k], handed**2, v * o[k], v**2])
     return terms.mean(axis=1), terms.std(axis=1) / math.sqrt(draws)
 
 
-@pytest.mark.parametrize("rule", list(PAPER))
+@pytest.mark.parametrize("rule", [*PAPER, Rule.LINEAR, *OTHERS], ids=str)
 @pytest.mark.parametrize(
     ("variances", "fields"),
     [
@@ -195,7 +198,7 @@ def brute_moments(variances, fields, rule, rng, draws=2_000_000):
     ],
 )
 def test_chain_against_monte_carlo(rule, variances, fields):
-    if rule is Rule.SALIENCY:
+    if rule.up + rule.down == 0:
         fields = [(0.0, beta) for _, beta in fields]
     arrays = [(np.array([a]), np.array([b])) for a, b in fields]
     chain = Chain([np.array([v]) for v in variances])
@@ -210,8 +213,8 @@ def test_chain_against_monte_carlo(rule, variances, fields):
 def test_a_chain_of_one_is_the_closed_form():
     alpha, beta, variance = np.array([0.6]), np.array([0.9]), np.array([1.7])
     size = math.sqrt(1.7)
-    for rule, closed in ((Rule.GUIDED, guided_moments), (Rule.DECONVNET, deconvnet_moments)):
-        first, second = closed(alpha * size, beta)
+    for rule in (Rule.GUIDED, Rule.DECONVNET):
+        first, second = unit_moments(rule, RELU, alpha * size, beta)
         slope, energy, _, power = Chain([variance]).moments([(alpha, beta)], rule, points=2**14)
         np.testing.assert_allclose(slope, first / size, rtol=2e-3)
         np.testing.assert_allclose(energy, second, rtol=2e-3)
@@ -251,20 +254,26 @@ def test_scales_of_a_stage():
 def test_what_has_no_law_is_refused():
     x = picture(8)
     first, identity = conv(3, 6, 3), Residual([conv(6, 6, 3)])
-    for layers, match in (
-        ([identity], r"layers\[0\]: a Residual without a shortcut convolution stands behind"),
-        ([first, MaxPool(2), identity], r"layers\[2\]: a Residual without a shortcut convolution"),
-        ([first, identity, conv(6, 6, 3), MaxPool(2)], r"layers\[3\]: .* max-pooling above a residual block"),
+    for layers, error, match in (
+        ([identity], NoLaw, r"layers\[0\]: a Residual without a shortcut convolution, on the image"),
+        ([first, MaxPool(2), identity], NoLaw, r"layers\[2\]: a Residual without a shortcut convolution"),
+        (
+            [first, identity, conv(6, 6, 3), MaxPool(2)],
+            NoLaw,
+            r"layers\[3\]: .* max-pooling above a residual block",
+        ),
         (
             [first, Residual([conv(6, 7, 3)])],
+            ValueError,
             r"layers\[1\]: the branch ends in \(7, 8, 8\), what it is added to",
         ),
         (
             [first, Residual([conv(6, 7, 3)], conv(6, 8, 3))],
+            ValueError,
             r"layers\[1\]: the branch ends in \(7, 8, 8\), the short",
         ),
     ):
-        with pytest.raises(ValueError, match=match):
+        with pytest.raises(error, match=match):
             depth_maps(x, layers, "guided")
     for arguments, error, match in (
         (([],), ValueError, "branch: expected at least one"),

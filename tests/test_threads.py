@@ -46,8 +46,6 @@ def test_layers(grid, dtype, seed):
         lambda: (
             conv.forward(x, weights, grid),
             conv.backward_input(gradient, weights, grid),
-            conv.backward_patches(gradient, weights, grid),
-            conv.backward_weights(gradient, x, grid),
             unit.forward(x),
             unit.backward(x, x[:1], "guided"),
         )

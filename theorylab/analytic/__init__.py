@@ -9,7 +9,6 @@ from theorylab.analytic.kurtosis import fourth_cumulant_map
 from theorylab.analytic.maximum import maximum_logit_mean_map, maximum_logit_moment, maximum_moment
 from theorylab.analytic.orthant import orthant_probability, orthant_probability_with_error
 from theorylab.analytic.pooled import pooled_mean_map, pooled_mean_map_with_error, selection_probabilities
-from theorylab.analytic.pooled_cosine import pooled_expected_cosine
 from theorylab.analytic.pooled_moments import pooled_patch_variance, pooled_variance_map
 from theorylab.analytic.shallow import (
     class_distance,
@@ -43,7 +42,6 @@ __all__ = [
     "mean_map",
     "orthant_probability",
     "orthant_probability_with_error",
-    "pooled_expected_cosine",
     "pooled_mean_map",
     "pooled_mean_map_with_error",
     "pooled_patch_variance",

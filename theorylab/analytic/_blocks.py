@@ -1,4 +1,4 @@
-"""A stack of layers as the laws of depth read it: convolutions with their ReLU and max-pool, and residual stages."""
+"""A stack of layers as the laws of depth read it: convolutions with their unit and max-pool, and residual stages."""
 
 from __future__ import annotations
 
@@ -6,33 +6,23 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
-from theorylab.specs import ConvSpec, Residual
+from theorylab.specs import ConvSpec, Dense, Residual
+from theorylab.stack import Layer
 
 Shape = tuple[int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A convolution, its ReLU, and the max-pool behind it if there is one.
-
-    Attributes
-    ----------
-    n_filters : int
-    grid : PatchGrid
-        The patches of its input.
-    std : float
-        Of its filters, as the laws run with it: ``√(2/fan-in)``, which keeps energies near 1 from layer to layer.
-    gain : float
-        The true standard deviation over that.
-    pool : MaxPool or None
-    """
+    """A convolution, its unit, and the max-pool behind it if there is one."""
 
     n_filters: int
-    grid: PatchGrid
-    std: float
-    gain: float
+    grid: PatchGrid  # the patches of its input
+    std: float  # as the laws run with it: √(2/fan-in), which keeps energies near 1 from layer to layer
+    gain: float  # the true standard deviation over that
     pool: MaxPool | None = None
 
     @classmethod
@@ -46,6 +36,11 @@ class Block:
     def channels(self) -> int:
         """Of its input."""
         return self.grid.input_shape[0]
+
+    @property
+    def energy_gain(self) -> float:
+        """``n c²``: what a patch's energy becomes, over all filters."""
+        return self.n_filters * self.std**2
 
     @property
     def shape(self) -> Shape:
@@ -65,22 +60,17 @@ Path = tuple[Block, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Residual blocks that share one set of channels: a first sum of convolutions, then sums with what stands before.
+    """Residual blocks that share one set of channels: a first sum of convolutions, then sums with what comes before.
 
-    Attributes
-    ----------
-    head : tuple of Path
-        From the stage's input to its first sum: branch and projection, or the one convolution of a plain layer.
-    tails : tuple of Path
-        The branches of the identity blocks above, in order.
-    gain : float
-        As a block's: of the head's largest path.  The last convolution of every path has a `std` that makes up for the
-        rest, since a sum knows the scale of its terms.
+    A sum knows the scale of its terms: the last convolution of every path has a `std` that makes up for what the other
+    convolutions' working deviations leave out.
     """
 
-    head: tuple[Path, ...]
-    tails: tuple[Path, ...]
-    gain: float
+    head: tuple[
+        Path, ...
+    ]  # from the stage's input to its first sum: branch and projection, or one convolution
+    tails: tuple[Path, ...]  # the branches of the identity blocks above, in order
+    gain: float  # as a block's: of the head's largest path
 
     @property
     def channels(self) -> int:
@@ -98,18 +88,17 @@ class Stage:
         return len(self.head[0]) + sum(len(path) for path in self.tails)
 
 
-Layer = ConvSpec | MaxPool | Residual
-
-
 def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
     """The blocks and stages of a stack on an image of the given shape, from the image up.
 
     Raises
     ------
     TypeError, ValueError
-        If `layers` is empty or holds anything else, a kernel or window does not fit, a pool stands first or behind a pool,
-        or its windows overlap or reach into padding; if the terms of a residual sum differ in shape, or one without a
-        projection does not stand behind a convolution or another residual block.
+        If `layers` is empty or holds anything else, a kernel or window does not fit, a pool comes first or behind a pool, or the
+        terms of a residual sum differ in shape.
+    NoLaw
+        For pools above a residual block, pools whose windows overlap or reach into padding, and a residual block without a
+        projection on the image or behind a pool.
 
     Examples
     --------
@@ -119,40 +108,40 @@ def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
     """
     if len(layers) == 0:
         raise ValueError("layers: expected at least one ConvSpec")
-    found: list[Block | Stage] = []
+    blocks: list[Block | Stage] = []
     for number, layer in enumerate(layers):
         try:
+            if isinstance(layer, Dense):  # reads the whole plane
+                layer = ConvSpec(layer.n_units, shape[1:], std=layer.std)
             if isinstance(layer, ConvSpec):
-                found.append(Block.of(shape, layer))
+                blocks.append(Block.of(shape, layer))
             elif isinstance(layer, MaxPool):
-                _add_pool(found, layer)
+                _add_pool(blocks, layer)
             elif isinstance(layer, Residual):
-                _add_residual(found, layer, shape)
+                _add_residual(blocks, layer, shape)
             else:
                 raise TypeError(f"expected a ConvSpec, MaxPool or Residual, got {type(layer).__name__}")
-            shape = found[-1].shape
+            shape = blocks[-1].shape
+        except NoLaw as error:
+            raise NoLaw(layer=f"layers[{number}]: {error.layer}") from None
         except (TypeError, ValueError) as error:
             raise type(error)(f"layers[{number}]: {error}") from None
-    return found
+    return blocks
 
 
-def _add_pool(found: list[Block | Stage], pool: MaxPool) -> None:
-    last = found[-1] if found else None
-    if any(isinstance(block, Stage) for block in found):
-        raise ValueError(
-            "there is no law here for max-pooling above a residual block; simulate the network instead"
-        )
+def _add_pool(blocks: list[Block | Stage], pool: MaxPool) -> None:
+    last = blocks[-1] if blocks else None
+    if any(isinstance(block, Stage) for block in blocks):
+        raise NoLaw(layer="a max-pooling above a residual block")
     if not isinstance(last, Block) or last.pool is not None:
         raise ValueError("a MaxPool stands behind a ConvSpec, whose ReLU it pools")
     if not pool.disjoint:
-        raise ValueError(
-            f"windows of size {pool.size} at stride {pool.stride} overlap, so one unit can win several; there is no law "
-            "for that here, simulate the network instead"
-        )
+        # One unit can win several windows, and the rule then acts on a sum of gradients.
+        raise NoLaw(layer=f"windows of size {pool.size} at stride {pool.stride} overlap")
     if any(pool.padding):
-        raise ValueError("there is no law here for padded max-pooling; simulate the network instead")
+        raise NoLaw(layer="padded max-pooling")
     pool.output_shape(last.grid.output_shape)
-    found[-1] = dataclasses.replace(last, pool=pool)
+    blocks[-1] = dataclasses.replace(last, pool=pool)
 
 
 def _path(shape: Shape, layers: Sequence[ConvSpec]) -> tuple[Path, float]:
@@ -168,23 +157,20 @@ def _scaled(path: Path, factor: float) -> Path:
     return (*path[:-1], dataclasses.replace(path[-1], std=path[-1].std * factor))
 
 
-def _add_residual(found: list[Block | Stage], layer: Residual, shape: Shape) -> None:
+def _add_residual(blocks: list[Block | Stage], layer: Residual, shape: Shape) -> None:
     branch, gain = _path(shape, layer.branch)
     if layer.shortcut is None:
-        last = found[-1] if found else None
+        last = blocks[-1] if blocks else None
         if last is None or (isinstance(last, Block) and last.pool is not None):
-            raise ValueError(
-                "a Residual without a shortcut convolution stands behind a ConvSpec or another Residual; there is no law here "
-                "for one on the image or on pooled activations"
-            )
+            raise NoLaw(layer="a Residual without a shortcut convolution, on the image or behind a max-pool")
         if branch[-1].shape != shape:
             raise ValueError(f"the branch ends in {branch[-1].shape}, what it is added to is {shape}")
         if isinstance(last, Block):
             last = Stage(((last,),), (), last.gain)
-        found[-1] = dataclasses.replace(last, tails=(*last.tails, _scaled(branch, gain)))
+        blocks[-1] = dataclasses.replace(last, tails=(*last.tails, _scaled(branch, gain)))
         return
     projection, other = _path(shape, [layer.shortcut])
     if branch[-1].shape != projection[-1].shape:
         raise ValueError(f"the branch ends in {branch[-1].shape}, the shortcut in {projection[-1].shape}")
     most = max(gain, other)
-    found.append(Stage((_scaled(branch, gain / most), _scaled(projection, other / most)), (), most))
+    blocks.append(Stage((_scaled(branch, gain / most), _scaled(projection, other / most)), (), most))

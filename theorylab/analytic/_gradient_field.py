@@ -1,4 +1,4 @@
-"""The law of a modified gradient over a plane of activations, and how one layer below it follows.
+"""The third phase of the laws of depth: a modified gradient over a plane of activations, and how it goes one layer down.
 
 ``V̂_pos = Σ_s a_s(pos) o_(pos+s) + β(pos) ξ_pos``: a mixture of the activations around, and noise; the same ``a`` and ``β``
 for all channels.
@@ -12,27 +12,22 @@ import numpy as np
 
 from theorylab.analytic import _windows
 from theorylab.analytic._blocks import Block
-from theorylab.analytic._inner_products import InnerProducts, Shift, differences, moved, places_of, times
-from theorylab.analytic._masked_moments import deconvnet_moments, guided_moments
-from theorylab.analytic._neighbour_moments import neighbour_moments
-from theorylab.analytic._window_moments import pooled_moments
+from theorylab.analytic._inner_products import InnerProducts, moved
+from theorylab.analytic._joint_moments import neighbour_moments, pooled_moments
+from theorylab.analytic._plan import HERE, Shift, Step, differences, has_mean, offsets, times
+from theorylab.analytic._unit_moments import unit_moments
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
-
-HERE: Shift = (0, 0)
+from theorylab.units import Unit
 
 Planes = dict[Shift, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Seen:
+class Projection:
     """A gradient over a plane of activations ``o`` as ``V̂ = α o + β ξ``: what is not along ``o`` counts as noise.
 
-    Attributes
-    ----------
-    energy, along, power : arrays, (H, W)
-        ``‖o‖²``, ``E⟨V̂, o⟩`` and ``E‖V̂‖²`` at each position, over the channels.
-    alpha, beta : arrays, (H, W)
+    ``‖o‖²``, ``E⟨V̂, o⟩`` and ``E‖V̂‖²`` are over the channels, at each position: all are (H, W).
     """
 
     energy: np.ndarray
@@ -42,7 +37,7 @@ class Seen:
     beta: np.ndarray
 
     @classmethod
-    def of(cls, energy: np.ndarray, along: np.ndarray, power: np.ndarray, channels: int) -> Seen:
+    def of(cls, energy: np.ndarray, along: np.ndarray, power: np.ndarray, channels: int) -> Projection:
         """The projection; the noise is shared out evenly among the channels."""
         alpha = np.divide(along, energy, out=np.zeros(along.shape), where=energy > 0)
         return cls(energy, along, power, alpha, np.sqrt(np.maximum(power - alpha * along, 0) / channels))
@@ -50,16 +45,9 @@ class Seen:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Field:
-    """A modified gradient: the coefficients of its mean, and its noise.
+    """A modified gradient: the coefficients ``a_s`` of its mean, ``HERE`` always among them, and its noise; each (H, W)."""
 
-    Attributes
-    ----------
-    shifts : dict of shift to (H, W) array
-        ``a_s``; ``(0, 0)`` is always there.
-    beta : array, (H, W)
-    """
-
-    shifts: dict[Shift, np.ndarray]
+    shifts: Planes
     beta: np.ndarray
 
     @classmethod
@@ -85,120 +73,96 @@ class Field:
         # A quadratic form of a Gram matrix: rounding, or approximate entries above a max-pool, can make it negative.
         return np.maximum(total, 0)
 
-    def seen(self, products: InnerProducts, channels: int) -> Seen:
-        """The same gradient seen through ``o`` alone."""
+    def projection(self, products: InnerProducts, channels: int) -> Projection:
+        """The same gradient by its part along ``o`` alone."""
         along = self.along(products)
         power = self.power(products) + channels * self.beta**2
         if self.plain:
-            return Seen(products.energy, along, power, self.shifts[HERE], self.beta)
-        return Seen.of(products.energy, along, power, channels)
+            return Projection(products.energy, along, power, self.shifts[HERE], self.beta)
+        return Projection.of(products.energy, along, power, channels)
 
     def mean_map(self, x: np.ndarray) -> np.ndarray:
         """``Σ_s a_s(pos) x_(pos+s)``, (C, H, W)."""
         return np.asarray(sum(a * moved(x, s) for s, a in self.shifts.items()))
 
 
-def shifts_below(block: Block, shifts: set[Shift], rule: Rule) -> set[Shift]:
-    """Which shifts the field below a block has, from those above it."""
-    if not rule.rectifies_gradient:
-        return {HERE}  # no mean at any depth
-    own = shifts if block.pool is None else differences(places_of(block.pool))
-    return {times(s, block.grid.stride) for s in own}
+class BlockLaw:
+    """A block with the inner products of its input, of the patches it reads and of its output."""
 
+    def __init__(self, step: Step, products: InnerProducts, unit: Unit) -> None:
+        assert isinstance(step.block, Block)
+        self.block, self.input, self._unit = step.block, products, unit
+        self.patches = products.of_patches(self.block.grid, step.patches)
+        if self.block.pool is None:
+            self.output = self.patches.activated(self.block.energy_gain, step.output, unit)
+        else:
+            self.output = self.patches.pooled(self.block.energy_gain, self.block.pool, step.output)
 
-def below(field: Field, block: Block, output: InnerProducts, patches: InnerProducts, rule: Rule) -> Field:
-    """The field at a block's input, from the one at its output.
+    def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
+        """Nothing inside, and the field at the block's input, from the one at its output.
 
-    Parameters
-    ----------
-    field : Field
-    block : Block
-    output, patches : InnerProducts
-        Of the activations that leave the block, and of the patches of those that enter it.
-    rule : Rule
+        ``T_ij`` is what unit ``(i, j)`` hands to its filter.  It depends on the filter through pre-activations, so
+        ``E[w T_j] = c² Σ_m y_m b_jm`` over the patches that these belong to.  Folding ``D_jᵀ y_m`` back gives the activations of
+        the layer below at the distance of the two patches: ``a'_s(pos) = n c² Σ_(j∋pos) b_(j, j+s)``.  And
+        ``β'²(pos) = n c² Σ_(j∋pos) E[T_j²]``.
+        """
+        if self.block.pool is not None:
+            planes, second = self._behind_pool(field, rule)
+        elif field.plain:
+            planes, second = self._alone(field, rule)
+        else:
+            planes, second = self._with_neighbours(field, rule)
+        return [], handed_down(planes, second, self.block, rule)
 
-    Returns
-    -------
-    Field
+    def _alone(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
+        """Closed form: the unit's own pre-activation is all that its gradient knows."""
+        size = self.block.std * np.sqrt(self.patches.energy)
+        first, second = unit_moments(rule, self._unit, field.shifts[HERE] * size, field.beta)
+        # A patch of zeros activates nothing: the gate is closed at 0.
+        closed = rule.shut(self._unit) ** 2 * (rule.up**2 + rule.down**2) / 2 * field.beta**2
+        coefficient = np.divide(first, size, out=np.zeros(size.shape), where=size > 0)
+        return {HERE: coefficient}, np.where(size > 0, second, closed)
 
-    Notes
-    -----
-    ``T_ij`` is what unit ``(i, j)`` hands to its filter.  It depends on the filter through pre-activations, so
-    ``E[w T_j] = c² Σ_m y_m b_jm`` over the patches that these belong to.  Folding ``D_jᵀ y_m`` back gives the activations of
-    the layer below at the distance of the two patches: ``a'_s(pos) = n c² Σ_(j∋pos) b_(j, j+s)``.  And
-    ``β'²(pos) = n c² Σ_(j∋pos) E[T_j²]``.
-    """
-    if block.pool is not None:
-        planes, second = _behind_pool(field, block, output, patches, rule)
-    elif field.plain:
-        planes, second = _alone(field, block, patches, rule)
-    else:
-        planes, second = _with_neighbours(field, block, patches, rule)
-    return handed_down(planes, second, block, rule)
+    def _with_neighbours(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
+        shifts, shape = sorted(field.shifts), self.patches.shape
+        coefficients, second = neighbour_moments(
+            self.block.std**2 * self.patches.gram(shifts),
+            np.stack([field.shifts[s].ravel() for s in shifts], axis=1),
+            field.beta.ravel(),
+            rule,
+            shifts.index(HERE),
+        )
+        planes = {s: coefficients[:, n].reshape(shape) for n, s in enumerate(shifts)}
+        return planes, second.reshape(shape)
+
+    def _behind_pool(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
+        assert self.block.pool is not None
+        held, within = self.block.pool.windows(self.patches.shape), offsets(self.block.pool)
+        projection = field.projection(self.output, self.block.n_filters)
+        coefficients, energies = pooled_moments(
+            self.block.std**2 * self.patches.gram(within, held[:, 0]),
+            projection.alpha.ravel(),
+            projection.beta.ravel(),
+            rule,
+            floor=self.patches.floor,
+        )
+        planes = {s: np.zeros(self.patches.shape) for s in differences(within)}
+        second = np.zeros(self.patches.shape)
+        second.flat[held] = energies
+        for m, (row, column) in enumerate(within):
+            for n, (other_row, other_column) in enumerate(within):
+                planes[other_row - row, other_column - column].flat[held[:, m]] = coefficients[:, m, n]
+        return planes, second
 
 
 def handed_down(planes: Planes, second: np.ndarray, block: Block, rule: Rule) -> Field:
     """The field at a convolution's input: ``b_s`` and ``E[T²]`` of its units, folded over the patches that hold a position."""
-    gain = block.n_filters * block.std**2
     shifts = {
-        times(s, block.grid.stride): gain * _fold(plane, block.grid)
+        times(s, block.grid.stride): block.energy_gain * _fold(plane, block.grid)
         for s, plane in planes.items()
-        if s == HERE or rule.rectifies_gradient
+        if s == HERE or has_mean(rule)
     }
-    return Field(shifts, np.sqrt(gain * _fold(second, block.grid)))
-
-
-def _alone(field: Field, block: Block, patches: InnerProducts, rule: Rule) -> tuple[Planes, np.ndarray]:
-    """Closed form: the unit's own pre-activation is all that its gradient knows."""
-    size = block.std * np.sqrt(patches.energy)
-    signal, noise = field.shifts[HERE] * size, field.beta
-    if rule is Rule.GUIDED:
-        first, second = guided_moments(signal, noise)
-    elif rule is Rule.DECONVNET:
-        first, second = deconvnet_moments(signal, noise)
-    else:
-        first, second = np.zeros(size.shape), noise**2 / 2
-    if rule.masks_by_activation:
-        # A patch of zeros activates nothing: the mask is strict.
-        second = np.where(size > 0, second, 0.0)
-    return {HERE: np.divide(first, size, out=np.zeros(size.shape), where=size > 0)}, second
-
-
-def _with_neighbours(
-    field: Field, block: Block, patches: InnerProducts, rule: Rule
-) -> tuple[Planes, np.ndarray]:
-    shifts = sorted(field.shifts)
-    coefficients, second = neighbour_moments(
-        block.std**2 * patches.gram(shifts),
-        np.stack([field.shifts[s].ravel() for s in shifts], axis=1),
-        field.beta.ravel(),
-        rule,
-        shifts.index(HERE),
-    )
-    planes = {s: coefficients[:, n].reshape(patches.shape) for n, s in enumerate(shifts)}
-    return planes, second.reshape(patches.shape)
-
-
-def _behind_pool(
-    field: Field, block: Block, output: InnerProducts, patches: InnerProducts, rule: Rule
-) -> tuple[Planes, np.ndarray]:
-    assert block.pool is not None
-    held, places = block.pool.windows(patches.shape), places_of(block.pool)
-    seen = field.seen(output, block.n_filters)
-    coefficients, energies = pooled_moments(
-        block.std**2 * patches.gram(places, held[:, 0]),
-        seen.alpha.ravel(),
-        seen.beta.ravel(),
-        rule,
-        floor=patches.floor,
-    )
-    planes = {s: np.zeros(patches.shape) for s in differences(places)}
-    second = np.zeros(patches.shape)
-    second.flat[held] = energies
-    for m, (row, column) in enumerate(places):
-        for n, (other_row, other_column) in enumerate(places):
-            planes[other_row - row, other_column - column].flat[held[:, m]] = coefficients[:, m, n]
-    return planes, second
+    return Field(shifts, np.sqrt(block.energy_gain * _fold(second, block.grid)))
 
 
 def _fold(values: np.ndarray, grid: PatchGrid) -> np.ndarray:

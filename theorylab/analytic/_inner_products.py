@@ -14,44 +14,19 @@ import numpy as np
 
 from theorylab.analytic import _windows
 from theorylab.analytic._gaussian_rule import EXACT
-from theorylab.analytic._window_moments import largest_energy, largest_gap
+from theorylab.analytic._joint_moments import largest_energy, largest_gap
+from theorylab.analytic._plan import HERE, NEAR, Shift, offsets, opposite, times
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
-
-Shift = tuple[int, int]
-
-NEAR: tuple[Shift, ...] = ((0, 1), (1, -1), (1, 0), (1, 1))
-"""The neighbours of a position, one of each pair ``±s``."""
+from theorylab.units import Unit
 
 _POOLED = 1e-5
-"""Relative error of inner products above a max-pool: an eigenvalue of a Gram matrix below it is not told from 0."""
-
-
-def opposite(shift: Shift) -> Shift:
-    """``−shift``."""
-    return -shift[0], -shift[1]
-
-
-def times(shift: Shift, factor: tuple[int, int]) -> Shift:
-    """A shift in positions of the layer below one with these strides."""
-    return shift[0] * factor[0], shift[1] * factor[1]
-
-
-def differences(shifts: Iterable[Shift]) -> set[Shift]:
-    """``s' − s`` for all pairs.
-
-    Examples
-    --------
-    >>> sorted(differences([(0, 0), (0, 1)]))
-    [(0, -1), (0, 0), (0, 1)]
-    """
-    listed = list(shifts)
-    return {(t[0] - s[0], t[1] - s[1]) for s in listed for t in listed}
+"""Relative error of inner products above a max-pool: smaller eigenvalues of a Gram matrix are rounding."""
 
 
 def _half(shifts: Iterable[Shift]) -> set[Shift]:
-    """``(0, 0)`` and one of each pair ``±s``."""
-    return {max(shift, opposite(shift)) for shift in (*shifts, (0, 0))}
+    """``HERE`` and one of each pair ``±s``."""
+    return {max(shift, opposite(shift)) for shift in (*shifts, HERE)}
 
 
 def moved(plane: np.ndarray, shift: Shift) -> np.ndarray:
@@ -86,30 +61,13 @@ def arc_cosine(cosine: np.ndarray) -> np.ndarray:
 
 def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """0 where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator > 0)
-
-
-def pool_needs(shifts: Iterable[Shift], pool: MaxPool) -> set[Shift]:
-    """Inner products of the patches below a max-pool that :meth:`InnerProducts.pooled` asks for."""
-    places = differences(places_of(pool))
-    near = {(a + i, b + k) for s in (*NEAR, (0, 0)) for a, b in [times(s, pool.stride)] for i, k in places}
-    return near | {times(s, pool.stride) for s in shifts}
-
-
-def places_of(pool: MaxPool) -> list[Shift]:
-    """The places of a window, row by row, from its first one."""
-    return [(i, k) for i in range(pool.size[0]) for k in range(pool.size[1])]
+    return np.asarray(np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator > 0))
 
 
 class InnerProducts:
-    """``D_s(pos)`` for a set of shifts ``s`` that is closed under sign.
+    """``D_s(pos)``, to the relative error `floor`, for a set of shifts ``s`` that is closed under sign and holds ``HERE``.
 
-    Parameters
-    ----------
-    planes : dict of shift to (H, W) array
-        One of each pair ``±s`` is enough, since ``D_(−s)(pos) = D_s(pos − s)``; ``(0, 0)`` is always there.
-    floor : float
-        Relative error of the entries.
+    Of each pair ``±s`` one plane (H, W) is enough, since ``D_(−s)(pos) = D_s(pos − s)``.
     """
 
     def __init__(self, planes: dict[Shift, np.ndarray], floor: float = EXACT) -> None:
@@ -130,7 +88,7 @@ class InnerProducts:
     @property
     def energy(self) -> np.ndarray:
         """``‖o_pos‖²``, (H, W)."""
-        return self._planes[0, 0]
+        return self._planes[HERE]
 
     def at(self, shift: Shift) -> np.ndarray:
         """``D_shift``, (H, W); 0 where ``pos + shift`` lies outside."""
@@ -139,18 +97,9 @@ class InnerProducts:
         return moved(self._planes[opposite(shift)], shift)
 
     def gram(self, shifts: Sequence[Shift], at: np.ndarray | None = None) -> np.ndarray:
-        """``⟨o_(pos+s), o_(pos+s')⟩`` for all pairs of the given shifts.
+        """``⟨o_(pos+s), o_(pos+s')⟩`` for all pairs of ``S`` shifts, (n, S, S), at some flat positions or at all of them.
 
-        Parameters
-        ----------
-        shifts : sequence of shift, length S
-        at : int array, (n,), optional
-            Flat positions; all of them if not given.
-
-        Returns
-        -------
-        array, (n, S, S)
-            Rows and columns of positions outside are 0.
+        Rows and columns of positions outside are 0.
         """
         count = self.energy.size if at is None else len(at)
         result = np.zeros((count, len(shifts), len(shifts)))
@@ -170,55 +119,60 @@ class InnerProducts:
             planes[s] = _windows.window_sums(padded, grid) * moved(ones, s)
         return InnerProducts(planes, self.floor)
 
-    def rectified(self, gain: float, shifts: Iterable[Shift]) -> InnerProducts:
-        """Activations behind filters and a ReLU, of which these are the patches; ``gain`` is ``n c²``.
+    def activated(self, gain: float, shifts: Iterable[Shift], unit: Unit) -> InnerProducts:
+        """Activations behind filters and a unit, of which these are the patches; ``gain`` is ``n c²``.
 
-        ``n E[σ(w·y) σ(w·y')] = n c² √(q q') [sin θ + (π − θ) cos θ]/(2π)``.
+        ``n E[σ(w·y) σ(w·y')] = n c² √(q q') k(ρ)/2`` with ``k(ρ) = [sin θ + (π − θ) cos θ]/π``.  For a unit of slope ``a`` below
+        0, ``φ(z) = σ(z) − a σ(−z)`` and ``k(−ρ) = k(ρ) − ρ`` make ``(1 − a)² k(ρ) + 2aρ`` of ``k(ρ)``.
         """
-        planes = {s: gain * self._sizes(s) * self._rectified_cosine(s) / 2 for s in _half(shifts)}
+        a = unit.slope
+        planes = {}
+        for s in _half(shifts):
+            kernel = (1 - a) ** 2 * self._rectified_cosine(s) + 2 * a * self._cosine(s)
+            planes[s] = gain * self._sizes(s) * kernel / 2
         return InnerProducts(planes, self.floor)
 
     def _sizes(self, s: Shift) -> np.ndarray:
-        return np.sqrt(self.energy * moved(self.energy, s))
+        return np.asarray(np.sqrt(self.energy * moved(self.energy, s)))
+
+    def _cosine(self, s: Shift) -> np.ndarray:
+        # Exactly 1 at no distance, also for a patch of zeros, whose size is 0 anyway.
+        return _quotient(self.at(s), self._sizes(s)) if s != HERE else np.ones(self.shape)
 
     def _rectified_cosine(self, s: Shift) -> np.ndarray:
-        # Exactly 1 at no distance, also for a patch of zeros, whose size is 0 anyway.
-        return (
-            arc_cosine(_quotient(self.at(s), self._sizes(s))) if s != (0, 0) else np.ones(self.energy.shape)
-        )
+        return arc_cosine(self._cosine(s))
 
     def pooled(self, gain: float, pool: MaxPool, shifts: Iterable[Shift]) -> InnerProducts:
         """Activations behind filters, a ReLU and disjoint max-pool windows.
 
-        Notes
-        -----
         ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``, integrated for every window and its eight neighbours.  For two
-        windows farther apart: the mean correlation of the activations at the same places of the two, times what
+        windows farther apart: the mean correlation of the activations at equal positions in the two, times what
         this falls short by, locally, for the neighbours.  (A maximum is smoother than its entries.)
         """
         first = pool.windows(self.shape)[:, 0]
-        windows, places = pool.output_shape(self.shape), places_of(pool)
-        energy = gain * largest_energy(self.gram(places, first)).reshape(windows)
-        planes = {(0, 0): energy}
-        short, seen = np.zeros(windows), np.zeros(windows)
+        windows, within = pool.output_shape(self.shape), offsets(pool)
+        energy = gain * largest_energy(self.gram(within, first)).reshape(windows)
+        planes = {HERE: energy}
+        ratios, counts = np.zeros(windows), np.zeros(windows)
         for s in NEAR:
             inside = moved(np.ones(windows), s) > 0
             down, right = times(s, pool.stride)
-            both = places + [(i + down, k + right) for i, k in places]
+            both = within + [(i + down, k + right) for i, k in within]
             gap = np.zeros(windows)
             gap[inside] = gain * largest_gap(self.gram(both, first[inside.ravel()]))
             planes[s] = inside * (energy + moved(energy, s) - gap) / 2
-            estimate = self._like_its_places(pool, s, energy)
-            here = (estimate > 0).astype(np.float64)
+            estimate = self._like_its_entries(pool, s, energy)
+            known = (estimate > 0).astype(np.float64)
             ratio = _quotient(planes[s], estimate)
-            short += ratio + moved(ratio, opposite(s))
-            seen += here + moved(here, opposite(s))
-        short = np.where(seen > 0, np.sqrt(_quotient(short, seen)), 1.0)
+            ratios += ratio + moved(ratio, opposite(s))
+            counts += known + moved(known, opposite(s))
+        short = np.where(counts > 0, np.sqrt(_quotient(ratios, counts)), 1.0)
         for s in _half(shifts) - set(planes):
-            estimate = self._like_its_places(pool, s, energy) * short * moved(short, s)
+            estimate = self._like_its_entries(pool, s, energy) * short * moved(short, s)
             planes[s] = np.minimum(estimate, np.sqrt(energy * moved(energy, s)))
         return InnerProducts(planes, max(self.floor, _POOLED))
 
-    def _like_its_places(self, pool: MaxPool, s: Shift, energy: np.ndarray) -> np.ndarray:
+    def _like_its_entries(self, pool: MaxPool, s: Shift, energy: np.ndarray) -> np.ndarray:
         cosine = self._rectified_cosine(times(s, pool.stride)).ravel()[pool.windows(self.shape)]
-        return cosine.mean(axis=1).reshape(energy.shape) * np.sqrt(energy * moved(energy, s))
+        energies: np.ndarray = energy * moved(energy, s)
+        return np.asarray(cosine.mean(axis=1).reshape(energy.shape) * np.sqrt(energies))

@@ -7,8 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from theorylab import _validation
+from theorylab.laws import WeightLaw
+from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
+from theorylab.rules import Rule
+from theorylab.units import RELU
 
 EQUAL = 1e-12
 """Patches that differ by less than this, relative to the larger, are equal: their units tie and the first wins."""
@@ -20,7 +25,7 @@ _CHUNK = 2**23  # doubles of the largest work array
 class Windows:
     """Some windows: their patches in coordinates of their own span, and which of them exist or repeat."""
 
-    places: np.ndarray  # (n, k) patch numbers, −1 for padding of the pool
+    numbers: np.ndarray  # (n, k) of the patches, −1 for padding of the pool
     basis: np.ndarray  # (n, p, d) orthonormal columns
     patches: np.ndarray  # (n, k, d)
     equal: np.ndarray  # (n, k, k) pairs of equal patches, the diagonal left out
@@ -28,7 +33,7 @@ class Windows:
     @property
     def present(self) -> np.ndarray:
         """Positions that lie in the plane and not in the pool's padding, (n, k)."""
-        return self.places >= 0
+        return self.numbers >= 0
 
     @property
     def nonzero(self) -> np.ndarray:
@@ -38,7 +43,7 @@ class Windows:
     @property
     def first(self) -> tuple[np.ndarray, np.ndarray]:
         """Index of the first present position of each window: where a window of zeros sends its gradient."""
-        return np.arange(len(self.places)), self.present.argmax(axis=1)
+        return np.arange(len(self.numbers)), self.present.argmax(axis=1)
 
     def wins(self, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows of "patch `m` is the first maximum, and positive", which of them count, and where it can happen."""
@@ -57,28 +62,46 @@ class Windows:
 def windows_of(x: np.ndarray, grid: PatchGrid, pool: MaxPool, work: int) -> Iterator[Windows]:
     """All windows, in chunks; `work` is the number of doubles that each needs beside its patches."""
     patches = grid.extract(x)
-    places = pool.windows(grid.output_shape)
-    n, k = places.shape
+    numbers = pool.windows(grid.output_shape)
+    k = numbers.shape[1]
     step = max(1, _CHUNK // max(k * grid.patch_size, k * k, work))
-    for start in range(0, n, step):
-        own = places[start : start + step]
-        held = patches[own] * (own >= 0)[:, :, None]
+    for start in range(0, len(numbers), step):
+        part = numbers[start : start + step]
+        held = patches[part] * (part >= 0)[:, :, None]
         norms = np.linalg.norm(held, axis=2)
-        equal = np.zeros((len(own), k, k), dtype=bool)
+        equal = np.zeros((len(part), k, k), dtype=bool)
         for m in range(k):
             gaps = np.linalg.norm(held - held[:, m, None], axis=2)
             equal[:, m] = gaps <= EQUAL * np.maximum(norms, norms[:, m, None])
             equal[:, m, m] = False
-        equal &= (own >= 0)[:, None, :] & (own >= 0)[:, :, None]
+        equal &= (part >= 0)[:, None, :] & (part >= 0)[:, :, None]
         # All conditions live in the span of the window's patches: k coordinates instead of p.
         basis, corner = np.linalg.qr(held.swapaxes(1, 2))
         coordinates = corner.swapaxes(1, 2) * (norms > 0)[:, :, None]
-        yield Windows(own, basis, coordinates, equal)
+        yield Windows(part, basis, coordinates, equal)
 
 
-def require_disjoint(pool: MaxPool) -> None:
+def require_disjoint(pool: MaxPool, rule: Rule | None = None) -> None:
+    """One unit can win several overlapping windows, and its rule then acts on a sum of readout weights: NoLaw."""
     if not pool.disjoint:
-        raise ValueError(
-            f"pool: windows of size {pool.size} at stride {pool.stride} overlap, so one unit can win several and its "
-            "rule acts on a sum of readout weights, for which no closed form is known; simulate it with theorylab.sampling"
-        )
+        what = f"max-pooling whose windows overlap, of size {pool.size} at stride {pool.stride}"
+        raise NoLaw(rule, RELU, what)
+
+
+def checked(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    law: WeightLaw,
+    pool: MaxPool,
+    filter_std: float | None,
+) -> tuple[np.ndarray, Rule, int, float]:
+    """Image, rule, ``N`` and ``c`` of the arguments that every law behind a max-pool takes."""
+    x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
+    rule = Rule(rule)
+    n_filters = _validation.positive_integer(n_filters, "n_filters")
+    std = _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std")
+    require_disjoint(pool, rule)
+    pool.output_shape(grid.output_shape)
+    return x, rule, n_filters, std

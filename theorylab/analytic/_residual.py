@@ -1,4 +1,4 @@
-"""Residual stages: sums of convolutions and of what stands before them, and gradients that skip the convolutions.
+"""Residual stages: sums of convolutions and of their input, and gradients that skip the convolutions.
 
 In one channel at one position a stage is a chain of a few independent normals: ``o_0 = σ(g_0)``, ``o_k = σ(o_(k−1) + g_k)``,
 where ``g_k`` is what branch ``k`` adds.  The gradient runs the chain backwards: ``V̂_k = T_(k+1) + α_k o_k + β_k ξ_k``, the
@@ -13,56 +13,45 @@ import dataclasses
 import numpy as np
 
 from theorylab.analytic._blocks import Path, Stage
-from theorylab.analytic._gaussian_rule import chunks, normals, rectified_normal
-from theorylab.analytic._gradient_field import HERE, Field, Seen, below, handed_down
+from theorylab.analytic._gaussian_rule import chunks, handed_on, normals
+from theorylab.analytic._gradient_field import BlockLaw, Field, Projection, handed_down
 from theorylab.analytic._inner_products import InnerProducts
+from theorylab.analytic._plan import HERE, Step, has_mean
 from theorylab.rules import Rule
+from theorylab.units import RELU
 
 POINTS = 4096
 """More than elsewhere: a chain of ResNet-50 has up to eleven dimensions, and few positions.  Second moments are then within
 2 %."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Way:
-    """A path and the inner products along it: of the input of every convolution, and of the patches it reads."""
+class PathLaw:
+    """A path with the inner products along it."""
 
-    path: Path
-    inputs: list[InnerProducts]
-    patches: list[InnerProducts]
-
-    @classmethod
-    def through(cls, path: Path, products: InnerProducts) -> Way:
-        inputs, patches = [products], []
+    def __init__(self, path: Path, products: InnerProducts) -> None:
+        self._laws: list[BlockLaw] = []
         for block in path:
-            patches.append(inputs[-1].of_patches(block.grid, [HERE]))
-            inputs.append(patches[-1].rectified(block.n_filters * block.std**2, [HERE]))
-        return cls(path, inputs[:-1], patches)
+            self._laws.append(BlockLaw(Step(block, {HERE}, {HERE}, {HERE}), products, RELU))
+            products = self._laws[-1].output
 
     @property
     def variance(self) -> np.ndarray:
         """Of what the path adds to a sum, one channel: (H, W)."""
-        return self.path[-1].std ** 2 * self.patches[-1].energy
+        return self._laws[-1].block.std ** 2 * self._laws[-1].patches.energy
 
     def down(self, slope: np.ndarray, second: np.ndarray, rule: Rule) -> Field:
         """The field at the path's input, from ``E[∂T/∂g]`` and ``E[T²]`` behind its last convolution."""
-        field = handed_down({HERE: slope}, second, self.path[-1], rule)
-        for n in range(len(self.path) - 2, -1, -1):
-            field = below(field, self.path[n], self.inputs[n + 1], self.patches[n], rule)
+        field = handed_down({HERE: slope}, second, self._laws[-1].block, rule)
+        for law in reversed(self._laws[:-1]):
+            _, field = law.gradients(field, rule)
         return field
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Chain:
-    """The normals of one channel of a stage, all positions at once.
+    """The normals of one channel of a stage, all positions at once."""
 
-    Attributes
-    ----------
-    variances : list of (n,) arrays
-        Of ``g_0 … g_K``.
-    """
-
-    variances: list[np.ndarray]
+    variances: list[np.ndarray]  # of g_0 … g_K, (n,) each
 
     def energy(self, points: int = POINTS) -> np.ndarray:
         """``E[o_K²]``, (n,)."""
@@ -86,20 +75,12 @@ class Chain:
     def moments(
         self, fields: list[tuple[np.ndarray, np.ndarray]], rule: Rule, points: int = POINTS
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What unit ``k`` hands on, where ``fields`` holds ``α`` and ``β`` of ``o_K … o_k``.
-
-        Returns
-        -------
-        slope, second : arrays, (n,)
-            ``E[g_k T_k]/Var g_k`` and ``E[T_k²]``.
-        along, power : arrays, (n,)
-            ``E[V̂_k o_k]`` and ``E[V̂_k²]``.
-        """
+        """``E[g_k T_k]/Var g_k``, ``E[T_k²]``, ``E[V̂_k o_k]``, ``E[V̂_k²]``; `fields` holds ``α`` and ``β`` of ``o_K … o_k``."""
         top = len(self.variances) - 1
         last = top + 1 - len(fields)
         u = normals(len(self.variances) + len(fields) - 1, points)
-        found = np.empty((4, len(self.variances[0])))
-        for part in chunks(found.shape[1], points * u.shape[1]):
+        sums = np.empty((4, len(self.variances[0])))
+        for part in chunks(sums.shape[1], points * u.shape[1]):
             z, o, g = self._activations(u, part)
             skipped = np.zeros(z[0].shape)
             for n, (alpha, beta) in enumerate(fields):
@@ -108,79 +89,60 @@ class Chain:
                 if k == last:
                     break
                 skipped = rule.backward(mean + beta[part, None] * u[:, len(self.variances) + n], z[k])
-            noise = np.broadcast_to(beta[part, None], mean.shape)
-            if rule.rectifies_gradient:
-                _, first, energy = rectified_normal(mean, noise)
-            else:
-                first, energy = mean, mean**2 + noise**2
-            if rule.masks_by_activation:
+            _, first, energy = handed_on(rule, mean, np.broadcast_to(beta[part, None], mean.shape))
+            if rule.gate:
                 first, energy = first * (z[last] > 0), energy * (z[last] > 0)
-            found[0, part] = (g[last] * first).mean(axis=1)
-            found[1, part] = energy.mean(axis=1)
-            found[2, part] = (mean * o[last]).mean(axis=1)
-            found[3, part] = (mean**2).mean(axis=1) + beta[part] ** 2
+            sums[0, part] = (g[last] * first).mean(axis=1)
+            sums[1, part] = energy.mean(axis=1)
+            sums[2, part] = (mean * o[last]).mean(axis=1)
+            sums[3, part] = (mean**2).mean(axis=1) + beta[part] ** 2
         variance = self.variances[last]
-        if not rule.rectifies_gradient:
-            found[[0, 2]] = 0  # odd in the noise: no mean at any depth
-        slope = np.divide(found[0], variance, out=np.zeros(variance.shape), where=variance > 0)
-        return slope, found[1], found[2], found[3]
+        if not has_mean(rule):
+            sums[[0, 2]] = 0  # what the points leave of it
+        slope = np.divide(sums[0], variance, out=np.zeros(variance.shape), where=variance > 0)
+        return slope, sums[1], sums[2], sums[3]
 
 
 class StageLaw:
-    """A stage with the inner products of all that runs through it.
-
-    Attributes
-    ----------
-    input, output : InnerProducts
-        Of what it reads, and of its last sum behind the ReLU: energies alone.
-    """
+    """A stage with the inner products of all that runs through it: energies alone."""
 
     def __init__(self, stage: Stage, products: InnerProducts) -> None:
-        self._stage = stage
-        self.input = products
-        self._heads = [Way.through(path, products) for path in stage.head]
-        self._plane = stage.shape[1:]
-        self._chain = Chain([np.asarray(sum(way.variance for way in self._heads)).ravel()])
-        self._tails: list[Way] = []
+        self.block, self.input = stage, products
+        self._heads = [PathLaw(path, products) for path in stage.head]
+        self._chain = Chain([np.asarray(sum(law.variance for law in self._heads)).ravel()])
+        self._tails: list[PathLaw] = []
         self._sums = [self._products(products.floor)]
         for path in stage.tails:
-            self._tails.append(Way.through(path, self._sums[-1]))
+            self._tails.append(PathLaw(path, self._sums[-1]))
             self._chain = Chain([*self._chain.variances, self._tails[-1].variance.ravel()])
             self._sums.append(self._products(products.floor))
         self.output = self._sums[-1]
 
     def _products(self, floor: float) -> InnerProducts:
-        return InnerProducts({HERE: self._stage.shape[0] * self._chain.energy().reshape(self._plane)}, floor)
+        energy = self._chain.energy().reshape(self.block.shape[1:])
+        return InnerProducts({HERE: self.block.shape[0] * energy}, floor)
 
-    def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Seen]], Field]:
-        """The gradient down through the stage.
+    def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
+        """The gradient at every sum below the topmost one, with the convolutions above it, and the field at the input.
 
-        Parameters
-        ----------
-        field : Field
-            Plain, at the stage's output.
-        rule : Rule
-
-        Returns
-        -------
-        inside : list of (int, Seen)
-            At every sum below the topmost one, from the top: convolutions between it and the output, and the gradient.
-        field : Field
-            At the stage's input.
+        The field at the output is plain, as there is no pool above a stage.
         """
         fields = [(field.shifts[HERE].ravel(), field.beta.ravel())]
         slope, second, *_ = self._moments(fields, rule)
-        inside, depth, channels = [], 0, self._stage.shape[0]
-        for way, products in zip(reversed(self._tails), reversed(self._sums[:-1]), strict=True):
+        inside, depth, channels = [], 0, self.block.shape[0]
+        for path, law, products in zip(
+            reversed(self.block.tails), reversed(self._tails), reversed(self._sums[:-1]), strict=True
+        ):
             # What the block adds to the gradient that skips it.
-            added = way.down(slope, second, rule)
+            added = law.down(slope, second, rule)
             fields.append((added.shifts[HERE].ravel(), added.beta.ravel()))
             slope, second, along, power = self._moments(fields, rule)
-            depth += len(way.path)
-            inside.append((depth, Seen.of(products.energy, channels * along, channels * power, channels)))
-        down = [way.down(slope, second, rule) for way in self._heads]
-        alpha = np.asarray(sum(one.shifts[HERE] for one in down))
-        return inside, Field({HERE: alpha}, np.sqrt(np.asarray(sum(one.beta**2 for one in down))))
+            depth += len(path)
+            projection = Projection.of(products.energy, channels * along, channels * power, channels)
+            inside.append((depth, projection))
+        below = [law.down(slope, second, rule) for law in self._heads]
+        alpha = np.asarray(sum(part.shifts[HERE] for part in below))
+        return inside, Field({HERE: alpha}, np.sqrt(np.asarray(sum(part.beta**2 for part in below))))
 
     def _moments(self, fields: list[tuple[np.ndarray, np.ndarray]], rule: Rule) -> list[np.ndarray]:
-        return [part.reshape(self._plane) for part in self._chain.moments(fields, rule)]
+        return [part.reshape(self.block.shape[1:]) for part in self._chain.moments(fields, rule)]

@@ -1,18 +1,20 @@
 """The law of the modified gradient at every position and depth of a random convolutional network, plain or residual.
 
-The recursion of :mod:`theorylab.analytic.depth`, position by position, and no network is run: the sizes of activations come
-from :mod:`theorylab.analytic._inner_products`, one layer down of a gradient from :mod:`theorylab.analytic._gradient_field`.
+The recursion of :mod:`theorylab.analytic.depth`, position by position, in three phases, and no network is run: a plan from the
+top down (:mod:`theorylab.analytic._plan`), inner products of activations from the image up
+(:mod:`theorylab.analytic._inner_products`), the gradient from the readout down (:mod:`theorylab.analytic._gradient_field`).
+
 Unit ``(i, j)`` of a layer has the pre-activation ``w_i·y_j ~ N(0, c² ‖y_j‖²)`` and receives ``V̂``, a mixture of the
-activations around it and noise.  The filters ``w_i`` are shared by the positions, and that costs what the dense network
-had exactly:
+activations around it and noise.  The positions share the filters ``w_i``, and that costs what the dense network has exactly:
 
-*Exact at every number of filters*: without pooling, the energies ``E‖o_pos‖² = n c² E‖y‖²/2``, and for saliency and DeconvNet
-the mean zero; for one layer the mean map, the corrected limit of Theorem 1.
+*Exact at every number of filters*: without pooling, the energies ``E‖o_pos‖² = n c² E‖y‖² (1 + a²)/2`` of units of slope ``a``;
+the mean zero and the noise of rules without a gate (DeconvNet) and of rules whose ``h`` is a multiple of the identity
+(saliency), for the reasons of :mod:`theorylab.analytic.depth`; for one layer the mean map, the corrected limit of Theorem 1.
 
-*Exact in the limit of wide hidden layers* (errors of one over the width): without pooling, with one max-pool, or with residual
-blocks, all means and alignments, up to integrals with 512 points (alignments within 0.002, a map within 2 % of its norm).
-Inner products of activations, ``a`` and ``β`` are then numbers, ``V̂`` is Gaussian but for what skips a block, and its noise
-is independent of ``z``.
+*Exact in the limit of wide hidden layers* (errors of one over the width): for every rule, without pooling, with one max-pool, or
+with residual blocks, all means and alignments, up to integrals with 512 points (alignments within 0.002, a map within 2 % of its
+norm).  Inner products of activations, ``a`` and ``β`` are then numbers, ``V̂`` is Gaussian but for what skips a block, and its
+noise is independent of ``z``.  Other units than the ReLU have this law without pools and residual blocks alone.
 
 *Approximate at any width*, with a second max-pool above the first:
 
@@ -29,9 +31,10 @@ show most is a bright picture of little contrast under two pools: 0.04 too high 
 Two patches put different entries of a filter on one pixel, and these correlate by ``O(1/p)`` through the masks, ``p`` the
 patch's size; all pairs together change ``β²`` by a share of ``O(1/C)``, ``C`` the channels below.  Under one 3×3 layer, whose
 variance is known exactly, that is ``9.4 %/C`` for an image without contrast, ``3 %/C`` for one like a photograph and less for
-noise, always on the high side.  The mean one layer below does not feel it.  What a map scatters from network to network is
-more than ``β²`` in narrow networks, whose scale varies as a whole (7 to 30 % with 32 to 64 filters), and was measured 4 %
-less for guided backpropagation and 10 % less for DeconvNet under two pools; its pattern is ``β²``'s (correlation 0.99).
+noise, always on the high side, for guided backpropagation; for other rules it goes like ``E[h(V)]²/E[h(V)²]``.  The mean one
+layer below does not feel it.  What a map scatters from network to network is more than ``β²`` in narrow networks, whose scale
+varies as a whole (7 to 30 % with 32 to 64 filters), and was measured 4 % less for guided backpropagation and 10 % less for
+DeconvNet under two pools; its pattern is ``β²``'s (correlation 0.99).
 """
 
 from __future__ import annotations
@@ -44,11 +47,15 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic import _blocks
-from theorylab.analytic._blocks import Block, Layer, Stage
-from theorylab.analytic._gradient_field import HERE, Field, Seen, below, shifts_below
-from theorylab.analytic._inner_products import InnerProducts, Shift, differences, pool_needs, times
+from theorylab.analytic._blocks import Stage
+from theorylab.analytic._gradient_field import BlockLaw, Field, Projection
+from theorylab.analytic._inner_products import InnerProducts
+from theorylab.analytic._plan import Step, plan
 from theorylab.analytic._residual import StageLaw
+from theorylab.nolaw import NoLaw
 from theorylab.rules import Rule
+from theorylab.stack import Layer
+from theorylab.units import RELU, Unit
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -84,6 +91,7 @@ def depth_maps(
     rule: Rule | str,
     *,
     readout_std: float = 1.0,
+    unit: Unit = RELU,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[LayerMaps]:
     """Mean and noise of the modified gradient at every layer of a random convolutional network; none is run.
@@ -91,13 +99,15 @@ def depth_maps(
     Parameters
     ----------
     x : array, (C, H, W)
-    layers : sequence of ConvSpec, MaxPool and Residual
-        From the input up; a ReLU stands behind each convolution, a max-pool of disjoint windows may stand behind that, and
-        a dense linear readout of one logit above all.  A hidden dense layer is a convolution whose kernel is the plane.
+    layers : sequence of ConvSpec, Dense, MaxPool and Residual
+        From the input up.  A unit follows each convolution, a max-pool of disjoint windows may follow the unit, and a dense
+        linear readout of one logit follows the last layer.
         Global average pooling under the readout changes nothing but the scale of the map and is left out.
     rule : Rule or str
+        Any: of this package or of your own.
     readout_std : float
         Standard deviation of the readout's weights.
+    unit : Unit, default ReLU()
     progress : callable, optional
         ``progress(done, total)``, in layers up and down.
 
@@ -105,32 +115,34 @@ def depth_maps(
     -------
     list of LayerMaps, top layer first
         One record for what each convolution or residual block reads; the input's, with the predicted map and its variance,
-        comes last.  Saliency, and DeconvNet without pooling, have ``α = 0`` and a map of zeros; inside a residual stage
-        DeconvNet aligns with activations all the same, because what skips a block is positive, as they are.
+        comes last.  Saliency, and rules without a gate where there is no pool, have ``α = 0`` and a map of zeros; inside a
+        residual stage DeconvNet aligns with activations all the same, because what skips a block is positive, as they are.
 
     Raises
     ------
     TypeError, ValueError
-        If the image is zero everywhere or not finite, a kernel does not fit, the terms of a residual sum differ in shape, or
-        `layers` is empty or holds anything but these; for pools that stand first, behind a pool or above a residual block,
-        or whose windows overlap or are padded, and for an identity block behind a pool: there is no law for that.
+        If the image is zero everywhere or not finite, a kernel does not fit, the terms of a residual sum differ in shape,
+        `layers` is empty or holds anything but these, or a pool comes first or behind a pool.
+    NoLaw
+        For pools above a residual block or whose windows overlap or are padded, for an identity block behind a pool, and for
+        pools and residual blocks behind another unit than the ReLU.
 
     Notes
     -----
     Given ``z``, a filter is ``y_j z/‖y_j‖² + w⊥``: the mean of ``Σ_j D_jᵀ Σ_i w_i T_ij`` is ``Σ_j D_jᵀ y_j n E[z T_j]/q_j``,
     and ``D_jᵀ y_j`` is ``o`` restricted to patch ``j``.  So the mean is ``α' ⊙ o`` with
     ``α'_pos = n Σ_{j∋pos} E[z T_j]/q_j``, and ``β'²_pos = c² n Σ_{j∋pos} E[T_j²]``, the two expectations as in
-    :mod:`theorylab.analytic._masked_moments`.  Start from ``α = 0``, ``β = c_V``.  At the input ``α`` is what ``κ`` is for
+    :mod:`theorylab.analytic._unit_moments`.  Start from ``α = 0``, ``β = c_V``.  At the input ``α`` is what ``κ`` is for
     three layers: every depth has its own contrast normalisation.
 
     Behind a max-pool ``T_j`` depends on the filter through all patches of the window, and the mean is a mixture of
-    activations at the distances of its places; it stays one down to the next pool.  In a residual stage the gradient that
+    activations at the distances of its positions; it stays one down to the next pool.  In a residual stage the gradient that
     skips a block is no longer normal: see :mod:`theorylab.analytic._residual`.
 
-    What is exact, what is exact for wide layers, what is approximate and how large the errors were measured to be stands in
-    :mod:`theorylab.analytic.conv_depth`.  A VGG-16 at 224×224 takes some fifteen seconds and 0.4 GB.
+    :mod:`theorylab.analytic.conv_depth` says what is exact, what is a limit, what is approximate, and how large the errors
+    are.  A VGG-16 at 224×224 takes some fifteen seconds and 0.4 GB.
 
-    Patches of zeros activate nothing; they are left out, but not by DeconvNet, which has no mask.
+    Patches of zeros activate nothing; they are left out, but not by rules without a gate.
 
     Examples
     --------
@@ -150,10 +162,15 @@ def depth_maps(
     x = _validation.image(x, x.shape).astype(np.float64, copy=False)
     rule = Rule(rule)
     readout_std = _validation.positive_number(readout_std, "readout_std")
-    blocks = _blocks.read(x.shape, layers)
+    try:
+        blocks = _blocks.read(x.shape, layers)
+    except NoLaw as error:
+        raise NoLaw(rule, unit, error.layer) from None
+    for block in blocks:
+        pooled = isinstance(block, Stage) or block.pool is not None
+        if not unit.homogeneous or (pooled and unit.slope != 0):
+            raise NoLaw(rule, unit, "a max-pool or a residual block" if pooled else "a convolution")
 
-    # Everything is homogeneous: run with scales near 1, and multiply at the end by exp(logarithm).
-    norm = float(np.linalg.norm(x / abs(x).max())) * float(abs(x).max())
     done = 0
 
     def advance() -> None:
@@ -162,24 +179,22 @@ def depth_maps(
         if progress is not None:
             progress(done, 2 * len(blocks))
 
-    laws = _laws(x / norm, blocks, rule, advance)
+    # Everything is homogeneous: run with scales near 1, and multiply at the end by exp(logarithm).
+    norm = float(np.linalg.norm(x / abs(x).max())) * float(abs(x).max())
+    laws = _energies(x / norm, plan(blocks, rule), unit, advance)
     gains = [math.log(block.gain) for block in blocks]
     field = Field.readout(blocks[-1].shape[1:])
     records: list[LayerMaps] = []
     layer, backward = sum(block.depth for block in blocks), math.log(readout_std)
-    for number in range(len(blocks) - 1, -1, -1):
-        block, law = blocks[number], laws[number]
+    for number, law in reversed(list(enumerate(laws))):
         forward = math.log(norm) + sum(gains[:number])
-        if isinstance(law, StageLaw):
-            inside, field = law.gradients(field, rule)
-            for depth, seen in inside:
-                records.append(_record(layer - depth, seen, backward, forward + gains[number]))
-        else:
-            field = below(field, law.block, law.output, law.patches, rule)
+        inside, field = law.gradients(field, rule)
+        for depth, projection in inside:
+            records.append(_record(layer - depth, projection, backward, forward + gains[number]))
         advance()
-        layer -= block.depth
+        layer -= law.block.depth
         backward += gains[number]
-        records.append(_record(layer, field.seen(law.input, block.channels), backward, forward))
+        records.append(_record(layer, field.projection(law.input, law.block.channels), backward, forward))
     # The image is x/norm here: the mean is a mixture of its entries, whatever their size.
     mean_map = _in_units(field.mean_map(x / norm), backward)
     variance_map = np.broadcast_to(_in_units(field.beta**2, 2 * backward), x.shape).copy()
@@ -187,60 +202,32 @@ def depth_maps(
     return records
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _BlockLaw:
-    """A block with the inner products of its input, of the patches it reads and of its output."""
-
-    block: Block
-    input: InnerProducts
-    patches: InnerProducts
-    output: InnerProducts
-
-
-def _laws(
-    x: np.ndarray, blocks: Sequence[Block | Stage], rule: Rule, advance: Callable[[], None]
-) -> list[_BlockLaw | StageLaw]:
-    """Every block and stage with the inner products that its gradient will ask for."""
-    # From the top down: which shifts each gradient has, and which inner products are asked for.
-    shifts: set[Shift] = {HERE}
-    asked: list[set[Shift]] = [shifts]
-    asked_of_patches: list[set[Shift]] = []
-    for block in reversed(blocks):
-        if isinstance(block, Stage):
-            asked_of_patches.insert(0, shifts)
-            asked.insert(0, shifts)
-            continue
-        own = asked[0]
-        of_patches = own | differences(shifts) if block.pool is None else pool_needs(own, block.pool)
-        shifts = shifts_below(block, shifts, rule)
-        asked_of_patches.insert(0, of_patches)
-        asked.insert(0, {times(s, block.grid.stride) for s in of_patches} | differences(shifts))
-    laws: list[_BlockLaw | StageLaw] = []
-    products = InnerProducts.of_image(x, asked[0])
-    for block, wanted, of_patches in zip(blocks, asked[1:], asked_of_patches, strict=True):
-        if isinstance(block, Stage):
-            laws.append(StageLaw(block, products))
-        else:
-            patches, gain = products.of_patches(block.grid, of_patches), block.n_filters * block.std**2
-            output = (
-                patches.rectified(gain, wanted)
-                if block.pool is None
-                else patches.pooled(gain, block.pool, wanted)
-            )
-            laws.append(_BlockLaw(block, products, patches, output))
-        products = laws[-1].output
+def _energies(
+    x: np.ndarray, steps: Sequence[Step], unit: Unit, advance: Callable[[], None]
+) -> list[BlockLaw | StageLaw]:
+    """Every block and stage with the inner products that the plan names."""
+    laws: list[BlockLaw | StageLaw] = []
+    products = InnerProducts.of_image(x, steps[0].input)
+    for step in steps:
+        law = (
+            StageLaw(step.block, products)
+            if isinstance(step.block, Stage)
+            else BlockLaw(step, products, unit)
+        )
+        laws.append(law)
+        products = law.output
         advance()
     return laws
 
 
-def _record(layer: int, seen: Seen, backward: float, forward: float) -> LayerMaps:
+def _record(layer: int, projection: Projection, backward: float, forward: float) -> LayerMaps:
     """One layer's record; the last two are logarithms of the true scale of gradients and of activations."""
-    whole = float(seen.energy.sum()) * float(seen.power.sum())
-    signal = float(seen.along.sum())
+    whole = float(projection.energy.sum()) * float(projection.power.sum())
+    signal = float(projection.along.sum())
     return LayerMaps(
         layer,
-        _in_units(seen.alpha, backward - forward),
-        _in_units(seen.beta, backward),
+        _in_units(projection.alpha, backward - forward),
+        _in_units(projection.beta, backward),
         signal / math.sqrt(whole) if signal else 0.0,
     )
 

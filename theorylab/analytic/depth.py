@@ -1,16 +1,25 @@
-"""The law of the modified gradient at every depth of a random fully connected ReLU network.
+"""The law of the modified gradient at every depth of a random fully connected network.
 
-Layers ``o^(l) = σ(W^(l)ᵀ o^(l−1))`` of ``n_l`` units, ``o^(0) = x``, weights ``N(0, c_l²)``, a linear readout of
+Layers ``o^(l) = φ(W^(l)ᵀ o^(l−1))`` of ``n_l`` units, ``o^(0) = x``, weights ``N(0, c_l²)``, a linear readout of
 standard deviation ``c_V`` above the last hidden layer.  ``V̂^(l)`` is what a rule hands to ``o^(l)``; every function
 here speaks of one fixed logit.
 
-For saliency and guided backpropagation the *form* ``V̂^(l) = A o^(l) + B P g`` is exact at every width: ``P`` projects
-off ``o^(l)``, ``g`` is standard normal and independent of the two random scalars.  For a unit's weights split into
-``w = z o/‖o‖² + w⊥``; the gradient ``T`` handed on by the layer above depends on the weights through the
-pre-activations ``z`` alone, so ``Σ w⊥ T`` is Gaussian given all of them.  What is a limit of wide layers is the
-replacement of ``A`` and ``B`` by numbers ``α`` and ``β``; the mean alignment errs by ``O(1/n)``, one network scatters
-about it by ``O(1/√n)``.  The paper (Proposition 1) has mean zero and independent entries for all rules at every layer:
-true of saliency and DeconvNet, whose ``α`` is 0, and false of guided backpropagation below the topmost layer.
+The *form* ``V̂^(l) = A o^(l) + B P g`` is exact at every width, for every rule and unit: ``P`` projects off ``o^(l)``, ``g`` is
+standard normal and independent of the two random scalars.  For a unit's weights split into ``w = z o/‖o‖² + w⊥``; the
+gradient ``T`` that the layer above hands on depends on the weights through the pre-activations ``z`` alone, so ``Σ w⊥ T``
+is Gaussian given all of them.  In general it is a limit of wide layers that ``A`` and ``B`` are numbers ``α`` and ``β``; the
+mean alignment errs by ``O(1/n)``, one network scatters about it by ``O(1/√n)``.  Two kinds of rules have exact means at every
+width, ``α = 0`` and ``β`` as below:
+
+*Rules without a gate* (DeconvNet).  ``V̂^(l)`` is made of the weights above layer ``l`` and ``o^(l)`` of those below it: they are
+independent, whatever ``h`` and the unit are, and ``V̂^(l)`` is symmetric.
+
+*Rules whose h is a multiple of the identity* (saliency).  ``V̂`` changes its sign with the readout.  For a fixed vector ``u``,
+``⟨V̂, u⟩`` is a multiple of the logit's derivative along ``u``, whose tangent ``t`` obeys
+``E‖t^(l)‖² = n_l E[φ'(z)² (w·t^(l−1))²] = n_l c_l² ‖t^(l−1)‖² (1 + a²)/2`` (``w`` and ``−w`` are as likely), whatever ``o`` is.
+
+The paper (Proposition 1) has mean zero and independent entries for all its rules at every layer: true of saliency and
+DeconvNet, and false of guided backpropagation below the topmost layer.
 """
 
 from __future__ import annotations
@@ -23,8 +32,10 @@ import numpy as np
 from scipy import optimize
 
 from theorylab import _validation
-from theorylab.analytic._masked_moments import angle_functions
+from theorylab.analytic._unit_moments import unit_moments
+from theorylab.nolaw import NoLaw
 from theorylab.rules import Rule
+from theorylab.units import RELU, Unit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,51 +88,52 @@ def depth_profile(
     *,
     stds: float | Sequence[float] | np.ndarray | None = None,
     input_norm: float = 1.0,
+    unit: Unit = RELU,
 ) -> list[LayerProfile]:
-    """Mean and noise of the modified gradient at every layer of a random fully connected ReLU network.
+    """Mean and noise of the modified gradient at every layer of a random fully connected network.
 
     Parameters
     ----------
     widths : sequence of int
         Entries of the input, then units of each hidden layer; at least one hidden layer.
     rule : Rule or str
+        Any: of this package or of your own.
     stds : float or sequence of float, optional
         Standard deviations of the weights.  A sequence goes from the input up: one number for each hidden layer, with
         the readout's at the end or without it (1 then).  One number holds for every matrix, the readout's included.
         By default ``√(2/fan-in)`` for hidden layers and 1 for the readout.
     input_norm : float
         ``‖x‖``.
+    unit : Unit, default ReLU()
+        Of the hidden layers.
 
     Returns
     -------
     list of LayerProfile, top layer first
         One record for the output of every layer below the last hidden one, whose own ``V̂`` is the readout; the last
-        record is the input's.  The alignments depend on nothing but the widths.
+        record is the input's.  The alignments depend on nothing but the widths, the rule and the unit.
 
     Raises
     ------
     TypeError, ValueError
         If a width or a standard deviation is not a positive number, there is no hidden layer, or the number of
         standard deviations does not fit.
+    NoLaw
+        For a unit that is not homogeneous.
 
     Notes
     -----
-    ``E‖o^(l)‖² = n_l c_l² ‖o^(l−1)‖²/2``, because ``σ(z)²`` holds half of ``z²``.  Start from ``α = 0``, ``β = c_V``.
+    ``E‖o^(l)‖² = n_l c_l² ‖o^(l−1)‖² (1 + a²)/2``, because ``φ(z)²`` holds half of ``z²`` and ``a²`` of the other half.  Start
+    from ``α = 0``, ``β = c_V``.  Below layer ``l``, ``s = c_l ‖o^(l−1)‖``: the component of ``Σ w T`` along ``o^(l−1)`` is
+    ``n_l E[z T]/‖o^(l−1)‖`` and each other one has variance ``c_l² n_l E[T²]``.
 
-    *Guided backpropagation.*  Below layer ``l``, ``s = c_l ‖o^(l−1)‖``: the component of ``Σ w T`` along ``o^(l−1)`` is
-    ``n_l E[z T]/‖o^(l−1)‖`` and each other one has variance ``c_l² n_l E[T²]``.  With ``r``, ``ψ``, ``K₁``, ``K₂`` of
-    :mod:`theorylab.analytic._masked_moments`, ``α' ‖o^(l−1)‖ = n_l c_l r K₁/(2π)`` and ``β'² = c_l² n_l r² K₂/π``:
-    their ratio ``ρ = α'‖o^(l−1)‖/(β' √n_{l−1}) = √(n_l/n_{l−1}) K₁/(2 √(π K₂))`` is free of every scale.  A hidden layer has
-    ``αs = α‖o‖ √(2/n)``, hence ``tan ψ' = 1/(√2 ρ)``, and the recursion runs in ``ψ`` alone; ``r`` and the norms are
-    carried as logarithms.  The topmost step, from the readout, has exact ``α`` and exact ``β`` at every width
-    (given ``‖o^(l−1)‖``).
+    For ``β = 1`` let ``F(t)`` and ``S(t)`` be ``E[z T]/s`` and ``E[T²]`` at the signal ``t = α s/β``
+    (:mod:`theorylab.analytic._unit_moments`).  Then ``β'² = c_l² n_l β² S`` and the ratio
+    ``ρ = α'‖o^(l−1)‖/(β' √n_{l−1}) = √(n_l/n_{l−1}) F/√S`` is free of every scale.  A hidden layer has
+    ``s = ‖o‖ √(2/(n (1 + a²)))``, hence ``t' = ρ √(2/(1 + a²))``: the recursion runs in ``t`` alone, and the norms are carried as
+    logarithms.  The topmost step, from the readout, has exact ``α`` and exact ``β`` at every width (given ``‖o^(l−1)‖``).
 
-    *Saliency.*  ``T = V̂ 1(z > 0)`` with ``V̂ = β ξ``: ``E[z T] = 0`` and the mask halves ``E[T²] = β²/2``.  Exact at
-    every width: for a fixed vector ``u``, ``⟨V̂, u⟩`` is the logit's derivative along ``u``, whose tangent ``t`` obeys
-    ``E‖t^(l)‖² = n_l E[1(z > 0)(w·t^(l−1))²] = n_l c_l² ‖t^(l−1)‖²/2`` (``w`` and ``−w`` are as likely), whatever ``o`` is.
-
-    *DeconvNet.*  ``T = σ(V̂)`` with no mask: ``V̂`` is a Gaussian network run from the readout down, independent of every
-    ``o`` and symmetric.  ``E[z T] = 0``, ``E[T²] = β²/2``, exact at every width: the same numbers as saliency's.
+    Where ``α`` stays 0, ``S = (up² + down²)(1 + shut²)/4``: saliency and DeconvNet have the same numbers.
 
     Examples
     --------
@@ -133,31 +145,30 @@ def depth_profile(
     [LayerProfile(layer=0, alpha=0.0, beta=1.414..., alignment=0.0)]
     """
     rule = Rule(rule)
+    if not unit.homogeneous:
+        raise NoLaw(rule, unit, "depth_profile")
     sizes = [_validation.positive_integer(width, "widths") for width in widths]
     if len(sizes) < 2:
         raise ValueError(f"widths: expected the input's and at least one hidden layer's, got {sizes}")
     hidden, readout = _standard_deviations(stds, sizes)
+    active = math.hypot(1.0, unit.slope) / math.sqrt(2)  # of ‖z‖, what ‖φ(z)‖ holds
     log_norms = [math.log(_validation.positive_number(input_norm, "input_norm"))]
     for width, std in zip(sizes[1:], hidden, strict=True):
-        log_norms.append(log_norms[-1] + math.log(width) / 2 + math.log(std) - math.log(2) / 2)
+        log_norms.append(log_norms[-1] + math.log(width) / 2 + math.log(std) + math.log(active))
 
     records = []
-    psi, log_beta = math.pi / 2, math.log(readout)
+    signal, log_beta = 0.0, math.log(readout)
     for layer in range(len(sizes) - 2, -1, -1):
-        above, below, std = sizes[layer + 1], sizes[layer], hidden[layer]
-        log_scale = log_beta + math.log(std) + math.log(above) / 2
-        if rule is not Rule.GUIDED:
-            log_beta = log_scale - math.log(2) / 2
-            records.append(LayerProfile(layer, 0.0, _exponential(log_beta), 0.0))
-            continue
-        first, second = (float(value) for value in angle_functions(psi))
-        # r = β/sin ψ: ψ is above 0, because the noise never vanishes.
-        log_beta = log_scale - math.log(math.sin(psi)) + math.log(second / math.pi) / 2
-        ratio = math.sqrt(above / below) * first / (2 * math.sqrt(math.pi * second))
-        log_alpha = math.log(ratio) + log_beta + math.log(below) / 2 - log_norms[layer]
-        alignment = ratio / math.hypot(1.0, ratio)
-        records.append(LayerProfile(layer, _exponential(log_alpha), _exponential(log_beta), alignment))
-        psi = math.atan2(1.0, math.sqrt(2) * ratio)
+        above, below = sizes[layer + 1], sizes[layer]
+        first, second = (float(moment) for moment in unit_moments(rule, unit, signal, 1.0))
+        log_beta += math.log(hidden[layer]) + math.log(above) / 2 + math.log(second) / 2
+        ratio = math.sqrt(above / below) * first / math.sqrt(second)
+        alpha = 0.0
+        if ratio:
+            size = math.log(abs(ratio)) + log_beta + math.log(below) / 2 - log_norms[layer]
+            alpha = math.copysign(_exponential(size), ratio)
+        records.append(LayerProfile(layer, alpha, _exponential(log_beta), ratio / math.hypot(1.0, ratio)))
+        signal = ratio / active
     return records
 
 
@@ -170,13 +181,14 @@ def infinite_depth_alignment() -> float:
 
     Notes
     -----
-    The fixed point of :func:`depth_profile`'s recursion: ``τ = cot ψ`` goes to ``g(ψ) = K₁/√(2π K₂)`` one layer down,
-    that is ``π cos²ψ [(π−ψ) + sin ψ cos ψ] = sin²ψ [(π−ψ) cos ψ + sin ψ]²``, which mixes ``ψ`` with its sine: no
-    closed form, one root by bisection.  With ``ρ = τ/√2`` the alignment is ``ρ/√(1 + ρ²)``.
+    The fixed point of :func:`depth_profile`'s recursion, which takes ``t`` to ``√2 F(t)/√S(t)`` one layer down.  With
+    ``t = cot ψ``, ``K₁ = (π−ψ) cos ψ + sin ψ`` and ``K₂ = (π−ψ)/2 + sin(2ψ)/4`` this is ``g(ψ) = K₁/√(2π K₂)``, that is
+    ``π cos²ψ [(π−ψ) + sin ψ cos ψ] = sin²ψ [(π−ψ) cos ψ + sin ψ]²``, which mixes ``ψ`` with its sine: no
+    closed form, one root by bisection.  With ``ρ = t/√2`` the alignment is ``ρ/√(1 + ρ²)``.
 
     It exists, is unique and attracts every start.  ``K₁' = −(π−ψ) sin ψ`` and ``K₂' = −sin²ψ``, so ``g`` falls from 1 at
     ``ψ = 0`` to ``√2/π`` at ``π/2`` (its slope has the sign of ``sin²ψ − (π−ψ)²``); the recursion therefore rises with
-    ``τ`` and stays below 1 (``ψ > π/4``).  Its derivative ``−g' sin²ψ`` is at most ``(π−ψ) sin³ψ/√(2π K₂)``, and
+    ``t`` and stays below 1 (``ψ > π/4``).  Its derivative ``−g' sin²ψ`` is at most ``(π−ψ) sin³ψ/√(2π K₂)``, and
     ``2K₂ ≥ π − ψ`` bounds that by ``√((π−ψ)/π) sin³ψ < 1``: a contraction.  At the root it is 0.286: from
     the sixth layer down an alignment is within 0.001 of the limit.
 
@@ -190,13 +202,12 @@ def infinite_depth_alignment() -> float:
     0.455901
     """
 
-    def excess(psi: float) -> float:
-        first, second = angle_functions(psi)
-        return float(first / np.sqrt(2 * math.pi * second)) - 1 / math.tan(psi)
+    def excess(signal: float) -> float:
+        first, second = unit_moments(Rule.GUIDED, RELU, signal, 1.0)
+        return float(math.sqrt(2) * first / np.sqrt(second)) - signal
 
-    psi = optimize.brentq(excess, math.pi / 4, math.pi / 2, xtol=1e-15, rtol=1e-15)
-    ratio = 1 / (math.sqrt(2) * math.tan(psi))
-    return ratio / math.hypot(1.0, ratio)
+    ratio = optimize.brentq(excess, 0.0, 1.0, xtol=1e-15, rtol=1e-15) / math.sqrt(2)
+    return float(ratio / math.hypot(1.0, ratio))
 
 
 def deconvnet_correlation(depth: int) -> float:

@@ -125,4 +125,5 @@ def maximum_logit_mean_map(
     n_filters = _validation.positive_integer(n_filters, "n_filters")
     std = Gaussian(std).std
     energy = float(_windows.energies(x, grid).sum())
-    return maximum_moment(n_logits) * std**2 * math.sqrt(n_filters / 2 / energy) * grid.coverage * x
+    scale = maximum_moment(n_logits) * std**2 * math.sqrt(n_filters / 2 / energy)
+    return np.asarray(scale * grid.coverage * x)

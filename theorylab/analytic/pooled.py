@@ -1,4 +1,4 @@
-"""Exact mean map of a random three-layer network with max-pooling between its ReLU and its readout.
+"""Exact mean map of a random three-layer network with max-pooling between its ReLUs and its readout.
 
 A pool window holds the patches ``y_1 .. y_k``.  A filter ``w`` makes patch ``m`` the winner with a positive value where
 ``w·y_m > 0`` and ``w·(y_m − y_l) > 0`` for the other ``l``: an orthant.  Disjoint windows give each position at most one
@@ -16,9 +16,9 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic import _conditioning
-from theorylab.analytic._pool_windows import Windows, require_disjoint, windows_of
+from theorylab.analytic._pool_windows import Windows, checked, require_disjoint, windows_of
 from theorylab.analytic.orthant_moments import event_probabilities, orthant_mean
-from theorylab.laws import Gaussian, WeightLaw
+from theorylab.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
@@ -26,29 +26,20 @@ from theorylab.rules import Rule
 _REPLICATES = 8
 
 
-def _closed_form(windows: Windows, rule: Rule) -> np.ndarray:
-    """``E[w 1(m wins)]`` in the windows' coordinates: (1, n, k, d)."""
-    first = np.zeros((1, *windows.patches.shape))
-    for m in range(windows.places.shape[1]):
-        rows, active, possible = windows.wins(m)
-        first[0, :, m] = orthant_mean(rows, active) * possible[:, None]
-    if rule is Rule.DECONVNET:
-        first[0][windows.first] += orthant_mean(*windows.closes())
-    return first
-
-
-def _numeric(windows: Windows, rule: Rule, cube: np.ndarray) -> np.ndarray:
-    """The same by sequential conditioning, one value a replicate: (replicates, n, k, d)."""
+def _filter_means(windows: Windows, rule: Rule, cube: np.ndarray | None) -> np.ndarray:
+    """``E[w 1(a gradient reaches m)]`` in the windows' coordinates: (1, n, k, d), or one value a replicate of the cube."""
 
     def mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
+        if cube is None:
+            return orthant_mean(rows, active)[None]
         lower, active, basis = _conditioning.triangular(rows, active)
-        return np.einsum("rni,nid->rnd", _conditioning.moments(lower, active, cube)[1], basis)
+        return np.asarray(np.einsum("rni,nid->rnd", _conditioning.moments(lower, active, cube)[1], basis))
 
-    first = np.zeros((len(cube), *windows.patches.shape))
-    for m in range(windows.places.shape[1]):
+    first = np.zeros((1 if cube is None else len(cube), *windows.patches.shape))
+    for m in range(windows.numbers.shape[1]):
         rows, active, possible = windows.wins(m)
         first[:, possible, m] = mean(rows[possible], active[possible])
-    if rule is Rule.DECONVNET:
+    if not rule.gate:
         first[(slice(None), *windows.first)] += mean(*windows.closes())
     return first
 
@@ -64,7 +55,7 @@ def pooled_mean_map_with_error(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
     points: int = 1024,
@@ -84,7 +75,7 @@ def pooled_mean_map_with_error(
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, NoLaw
         As :func:`pooled_mean_map`.
 
     Notes
@@ -101,36 +92,29 @@ def pooled_mean_map_with_error(
     >>> bool(error.max() < 0.01 * abs(mean).max())
     True
     """
-    x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
-    rule = Rule(rule)
-    n_filters = _validation.positive_integer(n_filters, "n_filters")
-    std = _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std")
+    x, rule, n_filters, std = checked(x, grid, rule, n_filters, law, pool, filter_std)
     points = _validation.positive_integer(points, "points")
-    require_disjoint(pool)
-    n_windows = math.prod(pool.output_shape(grid.output_shape))
-    if rule is Rule.SALIENCY:
+    readout_mean = rule.mean(law)
+    if readout_mean == 0:
         return np.zeros(grid.input_shape), np.zeros(grid.input_shape)
-    size = math.prod(pool.size)
-    closed = size <= 4
-    replicates, cube = 1, None
-    if not closed:
-        replicates, cube = _REPLICATES, _cube(size, points)
+    size, n_windows = math.prod(pool.size), math.prod(pool.output_shape(grid.output_shape))
+    cube = None if size <= 4 else _cube(size, points)
     parts, done = [], 0
     for windows in windows_of(x, grid, pool, 0 if cube is None else size * cube.size):
-        first = _closed_form(windows, rule) if cube is None else _numeric(windows, rule, cube)
-        parts.append((windows.places, windows.basis, first))
-        done += len(windows.places)
+        parts.append((windows.numbers, windows.basis, _filter_means(windows, rule, cube)))
+        done += len(windows.numbers)
         if progress is not None:
             progress(done, n_windows)
+    replicates = 1 if cube is None else len(cube)
     maps = np.empty((replicates, *grid.input_shape))
     # One replicate at a time: its patches are as large as a convolution's im2col matrix.
     for r in range(replicates):
         means = np.zeros((grid.n_patches, grid.patch_size))
-        for places, basis, first in parts:
-            present = places >= 0
-            means[places[present]] = (first[r] @ basis.swapaxes(1, 2))[present]
-        maps[r] = n_filters * law.relu_mean * std * grid.fold(means)
-    if closed:
+        for numbers, basis, first in parts:
+            present = numbers >= 0
+            means[numbers[present]] = (first[r] @ basis.swapaxes(1, 2))[present]
+        maps[r] = n_filters * readout_mean * std * grid.fold(means)
+    if cube is None:
         return maps[0], np.zeros(grid.input_shape)
     return maps.mean(axis=0), maps.std(axis=0, ddof=1) / math.sqrt(replicates)
 
@@ -141,7 +125,7 @@ def pooled_mean_map(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
     points: int = 1024,
@@ -175,14 +159,16 @@ def pooled_mean_map(
     Raises
     ------
     TypeError, ValueError
-        For bad input; for overlapping windows, which `theorylab.sampling` simulates.
+        For bad input.
+    NoLaw
+        For overlapping windows.
 
     Notes
     -----
-    ``N m₀ c Σ_j D_jᵀ e_j``, ``e_j`` the mean of a standard normal filter over the event that patch ``j`` is its
-    window's first maximum and positive.  Under DeconvNet, which has no forward mask, the first patch of a window also
+    ``N E[h(V)] c Σ_j D_jᵀ e_j``, ``e_j`` the mean of a standard normal filter over the event that patch ``j`` is its
+    window's first maximum and positive.  Without a gate (DeconvNet) the first patch of a window also
     receives what comes back to a window of zeros: the event ``w·y_m ≤ 0`` for all ``m``, whose mean points away from the
-    patches.  Under saliency ``E[V] = 0``, and the map is zero.  Equal patches tie and the first wins; a patch of zeros
+    patches.  Where ``E[h(V)] = 0`` (saliency) the map is zero.  Equal patches tie and the first wins; a patch of zeros
     never wins with a positive value.  Patches that no window holds contribute nothing.  Compare Eq. 6 and 7.
 
     Examples
@@ -245,7 +231,9 @@ def selection_probabilities(
     Raises
     ------
     TypeError, ValueError
-        For bad input; for overlapping windows.
+        For bad input.
+    NoLaw
+        For overlapping windows.
 
     Notes
     -----
@@ -283,5 +271,5 @@ def selection_probabilities(
         errors = 3 * float(sums.std(ddof=1)) / math.sqrt(len(sums))
     all_zero = float(sums.mean()) / n_windows
     # An image that is not zero may still have zeros in all windows: then no unit is ever open.
-    chosen = (1 - all_zero) * n_windows / open_units if open_units else 0.0
-    return SelectionProbabilities(all_zero, 1 - all_zero, float(chosen), errors / n_windows)
+    given_positive = (1 - all_zero) * n_windows / open_units if open_units else 0.0
+    return SelectionProbabilities(all_zero, 1 - all_zero, float(given_positive), errors / n_windows)

@@ -1,9 +1,9 @@
 """Exact second moments of a random three-layer network with max-pooling, where a closed form exists.
 
-Under saliency the readout weights of different windows are independent with mean zero, so only one window at a time
-matters, and the second moment of an orthant is enough.  Under DeconvNet and guided backpropagation the rectified readout
-has a mean, and a filter that wins in two overlapping places couples two windows: an orthant of twice as many conditions
-(eight for 2×2), for which no closed form is known.
+Where ``E[h(V)] = 0`` (saliency) the signals of different windows are uncorrelated, so only one window at a time
+matters, and the second moment of an orthant is enough.  Otherwise (DeconvNet, guided backpropagation) a filter that wins in
+two overlapping places couples two windows: an orthant of twice as many conditions (eight for 2×2), for which no closed form
+is known.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import math
 
 import numpy as np
 
-from theorylab import _validation
-from theorylab.analytic._pool_windows import require_disjoint, windows_of
+from theorylab.analytic._pool_windows import checked, windows_of
 from theorylab.analytic.orthant_moments import event_probabilities, orthant_mean, orthant_second_moment
-from theorylab.laws import Gaussian, WeightLaw
+from theorylab.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
+from theorylab.units import RELU
 
 
 def pooled_variance_map(
@@ -27,17 +28,17 @@ def pooled_variance_map(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
 ) -> np.ndarray:
-    """Variance of every entry of the raw saliency map of one logit behind a max-pool; exact for every ``N``.
+    """Variance of every entry of the raw map of one logit behind a max-pool; exact for every ``N``.
 
     Parameters
     ----------
     x, grid, rule, n_filters, law, pool, filter_std
-        As in :func:`~theorylab.analytic.pooled.pooled_mean_map`; the rule must be saliency, and a window may hold up
-        to four positions.
+        As in :func:`~theorylab.analytic.pooled.pooled_mean_map`; the rule has ``E[h(V)] = 0``, as saliency has, and a window
+        holds up to four positions.
 
     Returns
     -------
@@ -46,13 +47,14 @@ def pooled_variance_map(
     Raises
     ------
     TypeError, ValueError
-        For bad input; for overlapping or larger windows and for the other rules: simulate those with
-        `theorylab.sampling`.
+        For bad input.
+    NoLaw
+        For overlapping or larger windows and for the other rules.
 
     Notes
     -----
-    ``N v c² Σ_j D_jᵀ diag E[w wᵀ 1_j]``, ``1_j`` the event that patch ``j`` is its window's first maximum and positive,
-    and ``E[w wᵀ 1_j] = P_j I + C_j`` with ``C_j`` of trace zero
+    ``N E[h(V)²] c² Σ_j D_jᵀ diag E[w wᵀ 1_j]``, ``1_j`` the event that patch ``j`` is its window's first maximum and positive
+    (without a gate: or its first patch, all being closed), and ``E[w wᵀ 1_j] = P_j I + C_j`` with ``C_j`` of trace zero
     (:func:`~theorylab.analytic.orthant_moments.orthant_second_moment`).  Without a pool ``P_j = ½`` and ``C_j = 0``: the
     variance is white up to coverage.  With one it is not: a patch that wins tells about its filter.  ``P_j`` of a window of
     four is a one-dimensional quadrature, good to about 1e-9.
@@ -66,13 +68,8 @@ def pooled_variance_map(
     array([[[0., 5.]]])
     """
     rule = Rule(rule)
-    require_disjoint(pool)
-    pool.output_shape(grid.output_shape)
-    if rule is not Rule.SALIENCY or math.prod(pool.size) > 4:
-        raise ValueError(
-            f"pooled_variance_map: {rule.value} with windows of {math.prod(pool.size)} positions has no closed form; "
-            "it takes saliency with at most 4; simulate others with theorylab.sampling"
-        )
+    if rule.mean(law) != 0:
+        raise NoLaw(rule, RELU, "the variance behind a max-pool")
     return grid.fold(
         pooled_patch_variance(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std)
     )
@@ -84,11 +81,11 @@ def pooled_patch_variance(
     rule: Rule | str,
     n_filters: int,
     *,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
 ) -> np.ndarray:
-    """Variance of what each patch alone contributes to the raw map, for the three rules; exact for every ``N``.
+    """Variance of what each patch alone contributes to the raw map, for every rule; exact for every ``N``.
 
     Parameters
     ----------
@@ -99,17 +96,19 @@ def pooled_patch_variance(
     -------
     array, (J, p) float64, in squared units of the map
         Row ``j`` for ``Σ_i h(V_i) w_i 1_ij``, before it is put back into the image.  Folding it gives the map's variance
-        for saliency; for the other rules the covariances between overlapping windows are missing.
+        where ``E[h(V)] = 0``; for the other rules the covariances between overlapping windows are missing.
 
     Raises
     ------
     TypeError, ValueError
-        For bad input; for overlapping or larger windows.
+        For bad input.
+    NoLaw
+        For overlapping or larger windows.
 
     Notes
     -----
     ``N c² {E[h(V)²] diag E[w wᵀ 1_j] − E[h(V)]² (E[w 1_j])²}``, both moments on the event that the patch is its window's
-    first maximum and positive; under DeconvNet, for the first patch of a window, or that the window is all zero.
+    first maximum and positive; without a gate, for the first patch of a window, or that the window is all zero.
 
     Examples
     --------
@@ -121,40 +120,33 @@ def pooled_patch_variance(
     array([[0.2247],
            [0.2247]])
     """
-    x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
-    rule = Rule(rule)
-    n_filters = _validation.positive_integer(n_filters, "n_filters")
-    std = _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std")
-    require_disjoint(pool)
-    pool.output_shape(grid.output_shape)
+    x, rule, n_filters, std = checked(x, grid, rule, n_filters, law, pool, filter_std)
     if math.prod(pool.size) > 4:
-        raise ValueError(
-            f"pooled_patch_variance: windows of {math.prod(pool.size)} positions have no closed form; at most 4"
-        )
+        raise NoLaw(rule, RELU, f"max-pooling windows of {math.prod(pool.size)} positions (at most 4)")
     first, second = np.zeros((2, grid.n_patches, grid.patch_size))
     for windows in windows_of(x, grid, pool, 0):
-        for m in range(windows.places.shape[1]):
+        for m in range(windows.numbers.shape[1]):
             rows, active, possible = windows.wins(m)
-            _add(first, second, windows.places[:, m], windows.basis, rows, active, possible)
-        if rule is Rule.DECONVNET:
-            everywhere = np.ones(len(windows.places), dtype=bool)
-            _add(first, second, windows.places[windows.first], windows.basis, *windows.closes(), everywhere)
-    if rule is Rule.SALIENCY:
-        return n_filters * std**2 * law.variance * second
-    return n_filters * std**2 * (law.relu_second_moment * second - law.relu_mean**2 * first**2)
+            _add(first, second, windows.numbers[:, m], windows.basis, rows, active, possible)
+        if not rule.gate:
+            everywhere = np.ones(len(windows.numbers), dtype=bool)
+            _add(first, second, windows.numbers[windows.first], windows.basis, *windows.closes(), everywhere)
+    return n_filters * std**2 * (rule.second_moment(law) * second - rule.mean(law) ** 2 * first**2)
 
 
 def _add(
     first: np.ndarray,
     second: np.ndarray,
-    places: np.ndarray,
+    numbers: np.ndarray,
     basis: np.ndarray,
     rows: np.ndarray,
     active: np.ndarray,
     possible: np.ndarray,
 ) -> None:
-    """Add the moments of the filter's taps on one event a window to those of the patches at `places`."""
-    own, basis, rows, active = places[possible], basis[possible], rows[possible], active[possible]
-    first[own] += np.einsum("npd,nd->np", basis, orthant_mean(rows, active))
+    """Add the moments of the filter's taps on one event a window to those of the patches with these numbers."""
+    numbers, basis, rows, active = numbers[possible], basis[possible], rows[possible], active[possible]
+    first[numbers] += np.einsum("npd,nd->np", basis, orthant_mean(rows, active))
     probability, _ = event_probabilities(rows, active)
-    second[own] += probability[:, None] + ((basis @ orthant_second_moment(rows, active)) * basis).sum(axis=2)
+    second[numbers] += probability[:, None] + ((basis @ orthant_second_moment(rows, active)) * basis).sum(
+        axis=2
+    )

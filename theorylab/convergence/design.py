@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from theorylab import _random, _validation
+from theorylab._version import __version__
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import PAPER, Rule
 from theorylab.specs import ConvSpec
+from theorylab.stack import Stack
 
 OVER = ("n_filters", "kernel", "stride", "pool", "depth")
 """What a curve can go over."""
@@ -74,33 +76,19 @@ class Point:
         """The pooling layer, if there is one."""
         return MaxPool(self.pool) if self.pool > 1 else None
 
-    @property
-    def layers(self) -> tuple[ConvSpec, ...]:
-        """All convolutions, from the picture up."""
+    def stack(self, shape: tuple[int, int, int]) -> Stack:
+        """The network on a picture of a shape."""
         above = ConvSpec(self.n_filters, 3, padding=1, std=math.sqrt(2 / (9 * self.n_filters)))
-        return (ConvSpec(self.n_filters, self.kernel, self.stride), *[above] * (self.depth - 1))
+        pools = () if self.max_pool is None else (self.max_pool,)
+        first = ConvSpec(self.n_filters, self.kernel, self.stride)
+        return Stack(shape, (first, *pools, *[above] * (self.depth - 1)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Design:
     """A study: one picture, points along one axis, and how many networks.
 
-    Parameters
-    ----------
-    picture : str
-        Names the picture in words; `digest` tells it for sure.
-    digest : str
-        SHA-256 of the prepared picture, see :meth:`of`.
-    shape : (C, H, W)
-    over : str
-        One of `OVER`.
-    points : tuple of Point
-    rules : tuple of Rule
-    replicates, block : int
-        Networks a point, at most, and networks a block.
-    precision : float or None
-        A point ends when every interval is narrower: its half width over the estimate.
-    seed : int
+    :meth:`of` makes it.  `digest` is the SHA-256 of the prepared picture, `picture` its name in words.
 
     Examples
     --------
@@ -138,7 +126,27 @@ class Design:
         precision: float | None = None,
         seed: int = 0,
     ) -> Design:
-        """A design with this project's defaults for what is not given; see :func:`theorylab.convergence.study`.
+        """A design with this project's defaults for what is not given.
+
+        Parameters
+        ----------
+        x : array, (C, H, W)
+            The picture.
+        picture : str
+            Its name, for the files.
+        over : {"n_filters", "kernel", "stride", "pool", "depth"}
+            What the curves go over.
+        n_filters, kernel, stride, pool, depth : int or sequence of int, optional
+            Several values of what the study goes over, one of each other; see :class:`Point`.
+        rules : iterable of Rule or str
+        replicates : int
+            Networks a point, rounded up to whole blocks; at least two.
+        block : int
+            Networks a block: what is lost of a run that is killed, at most, for each worker.
+        precision : float, optional
+            Draw no more networks at a point once every 95 % interval's half width is below this share of the estimate.
+            Asked after each block in the order of blocks, from 30 networks on; not of the kurtosis, nor of what is 0.
+        seed : int
 
         Raises
         ------
@@ -157,34 +165,39 @@ class Design:
             for value in values[over]
         )
         for point in points:
-            plane = point.grid(x.shape).output_shape  # that it fits
-            if point.max_pool is not None:
-                point.max_pool.output_shape(plane)
-        chosen = tuple(dict.fromkeys(Rule(rule) for rule in rules))
-        if not chosen:
+            point.stack(x.shape)  # that it fits
+        different = tuple(dict.fromkeys(Rule(rule) for rule in rules))
+        if not different:
             raise ValueError("rules: expected at least one")
         _random.sequence(seed)
+        replicates = _validation.positive_integer(replicates, "replicates")
+        block = _validation.positive_integer(block, "block")
+        if max(replicates, block) < 2:
+            raise ValueError("replicates: expected at least 2, of one network no spread can be told")
         return cls(
             picture,
-            hashlib.sha256(np.ascontiguousarray(x, dtype="<f8").tobytes()).hexdigest(),
+            _digest(x),
             x.shape,
             over,
             points,
-            chosen,
-            _validation.positive_integer(replicates, "replicates"),
-            _validation.positive_integer(block, "block"),
+            different,
+            replicates,
+            block,
             None if precision is None else _validation.positive_number(precision, "precision"),
             int(seed),
         )
 
+    def check(self, x: np.ndarray) -> None:
+        """Raise a ValueError if `x` is another picture."""
+        if np.shape(x) != self.shape or _digest(x) != self.digest:
+            raise ValueError("x: expected the picture that the design was made for")
+
     def seed_of(self, point: Point) -> np.random.SeedSequence:
-        """A point's own random numbers: they do not depend on which other points there are."""
+        """A point's random numbers: they do not depend on which other points there are."""
         return _random.child(_random.sequence(self.seed), zlib.crc32(point.name.encode()))
 
     def to_json(self) -> dict[str, Any]:
         """All that the numbers depend on, with the version of theorylab, in types of JSON."""
-        from theorylab import __version__
-
         return {
             "theorylab": __version__,
             "picture": {"name": self.picture, "sha256": self.digest, "shape": list(self.shape)},
@@ -198,8 +211,12 @@ class Design:
         }
 
 
-# One value of each where the study does not go over it, and the list where it does.  A deep network is dear: it has
-# fewer filters.
+def _digest(x: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(x, dtype="<f8").tobytes()).hexdigest()
+
+
+# One value of each where the study does not go over it, and the list where it does.  A deep network takes long: it
+# has fewer filters.
 _ONE = {"n_filters": 256, "kernel": 7, "stride": 2, "pool": 1, "depth": 1}
 _MANY = {
     "n_filters": (16, 64, 256, 1024),
@@ -217,8 +234,8 @@ def _values(name: str, given: int | Sequence[int] | None, over: str) -> tuple[in
             return _MANY[name]
         return (_DEEP_FILTERS,) if over == "depth" and name == "n_filters" else (_ONE[name],)
     several = isinstance(given, Sequence) and not isinstance(given, str)
-    found: tuple[Any, ...] = tuple(given) if several else (given,)  # type: ignore[arg-type]
-    values = tuple(_validation.positive_integer(value, name) for value in found)
+    listed: tuple[Any, ...] = tuple(given) if several else (given,)  # type: ignore[arg-type]
+    values = tuple(_validation.positive_integer(value, name) for value in listed)
     if not values or len(set(values)) < len(values):
         raise ValueError(f"{name}: expected different values, at least one, got {list(values)}")
     if name != over and len(values) > 1:

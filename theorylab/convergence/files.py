@@ -10,21 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theorylab import _files
+from theorylab import _files, drawing
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.convergence.quantities import QUANTITIES, Comparison
 from theorylab.convergence.results import SIMULTANEOUS, Convergence
-from theorylab.report import _format, plots, tables
-from theorylab.report.results import CurveFigure, Line, Points
 from theorylab.rules import Rule
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-RULES = {
-    Rule.SALIENCY: "saliency",
-    Rule.DECONVNET: "DeconvNet",
-    Rule.GUIDED: "guided",
-}
 AXES = {
     "n_filters": "filters N",
     "kernel": "side of a filter",
@@ -35,34 +29,34 @@ AXES = {
 WIDTH = 80
 
 
-def figures(found: Convergence) -> list[CurveFigure]:
+def figures(convergence: Convergence) -> list[CurveFigure]:
     """One figure a quantity: measured points with 95 % intervals, over the predicted curves.
 
-    Parameters
-    ----------
-    found : Convergence
-
-    Returns
-    -------
-    list of CurveFigure
-        Named after the quantities; those that were not measured anywhere are left out.
+    Named after the quantities; those that were not measured anywhere are left out.
     """
     drawn = []
     for quantity, words in QUANTITIES.items():
-        points = [one for rule in found.design.rules if (one := _points(found, rule, quantity)) is not None]
+        points = [
+            series
+            for rule in convergence.design.rules
+            if (series := _points(convergence, rule, quantity)) is not None
+        ]
         if not points:
             continue
         lines = [
-            Line(RULES[curve.rule], curve.x, curve.y) for curve in found.curves if curve.quantity == quantity
+            Line(curve.rule.title, curve.x, curve.y)
+            for curve in convergence.curves
+            if curve.quantity == quantity
         ]
-        heights = [*(line.y for line in lines), *(one.low for one in points)]
+        heights = [*(line.y for line in lines), *(series.low for series in points)]
         positive = min(float(height.min()) for height in heights) > 0
-        over_filters = found.design.over == "n_filters"
+        over_filters = convergence.design.over == "n_filters"
+        axis = AXES[convergence.design.over]
         drawn.append(
             CurveFigure(
                 quantity.replace("_", "-"),
-                f"{words.capitalize()} against {AXES[found.design.over]}: predicted (lines) and measured with 95 % intervals.",
-                AXES[found.design.over],
+                f"{words.capitalize()} against {axis}: predicted (lines) and measured with 95 % intervals.",
+                axis,
                 words,
                 tuple(lines),
                 tuple(points),
@@ -73,44 +67,35 @@ def figures(found: Convergence) -> list[CurveFigure]:
     return drawn
 
 
-def _points(found: Convergence, rule: Rule, quantity: str) -> Points | None:
+def _points(convergence: Convergence, rule: Rule, quantity: str) -> Points | None:
     rows = [
-        (getattr(result.point, found.design.over), one.measured, one.low, one.high)
-        for result in found.points
-        if (one := result.rules[rule][quantity]).measured is not None
+        (getattr(result.point, convergence.design.over), value.measured, value.low, value.high)
+        for result in convergence.points
+        if (value := result.rules[rule][quantity]).measured is not None
     ]
     if not rows:
         return None
     x, y, low, high = np.array(rows, dtype=float).T
-    return Points(RULES[rule], x, y, low, high)
+    return Points(rule.title, x, y, low, high)
 
 
-def table(found: Convergence) -> Group:
-    """The study in a terminal: under each measured value, with its standard error, the predicted one.
-
-    Parameters
-    ----------
-    found : Convergence
-
-    Returns
-    -------
-    a renderable of rich
-    """
+def table(convergence: Convergence) -> Group:
+    """The study in a terminal: under each measured value, with its standard error, the predicted one."""
     from rich.console import Group
     from rich.text import Text
 
-    rules = found.design.rules
+    rules = convergence.design.rules
     rows = []
     for quantity, words in _SHORT.items():
-        for place, result in enumerate(found.points):
+        for number, result in enumerate(convergence.points):
             cells = [_cell(result.rules[rule][quantity]) for rule in rules]
-            axis = str(getattr(result.point, found.design.over))
-            rows.append((words if place == 0 else "", axis, *cells))
-    axis = "N" if found.design.over == "n_filters" else found.design.over
-    shown = tables.table(("measured\npredicted", axis, *(RULES[rule] for rule in rules)), rows)
-    for column in shown.columns:
+            axis = str(getattr(result.point, convergence.design.over))
+            rows.append((words if number == 0 else "", axis, *cells))
+    axis = "N" if convergence.design.over == "n_filters" else convergence.design.over
+    grid = drawing.table(("measured\npredicted", axis, *(rule.value for rule in rules)), rows)
+    for column in grid.columns:
         column.no_wrap = True
-    return Group(shown, Text(), Text(_conclusion(found)))
+    return Group(grid, Text(), Text(_conclusion(convergence)))
 
 
 _SHORT = {
@@ -122,13 +107,11 @@ _SHORT = {
 }
 
 
-def _cell(one: Comparison) -> str:
-    law = "no law" if one.law.value is None else _format.number(one.law.value)
-    if one.law.kind in ("estimate", "limit"):
-        law += {"estimate": " est.", "limit": " limit"}[one.law.kind]
-    if one.measured is None or one.standard_error is None:
-        return f"–\n{law}"
-    return f"{_rounded(one.measured, one.standard_error)}\n{law}"
+def _cell(comparison: Comparison) -> str:
+    law, measured, error = comparison.law, comparison.measured, comparison.standard_error
+    predicted = "no law" if law.value is None else drawing.number(law.value)
+    predicted += {"estimate": " est.", "limit": " limit"}.get(law.kind or "", "")
+    return f"{'–' if measured is None or error is None else _rounded(measured, error)}\n{predicted}"
 
 
 def _rounded(value: float, error: float) -> str:
@@ -140,16 +123,16 @@ def _rounded(value: float, error: float) -> str:
     ('152.3 ± 1.3', '−0.0018 ± 0.0016', '2')
     """
     if error == 0:
-        return _format.number(value)
+        return drawing.number(value)
     # At most four, or three rules side by side would not fit a terminal.
     decimals = min(4, max(0, 1 - math.floor(math.log10(error))))
-    shown = f"{error:.{decimals}f}" if error >= 5e-5 else _format.number(error, 1)
-    return f"{value:.{decimals if error >= 5e-5 else 5}f} ± {shown}".replace("-", _format.MINUS)
+    spread = f"{error:.{decimals}f}" if error >= 5e-5 else drawing.number(error, 1)
+    return f"{value:.{decimals if error >= 5e-5 else 5}f} ± {spread}".replace("-", drawing.MINUS)
 
 
-def _conclusion(found: Convergence) -> str:
-    outside, total = found.outside(), len(found.exact())
-    networks = sorted({result.replicates for result in found.points})
+def _conclusion(convergence: Convergence) -> str:
+    outside, total = convergence.outside(), len(convergence.exact())
+    networks = sorted({result.replicates for result in convergence.points})
     counts = f"{networks[0]}" if len(networks) == 1 else f"{networks[0]} to {networks[-1]}"
     words = f"{counts} networks a point; ± is one standard error. "
     if not total:
@@ -158,7 +141,7 @@ def _conclusion(found: Convergence) -> str:
     if not outside:
         return words + f"All {total} exact laws lie within the intervals that hold at once with {sure}."
     names = "; ".join(
-        f"{result.point.name} {RULES[rule]} {QUANTITIES[quantity]}" for result, rule, quantity, _ in outside
+        f"{result.point.name} {rule.value} {QUANTITIES[quantity]}" for result, rule, quantity, _ in outside
     )
     return (
         words
@@ -166,34 +149,20 @@ def _conclusion(found: Convergence) -> str:
     )
 
 
-def save(found: Convergence, folder: str | os.PathLike[str]) -> Path:
-    """Write ``figures/*.png``, ``table.txt`` and, last, ``results.json``: where it stands, the others do.
+def save(convergence: Convergence, folder: str | os.PathLike[str]) -> Path:
+    """Write ``figures/*.png``, ``table.txt`` and, last, ``results.json``: where it is, the others are.
 
-    Parameters
-    ----------
-    found : Convergence
-    folder : str or os.PathLike
-        There already.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder.
-
-    Raises
-    ------
-    OSError
-        If a file cannot be written.
+    The folder exists, and is returned; OSError if a file cannot be written.
     """
     from rich.console import Console
 
     folder = Path(folder)
-    pictures = {figure.name: plots.render(figure) for figure in figures(found)}
+    pictures = {figure.name: drawing.render(figure) for figure in figures(convergence)}
     stream = io.StringIO()
-    Console(file=stream, width=WIDTH, color_system=None).print(table(found))
+    Console(file=stream, width=WIDTH, color_system=None).print(table(convergence))
     (folder / "figures").mkdir(exist_ok=True)
     for name, picture in pictures.items():
         _files.write_atomically(folder / "figures" / f"{name}.png", picture)
     _files.write_atomically(folder / "table.txt", stream.getvalue())
-    _files.write_atomically(folder / "results.json", found.render())
+    _files.write_atomically(folder / "results.json", convergence.render())
     return folder

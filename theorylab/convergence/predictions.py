@@ -7,10 +7,16 @@ import math
 
 import numpy as np
 
-from theorylab import analytic
+from theorylab import analytic, estimates
 from theorylab.convergence.design import Point
 from theorylab.convergence.quantities import NO_LAW, Law
+from theorylab.laws import Gaussian
+from theorylab.nolaw import NoLaw
+from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
+
+REFERENCE = Rule.GUIDED
+"""Its mean map is the direction for rules that have no mean map."""
 
 _ZERO = Law(0.0, "exact")
 _ORTHOGONAL = Law(math.sqrt(2), "exact")
@@ -20,31 +26,16 @@ _ORTHOGONAL = Law(math.sqrt(2), "exact")
 class RuleLaws:
     """One rule at one geometry without or with pooling, for every number of filters.
 
-    The mean map and the covariance of a map are both ``N`` times those of one filter, and so is the fourth cumulant.
-
-    Attributes
-    ----------
-    mean : array, (C, H, W)
-        Of one filter.
-    noise : float or None
-        Trace of one filter's covariance.
-    noise_error : float
-        Of an estimate; 0 where the noise is exact.
-    lost : float or None
-        What ``E⟨S, S'⟩`` of two logits lacks of ``E‖S‖²``, for one filter.
-    toward : float
-        Cosine of the mean map and the image; 0 where the mean is zero.
-    variances, cumulants : array or None
-        Of the entries that one patch holds, for one filter.
+    All is of one filter: mean map and covariance are both ``N`` times those, and so is the fourth cumulant.
     """
 
-    mean: np.ndarray
-    noise: float | None
-    noise_error: float
-    lost: float | None
-    toward: float
-    variances: np.ndarray | None
-    cumulants: np.ndarray | None
+    mean: np.ndarray  # (C, H, W)
+    toward: float  # cosine of the mean map and the image; 0 where the mean is zero
+    noise: float | None  # trace of the covariance
+    noise_error: float = 0.0  # of an estimate; 0 where the noise is exact
+    lost: float | None = None  # what E⟨S, S'⟩ of two logits lacks of E‖S‖²
+    variances: np.ndarray | None = None  # of the entries that one patch holds, and their cumulants
+    cumulants: np.ndarray | None = None
 
     def at(self, n_filters: int) -> dict[str, Law]:
         """Every quantity's law with this many filters.
@@ -58,7 +49,7 @@ class RuleLaws:
         kind = "estimate" if self.noise_error else "exact"
         laws = {"cosine_input": _ZERO, "cosine_mean": _ZERO} if signal == 0 else {}
         if self.noise is None:
-            # Saliency behind large windows: whatever the noise, two logits' maps are uncorrelated.
+            # No mean and large windows: whatever the noise, two logits' maps are uncorrelated.
             return {**laws, "class_distance": _ORTHOGONAL}
         if signal:
             ratio = self.noise / (n * signal)
@@ -79,24 +70,12 @@ class RuleLaws:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """All that is predicted at one point.
+    """All that is predicted at one point, by rule."""
 
-    Attributes
-    ----------
-    laws : dict
-        By rule, then by quantity.
-    targets : dict
-        By rule: the direction of the mean map, norm 1.
-    entries : int array
-        Flat indices of the entries that one patch alone holds.
-    centres : dict
-        By rule: the exact means of these entries, where they are known.
-    """
-
-    laws: dict[Rule, dict[str, Law]]
-    targets: dict[Rule, np.ndarray]
-    entries: np.ndarray
-    centres: dict[Rule, np.ndarray]
+    laws: dict[Rule, dict[str, Law]]  # by quantity; left out where there is none
+    targets: dict[Rule, np.ndarray]  # the direction of the mean map, norm 1
+    entries: np.ndarray  # flat indices of those that one patch alone holds
+    centres: dict[Rule, np.ndarray]  # the exact means of these entries, where they are known
 
 
 class Predictor:
@@ -116,109 +95,85 @@ class Predictor:
         self.rules = rules
         self._known: dict[tuple[Point, Rule], RuleLaws] = {}
 
+    def at(self, point: Point) -> Prediction:
+        """Every law at one point."""
+        grid = point.grid(self.x.shape)
+        entries = np.flatnonzero(self._alone(grid))
+        laws, means, centres = {}, {}, {}
+        for rule in self.rules:
+            if point.depth > 1:
+                laws[rule], means[rule] = self._deep(point, rule)
+                exact = not means[rule].any()
+            else:
+                known, exact = self.rule_laws(point, rule), True
+                laws[rule], means[rule] = known.at(point.n_filters), known.mean
+            if exact:
+                centres[rule] = point.n_filters * means[rule].ravel()[entries]
+        reference = means[REFERENCE] if REFERENCE in means else self._mean(point, REFERENCE)
+        directions = {rule: mean if mean.any() else reference for rule, mean in means.items()}
+        targets = {rule: mean / np.linalg.norm(mean) for rule, mean in directions.items()}
+        return Prediction(laws, targets, entries, centres)
+
     def rule_laws(self, point: Point, rule: Rule) -> RuleLaws:
         """One rule's laws at a point of one convolution, whatever its number of filters."""
         key = (dataclasses.replace(point, n_filters=1), rule)
         if key not in self._known:
-            self._known[key] = self._pooled(point, rule) if point.pool > 1 else self._shallow(point, rule)
+            mean = self._mean(point, rule)
+            laws_of = self._shallow if point.max_pool is None else self._pooled
+            self._known[key] = laws_of(point, rule, mean, _cosine(mean, self.x))
         return self._known[key]
 
-    def at(self, point: Point) -> Prediction:
-        """Every law at one point."""
-        entries = self._entries(point)
+    def _alone(self, grid: PatchGrid) -> np.ndarray:
+        """Which entries a single patch holds, one that is not zero: (C, H, W)."""
+        return np.asarray((grid.coverage == 1) & (analytic.active_coverage(self.x, grid) == 1))
+
+    def _mean(self, point: Point, rule: Rule) -> np.ndarray:
+        """The mean map, of one filter at points of one convolution."""
         if point.depth > 1:
-            return self._deep(point, entries)
-        found = {rule: self.rule_laws(point, rule) for rule in self.rules}
-        own = {rule: one.mean for rule, one in found.items() if one.mean.any()}
-        corrected = own.get(Rule.GUIDED)
-        if corrected is None:
-            pool = point.max_pool
-            corrected = analytic.mean_map(self.x, point.grid(self.x.shape), Rule.GUIDED, 1, pool=pool)
-        means = {rule: own.get(rule, corrected) for rule in self.rules}
-        return Prediction(
-            {rule: one.at(point.n_filters) for rule, one in found.items()},
-            {rule: mean / np.linalg.norm(mean) for rule, mean in means.items()},
-            entries,
-            {rule: point.n_filters * one.mean.ravel()[entries] for rule, one in found.items()},
-        )
+            return self._deep(point, rule)[1]
+        return analytic.mean_map(self.x, point.grid(self.x.shape), rule, 1, pool=point.max_pool)
 
-    def _entries(self, point: Point) -> np.ndarray:
-        grid = point.grid(self.x.shape)
-        alone = (grid.coverage == 1) & (analytic.active_coverage(self.x, grid) == 1)
-        return np.flatnonzero(alone)
-
-    def _shallow(self, point: Point, rule: Rule) -> RuleLaws:
+    def _shallow(self, point: Point, rule: Rule, mean: np.ndarray, toward: float) -> RuleLaws:
         x, grid = self.x, point.grid(self.x.shape)
-        mean, variance = (f(x, grid, rule, 1) for f in (analytic.mean_map, analytic.variance_map))
+        variance = analytic.variance_map(x, grid, rule, 1)
         energy = float((mean**2).sum() + variance.sum())
         lost = energy - analytic.expected_class_product(x, grid, rule, 1)
-        cumulants = analytic.fourth_cumulant_map(x, grid, rule, 1)
-        entries = self._entries(point)
-        return RuleLaws(
-            mean,
-            float(variance.sum()),
-            0.0,
-            lost,
-            _cosine(mean, x),
-            variance.ravel()[entries],
-            cumulants.ravel()[entries],
-        )
+        alone = self._alone(grid)
+        cumulants = analytic.fourth_cumulant_map(x, grid, rule, 1)[alone]
+        return RuleLaws(mean, toward, float(variance.sum()), 0.0, lost, variance[alone], cumulants)
 
-    def _pooled(self, point: Point, rule: Rule) -> RuleLaws:
+    def _pooled(self, point: Point, rule: Rule, mean: np.ndarray, toward: float) -> RuleLaws:
         x, grid, pool = self.x, point.grid(self.x.shape), point.max_pool
         assert pool is not None
-        if rule is Rule.SALIENCY:
-            # Closed up to four positions a window; beyond, the laws that need no variance remain.
-            noise = (
-                float(analytic.pooled_variance_map(x, grid, rule, 1, pool=pool).sum())
-                if point.pool == 2
-                else None
-            )
-            return RuleLaws(np.zeros(x.shape), noise, 0.0, noise, 0.0, None, None)
-        mean = analytic.pooled_mean_map(x, grid, rule, 1, pool=pool)
-        cosine, error = analytic.pooled_expected_cosine(
+        if not mean.any():
+            try:
+                noise = float(analytic.pooled_variance_map(x, grid, rule, 1, pool=pool).sum())
+            except NoLaw:  # large windows: the laws that need no variance remain
+                noise = None
+            return RuleLaws(mean, toward, noise, lost=noise)
+        cosine, error = estimates.pooled_expected_cosine(
             x, grid, rule, 1, pool=pool, target="mean", unit_mean=mean
         )
         signal = float((mean**2).sum())
-        return RuleLaws(
-            mean,
-            signal * (cosine**-2.0 - 1),
-            signal * 2 * error / cosine**3,
-            None,
-            _cosine(mean, x),
-            None,
-            None,
-        )
+        return RuleLaws(mean, toward, signal * (cosine**-2.0 - 1), signal * 2 * error / cosine**3)
 
-    def _deep(self, point: Point, entries: np.ndarray) -> Prediction:
-        """Laws of depth: saliency and DeconvNet have exact first and second moments, guided backpropagation limits."""
-        laws: dict[Rule, dict[str, Law]] = {}
-        targets: dict[Rule, np.ndarray] = {}
-        centres: dict[Rule, np.ndarray] = {}
-        guided = analytic.depth_maps(self.x, point.layers, Rule.GUIDED)[-1]
-        assert guided.mean_map is not None
-        assert guided.variance_map is not None
-        target = guided.mean_map / np.linalg.norm(guided.mean_map)
-        for rule in self.rules:
-            targets[rule] = target
-            if rule is Rule.GUIDED:
-                energy = (guided.mean_map**2).sum() + guided.variance_map.sum()
-                laws[rule] = {
-                    "cosine_input": Law(float(guided.alignment), "limit"),
-                    "cosine_mean": Law(float(np.linalg.norm(guided.mean_map) / math.sqrt(energy)), "limit"),
-                    "variance": Law(float(guided.variance_map.mean()), "limit"),
-                }
-                continue
-            bottom = analytic.depth_maps(self.x, point.layers, rule)[-1]
-            assert bottom.variance_map is not None
-            laws[rule] = {
-                "cosine_input": _ZERO,
-                "cosine_mean": _ZERO,
-                "class_distance": _ORTHOGONAL if rule is Rule.SALIENCY else NO_LAW,
-                "variance": Law(float(bottom.variance_map.mean()), "exact"),
-            }
-            centres[rule] = np.zeros(entries.size)
-        return Prediction(laws, targets, entries, centres)
+    def _deep(self, point: Point, rule: Rule) -> tuple[dict[str, Law], np.ndarray]:
+        """Laws of depth and the mean map: exact where the mean is zero, limits where it is not."""
+        bottom = analytic.depth_maps(self.x, point.stack(self.x.shape).layers, rule)[-1]
+        assert bottom.mean_map is not None
+        assert bottom.variance_map is not None
+        variance, signal = float(bottom.variance_map.mean()), float((bottom.mean_map**2).sum())
+        if signal:
+            cosine = math.sqrt(signal / (signal + float(bottom.variance_map.sum())))
+            laws = {"cosine_input": bottom.alignment, "cosine_mean": cosine, "variance": variance}
+            return {name: Law(value, "limit") for name, value in laws.items()}, bottom.mean_map
+        return {
+            "cosine_input": _ZERO,
+            "cosine_mean": _ZERO,
+            # Maps that are linear in the readout are uncorrelated, as the readouts are.
+            "class_distance": _ORTHOGONAL if rule.mean(Gaussian()) == 0 else NO_LAW,
+            "variance": Law(variance, "exact"),
+        }, bottom.mean_map
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -22,7 +22,7 @@ QUANTITIES: dict[str, str] = {
 }
 """Every quantity and its words.
 
-``cosine_mean`` is to the rule's own predicted mean map, the corrected target ``x ⊙ κ`` of Theorem 1 for guided
+``cosine_mean`` is to the rule's predicted mean map, the corrected target ``x ⊙ κ`` of Theorem 1 for guided
 backpropagation; where the mean is zero, to guided backpropagation's.  ``class_distance`` is between the unit-norm maps of two
 logits of one network.  ``variance`` is averaged over the entries of the map.  ``kurtosis`` pools the entries that one patch
 alone holds, about their exact mean.  All are formed from expectations: a ratio of means, never a mean of ratios.
@@ -97,13 +97,10 @@ def numbers_of(
     entries: np.ndarray,
     centres: Mapping[Rule, np.ndarray],
 ) -> dict[str, float]:
-    """What is kept of one network.
+    """What is kept of one network, from its maps of two logits, (rules, 2, C, H, W).
 
     Parameters
     ----------
-    maps : array, (rules, 2, C, H, W)
-        Of two logits.
-    rules : sequence of Rule
     image : array, (C, H, W), norm 1
     targets : sequence of such arrays, one a rule
     entries : int array
@@ -133,26 +130,11 @@ def numbers_of(
 
 
 def compare(measured: Measurement, rule: Rule, laws: Mapping[str, Law], size: int) -> dict[str, Comparison]:
-    """All quantities of one rule from a study's means.
-
-    Parameters
-    ----------
-    measured : Measurement
-        Of :func:`numbers_of`, at least two replicates.
-    rule : Rule
-    laws : mapping
-        By quantity.
-    size : int
-        Entries of a map.
-
-    Returns
-    -------
-    dict, by quantity
-    """
+    """All quantities of one rule from the means of :func:`numbers_of`, beside their laws; `size` is a map's entries."""
     statistics, name = measured.statistics, rule.value
-    place = statistics.names.index(f"{name} along")
+    along = statistics.names.index(f"{name} along")
     # Squaring an estimated mean adds its variance, in expectation.
-    spread = float(statistics.covariance[place, place]) / measured.replicates
+    spread = float(statistics.covariance[along, along]) / measured.replicates
     estimators = {
         "cosine_input": lambda m: m[f"{name} toward"] / math.sqrt(m[f"{name} energy"]),
         "cosine_mean": lambda m: m[f"{name} along"] / math.sqrt(m[f"{name} energy"]),
@@ -160,16 +142,16 @@ def compare(measured: Measurement, rule: Rule, laws: Mapping[str, Law], size: in
         "variance": lambda m: (m[f"{name} energy"] - m[f"{name} along"] ** 2 + spread) / size,
         "kurtosis": lambda m: m[f"{name} fourth"] / m[f"{name} second"] ** 2 - 3,
     }
-    found = {}
+    comparisons = {}
     for quantity, estimator in estimators.items():
         law = laws.get(quantity, NO_LAW)
         if quantity == "kurtosis" and f"{name} second" not in statistics.names:
-            found[quantity] = Comparison(None, None, None, None, law)
+            comparisons[quantity] = Comparison(None, None, None, None, law)
             continue
         value, error = statistics.estimate(estimator)
         low, high = stats.interval(value, error, measured.replicates - 1, confidence=CONFIDENCE)
-        found[quantity] = Comparison(value, error, low, high, law)
-    return found
+        comparisons[quantity] = Comparison(value, error, low, high, law)
+    return comparisons
 
 
 def narrow_enough(comparisons: Mapping[str, Comparison], precision: float) -> bool:

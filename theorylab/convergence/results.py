@@ -1,4 +1,4 @@
-"""What a study found, as plain data."""
+"""The results of a study, as plain data."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Convergence:
         return [
             (result, rule, quantity, comparison)
             for result in self.points
-            for rule, found in result.rules.items()
-            for quantity, comparison in found.items()
+            for rule, comparisons in result.rules.items()
+            for quantity, comparison in comparisons.items()
             if comparison.law.kind == "exact" and comparison.measured is not None
         ]
 
@@ -62,7 +62,7 @@ class Convergence:
         if not exact:
             return []
         level = stats.bonferroni(1 - SIMULTANEOUS, len(exact))
-        return [one for one in exact if _p_value(one[0], one[3]) < level]
+        return [entry for entry in exact if _p_value(entry[0], entry[3]) < level]
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``results.json``: standard types only, nothing of the time, the machine or the workers."""
@@ -74,8 +74,8 @@ class Convergence:
                     "replicates": result.replicates,
                     "stopped_by": "precision" if result.precise else "replicates",
                     "rules": {
-                        rule.value: {quantity: one.to_json() for quantity, one in found.items()}
-                        for rule, found in result.rules.items()
+                        rule.value: {name: comparison.to_json() for name, comparison in comparisons.items()}
+                        for rule, comparisons in result.rules.items()
                     },
                 }
                 for result in self.points
@@ -105,10 +105,11 @@ class Convergence:
         return json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _p_value(result: PointResult, one: Comparison) -> float:
-    assert one.measured is not None
-    assert one.standard_error is not None
-    assert one.law.value is not None
-    if one.standard_error == 0:  # an identity, up to rounding
-        return float(np.isclose(one.measured, one.law.value, rtol=1e-6))
-    return stats.compare_p_value(one.measured, one.standard_error, one.law.value, result.replicates - 1)
+def _p_value(result: PointResult, comparison: Comparison) -> float:
+    measured, error, law = comparison.measured, comparison.standard_error, comparison.law.value
+    assert measured is not None
+    assert error is not None
+    assert law is not None
+    if error == 0:  # an identity, up to rounding
+        return float(np.isclose(measured, law, rtol=1e-6))
+    return stats.compare_p_value(measured, error, law, result.replicates - 1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import threadpoolctl
@@ -23,27 +25,16 @@ from theorylab.montecarlo import (
     Study,
     replicate_all,
 )
-from theorylab.rules import PAPER, Rule
+from theorylab.rules import Rule
 
 FEWEST = 30
 """Networks before a point may end early: of fewer, a standard error is itself a guess."""
 
 
 def study(
+    design: Design,
     x: np.ndarray,
-    picture: str = "",
     *,
-    over: str = "n_filters",
-    n_filters: int | Sequence[int] | None = None,
-    kernel: int | Sequence[int] | None = None,
-    stride: int | Sequence[int] | None = None,
-    pool: int | Sequence[int] | None = None,
-    depth: int | Sequence[int] | None = None,
-    rules: Iterable[Rule | str] = PAPER,
-    replicates: int = 200,
-    block: int = 10,
-    precision: float | None = None,
-    seed: int = 0,
     jobs: int = 1,
     scheduler: str | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -54,23 +45,10 @@ def study(
 
     Parameters
     ----------
+    design : Design
+        What is measured, and where; :meth:`Design.of` fills in this project's defaults.
     x : array, (C, H, W)
-        The picture.
-    picture : str
-        Its name, for the files.
-    over : {"n_filters", "kernel", "stride", "pool", "depth"}
-        What the curves go over.
-    n_filters, kernel, stride, pool, depth : int or sequence of int, optional
-        Several values of what the study goes over, one of each other; see :class:`~theorylab.convergence.Point`.
-    rules : iterable of Rule or str
-    replicates : int
-        Networks a point, rounded up to whole blocks; at least two.
-    block : int
-        Networks a block: what is lost of a run that is killed, at most, for each worker.
-    precision : float, optional
-        Draw no more networks at a point once every 95 % interval's half width is below this share of the estimate.
-        Asked after each block in the order of blocks, from 30 networks on; not of the kurtosis, nor of what is 0.
-    seed : int
+        The picture of the design.
     jobs : int
         Worker processes on this machine.
     scheduler : str, optional
@@ -91,47 +69,33 @@ def study(
     Raises
     ------
     TypeError, ValueError
-        For bad input; if `out` holds another study, or this one of another version: the message says what differs.
+        For bad input; if `x` is another picture than the design's; if `out` holds another study, or this one of another
+        version: the message says what differs.
     OSError
         If `out` cannot be written, another process works in it or the cluster is lost; finished blocks are kept.
 
     Examples
     --------
     >>> x = np.random.default_rng(0).standard_normal((1, 12, 12))
-    >>> found = study(x, n_filters=[4, 16], kernel=3, rules=["guided"], replicates=40)
-    >>> [result.replicates for result in found.points]
+    >>> design = Design.of(x, n_filters=[4, 16], kernel=3, rules=["guided"], replicates=40)
+    >>> curves = study(design, x)
+    >>> [result.replicates for result in curves.points]
     [40, 40]
-    >>> guided = found.points[1].rules[Rule.GUIDED]["cosine_input"]
+    >>> guided = curves.points[1].rules[Rule.GUIDED]["cosine_input"]
     >>> abs(guided.measured - guided.law.value) < 4 * guided.standard_error
     True
     """
-    design = Design.of(
-        x,
-        picture,
-        over=over,
-        n_filters=n_filters,
-        kernel=kernel,
-        stride=stride,
-        pool=pool,
-        depth=depth,
-        rules=rules,
-        replicates=replicates,
-        block=block,
-        precision=precision,
-        seed=seed,
-    )
-    if -(-design.replicates // design.block) * design.block < 2:
-        raise ValueError("replicates: expected at least 2, of one network no spread can be told")
+    x = np.asarray(x, dtype=np.float64)
+    design.check(x)
     executor = (
         JoblibExecutor(_validation.positive_integer(jobs, "jobs"))
         if scheduler is None
         else DaskExecutor(scheduler, notify=warn)
     )
-    x = np.asarray(x, dtype=np.float64)
     with contextlib.ExitStack() as stack:
         # One thread: products of the predictions, too, round the same everywhere.
         stack.enter_context(threadpoolctl.threadpool_limits(1, user_api="blas"))
-        kept = (
+        checkpoints = (
             None if out is None else stack.enter_context(CheckpointFolder(out, design.to_json(), warn=warn))
         )
         predictor = Predictor(x, design.rules)
@@ -140,43 +104,48 @@ def study(
             predictions.append(predictor.at(point))
             if progress is not None:
                 progress("predicted curves", done, len(design.points))
-
-        def comparisons(place: int, measured: Measurement) -> dict[Rule, dict[str, Comparison]]:
-            return {
-                rule: compare(measured, rule, predictions[place].laws[rule], x.size) for rule in design.rules
-            }
-
-        def precise(place: int, measured: Measurement) -> bool:
-            if design.precision is None or measured.replicates < FEWEST:
-                return False
-            found = comparisons(place, measured)
-            return all(narrow_enough(found[rule], design.precision) for rule in design.rules)
-
         studies = [
             Study(
                 point.name,
-                Maps(x, point, design.rules, predictions[place]),
+                Maps(x, point, design.rules, prediction),
                 design.replicates,
                 design.block,
                 design.seed_of(point),
-                stop=lambda measured, place=place: precise(place, measured),  # type: ignore[misc]
+                stop=functools.partial(_precise, design, prediction),
             )
-            for place, point in enumerate(design.points)
+            for point, prediction in zip(design.points, predictions, strict=True)
         ]
-        measured = replicate_all(studies, executor=executor, checkpoints=kept, progress=progress)
-        found = Convergence(
-            design,
-            tuple(
-                PointResult(point, one.replicates, precise(place, one), comparisons(place, one))
-                for place, (point, one) in enumerate(zip(design.points, measured, strict=True))
-            ),
-            tuple(_curves(design, predictor, predictions)),
+        measured = replicate_all(studies, executor=executor, checkpoints=checkpoints, progress=progress)
+        results = tuple(
+            PointResult(
+                point,
+                measurement.replicates,
+                _precise(design, prediction, measurement),
+                _comparisons(design, prediction, measurement),
+            )
+            for point, prediction, measurement in zip(design.points, predictions, measured, strict=True)
         )
+        convergence = Convergence(design, results, tuple(_curves(design, predictor, predictions)))
         if out is not None:
             from theorylab.convergence import files
 
-            files.save(found, out)
-    return found
+            files.save(convergence, out)
+    return convergence
+
+
+def _comparisons(
+    design: Design, prediction: Prediction, measured: Measurement
+) -> dict[Rule, dict[str, Comparison]]:
+    size = math.prod(design.shape)
+    return {rule: compare(measured, rule, prediction.laws[rule], size) for rule in design.rules}
+
+
+def _precise(design: Design, prediction: Prediction, measured: Measurement) -> bool:
+    """Whether the intervals of all rules are as narrow as the design asks."""
+    if design.precision is None or measured.replicates < FEWEST:
+        return False
+    comparisons = _comparisons(design, prediction, measured)
+    return all(narrow_enough(comparisons[rule], design.precision) for rule in design.rules)
 
 
 def _curves(design: Design, predictor: Predictor, predictions: list[Prediction]) -> Iterable[Curve]:
@@ -189,9 +158,9 @@ def _curves(design: Design, predictor: Predictor, predictions: list[Prediction])
         laws = [{rule: predictor.rule_laws(first, rule).at(n) for rule in design.rules} for n in axis]
     for rule in design.rules:
         for quantity in QUANTITIES:
-            found = [(value, law[rule].get(quantity, NO_LAW)) for value, law in zip(axis, laws, strict=True)]
-            known = [(value, law.value, law.kind) for value, law in found if law.value is not None]
+            along = [(value, law[rule].get(quantity, NO_LAW)) for value, law in zip(axis, laws, strict=True)]
+            known = [(value, law.value, law.kind) for value, law in along if law.value is not None]
             if known:
-                values, laws_there, kinds = zip(*known, strict=True)
+                values, heights, kinds = zip(*known, strict=True)
                 kind = next(kind for kind in ("limit", "estimate", "exact") if kind in kinds)
-                yield Curve(rule, quantity, kind, np.array(values, dtype=float), np.array(laws_there))
+                yield Curve(rule, quantity, kind, np.array(values, dtype=float), np.array(heights))

@@ -1,21 +1,21 @@
-"""Compiled twins of :meth:`PatchGrid.extract` and :meth:`PatchGrid.fold`, equal to them bit by bit."""
+"""A compiled twin of :meth:`theorylab.patches.PatchGrid.extract`, equal to it bit by bit."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from theorylab.kernels._policy import compiled
+from theorylab.kernels._policy import Array, Pair, compiled
 from theorylab.patches import PatchGrid
 
 
 @compiled
 def clip(start: int, size: int, extent: int) -> tuple[int, int]:
-    """First and one-past-last offset of a window that lie inside ``[0, extent)``."""
+    """Return the first and one past the last offset of a window that lie inside ``[0, extent)``."""
     return max(0, -start), min(size, extent - start)
 
 
 @compiled
-def gather(image, top, left, kernel_rows, kernel_columns, patch):
+def gather(image: Array, top: int, left: int, kernel_rows: int, kernel_columns: int, patch: Array) -> None:
     """Copy one window of an image ``(C, H, W)`` into a patch ``(p,)``; padding reads as 0."""
     channels, height, width = image.shape
     first_row, last_row = clip(top, kernel_rows, height)
@@ -30,20 +30,9 @@ def gather(image, top, left, kernel_rows, kernel_columns, patch):
 
 
 @compiled
-def scatter(patch, image, top, left, kernel_rows, kernel_columns):
-    """Add one patch ``(p,)`` to its window of an image ``(C, H, W)``; padding is dropped."""
-    channels, height, width = image.shape
-    first_row, last_row = clip(top, kernel_rows, height)
-    first_column, last_column = clip(left, kernel_columns, width)
-    for c in range(channels):
-        for i in range(first_row, last_row):
-            start = (c * kernel_rows + i) * kernel_columns
-            for k in range(first_column, last_column):
-                image[c, top + i, left + k] += patch[start + k]
-
-
-@compiled
-def _extract(images, kernel_size, stride, padding, rows, columns, patches):
+def _extract(
+    images: Array, kernel: Pair, stride: Pair, padding: Pair, rows: int, columns: int, patches: Array
+) -> None:
     for b in range(images.shape[0]):
         for row in range(rows):
             for column in range(columns):
@@ -51,32 +40,14 @@ def _extract(images, kernel_size, stride, padding, rows, columns, patches):
                     images[b],
                     row * stride[0] - padding[0],
                     column * stride[1] - padding[1],
-                    kernel_size[0],
-                    kernel_size[1],
+                    kernel[0],
+                    kernel[1],
                     patches[b, row * columns + column],
-                )
-
-
-@compiled
-def _fold(patches, kernel_size, stride, padding, rows, columns, images):
-    images[:] = 0
-    for b in range(images.shape[0]):
-        # Backwards: a pixel then receives its windows in the order of the offsets inside them, which is the
-        # order in which the specification adds them.  Any other order differs in the last bit.
-        for row in range(rows - 1, -1, -1):
-            for column in range(columns - 1, -1, -1):
-                scatter(
-                    patches[b, row * columns + column],
-                    images[b],
-                    row * stride[0] - padding[0],
-                    column * stride[1] - padding[1],
-                    kernel_size[0],
-                    kernel_size[1],
                 )
 
 
 def extract(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """All patches of an image (im2col).
+    """Cut all patches out of an image (im2col).
 
     Parameters
     ----------
@@ -111,51 +82,3 @@ def extract(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     patches = np.empty((len(images), grid.n_patches, grid.patch_size), dtype=x.dtype)
     _extract(images, grid.kernel, grid.stride, grid.padding, *grid.output_shape, patches)
     return patches.reshape(*x.shape[:-3], grid.n_patches, grid.patch_size)
-
-
-def fold(patches: np.ndarray, grid: PatchGrid, out: np.ndarray | None = None) -> np.ndarray:
-    """Put patches back and add where they overlap (col2im).
-
-    Parameters
-    ----------
-    patches : float array, (..., J, p)
-    grid : PatchGrid
-    out : array, (..., C, H, W), optional
-        Where to write; overwritten, as by any NumPy function.  C-contiguous and of the dtype of `patches`.
-
-    Returns
-    -------
-    array, (..., C, H, W), of the same dtype
-        `out` if given.
-
-    Raises
-    ------
-    ValueError
-        If the last two axes are not ``(J, p)`` or `out` does not fit.
-
-    Notes
-    -----
-    Specification: :meth:`theorylab.patches.PatchGrid.fold`; the ``Σ_j D_jᵀ`` of Eq. 4.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> grid = PatchGrid((1, 2, 3), kernel=2)
-    >>> fold(np.ones((2, 4)), grid)
-    array([[[1., 2., 1.],
-            [1., 2., 1.]]])
-    """
-    patches = np.asarray(patches)
-    if patches.shape[-2:] != (grid.n_patches, grid.patch_size):
-        raise ValueError(f"fold: expected (..., {grid.n_patches}, {grid.patch_size}), got {patches.shape}")
-    shape = (*patches.shape[:-2], *grid.input_shape)
-    if out is None:
-        out = np.empty(shape, dtype=patches.dtype)
-    elif out.shape != shape or out.dtype != patches.dtype or not out.flags.c_contiguous:
-        raise ValueError(
-            f"out: expected a C-contiguous {shape} of {patches.dtype}, got {out.shape} of {out.dtype}"
-        )
-    stack = np.ascontiguousarray(patches).reshape(-1, grid.n_patches, grid.patch_size)
-    images = out.reshape(-1, *grid.input_shape)  # a view: `out` is contiguous
-    _fold(stack, grid.kernel, grid.stride, grid.padding, *grid.output_shape, images)
-    return out

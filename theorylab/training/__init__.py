@@ -1,7 +1,7 @@
 """A trained network that needs no download: a small classifier of the pictures that come with scikit-image.
 
-:func:`small_classifier` trains it within a minute, through the package's own layers, and keeps the weights in the
-user's cache; :func:`crops` gives the pictures that it was trained and tested on.
+:func:`small_classifier` takes its weights, trained through the package's own layers, from a file of the package;
+:func:`crops` gives the pictures that it was trained and tested on.
 """
 
 from theorylab.training._classifier import Classifier, small_classifier, small_nodes
