@@ -206,14 +206,7 @@ class GraphNetwork:
     def backward_scaled(
         self, trace: GraphTrace, logit_gradients: np.ndarray, rules: Sequence[Rule | str]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Compute :meth:`backward` with the powers of two that the dtype has no room for.
-
-        Returns
-        -------
-        maps : array, (R, T, C, H, W)
-        exponents : int64 array, (R, T)
-            The map is ``maps[r, t] · 2**exponents[r, t]``; 0 wherever the dtype can hold it.
-        """
+        """Compute :meth:`backward` with the exponents of :meth:`layer_gradients`, (R, T)."""
         name = self.nodes[0].name
         return self.layer_gradients(trace, logit_gradients, rules, [name])[name]
 

@@ -1,18 +1,13 @@
 """The layers as nodes of a graph: what each one reads, which parameters it has, how it runs forward and backward.
 
-Shapes are those of one image, ``(C, H, W)`` or ``(n,)``; arrays have a batch axis in front.
-
->>> layer = Conv("conv1", "image", n_filters=4, kernel=3, padding=1)
->>> layer.output_shape((3, 8, 8)), layer.parameter_shapes((3, 8, 8))
-((4, 8, 8), {'conv1.weight': (4, 3, 3, 3), 'conv1.bias': (4,)})
+>>> Conv("conv1", "image", n_filters=4, kernel=3, padding=1).parameter_shapes((3, 8, 8))
+{'conv1.weight': (4, 3, 3, 3), 'conv1.bias': (4,)}
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,12 +26,13 @@ from theorylab.units import RELU, Unit
 Pair = int | tuple[int, int]
 Arrays = tuple[np.ndarray, ...]
 Parameters = Mapping[str, Any]  # arrays; the weights of Conv and Dense may be Rows
+_NORM = ("weight", "bias", "running_mean", "running_var")  # parameters of batch normalisation
 RuleRows = list[tuple[Rule, slice]]  # which rule holds for which rows of a batch of gradients
 
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """One step of a graph, by name.  The subclasses are the layers."""
+    """One step of a graph, by name.  Shapes are those of one image; arrays have a batch axis in front."""
 
     name: str
 
@@ -146,7 +142,7 @@ class Conv(_Linear):
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
         blocks = row_blocks(parameters[self.parameter("weight")])
         shares = (conv.backward_input(gradient[:, rows], filters, saved) for rows, filters in blocks)
-        return (functools.reduce(operator.iadd, shares),)
+        return (sum(shares, start=next(shares)),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,8 +203,8 @@ class MaxPool(_Single):
         return values, (winners.astype(narrow, copy=False), plane)
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        winners, plane = saved
-        return (pool.backward(gradient, np.broadcast_to(winners, gradient.shape), plane),)
+        winners = np.broadcast_to(saved[0], gradient.shape)
+        return (pool.backward(gradient, winners, saved[1]),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,13 +221,12 @@ class AveragePool(_Single):
         return channels, *PoolWindows(self.size, self.stride, self.padding).output_shape((plane[0], plane[1]))
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        window = (self.size, self.stride, self.padding)
+        window = self.size, self.stride, self.padding
         values = average_pool.forward(arrays[0], *window, include_padding=self.include_padding)
-        return values, arrays[0].shape[2:]
+        return values, (arrays[0].shape[2:], *window)
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        window = (self.size, self.stride, self.padding)
-        return (average_pool.backward(gradient, saved, *window, include_padding=self.include_padding),)
+        return (average_pool.backward(gradient, *saved, include_padding=self.include_padding),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,13 +252,10 @@ class BatchNorm(_Weighted):
     eps: float = 1e-5
 
     def parameter_shapes(self, *shapes: Shape) -> dict[str, Shape]:
-        parts = ("weight", "bias", "running_mean", "running_var")
-        return {self.parameter(part): _planes(shapes[0])[:1] for part in parts}
+        return {self.parameter(part): _planes(shapes[0])[:1] for part in _NORM}
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        weight, bias, mean, variance = [
-            parameters[name] for name in self.parameter_shapes(arrays[0].shape[1:])
-        ]
+        weight, bias, mean, variance = (parameters[self.parameter(part)] for part in _NORM)
         return batch_norm.forward(arrays[0], weight, bias, mean, variance, self.eps), None
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:

@@ -139,11 +139,11 @@ class DrawnRows:
         """Return one row, ``row_shape``: drawn alone unless all are kept."""
         if not 0 <= index < self.shape[0]:
             raise IndexError(f"row {index} of {self.shape[0]}")
-        if self._kept is not None:
-            kept: np.ndarray = self._kept[index]
-            return kept
-        rng = np.random.default_rng(_random.child(self._sequence, int(index)))
-        return self.law.sample(self.shape[1:], seed=rng, dtype=self.dtype.type)
+        if self._kept is None:
+            rng = np.random.default_rng(_random.child(self._sequence, int(index)))
+            return self.law.sample(self.shape[1:], seed=rng, dtype=self.dtype.type)
+        row: np.ndarray = self._kept[index]
+        return row
 
     def blocks(self, indices: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield one block of all rows if they fit the memory limit, else blocks of a quarter of it."""

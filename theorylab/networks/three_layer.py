@@ -78,13 +78,11 @@ class ThreeLayerNetwork(GraphNetwork):
         unit: Unit = RELU,
     ) -> None:
         self.grid, self.pool, self.unit = grid, pool, unit
-        self.filter_rows, self.readout_rows = _rows(filters, "filters"), _rows(readout, "readout")
-        n_filters, n_logits = self.filter_rows.shape[0], self.readout_rows.shape[0]
-        stack = dataclasses.replace(
-            models.three_layer(grid, n_filters, unit=unit, pool=pool), n_logits=n_logits
-        )
-        _check_shape(self.filter_rows, "filters", "N", (grid.input_shape[0], *grid.kernel))
-        _check_shape(self.readout_rows, "readout", "K", stack.shape_above)
+        self.filter_rows = _rows(filters, "filters", "N", (grid.input_shape[0], *grid.kernel))
+        n_filters = self.filter_rows.shape[0]
+        stack = models.three_layer(grid, n_filters, unit=unit, pool=pool)
+        self.readout_rows = _rows(readout, "readout", "K", stack.shape_above)
+        stack = dataclasses.replace(stack, n_logits=self.readout_rows.shape[0])
         if self.readout_rows.dtype != self.filter_rows.dtype:
             raise ValueError(
                 f"readout: dtype {self.readout_rows.dtype} beside filters of {self.filter_rows.dtype}"
@@ -92,11 +90,9 @@ class ThreeLayerNetwork(GraphNetwork):
         self.hidden_bias = _validation.finite_number(hidden_bias, "hidden_bias")
         names = ["filters", "unit", *([] if pool is None else ["pool"]), "flatten", "readout"]
         blueprint = Blueprint(stack, names=names, bias=bool(hidden_bias))
-        bias = (
-            {"filters.bias": np.full(n_filters, hidden_bias, self.filter_rows.dtype)} if hidden_bias else {}
-        )
+        biases = np.full(n_filters, hidden_bias, self.filter_rows.dtype)
         rows = {"filters.weight": self.filter_rows, "readout.weight": self.readout_rows}
-        super().__init__(blueprint.nodes, {**rows, **bias})
+        super().__init__(blueprint.nodes, {**rows, **({"filters.bias": biases} if hidden_bias else {})})
 
     @property
     def filters(self) -> np.ndarray:
@@ -110,18 +106,13 @@ class ThreeLayerNetwork(GraphNetwork):
         return super().forward(x, keep={"filters", *keep}, progress=progress)
 
 
-def _rows(weights: np.ndarray | Rows, name: str) -> Rows:
-    if isinstance(weights, Rows):
-        return weights
-    array = _validation.real_array(weights, name)
-    if array.ndim != 4 or not array.size:
-        raise ValueError(f"{name}: expected four axes, none of them empty, got {array.shape}")
-    return StoredRows(array)
-
-
-def _check_shape(rows: Rows, name: str, count: str, row_shape: tuple[int, ...]) -> None:
+def _rows(weights: np.ndarray | Rows, name: str, count: str, row_shape: tuple[int, ...]) -> Rows:
+    rows = weights if isinstance(weights, Rows) else StoredRows(_validation.real_array(weights, name))
+    if len(rows.shape) != 4 or 0 in rows.shape:
+        raise ValueError(f"{name}: expected four axes, none of them empty, got {rows.shape}")
     if rows.shape[1:] != row_shape:
         raise ValueError(f"{name}: expected ({count}, {', '.join(map(str, row_shape))}), got {rows.shape}")
+    return rows
 
 
 def three_layer_cnn(
