@@ -1,4 +1,4 @@
-"""Maps of fresh random networks of any number of convolutions, drawn from the definition: all weights, every time."""
+"""Maps of fresh random networks of convolutions, drawn from the definition: every map draws all weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from theorylab.specs import ConvSpec
 
 
 class StackSampler:
-    """Draws of raw maps for one picture and one stack of convolutions with ReLUs under a dense readout of variance 1.
+    """Sampler of raw maps of one picture and a stack of convolutions with ReLUs below a dense readout of variance 1.
 
     Parameters
     ----------
@@ -22,12 +22,12 @@ class StackSampler:
     layers : sequence of ConvSpec
         From the picture up; Gaussian filters.
     dtype : float32 or float64
-        Of weights, products and maps.
+        Dtype of weights, products and maps.
 
     Raises
     ------
     TypeError, ValueError
-        If `x` is no finite image or zero everywhere, `layers` is empty or holds anything else, or a kernel does not fit.
+        If `x` is no finite image or zero everywhere, `layers` is empty or holds another type, or a kernel does not fit.
 
     Notes
     -----
@@ -59,14 +59,14 @@ class StackSampler:
             self.grids.append(grid)
 
     def draw(self, rng: np.random.Generator, rules: Sequence[Rule], *, n_readouts: int = 1) -> np.ndarray:
-        """The maps of one fresh network.
+        """Draw the maps of one fresh network.
 
         Parameters
         ----------
         rng : Generator
         rules : sequence of Rule
         n_readouts : int
-            Logits shown, sharing all weights but the readout.
+            Number of logits with a map; they share all weights below the readout.
 
         Returns
         -------
@@ -89,10 +89,10 @@ class StackSampler:
                 gradient = readout
                 for number in reversed(range(len(self.layers))):
                     grid = self.grids[number]
-                    handed = rule.backward(gradient, before[number])
-                    below = grid.fold((weights[number] @ handed.T).T)
+                    signal = rule.backward(gradient, before[number])
+                    below = grid.fold((weights[number] @ signal.T).T)
                     gradient = below.reshape(
                         len(below), -1
-                    ).T  # positions × channels, as the layer below reads it
+                    ).T  # positions × channels, as the layer below needs
                 maps[r, t] = below
         return maps

@@ -1,7 +1,7 @@
-"""A trained network that needs no download: a small classifier of the pictures that come with scikit-image.
+"""A small classifier that is trained without a download.  Imports networks, layers and images.
 
-:func:`small_classifier` trains it within a minute, through the package's own layers, and keeps the weights in the
-user's cache; :func:`crops` gives the pictures that it was trained and tested on.
+:func:`small_classifier` trains it on pictures of scikit-image within a minute, by the layers of this package, and keeps the
+weights in the user's cache; :func:`crops` gives the pictures for training and testing.
 """
 
 from theorylab.training._classifier import Classifier, small_classifier, small_nodes

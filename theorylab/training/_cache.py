@@ -1,4 +1,4 @@
-"""Trained weights in the user's cache: written whole or not at all, read with suspicion."""
+"""Trained weights in the user's cache: written whole or not at all, and checked when they are read."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from theorylab import _files
 VARIABLE = "THEORYLAB_CACHE"
 """The environment variable that names the folder."""
 
-Found = tuple[dict[str, np.ndarray], float]
+Trained = tuple[dict[str, np.ndarray], float]
+"""Parameters and accuracy."""
 
 
 def folder() -> Path:
-    """Where trained weights are kept.
+    """Return the folder of trained weights.
 
     Returns
     -------
@@ -48,14 +49,14 @@ def folder() -> Path:
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
-        # A relative path is to be ignored, says the specification of the variable.
+        # The XDG specification says to ignore a relative path.
         base = Path(os.environ.get("XDG_CACHE_HOME", ""))
         base = base if base.is_absolute() else Path.home() / ".cache"
     return base / "theorylab"
 
 
 def file_name(recipe: Mapping[str, Any]) -> str:
-    """The name of the file that holds what a recipe gives: whatever changes in the recipe changes the name.
+    """Return the file name for the weights of a recipe: every change of the recipe changes the name.
 
     Examples
     --------
@@ -67,7 +68,7 @@ def file_name(recipe: Mapping[str, Any]) -> str:
 
 
 def checksum(parameters: Mapping[str, np.ndarray], accuracy: float) -> str:
-    """SHA-256 over names, shapes, dtypes and bytes of the parameters, and the accuracy.
+    """Return the SHA-256 over names, shapes, dtypes and bytes of the parameters, and the accuracy.
 
     Examples
     --------
@@ -82,7 +83,7 @@ def checksum(parameters: Mapping[str, np.ndarray], accuracy: float) -> str:
 
 
 def store(name: str, parameters: Mapping[str, np.ndarray], accuracy: float) -> None:
-    """Keep trained weights; where nothing can be written, nothing is, and it is no error.
+    """Write trained weights to the cache; if it is not writable, do nothing and raise nothing.
 
     Parameters
     ----------
@@ -104,24 +105,24 @@ def store(name: str, parameters: Mapping[str, np.ndarray], accuracy: float) -> N
         _files.write_atomically(folder() / name, content.getvalue())
 
 
-def load(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Found | None:
-    """Weights that :func:`store` has kept, if they are whole and fit.
+def load(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Trained | None:
+    """Read weights that :func:`store` wrote, if they are intact and fit the network.
 
     Parameters
     ----------
     name : str
         From :func:`file_name`.
     shapes : mapping of str to shape
-        Of the parameters that the network wants, in its order.
+        Shapes of the parameters of the network, in its order.
 
     Returns
     -------
     (parameters, accuracy), or None
-        None where there is no such file, it is damaged or not ours, or a name, shape or dtype is another.
+        None if there is no such file, it is damaged or foreign, or a name, shape or dtype does not fit.
 
     Notes
     -----
-    A pickle inside the file is never executed.
+    A pickle in the file is never executed.
 
     Examples
     --------
@@ -129,7 +130,7 @@ def load(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Found | None:
     True
     """
     try:
-        # From memory: NumPy leaves the file open if the archive in it is broken.
+        # Read from memory, because NumPy leaves the file open if the archive is damaged.
         content = io.BytesIO((folder() / name).read_bytes())
         with np.load(content, allow_pickle=False) as file:
             parameters = {key: file[f"parameter {key}"] for key in shapes}

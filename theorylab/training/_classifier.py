@@ -28,35 +28,35 @@ from theorylab.pooling import MaxPool as PoolWindows
 from theorylab.training import _cache, _fit, _pictures
 
 LABEL = "training the small classifier"
-"""What progress is reported under."""
+"""Label of the reported progress."""
 
 FILTERS = (16, 32, 64)
-"""Of the three convolutions."""
+"""Numbers of filters of the three convolutions."""
 
 HIDDEN = 128
-"""Units of the hidden dense layer."""
+"""Number of units of the hidden dense layer."""
 
 RECIPE = _fit.Recipe(steps=300, batch=64, shards=4, rate=2e-3)
 TEST_CROPS = 2000
-"""That the accuracy is measured on."""
+"""Number of crops that measure the accuracy."""
 
-_FORMAT = 1  # of the cached file; another number makes every older file unread
+_FORMAT = 1  # of the cached file; with another number, older files are ignored
 
 
 def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[Node]:
-    """The layers of the small classifier, without weights.
+    """Describe the layers of the small classifier, without weights.
 
     Parameters
     ----------
     input_shape : (C, H, W)
-        At least 8 × 8.  Adaptive average pooling brings the last block to 4 × 4: the identity at 32 × 32.
+        At least 8 × 8.  Adaptive average pooling resizes the last block to 4 × 4: the identity at 32 × 32.
 
     Returns
     -------
     list of Node
         Three blocks of a 3×3 convolution (16, 32, 64 filters), ReLU and max-pooling over 2×2, "features.0" to
         "features.8"; then "avgpool", "flatten", "classifier.0" (128 units), "classifier.1" (ReLU) and "classifier.2" (10
-        logits): named as the modules of the PyTorch model of this shape.
+        logits), with the names of the modules of the same model in PyTorch.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[Node]:
 
     Notes
     -----
-    VGG-16 in small; Eq. 1 applies at its four ReLUs.
+    A small relative of VGG-16; Eq. 1 applies at its four ReLUs.
 
     Examples
     --------
@@ -73,10 +73,10 @@ def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[Node]:
     ['avgpool', 'flatten', 'classifier.0', 'classifier.1', 'classifier.2']
     """
     nodes: list[Node] = [Input("input", tuple(input_shape))]
-    for place, n_filters in zip(range(0, 9, 3), FILTERS, strict=True):
-        nodes.append(Conv(f"features.{place}", nodes[-1].name, n_filters, kernel=3, padding=1))
-        nodes.append(Activation(f"features.{place + 1}", nodes[-1].name))
-        nodes.append(MaxPool(f"features.{place + 2}", nodes[-1].name, PoolWindows(2)))
+    for index, n_filters in zip(range(0, 9, 3), FILTERS, strict=True):
+        nodes.append(Conv(f"features.{index}", nodes[-1].name, n_filters, kernel=3, padding=1))
+        nodes.append(Activation(f"features.{index + 1}", nodes[-1].name))
+        nodes.append(MaxPool(f"features.{index + 2}", nodes[-1].name, PoolWindows(2)))
     nodes += [
         AdaptiveAveragePool("avgpool", nodes[-1].name, 4),
         Flatten("flatten", "avgpool"),
@@ -90,12 +90,12 @@ def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[Node]:
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """The trained network, how good it is, and the same architecture with other sizes or random weights.
+    """The trained network, its accuracy, and the same architecture for other sizes or with random weights.
 
     Attributes
     ----------
     network : GraphNetwork
-        For crops of 32×32, float32; logit ``k`` is for picture ``classes[k]``.
+        For crops of 32×32, float32; logit ``k`` belongs to picture ``classes[k]``.
     accuracy : float
         Share of test crops whose largest logit is the right one.
     classes : tuple of str
@@ -106,7 +106,7 @@ class Classifier:
     classes: tuple[str, ...]
 
     def at(self, input_shape: tuple[int, int, int]) -> GraphNetwork:
-        """The same weights for pictures of another size.
+        """Return a network with the same weights for pictures of another size.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class Classifier:
         return GraphNetwork(small_nodes(input_shape), self.network.parameters)
 
     def random(self, seed: _random.Seed) -> GraphNetwork:
-        """The same architecture with random weights: Gaussian of variance 2 over the fan-in, biases 0.
+        """Return the same architecture with random weights: Gaussian of variance 2 over the fan-in, biases 0.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Classifier:
         Raises
         ------
         TypeError, ValueError
-            If the seed is none.
+            If the seed is neither an integer of at least 0 nor a generator.
         """
         return GraphNetwork(self.network.nodes, _drawn(self.network.nodes, seed))
 
@@ -147,18 +147,18 @@ class Classifier:
 def small_classifier(
     *, seed: int = 0, cache: bool = True, progress: Callable[[str, int, int], None] | None = None
 ) -> Classifier:
-    """A classifier of 32×32 crops of ten pictures, trained on the spot or taken from the cache.
+    """Train a classifier of 32×32 crops of ten pictures, or read its weights from the cache.
 
     Parameters
     ----------
     seed : int
         Of the initial weights, the training crops and the test crops.
     cache : bool, default True
-        Whether to take the weights from the user's cache, and to keep them there.  It is in the folder
-        ``$THEORYLAB_CACHE``, or "theorylab" in the platform's folder for caches.  A damaged file, or one of another recipe, is
-        not used; where nothing can be written the network is trained each time.
+        Whether to read the weights from the user's cache, and to write them there: the folder ``$THEORYLAB_CACHE``, or
+        "theorylab" in the platform's folder for caches.  A damaged file, or a file of another recipe, is ignored.  If the
+        folder is not writable, every call trains the network.
     progress : callable, optional
-        ``progress(label, done, total)`` in minibatches; not called if nothing is trained.
+        ``progress(label, done, total)`` in minibatches; not called if the weights come from the cache.
 
     Returns
     -------
@@ -175,10 +175,11 @@ def small_classifier(
     -----
     The layers are those of :func:`small_nodes`, the pictures and the split those of
     :func:`~theorylab.training.crops`: 300 minibatches of 64 crops, cross-entropy, Adam with a rate that falls from 0.002
-    to 0 along half a cosine.  The weights do not depend on the number of threads; on another kind of processor they
-    are equal up to what becomes of rounding errors in training.
+    to 0 along half a cosine.  The weights do not depend on the number of threads.  Another kind of processor rounds
+    differently, and training amplifies the differences.
 
-    It stands in for the trained VGG-16 of section 3.2.3, on which the paper's statements about trained weights rest.
+    The classifier replaces the trained VGG-16 of section 3.2.3, which the paper's statements about trained weights are based
+    on.
 
     Examples
     --------
@@ -191,14 +192,14 @@ def small_classifier(
     parent = _random.sequence(seed)
     nodes = small_nodes()
     name = _cache.file_name(_recipe(nodes, seed))
-    found = _cache.load(name, trace_shapes(nodes)[1]) if cache else None
-    if found is None:
+    trained = _cache.load(name, trace_shapes(nodes)[1]) if cache else None
+    if trained is None:
         weights = train(nodes, parent, progress=progress)
         test = _pictures.crops("test", TEST_CROPS, seed=np.random.default_rng(_random.child(parent, 2)))
-        found = weights, accuracy(nodes, weights, *test)
+        trained = weights, accuracy(nodes, weights, *test)
         if cache:
-            _cache.store(name, *found)
-    return Classifier(GraphNetwork(nodes, found[0]), found[1], tuple(_pictures.PICTURES))
+            _cache.store(name, *trained)
+    return Classifier(GraphNetwork(nodes, trained[0]), trained[1], tuple(_pictures.PICTURES))
 
 
 def train(
@@ -209,14 +210,14 @@ def train(
     threads: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Weights of the network trained on random training crops.
+    """Train the network on random training crops and return its weights.
 
     Parameters
     ----------
     nodes : sequence of Node
-        Of ten logits, for crops of 32×32.
+        A network with ten logits for crops of 32×32.
     parent : SeedSequence
-        Child 0 is for the initial weights, child (1, step) for the crops of a minibatch.
+        Child 0 draws the initial weights, child (1, step) the crops of a minibatch.
     recipe, threads
         As in :func:`theorylab.training._fit.fit`.
     progress : callable, optional
@@ -245,7 +246,7 @@ def train(
 def accuracy(
     nodes: Sequence[Node], parameters: Mapping[str, np.ndarray], images: np.ndarray, labels: np.ndarray
 ) -> float:
-    """Share of images whose largest logit is that of their label.
+    """Return the share of images whose largest logit is that of their label.
 
     Examples
     --------
@@ -262,12 +263,12 @@ def accuracy(
 
 
 def _drawn(nodes: Sequence[Node], seed: _random.Seed) -> dict[str, np.ndarray]:
-    # The law is not looked at with fan-in weights.
+    # Weights by fan-in ignore the law.
     return draw_parameters(nodes, law=Gaussian(1.0), seed=seed, init="fan-in")
 
 
 def _recipe(nodes: Sequence[Node], seed: int) -> dict[str, Any]:
-    """Everything that the weights follow from."""
+    """Return everything that determines the weights."""
     return {
         "format": _FORMAT,
         "nodes": [repr(node) for node in nodes],

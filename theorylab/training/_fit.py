@@ -20,18 +20,18 @@ Batch = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How long and how fast to learn.
+    """Length and speed of the training.
 
     Attributes
     ----------
     steps : int
-        Minibatches.
+        Number of minibatches.
     batch : int
-        Images in a minibatch; a multiple of `shards`.
+        Number of images in a minibatch; a multiple of `shards`.
     shards : int
-        Parts into which a minibatch is cut, whatever the number of threads: it fixes the order of every sum.
+        Number of parts of a minibatch.  It does not depend on the number of threads, so the order of every sum is fixed.
     rate : float
-        Of Adam at the start; it falls to 0 along half a cosine.
+        Rate of Adam at the start; it falls to 0 along half a cosine.
     """
 
     steps: int
@@ -40,6 +40,7 @@ class Recipe:
     rate: float
 
     def __post_init__(self) -> None:
+        """Check that the shards divide a minibatch."""
         if self.batch % self.shards:
             raise ValueError(f"batch: expected a multiple of {self.shards} shards, got {self.batch}")
 
@@ -59,11 +60,11 @@ def fit(
     ----------
     nodes : sequence of Node
     parameters : mapping of str to array
-        Where training starts; they stay as they are.
+        The start of the training; the arrays stay unchanged.
     batch : callable
     recipe : Recipe
     threads : int, optional
-        One for each processor if not given.  Does not change a number.
+        One for each processor if not given.  The weights do not depend on it.
     progress : callable, optional
         ``progress(done, total)`` in steps.
 
@@ -79,8 +80,8 @@ def fit(
 
     Notes
     -----
-    BLAS rounds differently with another number of threads.  So it gets one; the threads are Python's, each takes whole
-    shards, and gradients are added in the order of the shards.
+    The rounding of BLAS depends on its number of threads, so BLAS gets one.  Python threads take whole shards instead, and
+    gradients are added in the order of the shards.
 
     Examples
     --------
@@ -116,7 +117,7 @@ def fit(
 
 
 def _mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Added one after the other, in the order of the shards."""
+    """Average gradients, adding them in the order of the shards."""
     total = arrays[0].copy()
     for array in arrays[1:]:
         total += array
