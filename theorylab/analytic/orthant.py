@@ -10,18 +10,18 @@ from theorylab import _validation
 from theorylab.analytic import _conditioning
 
 _TOLERANCE = 1e-8  # of the checks on a correlation matrix
-_ALIKE = 1e-12  # correlations this near to ±1 are ±1
+_ALIKE = 1e-12  # a correlation this close to ±1 counts as ±1
 _REPLICATES = 16
-_NODES = (64, 40)  # of the quadrature, and of the coarser one that measures its error
+_NODES = (64, 40)  # of the quadrature, and of a coarser quadrature that measures its error
 
 
 def closed_orthants(correlations: np.ndarray) -> np.ndarray:
-    """Orthant probabilities in up to three dimensions, many at once.
+    """Return orthant probabilities in up to three dimensions, many at once.
 
     Parameters
     ----------
     correlations : array, (..., k, k)
-        Unit diagonals; entries beyond ±1 by rounding are clipped.  Not checked further.
+        With unit diagonals; entries beyond ±1 by rounding are clipped.  There are no other checks.
 
     Returns
     -------
@@ -34,14 +34,14 @@ def closed_orthants(correlations: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    All of them are ``2^−k (1 + (2/π) Σ_{r<s} asin ρ_rs)``.  For ``k = 2`` two half-planes at an angle leave a wedge of
+    For every ``k`` they are ``2^−k (1 + (2/π) Σ_{r<s} asin ρ_rs)``.  For ``k = 2`` two half-planes at an angle leave a wedge of
     ``π/2 + asin ρ`` out of ``2π``.  For ``k = 3`` the complement of the event "some coordinate is negative" has the same
     probability as the event itself by symmetry, so inclusion and exclusion leaves ``2P = 1 − 3/2 + Σ P_rs``.  Correlations
     of ±1 need no special care: the formula gives the merged event, or 0.
 
     Examples
     --------
-    Exchangeable with correlation ½: each of ``k + 1`` independent variables is as likely to be the least.
+    For exchangeable variables with correlation ½: each of ``k + 1`` independent variables is equally likely the least.
 
     >>> [float(closed_orthants(np.full((k, k), 0.5) + np.eye(k) / 2).round(12)) for k in range(4)]
     [1.0, 0.5, 0.333333333333, 0.25]
@@ -56,7 +56,7 @@ def closed_orthants(correlations: np.ndarray) -> np.ndarray:
 
 
 def _correlation(value: np.ndarray) -> np.ndarray:
-    """`value` as a checked correlation matrix, exactly symmetric."""
+    """Check a correlation matrix and make it exactly symmetric."""
     matrix = _validation.real_array(value, "correlation").astype(np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"correlation: expected (k, k), got {matrix.shape}")
@@ -78,7 +78,7 @@ def _correlation(value: np.ndarray) -> np.ndarray:
 
 
 def _merged(matrix: np.ndarray) -> np.ndarray | None:
-    """One of each set of coordinates with correlation 1; None if two have correlation −1."""
+    """Keep one of each set of coordinates with correlation 1; return None if two have correlation −1."""
     if (matrix < -1 + _ALIKE).any():
         return None
     kept = [r for r in range(len(matrix)) if not (matrix[r, :r] > 1 - _ALIKE).any()]
@@ -86,12 +86,12 @@ def _merged(matrix: np.ndarray) -> np.ndarray | None:
 
 
 def small_orthants(correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Orthant probabilities in up to five dimensions, many at once: closed form or a one-dimensional quadrature.
+    """Return orthant probabilities in up to five dimensions, in closed form or by a one-dimensional quadrature.
 
     Parameters
     ----------
     correlations : array, (n, k, k)
-        Not checked; see :func:`orthant_probability` for one matrix with all checks.
+        Not checked; :func:`orthant_probability` takes one matrix and checks it.
 
     Returns
     -------
@@ -105,10 +105,10 @@ def small_orthants(correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Notes
     -----
-    Along ``R(t) = I + t (R − I)`` the probability starts at ``2^−k`` and changes (Plackett's identity: the heat equation
-    of the Gaussian density) by ``Σ_{r<s} ρ_rs/(2π √(1 − t² ρ_rs²)) P(the others > 0 | coordinates r and s are 0)``, whose
-    last factor has dimension ``k − 2`` and a closed form.  If ``R`` is singular the integrand ends like a square root;
-    in ``s`` with ``t = 1 − s²`` it is smooth.
+    Along ``R(t) = I + t (R − I)`` the probability starts at ``2^−k``, and its derivative is (Plackett's identity: the heat
+    equation of the Gaussian density) ``Σ_{r<s} ρ_rs/(2π √(1 − t² ρ_rs²)) P(the others > 0 | coordinates r and s are 0)``.
+    The last factor has dimension ``k − 2`` and a closed form.  For singular ``R`` the integrand has a square-root end;
+    the substitution ``t = 1 − s²`` makes it smooth.
 
     Examples
     --------
@@ -129,18 +129,19 @@ def small_orthants(correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _plackett(correlations: np.ndarray, nodes: int) -> np.ndarray:
     k = correlations.shape[-1]
-    places, weights = np.polynomial.legendre.leggauss(nodes)
+    """Integrate Plackett's identity by Gauss–Legendre quadrature in ``s``, ``t = 1 − s²``."""
+    points, weights = np.polynomial.legendre.leggauss(nodes)
     result = np.full(len(correlations), 2.0**-k)
-    for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
-        t = (1 - place) * (1 + place)
+    for root, weight in zip((points + 1) / 2, weights / 2, strict=True):
+        t = (1 - root) * (1 + root)
         matrix = t * correlations
         matrix[:, range(k), range(k)] = 1.0
         for r in range(k):
             for s in range(r + 1, k):
                 others = [q for q in range(k) if q not in (r, s)]
                 rho = matrix[:, r, s]
-                # 1 − t is place²: written so, the difference keeps its digits where ρ is ±1.
-                free = np.maximum((1 - abs(rho)) * (1 + abs(rho)), place**2)
+                # 1 − t is root²: written so, the difference keeps its digits where ρ is ±1.
+                free = np.maximum((1 - abs(rho)) * (1 + abs(rho)), root**2)
                 first, second = matrix[:, others, r], matrix[:, others, s]
                 slope = (second - rho[:, None] * first) / np.sqrt(free)[:, None]
                 given = matrix[:, others][:, :, others]
@@ -148,12 +149,12 @@ def _plackett(correlations: np.ndarray, nodes: int) -> np.ndarray:
                 sizes = np.sqrt(np.maximum(np.einsum("nqq->nq", given), 1e-300))
                 inner = closed_orthants(given / (sizes[:, :, None] * sizes[:, None, :]))
                 density = correlations[:, r, s] / (2 * math.pi * np.sqrt(free))
-                result += weight * 2 * place * density * inner
+                result += weight * 2 * root * density * inner
     return result
 
 
 def orthant_probability_with_error(correlation: np.ndarray, *, points: int = 2**12) -> tuple[float, float]:
-    """``P(z_1 > 0, …, z_k > 0)`` of a centred Gaussian vector, and an estimate of its error.
+    """Return ``P(z_1 > 0, …, z_k > 0)`` of a centred Gaussian vector, and an estimate of its error.
 
     Parameters
     ----------
@@ -161,13 +162,13 @@ def orthant_probability_with_error(correlation: np.ndarray, *, points: int = 2**
         May be singular.  Coordinates with correlation 1 are merged; a correlation of −1 gives 0, because the
         inequalities are strict.
     points : int, default 4096
-        Of the quasi-random rule beyond five dimensions, 16 times over; rounded up to a power of 2.
+        Points of each of the 16 quasi-random rules beyond five dimensions; rounded up to a power of 2.
 
     Returns
     -------
     value, error : float
-        The error is 0 up to three (distinct) coordinates; the difference of two quadratures for four and five; and
-        three standard errors of 16 independently shifted quasi-random rules beyond.
+        The error is 0 for up to three (distinct) coordinates, the difference of two quadratures for four and five, and
+        three standard errors of 16 independently shifted quasi-random rules for more.
 
     Raises
     ------
@@ -200,7 +201,7 @@ def orthant_probability_with_error(correlation: np.ndarray, *, points: int = 2**
 
 
 def orthant_probability(correlation: np.ndarray) -> float:
-    """``P(z_1 > 0, …, z_k > 0)`` of a centred Gaussian vector; in any dimension, in closed form up to three.
+    """Return ``P(z_1 > 0, …, z_k > 0)`` of a centred Gaussian vector of any dimension; in closed form up to three.
 
     Parameters
     ----------
@@ -218,7 +219,7 @@ def orthant_probability(correlation: np.ndarray) -> float:
 
     Notes
     -----
-    The value of :func:`orthant_probability_with_error`, which also says how far to trust it.
+    The value of :func:`orthant_probability_with_error`, which also estimates its error.
 
     Examples
     --------
