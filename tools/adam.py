@@ -1,4 +1,4 @@
-"""Adam: gradient descent with a step of its own for every weight."""
+"""Adam: gradient descent with an adaptive step for every weight."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Adam:
     Parameters
     ----------
     parameters : mapping of str to array
-        Their names and shapes; not kept.
+        Only their names and shapes matter; the arrays are not kept.
     beta1, beta2 : float
-        Memory of the running means of the gradient and of its square.
+        Decay rates of the running means of the gradient and of its square.
     eps : float
-        Added to the root of the second.
+        Added to the square root of the second mean.
 
     Notes
     -----
@@ -47,12 +47,12 @@ class Adam:
     def step(
         self, parameters: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray], rate: float
     ) -> dict[str, np.ndarray]:
-        """The parameters after one step; the given ones stay as they are.
+        """Return the parameters after one step; the arguments stay unchanged.
 
         Parameters
         ----------
         parameters, gradients : mapping of str to array
-            The names and shapes that the state was made for.
+            With the names and shapes of the constructor's parameters.
         rate : float
 
         Returns
@@ -72,6 +72,6 @@ class Adam:
             gradient, square = gradients[name], self._squares[name]
             mean += (1 - self.beta1) * (gradient - mean)
             square += (1 - self.beta2) * (gradient**2 - square)
-            # Python's numbers are weak: nothing leaves the dtype of the arrays.
+            # Python numbers do not change the dtype of an array; a NumPy float64 would.
             moved[name] = parameters[name] - scale * mean / (np.sqrt(square) / float(correction) + self.eps)
         return moved

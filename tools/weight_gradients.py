@@ -150,12 +150,12 @@ def dense_bias(gradient: np.ndarray) -> np.ndarray:
 
 
 def check_trainable(nodes: Sequence[Node]) -> None:
-    """See whether every parameter of a graph has a gradient here.
+    """Check that every parameter of a graph has a gradient.
 
     Raises
     ------
     TypeError, ValueError
-        If a node with parameters is neither a convolution nor a dense layer, or the graph is not sound.
+        If a node with parameters is neither a convolution nor a dense layer, or the graph is invalid.
 
     Examples
     --------
@@ -167,15 +167,15 @@ def check_trainable(nodes: Sequence[Node]) -> None:
     """
     shapes, _ = trace_shapes(nodes)
     for node in nodes:
-        owned = node.parameter_shapes(*(shapes[name] for name in node.inputs))
-        if owned and not isinstance(node, (Conv, Dense)):
+        parameters = node.parameter_shapes(*(shapes[name] for name in node.inputs))
+        if parameters and not isinstance(node, (Conv, Dense)):
             raise TypeError(
                 f"node {node.name!r}: expected a Conv or Dense to train, got {type(node).__name__}"
             )
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """Mean cross-entropy of the softmax, and its gradient in the logits.
+    """Return the mean cross-entropy of the softmax, and its gradient in the logits.
 
     Parameters
     ----------
@@ -222,14 +222,14 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.nda
 def loss_gradients(
     nodes: Sequence[Node], parameters: Mapping[str, np.ndarray], images: np.ndarray, labels: np.ndarray
 ) -> tuple[float, dict[str, np.ndarray]]:
-    """Mean cross-entropy of a batch, and its gradient in every parameter.
+    """Return the mean cross-entropy of a batch, and its gradient in every parameter.
 
     Parameters
     ----------
     nodes : sequence of Node
-        The last one puts out the logits.
+        The last node gives the logits.
     parameters : mapping of str to array
-        Those that the nodes name, all of one floating dtype.
+        The parameters of the nodes, all of the same floating dtype.
     images : array, (B, C, H, W), of that dtype
     labels : integer array, (B,)
 
@@ -237,7 +237,7 @@ def loss_gradients(
     -------
     loss : float
     gradients : dict of str to array
-        Names and shapes of `parameters`; layers that share a prefix add theirs.
+        Names and shapes of `parameters`; the gradients of layers that share a prefix are added.
 
     Raises
     ------
@@ -274,7 +274,7 @@ def loss_gradients(
             for name, share in shares.items():
                 gradients[name] = gradients[name] + share if name in gradients else share
         if all(name == nodes[0].name for name in node.inputs):
-            continue  # not needed, and the most expensive: the gradient in the images
+            continue  # skip the gradient in the images: it is not needed and the most expensive
         for name, share in zip(
             node.inputs, node.backward(parameters, gradient, saved[node.name], rules), strict=True
         ):
@@ -285,7 +285,7 @@ def loss_gradients(
 def _parameter_gradients(
     node: Conv | Dense, gradient: np.ndarray, x: np.ndarray, grid: Any
 ) -> dict[str, np.ndarray]:
-    """Gradients in a layer's weights and biases; `grid` is a convolution's."""
+    """Return the gradients in the weights and biases of a layer; `grid` is used for a convolution only."""
     prefix = node.prefix or node.name
     if isinstance(node, Conv):
         weights, bias = conv_weights(gradient, x, grid), conv_bias

@@ -1,4 +1,4 @@
-"""How many filters estimate the mean of one patch to a given error."""
+"""The number of filters that estimates the mean of a gated filter to a given error."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from theorylab import _validation
 
 
 def estimation_error(patch_size: int, n_filters: int, *, std: float = 1.0) -> float:
-    """Root-mean-square of ``‖(1/N) Σ_i w_i 1(w_i·y) − E[w 1(w·y)]‖``: ``c √((p/2 − 1/(2π))/N)``, exact.
+    """Return the root mean square of ``‖(1/N) Σ_i w_i 1(w_i·y) − E[w 1(w·y)]‖``: ``c √((p/2 − 1/(2π))/N)``, exact.
 
     Notes
     -----
-    The variance of a mean is the variance of one term over ``N``; one term has ``E‖w 1‖² = c² p/2`` and a mean of
-    squared norm ``c²/(2π)``.
+    The variance of a mean is the variance of a term over ``N``; a term has ``E‖w 1‖² = c² p/2`` and a mean of squared
+    norm ``c²/(2π)``.
 
     Examples
     --------
@@ -27,20 +27,21 @@ def estimation_error(patch_size: int, n_filters: int, *, std: float = 1.0) -> fl
 
 
 def filters_needed(patch_size: int, error: float, *, std: float = 1.0) -> int:
-    """Least number of filters whose root-mean-square :func:`estimation_error` is at most `error`.
+    """Return the least number of filters whose :func:`estimation_error` is at most `error`.
 
     Parameters
     ----------
     patch_size : int
         ``p``, channels included: 27 for 3×3×3.
     error : float
-        ``ε``, absolute; the vector that is estimated has norm ``0.399 c``.
+        ``ε``, absolute; the estimated vector has norm ``0.399 c``.
     std : float
         ``c`` of the filters.
 
     Returns
     -------
-    int: ``⌈c² (p/2 − 1/(2π))/ε²⌉``
+    int
+        ``⌈c² (p/2 − 1/(2π))/ε²⌉``.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def filters_needed(patch_size: int, error: float, *, std: float = 1.0) -> int:
 
     Examples
     --------
-    The paper's example (below Theorem 1), which it puts at "at most O(10³)":
+    The paper gives "at most O(10³)" for this example (below Theorem 1):
 
     >>> filters_needed(27, 0.1)
     1335

@@ -1,7 +1,7 @@
-"""What a rule's gate leaves of the filters of a three-layer network: the part of its laws that depends on the picture.
+"""Moments of the gated filters of a three-layer network: the part of its laws that depends on the picture.
 
 Filter ``w`` reaches the map through ``g'(w·y_j) w`` at patch ``j``, where ``g'`` is 1 above 0 and ``s`` elsewhere: the
-slope of the unit, or 1 under a rule without a gate.  Standard normal filters; imports geometry alone.
+slope of the unit, or 1 under a rule without a gate.  Filters are standard normal.  Imports geometry alone.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from theorylab import _validation
 from theorylab.analytic import _windows, halfspace
 from theorylab.patches import PatchGrid
 
+Slices = tuple[slice, slice]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Gate:
-    """Three maps of the gate.
+    """The three maps that laws need of the gate.
 
     Parameters
     ----------
     x : array, (C, H, W)
     grid : PatchGrid
     shut : float
-        ``s``, the factor behind a closed gate.
+        ``s``, the factor of a closed gate.
 
     Notes
     -----
@@ -55,13 +57,14 @@ class Gate:
         """``Σ_j D_jᵀ E[g' w]``, (C, H, W)."""
         if self.shut == 1:
             return np.zeros(self.grid.input_shape)
-        return (1 - self.shut) / math.sqrt(2 * math.pi) * (self.x * local_contrast(self.x, self.grid))
+        result: np.ndarray = self.x * local_contrast(self.x, self.grid)
+        return (1 - self.shut) / math.sqrt(2 * math.pi) * result
 
     @functools.cached_property
     def second(self) -> np.ndarray:
         """``Σ_j D_jᵀ E[g'² w²]``, (C, H, W)."""
         open_ = (1 - self.shut**2) / 2 * active_coverage(self.x, self.grid) if self.shut**2 != 1 else 0.0
-        return self.shut**2 * self.grid.coverage + open_
+        return np.asarray(self.shut**2 * self.grid.coverage + open_)
 
     @functools.cached_property
     def pairs(self) -> np.ndarray:
@@ -72,7 +75,7 @@ class Gate:
 
 
 def local_contrast(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """``κ``: by what guided backpropagation multiplies the image.
+    """Return ``κ``, the factor by which guided backpropagation multiplies the image.
 
     Parameters
     ----------
@@ -81,7 +84,8 @@ def local_contrast(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
 
     Returns
     -------
-    array, (H, W) float64: ``κ_t = Σ_{j∋t} 1/‖y_j‖``, patches of zeros left out
+    array, (H, W) float64
+        ``κ_t = Σ_{j∋t} 1/‖y_j‖``, without patches of zeros.
 
     Notes
     -----
@@ -102,7 +106,7 @@ def local_contrast(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
 
 
 def active_coverage(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """How many patches *that are not all zero* hold each entry: (C, H, W) float64.
+    """Count the patches *that are not all zero* that hold each entry: (C, H, W) float64.
 
     Examples
     --------
@@ -116,7 +120,11 @@ def active_coverage(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
 
 
 def _neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """``Σ_{j≠j'∋t} M_jj'[r, r']``, (C, H, W)."""
+    """Return ``Σ_{j≠j'∋t} M_jj'[r, r']``, (C, H, W).
+
+    The plan: all pairs of patches at one offset share the shift between their patches, so the coefficients of ``M`` for
+    these pairs are one array, and their sum over pairs is a window sum.
+    """
     image = _windows.padded(x, grid)
     norms = np.sqrt(_windows.energies(x, grid))
     inverse = np.divide(1.0, norms, out=np.zeros(norms.shape), where=norms > 0)
@@ -132,12 +140,12 @@ def _neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
         gram = _windows.window_sums((image * ahead).sum(axis=0), grid)[first[0], second[0]]
         n, m = inverse[first[0], second[0]], inverse[first[1], second[1]]
         _, b, d = halfspace.pair_coefficients(gram * n * m)
-        # The window of the first patch, cut down to what the second holds too.
+        # The part of the window of the first patch that the second patch holds too.
         rows = range(i, grid.kernel[0])
         columns = range(max(k, 0), grid.kernel[1] + min(k, 0))
 
-        def spread(values: np.ndarray, rows: range = rows, columns: range = columns, first: tuple = first,
-                   second: tuple = second) -> np.ndarray:  # fmt: skip
+        def spread(values: np.ndarray, rows: range = rows, columns: range = columns, first: Slices = first,
+                   second: Slices = second) -> np.ndarray:  # fmt: skip
             whole = np.zeros(grid.output_shape)
             whole[first[0], second[0]] = values
             return _windows.spread(whole, grid, rows, columns)
@@ -147,15 +155,15 @@ def _neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     return 2 * np.stack([_windows.crop(plane, grid) for plane in total])
 
 
-def _pair_of_slices(offset: int, size: int) -> tuple[slice, slice]:
-    """Slices of an axis that pair each index with the one `offset` further on."""
+def _pair_of_slices(offset: int, size: int) -> Slices:
+    """Return slices of an axis that pair each index with the index `offset` further on."""
     if offset >= 0:
         return slice(0, size - offset), slice(offset, size)
     return slice(-offset, size), slice(0, size + offset)
 
 
 def _shifted(image: np.ndarray, i: int, k: int) -> np.ndarray:
-    """``result[:, t] = image[:, t + (i, k)]``, zero beyond the border."""
+    """Return the image shifted by (i, k), ``result[:, t] = image[:, t + (i, k)]``, with zeros beyond the border."""
     result = np.zeros(image.shape)
     (to_rows, from_rows), (to_columns, from_columns) = (
         _pair_of_slices(i, image.shape[1]),

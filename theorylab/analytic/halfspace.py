@@ -1,7 +1,7 @@
 """Moments of a Gaussian filter on one or two half-spaces.
 
-A ReLU unit sees its filter only where ``w·y > 0``; these three moments are all that the theory of the three-layer
-network needs.  Each takes the filter's standard deviation ``c``.
+A ReLU is open only where ``w·y > 0``; the theory of the three-layer network needs these three moments and no others.  Each
+function takes the standard deviation ``c`` of the filter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from theorylab import _validation
 
 
 def mean(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
-    """``E[w 1(w·y > 0)]`` for ``w ~ N(0, c² I)``.
+    """Return ``E[w 1(w·y > 0)]`` for ``w ~ N(0, c² I)``.
 
     Parameters
     ----------
@@ -25,12 +25,13 @@ def mean(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
 
     Returns
     -------
-    array, (..., p): ``c/√(2π) y/‖y‖``
+    array, (..., p)
+        ``c/√(2π) y/‖y‖``.
 
     Notes
     -----
-    Write ``w = z û + w⊥`` with ``û = y/‖y‖``.  The event is ``z > 0``; ``w⊥`` is independent of it and has mean 0, so
-    only ``û E[z 1(z > 0)] = û c/√(2π)`` remains.  The paper uses it in the proof of Theorem 1.
+    Write ``w = z û + w⊥`` with ``û = y/‖y‖``.  The event is ``z > 0``; ``w⊥`` is independent of it and has mean 0.
+    Only ``û E[z 1(z > 0)] = û c/√(2π)`` remains.  The paper uses it in the proof of Theorem 1.
 
     Examples
     --------
@@ -40,11 +41,12 @@ def mean(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
     std = _validation.positive_number(std, "std")
     y = _validation.real_array(y, "y")
     norms = np.linalg.norm(y, axis=-1, keepdims=True)
-    return std / math.sqrt(2 * math.pi) * np.divide(y, norms, out=np.zeros(y.shape), where=norms > 0)
+    directions: np.ndarray = np.divide(y, norms, out=np.zeros(y.shape), where=norms > 0)
+    return std / math.sqrt(2 * math.pi) * directions
 
 
 def second_moment(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
-    """``E[w wᵀ 1(w·y > 0)]``, (p, p): ``c²/2`` times the identity, or zeros for a patch of zeros.
+    """Return ``E[w wᵀ 1(w·y > 0)]``, (p, p): ``c²/2`` times the identity, or zeros for a patch of zeros.
 
     Notes
     -----
@@ -63,11 +65,11 @@ def second_moment(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
 
 
 def pair_coefficients(cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The three coefficients of the pair matrix ``M`` as functions of the cosine of the angle ``θ``.
+    """Return the three coefficients of the pair matrix ``M`` for the cosine of the angle ``θ``.
 
     ``M = a I + b (u u'ᵀ + u' uᵀ) − d (u uᵀ + u' u'ᵀ)`` with ``a = (π − θ)/(2π)``, ``b = 1/(2π sin θ)``,
-    ``d = cos θ/(2π sin θ)``.  Where the vectors are parallel or opposite the rank-one part vanishes as ``sin θ``, and
-    ``b = d = 0`` is returned there.
+    ``d = cos θ/(2π sin θ)``.  For parallel or opposite vectors the rank-one part vanishes like ``sin θ``, and the function
+    returns ``b = d = 0``.
 
     Parameters
     ----------
@@ -81,13 +83,13 @@ def pair_coefficients(cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
     cosine = np.clip(np.asarray(cosine, dtype=np.float64), -1.0, 1.0)
     angle = np.arccos(cosine)
     sine = np.sqrt((1 - cosine) * (1 + cosine))
-    # Below this the true matrix differs from its limit by less than the rounding error of cos θ.
+    # For smaller sines the true matrix differs from its limit by less than the rounding error of cos θ.
     b = np.divide(1.0, 2 * math.pi * sine, out=np.zeros(sine.shape), where=sine > 1e-7)
     return (math.pi - angle) / (2 * math.pi), b, cosine * b
 
 
 def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.ndarray:
-    """``E[w wᵀ 1(w·y > 0) 1(w·y' > 0)]`` for two patches.
+    """Return ``E[w wᵀ 1(w·y > 0) 1(w·y' > 0)]`` for two patches.
 
     Parameters
     ----------
@@ -97,7 +99,8 @@ def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.nda
 
     Returns
     -------
-    array, (p, p): ``c² {(π−θ)/(2π) I + [u u'ᵀ + u' uᵀ − cos θ (u uᵀ + u' u'ᵀ)]/(2π sin θ)}``
+    array, (p, p)
+        ``c² {(π−θ)/(2π) I + [u u'ᵀ + u' uᵀ − cos θ (u uᵀ + u' u'ᵀ)]/(2π sin θ)}``.
 
     Raises
     ------
@@ -114,7 +117,7 @@ def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.nda
 
     Examples
     --------
-    Orthogonal patches in the plane: a quarter of the mass each way, and the product of two half-normal means.
+    For orthogonal patches in the plane, the diagonal is a quarter; off it is the product of two half-normal means.
 
     >>> pair_matrix(np.array([1.0, 0.0]), np.array([0.0, 5.0])).round(4)
     array([[0.25  , 0.1592],
@@ -130,4 +133,5 @@ def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.nda
     a, b, d = pair_coefficients(u @ v)
     cross = np.outer(u, v)
     squares = np.outer(u, u) + np.outer(v, v)
-    return std**2 * (a * np.eye(y.size) + b * (cross + cross.T) - d * squares)
+    result: np.ndarray = std**2 * (a * np.eye(y.size) + b * (cross + cross.T) - d * squares)
+    return result

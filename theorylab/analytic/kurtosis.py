@@ -1,4 +1,4 @@
-"""How far an entry of a three-layer map is from normal: its fourth cumulant, where one patch alone holds the entry."""
+"""The fourth cumulant of an entry of a three-layer map, which says how far it is from normal, if one patch holds it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from theorylab.units import RELU, Unit
 def fourth_cumulant_map(
     x: np.ndarray, grid: PatchGrid, rule: Rule | str, n_filters: int, *, std: float = 1.0, unit: Unit = RELU
 ) -> np.ndarray:
-    """Fourth cumulant ``E[(S−E S)⁴] − 3 Var²`` of the entries held by one patch; exact for every ``N``.
+    """Return the fourth cumulant ``E[(S−E S)⁴] − 3 Var²`` of the entries held by one patch; exact for every ``N``.
 
     Parameters
     ----------
@@ -27,13 +27,13 @@ def fourth_cumulant_map(
     n_filters : int
         ``N``.
     std : float, default 1.0
-        ``c``, of Gaussian filters and a Gaussian readout.
+        ``c`` of Gaussian filters and a Gaussian readout.
     unit : Unit, default ReLU()
 
     Returns
     -------
     array, (C, H, W) float64, in fourth powers of the map's unit
-        NaN where several patches hold the entry, one of zeros among them: no closed form; 0 where none does.
+        0 where no patch holds the entry, and NaN where several hold it, patches of zeros included: no closed form.
 
     Raises
     ------
@@ -43,8 +43,8 @@ def fourth_cumulant_map(
     Notes
     -----
     The entry is a sum of ``N`` independent terms, and cumulants add: ``κ₄ = N (μ₄ − 4 μ₃ μ₁ − 3 μ₂² + 12 μ₂ μ₁² − 6 μ₁⁴)``
-    with the raw moments ``μ_k = E[h(V)^k] E[g'^k w^k]`` of one (Theorem 2 calls the sum Gaussian).  Let ``u`` be the entry of
-    the patch over its norm, ``w = u z + √(1−u²) g``, and ``s`` the factor behind a closed gate.  A half-space halves even
+    with the raw moments ``μ_k = E[h(V)^k] E[g'^k w^k]`` of a term (Theorem 2 calls the sum Gaussian).  Let ``u`` be the entry of
+    the patch over its norm, ``w = u z + √(1−u²) g``, and ``s`` the factor of a closed gate.  A half-space halves even
     moments, so ``E[g'^k w^k] = (1 + s^k)/2 E[w^k]``; the odd ones are ``(1 − s^k) E[w^k 1]`` with ``E[w 1] = u/√(2π)`` and
     ``E[w³ 1] = (3u − u³)/√(2π)``, from ``E[z 1] = 1/√(2π)`` and ``E[z³ 1] = 2/√(2π)``.  ``E[h(V)^k] = (h(1)^k + h(−1)^k)
     E[max(V,0)^k]`` with ``1/√(2π), 1/2, 2/√(2π), 3/2``.  Saliency and DeconvNet have no odd moments: ``μ₄ − 3 μ₂² = 15/4``,
@@ -52,30 +52,30 @@ def fourth_cumulant_map(
 
     Examples
     --------
-    One patch of one pixel, 8 filters: over the squared variance, 15/8.
+    For one patch of one pixel and 8 filters, the excess kurtosis is 15/8.
 
     >>> grid = PatchGrid((1, 1, 1), kernel=1)
     >>> kappa = fourth_cumulant_map(np.ones((1, 1, 1)), grid, "saliency", 8)
     >>> float((kappa / shallow.variance_map(np.ones((1, 1, 1)), grid, "saliency", 8) ** 2).item())
     1.875
     """
-    known = shallow.law_of(x, grid, rule, n_filters, Gaussian(std), None, unit)
-    coverage, active = grid.coverage, active_coverage(known.x, grid)
-    # Of one patch κ = 1/‖y‖, so u = x κ; elsewhere the number means nothing and is not kept.
-    u = np.where(coverage == 1, known.x * local_contrast(known.x, grid), 0.0)
-    root, shut = math.sqrt(2 * math.pi), known.gate.shut
+    law = shallow.law_of(x, grid, rule, n_filters, Gaussian(std), None, unit)
+    coverage, active = grid.coverage, active_coverage(law.x, grid)
+    # For a single patch κ = 1/‖y‖, so u = x κ; u means nothing elsewhere.
+    u = np.where(coverage == 1, law.x * local_contrast(law.x, grid), 0.0)
+    root, shut = math.sqrt(2 * math.pi), law.gate.shut
     of_readout = [1 / root, 1 / 2, 2 / root, 3 / 2]
     of_half = [u / root, 1 / 2, (3 * u - u**3) / root, 3 / 2]  # E[w^k 1(w·y > 0)]
     first, second, third, fourth = (
-        (known.rule.up**k + known.rule.down**k) * v * _gated(k, w, shut, active)
+        (law.rule.up**k + law.rule.down**k) * v * _gated(k, w, shut, active)
         for k, v, w in zip((1, 2, 3, 4), of_readout, of_half, strict=True)
     )
     of_filter = fourth - 4 * third * first - 3 * second**2 + 12 * second * first**2 - 6 * first**4
-    return np.where(coverage > 1, np.nan, np.where(coverage > 0, known.n_filters * std**8 * of_filter, 0.0))
+    return np.where(coverage > 1, np.nan, np.where(coverage > 0, law.n_filters * std**8 * of_filter, 0.0))
 
 
 def _gated(k: int, half: float | np.ndarray, shut: float, active: np.ndarray) -> np.ndarray:
-    """``E[g'^k w^k]`` from ``E[w^k 1(w·y > 0)]``; the gate of a patch of zeros is closed."""
+    """Return ``E[g'^k w^k]`` from ``E[w^k 1(w·y > 0)]``; the gate of a patch of zeros is closed."""
     closed = shut**k * (half if k % 2 == 0 else -np.asarray(half))
-    # Of a patch of zeros all of w^k lies behind the closed gate: twice the half if k is even, nothing if it is odd.
+    # The closed gate of a patch of zeros multiplies all of w^k: E[w^k] is twice the half for even k and 0 for odd k.
     return np.where(active > 0, half + closed, 2 * closed if k % 2 == 0 else 0.0)

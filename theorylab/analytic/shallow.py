@@ -1,8 +1,9 @@
 """Exact laws of the maps of a random three-layer network without pooling, for every number of filters.
 
-The raw map is ``S = Σ_j D_jᵀ Σ_i h(V_ij) g'(w_i·y_j) w_i`` (Lemma 1, Eq. 4): ``N`` independent terms, one a filter.  Filters
-are ``N(0, c² I)``; the readout has any law that is symmetric about 0.  The rule enters by ``E[h(V)]``, ``E[h(V)²]`` and the
-gate, the unit by the gate: :mod:`theorylab.analytic.gates`.  A fully connected network is the grid with one patch.
+The raw map is ``S = Σ_j D_jᵀ Σ_i h(V_ij) g'(w_i·y_j) w_i`` (Lemma 1, Eq. 4): ``N`` independent terms, one for each filter.
+Filters are ``N(0, c² I)``; the readout has any law that is symmetric about 0.  The rule enters through ``E[h(V)]``,
+``E[h(V)²]`` and the gate, the unit through the gate: :mod:`theorylab.analytic.gates`.  A grid with a single patch makes the
+network fully connected.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ TARGETS = ("input", "mean")
 
 
 def check_target(target: object) -> None:
-    """A ValueError for a target of a cosine that is neither the image nor the mean map."""
+    """Raise a ValueError if the target of a cosine is neither the image nor the mean map."""
     if target not in TARGETS:
         raise ValueError(f"target: expected 'input' or 'mean', got {target!r}")
 
 
 def cosine_of(mean: np.ndarray, energy: float, x: np.ndarray, rule: Rule, target: str) -> float:
-    """``⟨E S, t⟩/(‖t‖ √E‖S‖²)`` from a mean map and ``E‖S‖²``; see :func:`expected_cosine`."""
+    """Return ``⟨E S, t⟩/(‖t‖ √E‖S‖²)`` from a mean map and ``E‖S‖²``; see :func:`expected_cosine`."""
     check_target(target)
     if not mean.any():
         if target == "mean":
@@ -45,7 +46,7 @@ def cosine_of(mean: np.ndarray, energy: float, x: np.ndarray, rule: Rule, target
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ThreeLayerLaw:
-    """The law of a map: mean, variance and what follows from them, each computed once, when it is asked for.
+    """The law of a map: mean, variance and derived quantities, each computed at its first use.
 
     Parameters
     ----------
@@ -59,12 +60,12 @@ class ThreeLayerLaw:
         ``c``.
     unit : Unit
     kind : {"exact", "limit"}
-        A limit of large patches if the filters are not Gaussian.
+        For filters that are not Gaussian, the law is the limit of large patches.
 
     Notes
     -----
-    With ``first``, ``second`` and ``pairs`` of :class:`~theorylab.analytic.gates.Gate`, because readouts are independent
-    of each other and of the filters,
+    Readouts are independent of each other and of the filters, so with ``first``, ``second`` and ``pairs`` of
+    :class:`~theorylab.analytic.gates.Gate`
 
     - ``E S = N c E[h] first``,
     - ``Var S = N c² (E[h²] second + E[h]² (pairs − first²))``,
@@ -83,7 +84,7 @@ class ThreeLayerLaw:
 
     @functools.cached_property
     def gate(self) -> Gate:
-        """What the gate leaves of the filters."""
+        """Moments of the gated filters."""
         return Gate(self.x, self.grid, self.rule.shut(self.unit))
 
     @property
@@ -126,11 +127,11 @@ class ThreeLayerLaw:
 
     @property
     def class_distance(self) -> float:
-        """Distance of the unit-norm maps of two logits, as a ratio of expectations."""
+        """Distance of the unit-norm maps of two logits, from a ratio of expectations."""
         return math.sqrt(max(0.0, 2 - 2 * self.class_product / self.energy))
 
     def expected_cosine(self, target: str = "input") -> float:
-        """Cosine to the image or to the mean map, as a ratio of expectations."""
+        """Return the cosine to the image or to the mean map, as a ratio of expectations."""
         return cosine_of(self.mean, self.energy, self.x, self.rule, target)
 
 
@@ -143,7 +144,7 @@ def law_of(
     filter_std: float | None,
     unit: Unit = RELU,
 ) -> ThreeLayerLaw:
-    """The law of checked arguments."""
+    """Check the arguments and return the law."""
     return ThreeLayerLaw(
         _validation.image(x, grid.input_shape).astype(np.float64, copy=False),
         grid,
@@ -166,20 +167,20 @@ def mean_map(
     filter_std: float | None = None,
     unit: Unit = RELU,
 ) -> np.ndarray:
-    """Expected raw map of one logit.
+    """Return the expected raw map of one logit.
 
     Parameters
     ----------
     x : array, (C, H, W)
-        The image; any norm above 0.
+        The image, of any norm above 0.
     grid : PatchGrid
     rule : Rule or str
     n_filters : int
         ``N``.
     law : WeightLaw, default Gaussian(1.0)
-        Of the readout.
+        Law of the readout.
     pool : MaxPool, optional
-        Of disjoint windows, between the units and the readout: see
+        Disjoint windows between the units and the readout: see
         :func:`~theorylab.analytic.pooled.pooled_mean_map`.
     filter_std : float, optional
         ``c`` of the Gaussian filters; ``law.std`` if not given.
@@ -188,7 +189,7 @@ def mean_map(
     Returns
     -------
     array, (C, H, W) float64
-        ``N E[h(V)] (1−s) c/√(2π) (x ⊙ κ)``, ``s`` the factor behind a closed gate: zero for saliency and DeconvNet.
+        ``N E[h(V)] (1−s) c/√(2π) (x ⊙ κ)`` with the factor ``s`` of a closed gate: zero for saliency and DeconvNet.
 
     Raises
     ------
@@ -196,7 +197,7 @@ def mean_map(
         For an image of the wrong shape, not finite or zero everywhere; an unknown rule; no filters; overlapping
         windows, which :func:`theorylab.sampling.three_layer_maps` simulates.
     NoLaw
-        For pooling behind another unit than the ReLU.
+        For pooling of any unit but the ReLU.
 
     Notes
     -----
@@ -226,7 +227,7 @@ def variance_map(
     filter_std: float | None = None,
     unit: Unit = RELU,
 ) -> np.ndarray:
-    """Variance of each entry of the raw map, exact for every ``N``.
+    """Return the variance of each entry of the raw map, exact for every ``N``.
 
     Parameters
     ----------
@@ -263,7 +264,7 @@ def expected_energy(
     filter_std: float | None = None,
     unit: Unit = RELU,
 ) -> float:
-    """``E‖S‖²`` of the raw map: squared norm of the mean map plus the trace of the covariance.
+    """Return ``E‖S‖²`` of the raw map: the squared norm of the mean map plus the trace of the covariance.
 
     Parameters
     ----------
@@ -290,7 +291,7 @@ def expected_cosine(
     unit: Unit = RELU,
     target: str = "input",
 ) -> float:
-    """Cosine between a map and a target, as the ratio of expectations ``⟨E S, t⟩ / (‖t‖ √E‖S‖²)``.
+    """Return the cosine between a map and a target, as the ratio of expectations ``⟨E S, t⟩ / (‖t‖ √E‖S‖²)``.
 
     Parameters
     ----------
@@ -308,12 +309,12 @@ def expected_cosine(
     Raises
     ------
     ValueError
-        For an unknown target; for ``"mean"`` where the mean map is zero and has no direction.
+        For an unknown target, and for ``"mean"`` if the mean map is zero and has no direction.
 
     Notes
     -----
-    The mean of the cosines of single maps differs from this ratio by Jensen's inequality, in the order of the relative
-    variance of ``‖S‖²`` (below 0.002 on photographs from 16 filters on).
+    The mean of the cosines of single maps differs from this ratio (Jensen's inequality) by about the relative variance of
+    ``‖S‖²``: less than 0.002 on photographs with at least 16 filters.
 
     Examples
     --------
@@ -336,7 +337,7 @@ def expected_class_product(
     filter_std: float | None = None,
     unit: Unit = RELU,
 ) -> float:
-    """``E⟨S, S'⟩`` for two logits of one network; see :class:`ThreeLayerLaw`.
+    """Return ``E⟨S, S'⟩`` for two logits of one network; see :class:`ThreeLayerLaw`.
 
     Parameters
     ----------
@@ -362,7 +363,7 @@ def class_distance(
     filter_std: float | None = None,
     unit: Unit = RELU,
 ) -> float:
-    """l2 distance between the unit-norm maps of two logits of one network: ``√(2 − 2 E⟨S,S'⟩/E‖S‖²)``.
+    """Return the l2 distance between the unit-norm maps of two logits of a network: ``√(2 − 2 E⟨S,S'⟩/E‖S‖²)``.
 
     Parameters
     ----------
@@ -372,12 +373,12 @@ def class_distance(
     Returns
     -------
     float
-        ``√2`` for saliency; ``√(2 − 2 m₀²/m₂)`` for DeconvNet at every ``N`` (``√(2 − 2/π)`` with a Gaussian readout);
-        falling to 0 in ``N`` for guided backpropagation.
+        ``√2`` for saliency; ``√(2 − 2 m₀²/m₂)`` for DeconvNet at every ``N`` (``√(2 − 2/π)`` with a Gaussian readout); for
+        guided backpropagation it falls to 0 as ``N`` grows.
 
     Notes
     -----
-    A ratio of expectations; the mean of single distances lies 0.2–0.3 % higher at 16–64 filters (Jensen).
+    This is a ratio of expectations; the mean of single distances is 0.2–0.3 % larger at 16–64 filters (Jensen's inequality).
 
     Examples
     --------

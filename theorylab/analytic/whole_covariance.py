@@ -14,7 +14,7 @@ from theorylab.rules import Rule
 from theorylab.units import RELU, Unit
 
 COVARIANCE_LIMIT = 2 * 2**30
-"""Largest covariance matrix that :func:`covariance` will build, in bytes."""
+"""Largest size of the matrix of :func:`covariance`, in bytes."""
 
 
 def covariance(
@@ -27,7 +27,7 @@ def covariance(
     filter_std: float | None = None,
     unit: Unit = RELU,
 ) -> np.ndarray:
-    """Covariance matrix of the whole raw map, exact for every ``N``.
+    """Return the covariance matrix of the whole raw map, exact for every ``N``.
 
     Parameters
     ----------
@@ -36,27 +36,28 @@ def covariance(
 
     Returns
     -------
-    array, (d, d) float64 with ``d = C H W``, entries of the map in C order
+    array, (d, d) float64 with ``d = C H W``
+        Entries of the map in C order.
 
     Raises
     ------
     ValueError
-        If the matrix would exceed 2 GB (``d`` above 16384): use :func:`variance_map` there.
+        If the matrix would exceed 2 GB (``d`` above 16384); use :func:`variance_map` instead.
 
     Notes
     -----
-    With ``s`` the factor behind a closed gate, ``g' = s + (1−s) 1(w·y > 0)`` and ``û_j`` a patch over its norm,
+    With the factor ``s`` of a closed gate, ``g' = s + (1−s) 1(w·y > 0)`` and ``û_j`` a patch over its norm,
 
     ``Cov = N c² { (E[h²] − E[h]²) diag(second) + E[h]² Σ_jj' D_jᵀ [E[g'_j g'_j' w wᵀ] − (1−s)²/(2π) û_j û_j'ᵀ] D_j' }``,
 
-    where ``E[g'_j g'_j' w wᵀ] = [s² + s(1−s)(1_j + 1_j')/2] I + (1−s)² M_jj'``, ``1_j`` 0 for a patch of zeros, and ``M`` of
-    :func:`~theorylab.analytic.halfspace.pair_matrix`.  The terms in ``I`` are products of stamps ``T = Σ_j D_jᵀ``: filters are
-    shared by all positions, so where the readout has a mean a stamp of the filter appears everywhere and never averages
-    out (DeconvNet).  Saliency has ``E[h] = 0``: white up to coverage.
+    where ``E[g'_j g'_j' w wᵀ] = [s² + s(1−s)(1_j + 1_j')/2] I + (1−s)² M_jj'``, ``1_j`` is 0 for a patch of zeros, else 1, and
+    ``M`` is :func:`~theorylab.analytic.halfspace.pair_matrix`.  The terms in ``I`` are products of ``T = Σ_j D_jᵀ``, which
+    stamps a filter at all positions: if ``E[h]`` is not 0, as for DeconvNet, the stamps do not average out, because all
+    positions share the filter.  Saliency has ``E[h] = 0``, so its entries are uncorrelated.
 
     Examples
     --------
-    Two interior entries of one channel are correlated 1/π under DeconvNet, at any distance:
+    Under DeconvNet, two interior entries of one channel have correlation 1/π at any distance:
 
     >>> grid = PatchGrid((1, 1, 9), kernel=(1, 2))
     >>> matrix = covariance(np.ones((1, 1, 9)), grid, "deconvnet", n_filters=3)
@@ -69,41 +70,42 @@ def covariance(
             f"covariance: {size}×{size} entries take {8 * size**2 / 2**30:.0f} GB, more than 2 GB; "
             "call variance_map for the diagonal"
         )
-    known = law_of(x, grid, rule, n_filters, law, filter_std, unit)
-    scale, squared_mean = known.n_filters * known.filter_std**2, known.h_mean**2
-    result = np.diag((scale * known.h_variance * known.gate.second).ravel())
+    maps = law_of(x, grid, rule, n_filters, law, filter_std, unit)
+    scale, squared_mean = maps.n_filters * maps.filter_std**2, maps.h_mean**2
+    result = np.diag((scale * maps.h_variance * maps.gate.second).ravel())
     if squared_mean == 0:
         return result
-    shut = known.gate.shut
+    shut = maps.gate.shut
     if shut != 0:
         every, active = (
-            _stamp(grid, counted) for counted in (np.ones(grid.n_patches), _active(known.x, grid))
+            _stamp(grid, weights) for weights in (np.ones(grid.n_patches), _active(maps.x, grid))
         )
         mixed = shut * (1 - shut) / 2 * every.T @ active
         result += scale * squared_mean * (shut**2 * every.T @ every + mixed + mixed.T)
     if shut != 1:
-        result += scale * squared_mean * (1 - shut) ** 2 * _open_pairs(known.x, grid)
+        result += scale * squared_mean * (1 - shut) ** 2 * _open_pairs(maps.x, grid)
     return result
 
 
 def _active(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    return (grid.extract(x) != 0).any(axis=1).astype(np.float64)
+    """Return 1 for each patch that is not zero, and 0 for the others."""
+    return np.asarray((grid.extract(x) != 0).any(axis=1), dtype=np.float64)
 
 
 def _stamp(grid: PatchGrid, weights: np.ndarray) -> np.ndarray:
-    """``Σ_j weight_j D_j``, (p, d)."""
+    """Return ``Σ_j weight_j D_j``, (p, d)."""
     taps = np.eye(grid.patch_size)[:, None] * weights[:, None]
     return grid.fold(taps).reshape(grid.patch_size, -1)
 
 
 def _open_pairs(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """``Σ_jj' D_jᵀ [M_jj' − û_j û_j'ᵀ/(2π)] D_j'`` over patches that are not zero, (d, d)."""
+    """Return ``Σ_jj' D_jᵀ [M_jj' − û_j û_j'ᵀ/(2π)] D_j'`` over patches that are not zero, (d, d)."""
     patches = grid.extract(x)
     norms = np.linalg.norm(patches, axis=1, keepdims=True)
     units = np.divide(patches, norms, out=np.zeros(patches.shape), where=norms > 0)
     active = norms[:, 0] > 0
     size, taps = math.prod(grid.input_shape), grid.patch_size
-    # Where each tap of each patch lies in the image; taps in the padding point at index 0 and carry no weight.
+    # Index in the image of each tap of each patch; −1 for a tap in the padding.
     indices = grid.extract(np.arange(1.0, size + 1).reshape(grid.input_shape)).astype(int) - 1
     result = np.zeros((size, size))
     identity = np.eye(taps)

@@ -1,7 +1,7 @@
-"""The layers as explicit NumPy: forward and backward passes written by hand.
+"""The layers in plain NumPy, forward and backward: the specification.  Imports rules, units and geometry alone.
 
-Pure functions on batched arrays.  They are the specification: :mod:`theorylab.kernels` compiles the same
-functions under the same names.  An array keeps its dtype as long as everything beside it has the same one.
+Pure functions on batched arrays; :mod:`theorylab.kernels` has compiled twins under the same names.  Results have the common
+dtype of the arguments.
 """
 
 from theorylab.layers import conv, dense, unit

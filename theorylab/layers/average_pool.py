@@ -1,7 +1,7 @@
 """Average pooling, over fixed windows or to a fixed output size, and its adjoint.
 
 Both kinds are separable: every output is a mean over rows of means over columns.  So a layer is two small
-matrices, ``A x Bᵀ``, and its backward pass is ``Aᵀ R B``: the adjoint is one by construction.
+matrices, ``A x Bᵀ``, and its backward pass is ``Aᵀ R B``, the exact adjoint.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ def _windows(extent: int, size: int, stride: int, padding: int, include_padding:
     distance = np.arange(extent) - (np.arange(count)[:, None] * stride - padding)
     inside = ((distance >= 0) & (distance < size)).astype(np.float64)
     # A window holds at least one position: the padding is at most half the size.
-    return inside / (size if include_padding else inside.sum(axis=1, keepdims=True))
+    return np.asarray(inside / (size if include_padding else inside.sum(axis=1, keepdims=True)))
 
 
 def _matrices(
     plane: tuple[int, int], size: Pair, stride: Pair | None, padding: Pair, include_padding: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    geometry = MaxPool(size, stride, padding)  # the same windows, and the same complaints about them
+    geometry = MaxPool(size, stride, padding)  # has the same windows and makes the same checks
     geometry.output_shape(plane)
     rows, columns = (
         _windows(*axis, include_padding)
@@ -38,9 +38,9 @@ def _matrices(
 
 def _adaptive(extent: int, count: int) -> np.ndarray:
     """``(count, H)``: window ``i`` is ``[⌊iH/n⌋, ⌈(i+1)H/n⌉)``; windows overlap where H/n is no integer."""
-    index, place = np.arange(count)[:, None], np.arange(extent)
-    inside = (place >= index * extent // count) & (place < -(-(index + 1) * extent // count))
-    return inside / inside.sum(axis=1, keepdims=True)
+    window, position = np.arange(count)[:, None], np.arange(extent)
+    inside = (position >= window * extent // count) & (position < -(-(window + 1) * extent // count))
+    return np.asarray(inside / inside.sum(axis=1, keepdims=True))
 
 
 def _check_gradient(gradient: np.ndarray, plane: tuple[int, int]) -> np.ndarray:
@@ -51,15 +51,18 @@ def _check_gradient(gradient: np.ndarray, plane: tuple[int, int]) -> np.ndarray:
 
 
 def _apply(rows: np.ndarray, x: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """``rows x columns`` for every plane of `x`, in the floating dtype of `x`."""
+    """Return ``rows x columns`` for every plane of `x`, in the floating dtype of `x`."""
     dtype = np.result_type(x.dtype, np.float32)
-    return np.ascontiguousarray(rows, dtype=dtype) @ x @ np.ascontiguousarray(columns, dtype=dtype)
+    result: np.ndarray = (
+        np.ascontiguousarray(rows, dtype=dtype) @ x @ np.ascontiguousarray(columns, dtype=dtype)
+    )
+    return result
 
 
 def forward(
     x: np.ndarray, size: Pair, stride: Pair | None = None, padding: Pair = 0, *, include_padding: bool = True
 ) -> np.ndarray:
-    """Mean of every window, as PyTorch's ``avg_pool2d`` with ``ceil_mode=False``.
+    """Take the mean of every window, as PyTorch's ``avg_pool2d`` with ``ceil_mode=False``.
 
     Parameters
     ----------
@@ -70,7 +73,7 @@ def forward(
     padding : int or (vertical, horizontal), default 0
         Zeros added on each side; at most half the size.
     include_padding : bool, default True
-        Whether the zeros count in the number that a sum is divided by.
+        Whether the divisor of a sum counts the zeros.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def forward(
 
     Notes
     -----
-    A linear layer: the rules of Eq. 1 pass through it as the true gradient does.
+    A linear layer: every rule of Eq. 1 passes through it as the true gradient does.
 
     Examples
     --------
@@ -104,14 +107,14 @@ def backward(
     *,
     include_padding: bool = True,
 ) -> np.ndarray:
-    """Gradient with respect to the input: the adjoint of `forward`.
+    """Return the gradient with respect to the input: the adjoint of `forward`.
 
     Parameters
     ----------
     gradient : float array, (B, C, H', W')
         With respect to the output.
     plane : (H, W)
-        Of the input.
+        Plane of the input.
     size, stride, padding, include_padding
         As for `forward`.
 
@@ -126,7 +129,7 @@ def backward(
 
     Notes
     -----
-    Every entry of a window receives an equal share of what Eq. 1 hands down to it.
+    Every entry of a window receives an equal share of the gradient of the window.
 
     Examples
     --------
@@ -139,7 +142,7 @@ def backward(
 
 
 def adaptive_forward(x: np.ndarray, output_shape: Pair) -> np.ndarray:
-    """Mean of windows that divide the plane into a given number, as PyTorch's ``adaptive_avg_pool2d``.
+    """Take the mean of windows that divide the plane into a given number, as PyTorch's ``adaptive_avg_pool2d``.
 
     Parameters
     ----------
@@ -149,7 +152,7 @@ def adaptive_forward(x: np.ndarray, output_shape: Pair) -> np.ndarray:
     Returns
     -------
     array, (B, C, H', W'), of the dtype of `x`
-        With more outputs than inputs entries repeat; with as many, `x` itself comes back.
+        With more outputs than inputs, entries repeat; with equal numbers, the result equals `x`.
 
     Raises
     ------
@@ -158,7 +161,7 @@ def adaptive_forward(x: np.ndarray, output_shape: Pair) -> np.ndarray:
 
     Notes
     -----
-    A linear layer: the rules of Eq. 1 pass through it as the true gradient does.
+    A linear layer: every rule of Eq. 1 passes through it as the true gradient does.
 
     Examples
     --------
@@ -166,20 +169,20 @@ def adaptive_forward(x: np.ndarray, output_shape: Pair) -> np.ndarray:
     array([[[[2., 4.]]]])
     """
     x = check_planes(x)
-    wanted = _validation.pair(output_shape, "output_shape", 1)
-    rows, columns = (_adaptive(*axis) for axis in zip(x.shape[2:], wanted, strict=True))
+    counts = _validation.pair(output_shape, "output_shape", 1)
+    rows, columns = (_adaptive(*axis) for axis in zip(x.shape[2:], counts, strict=True))
     return _apply(rows, x, columns.T)
 
 
 def adaptive_backward(gradient: np.ndarray, plane: tuple[int, int]) -> np.ndarray:
-    """Gradient with respect to the input: the adjoint of `adaptive_forward`.
+    """Return the gradient with respect to the input: the adjoint of `adaptive_forward`.
 
     Parameters
     ----------
     gradient : float array, (B, C, H', W')
         With respect to the output.
     plane : (H, W)
-        Of the input.
+        Plane of the input.
 
     Returns
     -------
@@ -192,7 +195,7 @@ def adaptive_backward(gradient: np.ndarray, plane: tuple[int, int]) -> np.ndarra
 
     Notes
     -----
-    Every entry of a window receives an equal share of what Eq. 1 hands down to it.
+    Every entry of a window receives an equal share of the gradient of the window.
 
     Examples
     --------

@@ -21,7 +21,7 @@ def _scale(weight: np.ndarray, variance: np.ndarray, eps: float) -> np.ndarray:
     spread = variance + variance.dtype.type(eps)
     if not (spread > 0).all():
         raise ValueError("variance: expected variance + eps above 0 in every channel")
-    return (weight / np.sqrt(spread))[:, None, None]
+    return np.asarray((weight / np.sqrt(spread))[:, None, None])
 
 
 def forward(
@@ -32,13 +32,13 @@ def forward(
     variance: np.ndarray,
     eps: float = 1e-5,
 ) -> np.ndarray:
-    """``(x − mean)/√(variance + eps) · weight + bias``, channel by channel.
+    """Return ``(x − mean)/√(variance + eps) · weight + bias``, channel by channel.
 
     Parameters
     ----------
     x : array, (B, C, H, W)
     weight, bias, mean, variance : array, (C,)
-        Of the dtype of `x`; `mean` and `variance` are the running statistics.
+        In the dtype of `x`; `mean` and `variance` are the running statistics.
     eps : float, default 1e-5
 
     Returns
@@ -52,25 +52,25 @@ def forward(
 
     Notes
     -----
-    An affine layer: the rules of Eq. 1 pass through it as the true gradient does.  A channel with a negative
-    weight turns signs round before the ReLU above it sees them.
+    An affine layer: every rule of Eq. 1 passes through it as the true gradient does.  A negative weight flips the signs
+    of its channel before the ReLU above.
 
     Examples
     --------
-    >>> one = np.ones(1)
-    >>> forward(np.array([[[[3.0, 5.0]]]]), 2 * one, one, 3 * one, 4 * one, eps=0.0)
+    >>> unit = np.ones(1)
+    >>> forward(np.array([[[[3.0, 5.0]]]]), 2 * unit, unit, 3 * unit, 4 * unit, eps=0.0)
     array([[[[1., 3.]]]])
     """
     x = check_planes(x)
     given = {"weight": weight, "bias": bias, "mean": mean, "variance": variance}
     weight, bias, mean, variance = _statistics(given, x.shape[1])
-    return (x - mean[:, None, None]) * _scale(weight, variance, eps) + bias[:, None, None]
+    return np.asarray((x - mean[:, None, None]) * _scale(weight, variance, eps) + bias[:, None, None])
 
 
 def backward_input(
     gradient: np.ndarray, weight: np.ndarray, variance: np.ndarray, eps: float = 1e-5
 ) -> np.ndarray:
-    """Gradient with respect to the input: the adjoint of the linear part of `forward`.
+    """Return the gradient with respect to the input: the adjoint of the linear part of `forward`.
 
     Parameters
     ----------
@@ -90,8 +90,8 @@ def backward_input(
 
     Notes
     -----
-    The running statistics are constants here, as they are at inference: nothing flows through them.  Eq. 1
-    hands its gradient on times the scale of each channel.
+    The running statistics are constants, as at inference, so no gradient flows through them.  The gradient of Eq. 1 is
+    multiplied by the scale of each channel.
 
     Examples
     --------
@@ -102,4 +102,4 @@ def backward_input(
     if gradient.ndim != 4:
         raise ValueError(f"gradient: expected (B, C, H, W), got {gradient.shape}")
     weight, variance = _statistics({"weight": weight, "variance": variance}, gradient.shape[1])
-    return gradient * _scale(weight, variance, eps)
+    return np.asarray(gradient * _scale(weight, variance, eps))

@@ -8,7 +8,7 @@ from theorylab.patches import PatchGrid
 
 
 def check_batch(x: np.ndarray, grid: PatchGrid, name: str = "x") -> np.ndarray:
-    """`x` as an array, or a ValueError unless its shape is ``(B, C, H, W)`` of the grid."""
+    """Return `x` as an array; raise a ValueError unless its shape is ``(B, C, H, W)`` of the grid."""
     x = np.asarray(x)
     if x.ndim != 4 or x.shape[1:] != grid.input_shape:
         raise ValueError(f"{name}: expected (B, {', '.join(map(str, grid.input_shape))}), got {x.shape}")
@@ -16,16 +16,16 @@ def check_batch(x: np.ndarray, grid: PatchGrid, name: str = "x") -> np.ndarray:
 
 
 def check_weights(weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """`weights` as an array, or a ValueError unless its shape is ``(N, C, kh, kw)`` of the grid."""
+    """Return `weights` as an array; raise a ValueError unless its shape is ``(N, C, kh, kw)`` of the grid."""
     weights = np.asarray(weights)
-    if weights.ndim != 4 or weights.shape[1:] != (grid.input_shape[0], *grid.kernel):
-        wanted = (grid.input_shape[0], *grid.kernel)
-        raise ValueError(f"weights: expected (N, {', '.join(map(str, wanted))}), got {weights.shape}")
+    expected = (grid.input_shape[0], *grid.kernel)
+    if weights.ndim != 4 or weights.shape[1:] != expected:
+        raise ValueError(f"weights: expected (N, {', '.join(map(str, expected))}), got {weights.shape}")
     return weights
 
 
 def check_bias(bias: np.ndarray, n_outputs: int) -> np.ndarray:
-    """`bias` as an array, or a ValueError unless its shape is ``(N,)``."""
+    """Return `bias` as an array; raise a ValueError unless its shape is ``(N,)``."""
     bias = np.asarray(bias)
     if bias.shape != (n_outputs,):
         raise ValueError(f"bias: expected ({n_outputs},), got {bias.shape}")
@@ -33,29 +33,29 @@ def check_bias(bias: np.ndarray, n_outputs: int) -> np.ndarray:
 
 
 def check_gradient(gradient: np.ndarray, grid: PatchGrid, n_filters: int | None = None) -> np.ndarray:
-    """`gradient` as an array, or a ValueError unless its shape is ``(B, N, H', W')`` of the grid."""
+    """Return `gradient` as an array; raise a ValueError unless its shape is ``(B, N, H', W')`` of the grid."""
     gradient = np.asarray(gradient)
     if (
         gradient.ndim != 4
         or gradient.shape[2:] != grid.output_shape
         or (n_filters is not None and gradient.shape[1] != n_filters)
     ):
-        wanted = ("N" if n_filters is None else n_filters, *grid.output_shape)
-        raise ValueError(f"gradient: expected (B, {', '.join(map(str, wanted))}), got {gradient.shape}")
+        expected = ("N" if n_filters is None else n_filters, *grid.output_shape)
+        raise ValueError(f"gradient: expected (B, {', '.join(map(str, expected))}), got {gradient.shape}")
     return gradient
 
 
 def forward(
     x: np.ndarray, weights: np.ndarray, grid: PatchGrid, bias: np.ndarray | None = None
 ) -> np.ndarray:
-    """Inner product of every filter with every patch.
+    """Return the inner product of every filter with every patch.
 
     Parameters
     ----------
     x : array, (B, C, H, W)
     weights : array, (N, C, kh, kw)
     grid : PatchGrid
-        Where the patches lie.
+        Position of the patches.
     bias : array, (N,), optional
         Added to every output of its filter.
 
@@ -81,15 +81,15 @@ def forward(
     array([[[[ 8., 12.]]]])
     """
     x, weights = check_batch(x, grid), check_weights(weights, grid)
-    # (N, p) @ (B, p, J): the output is contiguous, filters first: nothing is transposed afterwards.
-    result = weights.reshape(len(weights), -1) @ grid.extract(x).swapaxes(-1, -2)
+    # (N, p) @ (B, p, J): the output is contiguous with filters first, so it needs no transposition.
+    result: np.ndarray = weights.reshape(len(weights), -1) @ grid.extract(x).swapaxes(-1, -2)
     if bias is not None:
         result = result + check_bias(bias, len(weights))[:, None]
     return result.reshape(len(x), len(weights), *grid.output_shape)
 
 
 def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """Gradient with respect to the image: the adjoint of `forward` in ``x``.
+    """Return the gradient with respect to the image: the adjoint of `forward` in ``x``.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -
 
     Notes
     -----
-    Eq. 4 is this function applied to the gradient behind the ReLU.
+    Eq. 4 is this function applied to the gradient below the ReLU.
 
     Examples
     --------

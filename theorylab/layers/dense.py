@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 
-def check(array: np.ndarray, name: str, wanted: tuple[int | None, int | None]) -> np.ndarray:
-    """`array` as an array, or a ValueError unless it has two axes of the sizes wanted; None is any size."""
+def check(array: np.ndarray, name: str, sizes: tuple[int | None, int | None]) -> np.ndarray:
+    """Return `array` as an array; raise a ValueError unless it has two axes of these sizes (None: any size)."""
     array = np.asarray(array)
     if array.ndim != 2 or any(
-        size is not None and have != size for have, size in zip(array.shape, wanted, strict=False)
+        size is not None and actual != size for actual, size in zip(array.shape, sizes, strict=False)
     ):
-        shown = ", ".join("any" if size is None else str(size) for size in wanted)
-        raise ValueError(f"{name}: expected ({shown}), got {array.shape}")
+        expected = ", ".join("any" if size is None else str(size) for size in sizes)
+        raise ValueError(f"{name}: expected ({expected}), got {array.shape}")
     return array
 
 
 def check_bias(bias: np.ndarray, n_outputs: int) -> np.ndarray:
-    """`bias` as an array, or a ValueError unless its shape is ``(n_out,)``."""
+    """Return `bias` as an array; raise a ValueError unless its shape is ``(n_out,)``."""
     bias = np.asarray(bias)
     if bias.shape != (n_outputs,):
         raise ValueError(f"bias: expected ({n_outputs},), got {bias.shape}")
@@ -25,7 +25,7 @@ def check_bias(bias: np.ndarray, n_outputs: int) -> np.ndarray:
 
 
 def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
-    """``x Wᵀ + b`` for a batch of rows.
+    """Return ``x Wᵀ + b`` for a batch of rows.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
     """
     weights = check(weights, "weights", (None, None))
     x = check(x, "x", (None, weights.shape[1]))
-    result = x @ weights.T
+    result: np.ndarray = x @ weights.T
     return result if bias is None else result + check_bias(bias, len(weights))
 
 
 def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Gradient with respect to the input: the adjoint of `forward` in ``x``.
+    """Return the gradient with respect to the input: the adjoint of `forward` in ``x``.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    ``R W``: the gradient that Eq. 1 hands to the ReLU below.
+    ``R W`` is the gradient ``R`` of Eq. 1 for the ReLU below.
 
     Examples
     --------

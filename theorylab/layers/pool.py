@@ -10,7 +10,7 @@ from theorylab.pooling import MaxPool
 
 
 def check_planes(x: np.ndarray) -> np.ndarray:
-    """`x` as an array, or a ValueError unless it has four axes."""
+    """Return `x` as an array; raise a ValueError unless it has four axes."""
     x = np.asarray(x)
     if x.ndim != 4:
         raise ValueError(f"x: expected (B, C, H, W), got {x.shape}")
@@ -20,7 +20,7 @@ def check_planes(x: np.ndarray) -> np.ndarray:
 def check_winners(
     gradient: np.ndarray, winners: np.ndarray, input_shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """Both as arrays, and the plane ``(H, W)``; a ValueError unless they fit each other and the input."""
+    """Return both as arrays, and the plane ``(H, W)``; raise a ValueError unless they fit each other and the input."""
     gradient, winners = np.asarray(gradient), np.asarray(winners)
     if gradient.ndim != 4:
         raise ValueError(f"gradient: expected (B, C, H', W'), got {gradient.shape}")
@@ -38,12 +38,12 @@ def check_winners(
 
 
 def once(winners: np.ndarray) -> np.ndarray:
-    """Of winners that were broadcast along the batch, the one image of them; others as they are."""
+    """Return a single image of winners that were broadcast along the batch; return other winners as they are."""
     return winners[:1] if winners.shape[0] and winners.strides[0] == 0 else winners
 
 
 def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
-    """Largest entry of every window, and where it was.
+    """Return the largest entry of every window, and its position.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
     -------
     values : array, (B, C, H', W'), of the dtype of `x`
     winners : int64 array, (B, C, H', W')
-        Flat index in the plane ``H×W`` of the first maximum of the window in row-major order.  A window of zeros
-        gives its first entry; the first NaN, if there is one, wins.
+        Flat index in the plane ``H×W`` of the first maximum of the window in row-major order.  In a window of zeros
+        the first entry wins; in a window with a NaN, the first NaN.
 
     Raises
     ------
@@ -64,8 +64,8 @@ def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
 
     Notes
     -----
-    Behind a ReLU a window whose units are all closed is a window of zeros; under DeconvNet, which has no forward
-    mask, its first entry still receives what comes back.
+    After a ReLU, a window whose units are all closed is a window of zeros.  Under DeconvNet, which has no gate, its
+    first entry still receives the gradient of the window.
 
     Examples
     --------
@@ -79,19 +79,19 @@ def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
     flat = x.reshape(batch, channels, -1)
     values = np.zeros((batch, channels, len(windows)), dtype=x.dtype)
     winners = np.full(values.shape, -1, dtype=np.int64)
-    # One entry of all windows at a time: no copy of every window is made, however much they overlap.
-    for place in windows.T:
-        entry = flat[..., place]
+    # Compare one entry of all windows at a time, because copies of overlapping windows would be large.
+    for index in windows.T:
+        entry = flat[..., index]
         better = (winners < 0) | (entry > values) | (np.isnan(entry) & ~np.isnan(values))
-        better &= place >= 0
+        better &= index >= 0
         np.copyto(values, entry, where=better)
-        np.copyto(winners, place, where=better)
+        np.copyto(winners, index, where=better)
     shape = (batch, channels, *pool.output_shape((plane[0], plane[1])))
     return values.reshape(shape), winners.reshape(shape)
 
 
 def backward(gradient: np.ndarray, winners: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
-    """Send each gradient to the winner of its window: the adjoint of `forward` with its choices held fixed.
+    """Send each gradient to the winner of its window: the adjoint of `forward` with the winners held fixed.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def backward(gradient: np.ndarray, winners: np.ndarray, input_shape: tuple[int, 
 
     Notes
     -----
-    The paper's Eq. 6 writes one readout weight to each winner, which is this function for disjoint windows only.
+    The paper's Eq. 6 writes one readout weight to each winner, which equals this function for disjoint windows only.
 
     Examples
     --------
@@ -123,6 +123,6 @@ def backward(gradient: np.ndarray, winners: np.ndarray, input_shape: tuple[int, 
     gradient, winners, (height, width) = check_winners(gradient, winners, input_shape)
     planes = gradient.shape[0] * gradient.shape[1]
     result = np.zeros((planes, height * width), dtype=gradient.dtype)
-    own = np.arange(planes)[:, None]
-    np.add.at(result, (own, winners.reshape(planes, -1)), gradient.reshape(planes, -1))
+    plane = np.arange(planes)[:, None]
+    np.add.at(result, (plane, winners.reshape(planes, -1)), gradient.reshape(planes, -1))
     return result.reshape(*gradient.shape[:2], height, width)

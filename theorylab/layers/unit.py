@@ -1,4 +1,4 @@
-"""The units: activation functions.  Their backward pass is the only place where rules differ."""
+"""The units: activation functions.  Rules differ in the backward pass of units, and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from theorylab.units import RELU, Unit
 
 
 def forward(y: np.ndarray, unit: Unit = RELU) -> np.ndarray:
-    """``φ(y)``, element by element: ``max(y, 0)`` for the ReLU.
+    """Return ``φ(y)``, element by element: ``max(y, 0)`` for the ReLU.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def forward(y: np.ndarray, unit: Unit = RELU) -> np.ndarray:
 
 
 def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str, unit: Unit = RELU) -> np.ndarray:
-    """The gradient, or modified gradient, with respect to the unit's input.
+    """Return the gradient, or modified gradient, with respect to the input of the unit.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str, unit: Unit =
 
     Notes
     -----
-    Eq. 1; the rules themselves are stated in :class:`theorylab.rules.Rule`.
+    Eq. 1; :class:`theorylab.rules.Rule` states the rules.
 
     Examples
     --------

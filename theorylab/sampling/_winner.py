@@ -1,4 +1,4 @@
-"""The readout of the largest of many logits, drawn without the others."""
+"""The readout of the largest of many logits, drawn without the other readouts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def winning_readout(
     readout : array
         Independent ``N(0, std²)`` entries.
     activations : array of the same shape
-        What the readout is applied to, at least 0.
+        Input of the readout, at least 0.
     std : float
     n_logits : int
         ``K``.
     rng : Generator
-        Gives the maximum: one uniform number.
+        Source of one uniform number, which determines the maximum.
 
     Returns
     -------
@@ -29,9 +29,9 @@ def winning_readout(
 
     Notes
     -----
-    Given the activations ``a`` the logits are ``std ‖a‖`` times independent standard normals, the readouts' components
-    along ``a``.  The winner's is the largest of ``K``, drawn by inverting its distribution function ``Φ^K``; everything
-    orthogonal to ``a`` is as free as before.
+    Given the activations ``a``, the logits are ``std ‖a‖`` times independent standard normals, which are the components of
+    the readouts along ``a``.  The component of the winner is the largest of ``K``, drawn by inverting its distribution
+    function ``Φ^K``; the part orthogonal to ``a`` keeps its law.
 
     Examples
     --------
@@ -42,9 +42,9 @@ def winning_readout(
     array([0. , 3.3])
     """
     norm = np.linalg.norm(activations)
-    if norm == 0:  # every logit is 0: the first wins, and nothing is chosen
+    if norm == 0:  # every logit is 0, so the first wins, whatever its readout
         return readout
     direction = activations / norm
     maximum = special.ndtri_exp(np.log(rng.random()) / n_logits)
     shift = np.asarray(std * maximum - np.vdot(direction, readout), dtype=readout.dtype)
-    return readout + shift * direction
+    return np.asarray(readout + shift * direction)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.random import Generator
 
 from theorylab import _random, _validation
 from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
@@ -14,20 +15,20 @@ from theorylab.units import RELU, Unit
 
 
 class DenseSampler:
-    """Draws of raw maps in ``O(n_hidden + d)`` a map: the exact joint law of all rules and readouts.
+    """Sampler of the exact joint law of the raw maps of all rules and readouts, in time ``O(n_hidden + d)`` a map.
 
     Parameters
     ----------
     x : array of any shape
         The image, ``d`` entries.
     n_hidden : int
-        Hidden units.
+        Number of hidden units.
     filter_std : float, default 1.0
         ``c`` of the Gaussian weights of the hidden units.
     readout : WeightLaw, default Gaussian(1.0)
     unit : Unit, default ReLU()
     dtype : float64 or float32
-        Of the maps.
+        Dtype of the maps.
 
     Raises
     ------
@@ -37,9 +38,9 @@ class DenseSampler:
     Notes
     -----
     Split each hidden unit's weights into the part along the image and the rest, ``w_i = c (z_i x̂ + w_i⊥)``.  The gates
-    depend on ``z`` alone.  Given ``z`` and the signals ``T_i = h(V_i) g'(z_i)`` of all rules and readouts, the rest adds up
-    to Gaussian maps with the Gram matrix of the signals: ``S = c [⟨T, z⟩ x̂ + √(T Tᵀ) (I − x̂ x̂ᵀ) g]`` has exactly the law
-    of the maps.
+    depend on ``z`` alone.  Given ``z`` and the signals ``T_i = h(V_i) g'(z_i)`` of all rules and readouts, the remaining part
+    of the weights sums to Gaussian maps with the Gram matrix of the signals: ``S = c [⟨T, z⟩ x̂ + √(T Tᵀ) (I − x̂ x̂ᵀ) g]``
+    has the exact law of the maps.
 
     Examples
     --------
@@ -65,23 +66,18 @@ class DenseSampler:
         self.readout, self.unit, self.dtype = readout, unit, np.dtype(dtype)
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        rules: Sequence[Rule],
-        *,
-        n_readouts: int = 1,
-        n_logits: int | None = None,
+        self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
-        """The maps of one fresh network.
+        """Draw the maps of one fresh network.
 
         Parameters
         ----------
         rng : Generator
         rules : sequence of Rule
         n_readouts : int
-            Logits shown, sharing the hidden layer.
+            Number of logits with a map; they share the hidden layer.
         n_logits : int, optional
-            Show the largest of this many logits; then `n_readouts` winners of independent readouts.
+            If given, each map is that of the largest of `n_logits` logits, with an independent readout.
 
         Returns
         -------
@@ -101,7 +97,8 @@ class DenseSampler:
         root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
         maps = np.multiply.outer(signals @ along, self.direction) + np.tensordot(root, rest, axes=1)
         shape = (len(rules), n_readouts, *self.direction.shape)
-        return (self.filter_std * maps).astype(self.dtype, copy=False).reshape(shape)
+        scaled: np.ndarray = self.filter_std * maps
+        return scaled.astype(self.dtype, copy=False).reshape(shape)
 
 
 def fcn_maps(
@@ -114,21 +111,21 @@ def fcn_maps(
     n_logits: int | None = None,
     seed: _random.Seed = 0,
 ) -> np.ndarray:
-    """Raw maps of `size` independent fully connected networks with Gaussian weights, without their weights.
+    """Draw raw maps of `size` independent fully connected networks, without their Gaussian weights.
 
     Parameters
     ----------
     x : array of any shape
         The image, ``d`` entries.
     n_hidden : int
-        Hidden units.
+        Number of hidden units.
     rule : Rule or str
     size : int
-        How many maps.
+        Number of maps.
     std : float
         ``c``, of both layers.
     n_logits : int, optional
-        Each map is that of the largest of this many logits.
+        If given, each map is that of the largest of this many logits.
     seed : int or Generator
 
     Returns

@@ -1,4 +1,4 @@
-"""The maps of fresh random networks of a description, by the fastest sampler that is exact for it."""
+"""Maps of fresh random networks of a description, by the fastest sampler that is exact for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.random import Generator
 
 from theorylab import _random, _validation
 from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
@@ -24,21 +25,16 @@ from theorylab.stack import Stack, grid_of
 
 
 class Sampler(Protocol):
-    """Draws of the maps of fresh networks for one picture."""
+    """Sampler of maps of fresh networks for one picture."""
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        rules: Sequence[Rule],
-        *,
-        n_readouts: int = 1,
-        n_logits: int | None = None,
+        self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
-        """The maps of one network, (rules, n_readouts, C, H, W)."""
+        """Draw the maps of one network, (rules, n_readouts, C, H, W)."""
 
 
 class GraphSampler:
-    """Draws from the definition, of any stack: all weights below the readout, one forward pass, all backward passes.
+    """Sampler of maps of any stack, by its definition: one forward pass and all backward passes of a drawn network.
 
     Parameters
     ----------
@@ -48,7 +44,7 @@ class GraphSampler:
 
     Notes
     -----
-    A readout is never multiplied out: the gradient of a logit with respect to what the readout reads is its row.
+    No logit is computed: its gradient with respect to the input of the readout is a row of the readout.
 
     Examples
     --------
@@ -63,14 +59,9 @@ class GraphSampler:
         self.blueprint = Blueprint(stack, readout=False)
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        rules: Sequence[Rule],
-        *,
-        n_readouts: int = 1,
-        n_logits: int | None = None,
+        self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
-        """The maps of one fresh network: see :class:`Sampler`."""
+        """Draw the maps of one fresh network: see :class:`Sampler`."""
         net = self.blueprint.draw(rng, self.dtype.type)
         trace = net.forward(self.x)
         readouts = self.stack.readout.sample((n_readouts, net.n_logits), seed=rng, dtype=self.dtype.type)
@@ -82,18 +73,13 @@ class GraphSampler:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Scaled:
-    """A sampler of standard normal weights, for others: a map is homogeneous in the filters and in the readout."""
+    """A :class:`TiledSampler` whose maps are scaled: a map is homogeneous in the filters and in the readout."""
 
     sampler: TiledSampler
     scale: float
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        rules: Sequence[Rule],
-        *,
-        n_readouts: int = 1,
-        n_logits: int | None = None,
+        self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
         if n_logits is not None:
             raise ValueError("n_logits: this sampler draws logits that were picked beforehand")
@@ -103,32 +89,27 @@ class _Scaled:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Whole:
-    """A :class:`MapSampler` without groups of filters."""
+    """A :class:`MapSampler` without the axis of groups of filters."""
 
     sampler: MapSampler
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        rules: Sequence[Rule],
-        *,
-        n_readouts: int = 1,
-        n_logits: int | None = None,
+        self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
         return self.sampler.draw(rng, rules, n_readouts=n_readouts, n_logits=n_logits)[:, :, 0]
 
 
 def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: int | None = None) -> Sampler:
-    """The fastest sampler that is exact for a stack.
+    """Choose the fastest sampler that is exact for a stack.
 
     Parameters
     ----------
     stack : Stack
     x : array, (C, H, W)
     dtype : float64 or float32
-        Of weights, products and maps.
+        Dtype of weights, products and maps.
     n_logits : int, optional
-        Whether, and of how many, the largest logits will be asked for.
+        If given, the sampler will draw maps of the largest of this many logits.
 
     Returns
     -------
@@ -137,13 +118,13 @@ def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: 
     Raises
     ------
     TypeError, ValueError
-        If `x` is no finite image of the stack's input shape or zero everywhere, or the dtype is another.
+        If `x` is no finite image of the stack's input shape or zero everywhere, or the dtype is none of the two.
 
     Notes
     -----
-    One hidden layer without pooling: of one patch, Gaussian sums in place of its weights; in single precision with Gaussian
-    weights, tiles that stay in a processor's cache.  One hidden layer otherwise: products of patches.  Everything else, and
-    all biases: graphs.
+    For one hidden layer that reads a single patch and is not pooled: :class:`DenseSampler`.  For other hidden layers without
+    pooling, in single precision with Gaussian weights: :class:`TiledSampler`.  For one hidden layer otherwise:
+    :class:`MapSampler`.  For all other stacks, and for biases: :class:`GraphSampler`.
 
     Examples
     --------
@@ -190,23 +171,23 @@ def draw(
     seed: _random.Seed = 0,
     dtype: type = np.float64,
 ) -> np.ndarray:
-    """Raw maps of fresh random networks of a description.
+    """Draw raw maps of fresh random networks of a description.
 
     Parameters
     ----------
     stack : Stack
     x : array, (C, H, W)
-    rules : iterable of Rule or str, or one of them
+    rules : iterable of Rule or str, or a single rule
     size : int
-        How many networks.
+        Number of networks.
     n_readouts : int, default 1
-        How many logits of each network are shown; all rules see the same network and the same logits.
+        Number of logits of each network with a map; all rules see the same network and the same logits.
     n_logits : int, optional
-        ``K``: show the largest of ``K`` logits, by the exact law of the winner; needs a Gaussian readout.  Without it the
-        logits are picked beforehand.
+        ``K``: each map is that of the largest of ``K`` logits, by the exact law of the winner; needs a Gaussian readout.
+        By default the logits are fixed in advance.
     seed : int or Generator
     dtype : float64 or float32
-        Of weights, products and maps.
+        Dtype of weights, products and maps.
 
     Returns
     -------
@@ -219,8 +200,8 @@ def draw(
 
     Notes
     -----
-    Network ``i`` comes from the seed's child ``i``: a longer run begins with the same maps.  The sampler is the fastest
-    that is exact for the stack: see :func:`sampler`.  :func:`theorylab.law` predicts what is drawn here.
+    Child ``i`` of the seed determines network ``i``: a longer run begins with the same maps.  :func:`sampler` chooses the
+    fastest sampler that is exact for the stack.  :func:`theorylab.law` predicts the law of these maps.
 
     Examples
     --------
@@ -264,7 +245,7 @@ def three_layer_maps(
     n_logits: int | None = None,
     seed: _random.Seed = 0,
 ) -> np.ndarray:
-    """Raw maps of `size` independent random three-layer networks.
+    """Draw raw maps of `size` independent random three-layer networks.
 
     Parameters
     ----------
@@ -274,16 +255,16 @@ def three_layer_maps(
     n_filters : int
         ``N``.
     size : int
-        How many maps.
+        Number of maps.
     law : WeightLaw, default Gaussian(1.0)
-        Of the readout.
+        Law of the readout.
     filter_law : WeightLaw, optional
-        Of the filters; Gaussian with ``law.std`` if not given.
+        Law of the filters; Gaussian with ``law.std`` if not given.
     pool : MaxPool, optional
         Between the ReLU and the readout; windows may overlap.
     n_logits : int, optional
-        ``K``: each map is that of the largest of ``K`` logits, by the exact law of the winner.  Needs a Gaussian
-        readout.  Without it the maps are of one logit chosen beforehand.
+        ``K``: each map is that of the largest of ``K`` logits, by the exact law of the winner; needs a Gaussian readout.
+        By default the logit is fixed in advance.
     seed : int or Generator
 
     Returns

@@ -1,4 +1,4 @@
-"""Gaussian weights in single precision at a third of the time: where a simulation draws nothing but normal numbers."""
+"""Gaussian weights in single precision in a third of the time, for simulations that mostly draw normal numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from theorylab.laws import Gaussian
 
 @dataclasses.dataclass(frozen=True)
 class QuickGaussian(Gaussian):
-    """:class:`~theorylab.laws.Gaussian` by another algorithm: the same law, other numbers.
+    """The law of :class:`~theorylab.laws.Gaussian`, drawn by another algorithm: other numbers.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class QuickGaussian(Gaussian):
 
     Notes
     -----
-    See :func:`theorylab.kernels.normal.standard_normal`; in double precision, NumPy's own numbers.
+    See :func:`theorylab.kernels.normal.standard_normal`; in double precision, NumPy draws the numbers.
 
     Examples
     --------
@@ -37,7 +37,7 @@ class QuickGaussian(Gaussian):
     def sample(
         self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
     ) -> np.ndarray:
-        """Independent draws of the given shape and floating dtype."""
+        """Draw independent weights of the given shape and floating dtype."""
         if np.dtype(dtype) != np.float32:
             return super().sample(shape, seed=seed, dtype=dtype)
         draws = normal.standard_normal(_random.generator(seed), shape)

@@ -1,8 +1,8 @@
 """Maps of fresh random three-layer networks, drawn without building the networks.
 
-A replicate needs the filters and the readout of the logits that are shown, not of all: for one picture the patches
-are cut once, and each map is one product and one fold.  The maps of the largest of ``K`` logits are drawn from the
-winner's own law, so the ``K`` readouts (12 GB at the paper's size) never exist.
+A replicate draws the filters and the readout of the logits with a map, not of all logits.  The patches of the picture are
+cut once; each map is one product and one fold.  The map of the largest of ``K`` logits is drawn from the law of the winner,
+so the ``K`` readouts (12 GB at the paper's size) never exist.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from theorylab.units import RELU, Unit
 
 
 class MapSampler:
-    """Draws of raw maps (Lemma 1, Eq. 4) for one picture and one architecture.
+    """Sampler of raw maps (Lemma 1, Eq. 4) for one picture and one architecture.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ class MapSampler:
     n_filters : int
         ``N``.
     law : WeightLaw
-        Of the readout.
+        Law of the readout.
     filter_law : WeightLaw, optional
-        ``Gaussian(law.std)`` if not given.
+        Law of the filters; ``Gaussian(law.std)`` if not given.
     pool : MaxPool, optional
         Between the units and the readout.
     unit : Unit, default ReLU()
     dtype : float64 or float32
-        Of weights, products and maps.
+        Dtype of weights, products and maps.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class MapSampler:
         self._activations = np.zeros((grid.n_patches, self.n_filters), dtype=self.dtype)
         self._signal = np.empty_like(self._activations)
         self._unpooled = np.empty_like(self._activations) if pool is not None else self._signal
-        # One row for each place in a patch: put back, it adds long rows to the picture instead of scattering short ones.
+        # One row for each entry of a patch: `fold` then adds long rows to the picture instead of scattering short ones.
         self._products = np.empty((grid.patch_size, grid.n_patches), dtype=self.dtype)
         self._windows = None if pool is None else pool.windows(grid.output_shape)
 
@@ -85,19 +85,19 @@ class MapSampler:
         n_logits: int | None = None,
         groups: int = 1,
     ) -> np.ndarray:
-        """The maps of one fresh network.
+        """Draw the maps of one fresh network.
 
         Parameters
         ----------
         rng : Generator
         rules : sequence of Rule
         n_readouts : int
-            Logits shown, sharing the filters.
+            Number of logits with a map; they share the filters.
         n_logits : int, optional
-            Show the largest of this many logits; then `n_readouts` winners of independent readouts.
+            If given, each map is that of the largest of `n_logits` logits, with an independent readout.
         groups : int
-            Filters are split into this many independent groups and the map of each group given: their sum is the
-            network's map, and products between groups estimate ``‖E S‖²`` without the noise's bias.
+            Number of independent groups of filters; each has its own map.  The sum of these is the map of the network, and
+            products between groups estimate ``‖E S‖²`` without the bias of the noise.
 
         Returns
         -------
@@ -110,7 +110,7 @@ class MapSampler:
         factors = [rule.shut(self.unit) for rule in rules]
         if windows is not None or n_logits is not None or any(factor != 1 for factor in factors):
             np.matmul(self.patches, sampled, out=self._activations)
-        # Without pooling, what closed units would send down is masked: half of the readout need not be drawn.
+        # If closed units pass no gradient and nothing pools them, their half of the readout need not be drawn.
         sparse = not any(factors) and windows is None and n_logits is None
         active = int(np.count_nonzero(self._activations > 0)) if sparse else 0
         seen, winners = self._activations, None
@@ -138,7 +138,7 @@ class MapSampler:
         return maps
 
     def _readout(self, rng: np.random.Generator, activations: np.ndarray, n_logits: int | None) -> np.ndarray:
-        """One logit's readout of these activations; of the largest of `n_logits`, if given."""
+        """Draw the readout of one logit, or of the largest of `n_logits`, for these activations."""
         readout = self.law.sample(activations.shape, seed=rng, dtype=self.dtype.type)
         if n_logits is None:
             return readout

@@ -1,4 +1,4 @@
-"""Many maps of one large network at a time, with working arrays that stay in a processor's own cache."""
+"""Maps of large three-layer networks, drawn in tiles of patches whose arrays fit a processor's cache."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
 from theorylab.units import RELU, Unit
 
-_TILE = 2**17  # hidden units at a time: two arrays of them are a megabyte
+_TILE = 2**17  # hidden units in a tile: two arrays of them are a megabyte
 
 
 class TiledSampler:
-    """Draws of raw maps with standard normal weights and no pooling, in single precision.
+    """Sampler of raw maps with standard normal weights and no pooling, in single precision.
 
-    The law of :class:`~theorylab.sampling.MapSampler`, other numbers.  Activations, readouts and signals exist for a few
-    hundred patches at a time: workers side by side do not wait for the memory.
+    The law is that of :class:`~theorylab.sampling.MapSampler`, the numbers are others.  Activations, readouts and signals
+    exist for a few hundred patches at a time, so that parallel workers do not wait for memory.
 
     Parameters
     ----------
@@ -49,34 +49,35 @@ class TiledSampler:
         self.unit = unit
         self.n_filters = _validation.positive_integer(n_filters, "n_filters")
         self.patches = np.ascontiguousarray(grid.extract(x.astype(np.float32)))
-        # Whole rows of patches: what a tile sends down is a strip of the picture.
+        # A tile holds whole rows of patches, so its part of the map is a strip of the picture.
         self._rows = max(1, _TILE // (self.n_filters * grid.output_shape[1]))
 
     def draw(self, rng: np.random.Generator, rules: Sequence[Rule], *, n_readouts: int = 1) -> np.ndarray:
-        """The maps of one fresh network.
+        """Draw the maps of one fresh network.
 
         Parameters
         ----------
         rng : Generator
         rules : sequence of Rule
         n_readouts : int
-            Logits shown, sharing the filters.
+            Number of logits with a map; they share the filters.
 
         Returns
         -------
         array, (rules, n_readouts, C, H, W) float32
         """
+        # The plan: each tile runs forward and backward for its rows of patches, with a random stream of its own, and adds to
+        # its strip; then the overlapping strips are added in order.  So the numbers do not depend on the threads.
         grid, (n_rows, n_columns) = self.grid, self.grid.output_shape
         channels, height, width = grid.input_shape
         kernel, stride, padding = grid.kernel, grid.stride, grid.padding
         filters = rng.standard_normal((grid.patch_size, self.n_filters), dtype=np.float32)
         firsts = range(0, n_rows, self._rows)
-        # Every tile has a stream of its own: the numbers do not depend on which thread comes first.
         streams = rng.spawn(len(firsts))
         high = (min(self._rows, n_rows) - 1) * stride[0] + kernel[0]
         strips = np.zeros((len(firsts), len(rules), n_readouts, channels, high, width), dtype=np.float32)
 
-        def send_down(number: int) -> None:
+        def tile(number: int) -> None:
             rows = min(self._rows, n_rows - firsts[number])
             start, count = firsts[number] * n_columns, rows * n_columns
             activations, signal = _threads.workspace("tile", (2, count, self.n_filters), strips.dtype)
@@ -89,12 +90,11 @@ class TiledSampler:
                     np.matmul(filters, signal.T, out=products)
                     scatter(products, kernel, stride, (0, padding[1]), rows, n_columns, strips[number, r, t])
 
-        _threads.run(send_down, len(firsts))
-        # Neighbouring strips overlap: they are added in their order, whoever made them.
+        _threads.run(tile, len(firsts))
         maps = np.zeros((len(rules), n_readouts, *grid.input_shape), dtype=np.float32)
         for first, strip in zip(firsts, strips, strict=True):
             top = first * stride[0] - padding[0]
-            # A strip of border patches may lie in the padding altogether.
+            # A strip of border patches may lie entirely in the padding.
             inside = slice(max(0, top), max(0, top, min(height, top + high)))
             maps[..., inside, :] += strip[..., inside.start - top : inside.stop - top, :]
         return maps

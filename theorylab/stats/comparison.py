@@ -1,4 +1,4 @@
-"""One estimate against one exact value: p-value, interval, and the smallest error that would be seen."""
+"""Compare an estimate with an exact value: p-value, interval, and the smallest error that would be detected."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from scipy import stats
 
 
 def compare_p_value(estimate: float, standard_error: float, expected: float, degrees: int) -> float:
-    """Two-sided p-value of Student's t test that the estimate's expectation is `expected`.
+    """Return the two-sided p-value of Student's t test that the estimate has the expectation `expected`.
 
     Parameters
     ----------
     estimate, standard_error, expected : float
-        In one unit.  A standard error of 0 gives 1 where the two are equal and 0 elsewhere.
+        In the same unit.  With a standard error of 0, the result is 1 if estimate and expectation are equal, else 0.
     degrees : int
         Degrees of freedom of the standard error: replicates − 1.
 
@@ -39,15 +39,16 @@ def compare_p_value(estimate: float, standard_error: float, expected: float, deg
 def detectable_effect(
     standard_error: float, expected: float, degrees: int, *, level: float, power: float = 0.95
 ) -> float:
-    """Smallest relative error of `expected` that a two-sided t test at `level` sees with this power.
+    """Return the smallest relative error of `expected` that a two-sided t test at `level` detects with this power.
 
     Notes
     -----
-    The shift must carry the estimate past the critical value and a further ``Φ⁻¹(power)`` standard errors.
+    The error must exceed the critical value of the test by ``Φ⁻¹(power)`` standard errors.
 
     Returns
     -------
-    float, relative to ``|expected|``; infinite where `expected` is 0
+    float
+        Relative to ``|expected|``; infinite if `expected` is 0.
 
     Examples
     --------
@@ -63,7 +64,7 @@ def detectable_effect(
 def interval(
     estimate: float, standard_error: float, degrees: int, *, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Student's confidence interval of one estimate.
+    """Return Student's confidence interval of an estimate.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Many checks, one run: keeping its false-alarm probability."""
+"""Levels for many checks in one run, so that a false alarm in the whole run stays improbable."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from theorylab import _validation
 
 
 def bonferroni(family: float, n_checks: int) -> float:
-    """Level of each of `n_checks` tests that keeps the probability of any false alarm at most `family`.
+    """Return the level of each of `n_checks` tests that keeps the probability of any false alarm at most `family`.
 
-    Needs no independence, so checks may share their simulations (Bonferroni's inequality).
+    Bonferroni's inequality needs no independence, so checks may share their simulations.
 
     Examples
     --------

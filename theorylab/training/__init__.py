@@ -1,4 +1,4 @@
-"""A trained network that needs no download: a small classifier of the pictures that come with scikit-image.
+"""A small classifier that comes trained.  Imports networks and images.
 
 :func:`small_classifier` takes its weights, trained through the package's own layers, from a file of the package;
 :func:`crops` gives the pictures that it was trained and tested on.

@@ -22,26 +22,26 @@ from theorylab.pooling import MaxPool as PoolWindows
 from theorylab.training import _pictures, _weights
 
 FILTERS = (16, 32, 64)
-"""Of the three convolutions."""
+"""Numbers of filters of the three convolutions."""
 
 HIDDEN = 128
-"""Units of the hidden dense layer."""
+"""Number of units of the hidden dense layer."""
 
 
 def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[Node]:
-    """The layers of the small classifier, without weights.
+    """Describe the layers of the small classifier, without weights.
 
     Parameters
     ----------
     input_shape : (C, H, W)
-        At least 8 × 8.  Adaptive average pooling brings the last block to 4 × 4: the identity at 32 × 32.
+        At least 8 × 8.  Adaptive average pooling resizes the last block to 4 × 4: the identity at 32 × 32.
 
     Returns
     -------
     list of Node
         Three blocks of a 3×3 convolution (16, 32, 64 filters), ReLU and max-pooling over 2×2, "features.0" to
         "features.8"; then "avgpool", "flatten", "classifier.0" (128 units), "classifier.1" (ReLU) and "classifier.2" (10
-        logits): named as the modules of the PyTorch model of this shape.
+        logits), with the names of the modules of the same model in PyTorch.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[Node]:
 
     Notes
     -----
-    VGG-16 in small; Eq. 1 applies at its four ReLUs.
+    A small relative of VGG-16; Eq. 1 applies at its four ReLUs.
 
     Examples
     --------
@@ -58,10 +58,10 @@ def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[Node]:
     ['avgpool', 'flatten', 'classifier.0', 'classifier.1', 'classifier.2']
     """
     nodes: list[Node] = [Input("input", tuple(input_shape))]
-    for place, n_filters in zip(range(0, 9, 3), FILTERS, strict=True):
-        nodes.append(Conv(f"features.{place}", nodes[-1].name, n_filters, kernel=3, padding=1))
-        nodes.append(Activation(f"features.{place + 1}", nodes[-1].name))
-        nodes.append(MaxPool(f"features.{place + 2}", nodes[-1].name, PoolWindows(2)))
+    for index, n_filters in zip(range(0, 9, 3), FILTERS, strict=True):
+        nodes.append(Conv(f"features.{index}", nodes[-1].name, n_filters, kernel=3, padding=1))
+        nodes.append(Activation(f"features.{index + 1}", nodes[-1].name))
+        nodes.append(MaxPool(f"features.{index + 2}", nodes[-1].name, PoolWindows(2)))
     nodes += [
         AdaptiveAveragePool("avgpool", nodes[-1].name, 4),
         Flatten("flatten", "avgpool"),
@@ -75,12 +75,12 @@ def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[Node]:
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """The trained network, how good it is, and the same architecture with other sizes or random weights.
+    """The trained network, its accuracy, and the same architecture for other sizes or with random weights.
 
     Attributes
     ----------
     network : GraphNetwork
-        For crops of 32×32, float32; logit ``k`` is for picture ``classes[k]``.
+        For crops of 32×32, float32; logit ``k`` belongs to picture ``classes[k]``.
     accuracy : float
         Share of test crops whose largest logit is the right one.
     classes : tuple of str
@@ -91,7 +91,7 @@ class Classifier:
     classes: tuple[str, ...]
 
     def at(self, input_shape: tuple[int, int, int]) -> GraphNetwork:
-        """The same weights for pictures of another size.
+        """Return a network with the same weights for pictures of another size.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class Classifier:
         return GraphNetwork(small_nodes(input_shape), self.network.parameters)
 
     def random(self, seed: _random.Seed) -> GraphNetwork:
-        """The same architecture with random weights: Gaussian of variance 2 over the fan-in, biases 0.
+        """Return the same architecture with random weights: Gaussian of variance 2 over the fan-in, biases 0.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class Classifier:
         Raises
         ------
         TypeError, ValueError
-            If the seed is none.
+            If the seed is neither an integer of at least 0 nor a generator.
         """
         nodes = self.network.nodes
         # The law is not looked at with fan-in weights.
@@ -150,7 +150,8 @@ def small_classifier() -> Classifier:
     to 0 along half a cosine.  ``tools/train_small_classifier.py`` of the source tree is the recipe, and trains the weights
     again; the accuracy is that of 2000 test crops.
 
-    It stands in for the trained VGG-16 of section 3.2.3, on which the paper's statements about trained weights rest.
+    The classifier replaces the trained VGG-16 of section 3.2.3, which the paper's statements about trained weights are based
+    on.
 
     Examples
     --------

@@ -10,13 +10,13 @@ import numpy as np
 from theorylab import _random, _validation, images
 
 INPUT_SCALE = 1 / 64
-"""What a picture of 0–255 less the mean colour is multiplied by: entries are then of order 1."""
+"""Factor of a picture of 0–255 minus the mean colour: it makes entries of order 1."""
 
 SIDE = 32
 """Height and width of a crop."""
 
 STRIPE = 48
-"""Height of a stripe.  Even ones (0, 2, …) are for training, odd ones for testing; what is left at the bottom is unused."""
+"""Height of a stripe.  Even stripes (0, 2, …) are for training, odd stripes for testing; a rest at the bottom is unused."""
 
 PICTURES = {
     "brick": ("brick.png", 1),
@@ -30,19 +30,20 @@ PICTURES = {
     "motorcycle": ("motorcycle_left.png", 1),
     "retina": ("retina.jpg", 3),
 }
-"""Class, file in scikit-image's folder of data, and the side of the blocks whose means are taken first, so that a crop of a large
-photograph shows something."""
+"""Class, file in scikit-image's data folder, and the side of the blocks that are averaged first, so that a crop of a large
+photograph has contents."""
 
 SPLITS = ("train", "test")
 
 
 @functools.lru_cache(maxsize=1)
 def stripes() -> dict[str, tuple[tuple[np.ndarray, ...], ...]]:
-    """The stripes of all pictures by split.
+    """Cut all pictures into stripes, by split.
 
     Returns
     -------
-    dict of "train" and "test" to a tuple, by class, of stripes: float32 arrays (3, 48, W), prepared and read-only
+    dict of str to tuple
+        For "train" and "test", a tuple of stripes for each class: float32 arrays (3, 48, W), prepared and read-only.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def stripes() -> dict[str, tuple[tuple[np.ndarray, ...], ...]]:
 
     Notes
     -----
-    Means are taken over whole blocks and stripes are cut afterwards, so no pixel of the file serves both splits.
+    Blocks are averaged before stripes are cut, so no pixel of a file is in both splits.
 
     Examples
     --------
@@ -71,10 +72,10 @@ def stripes() -> dict[str, tuple[tuple[np.ndarray, ...], ...]]:
 
 
 def _read(file: str) -> np.ndarray:
-    """``(H, W, 3)`` uint8; grey pictures are repeated over the channels."""
+    """Read a picture as ``(H, W, 3)`` uint8; grey pictures are repeated over the channels."""
     from PIL import Image
 
-    # Not skimage.data: for some of these files its functions want pooch, though the wheel holds the files.
+    # Not skimage.data: some of its functions need pooch, although the wheel holds the files.
     source = importlib.resources.files("skimage").joinpath("data", file)
     if not source.is_file():
         raise FileNotFoundError(f"{file}: the installed scikit-image does not hold this picture")
@@ -83,46 +84,46 @@ def _read(file: str) -> np.ndarray:
 
 
 def _prepared(rgb: np.ndarray, block: int) -> np.ndarray:
-    """``(3, H // block, W // block)`` float32: means over blocks, less the mean colour, scaled."""
+    """Return ``(3, H // block, W // block)`` float32: means over blocks, minus the mean colour, scaled."""
     rows, columns = rgb.shape[0] // block, rgb.shape[1] // block
     cut = rgb[: rows * block, : columns * block].reshape(rows, block, columns, block, 3)
     picture = cut.mean(axis=(1, 3), dtype=np.float64) - images.MEAN_COLOUR
-    return np.moveaxis(picture * INPUT_SCALE, -1, 0).astype(np.float32)
+    return np.asarray(np.moveaxis(picture * INPUT_SCALE, -1, 0), dtype=np.float32)
 
 
 def crops(split: str, n: int, *, seed: _random.Seed) -> tuple[np.ndarray, np.ndarray]:
-    """Random 32×32 crops of ten pictures, prepared as the small classifier takes them.
+    """Draw random 32×32 crops of ten pictures, prepared for the small classifier.
 
     Parameters
     ----------
     split : {"train", "test"}
     n : int
     seed : int or Generator
-        The same seed gives other crops for the two splits; more crops keep none of the earlier ones.
+        The same seed gives different crops for the two splits.  Another `n` gives other crops altogether.
 
     Returns
     -------
     images : float32 array, (n, 3, 32, 32)
-        RGB of 0–255 less :data:`theorylab.images.MEAN_COLOUR`, times :data:`INPUT_SCALE`: what
-        ``images.load(path, preset="authors") * INPUT_SCALE`` is for a whole picture.
+        RGB of 0–255 minus :data:`theorylab.images.MEAN_COLOUR`, times :data:`INPUT_SCALE`, as
+        ``images.load(path, preset="authors") * INPUT_SCALE`` for a whole picture.
     labels : int64 array, (n,)
-        Which picture, drawn uniformly: brick, cat, cell, coffee, grass, gravel, hubble, ihc, motorcycle, retina.
+        Index of the picture, drawn uniformly: brick, cat, cell, coffee, grass, gravel, hubble, ihc, motorcycle, retina.
 
     Raises
     ------
     TypeError, ValueError
-        If the split is unknown, `n` not a positive integer or the seed not one.
+        If the split is unknown, `n` not a positive integer or the seed invalid.
     FileNotFoundError
-        If the installed scikit-image does not hold a picture; nothing is ever fetched.
+        If the installed scikit-image does not hold a picture; nothing is downloaded.
 
     Notes
     -----
-    *Geometry.*  Grey pictures are repeated over the three channels.  "hubble" is first replaced by the means of its 2×2
-    blocks, "retina" by those of its 3×3 blocks; the others keep their pixels.  Each picture is cut into horizontal
-    stripes 48 pixels high over its whole width, from the top; stripes 0, 2, … are for training, 1, 3, … for testing.  A
-    crop lies inside one stripe, at a uniform place of a uniform stripe: no pixel is seen in training and in testing.
+    *Geometry.*  Grey pictures are repeated over the three channels.  The means of 2×2 blocks replace "hubble", those of 3×3
+    blocks "retina"; the other pictures keep their pixels.  Each picture is cut from the top into horizontal stripes, 48 pixels
+    high and as wide as the picture; stripes 0, 2, … are for training, 1, 3, … for testing.  A crop has a uniform position in a
+    uniform stripe, so no pixel is in training and in testing.
 
-    The data behind the trained network of section 3.2.3, whose own (ImageNet) cannot be bundled.
+    These pictures replace ImageNet, the data of the trained network of section 3.2.3, which cannot be bundled.
 
     Examples
     --------
@@ -138,9 +139,9 @@ def crops(split: str, n: int, *, seed: _random.Seed) -> tuple[np.ndarray, np.nda
     rng = np.random.default_rng(_random.child(_random.sequence(seed), SPLITS.index(split)))
     kinds = stripes()[split]
     labels = rng.integers(len(kinds), size=n)
-    found = np.empty((n, 3, SIDE, SIDE), dtype=np.float32)
-    for crop, label in zip(found, labels, strict=True):
+    cut = np.empty((n, 3, SIDE, SIDE), dtype=np.float32)
+    for crop, label in zip(cut, labels, strict=True):
         stripe = kinds[label][rng.integers(len(kinds[label]))]
         top, left = (rng.integers(extent - SIDE + 1) for extent in stripe.shape[1:])
         crop[:] = stripe[:, top : top + SIDE, left : left + SIDE]
-    return found, labels
+    return cut, labels
