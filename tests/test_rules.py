@@ -48,7 +48,7 @@ def test_h_does_not_touch_its_argument(rule):
 
 
 def test_flags_tell_the_rules_apart():
-    flags = {rule.value: (rule.rectifies_gradient, rule.masks_by_activation) for rule in PAPER}
+    flags = {rule.value: ((rule.up, rule.down) == (1, 0), rule.gate) for rule in PAPER}
     assert flags == {"saliency": (False, True), "deconvnet": (True, False), "guided": (True, True)}
 
 

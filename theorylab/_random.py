@@ -1,4 +1,4 @@
-"""The one door for random numbers: an integer seed or a generator in, independent streams out."""
+"""Seeds: every random number of the package comes from an integer or a generator that the caller gives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Seed = int | np.random.Generator
 
 
 def generator(seed: Seed) -> np.random.Generator:
-    """The generator that a `seed` argument stands for.
+    """Return the generator that a `seed` argument stands for.
 
     Raises
     ------
@@ -23,9 +23,11 @@ def generator(seed: Seed) -> np.random.Generator:
 
 
 def sequence(seed: Seed) -> np.random.SeedSequence:
-    """A fresh seed sequence; a generator gives one child of its own, so two calls differ."""
+    """Return a fresh seed sequence; each call with a generator spawns another child, so two calls differ."""
     if isinstance(seed, np.random.Generator):
-        return seed.bit_generator.seed_seq.spawn(1)[0]  # type: ignore[attr-defined]
+        # ISeedSequence, the declared type, has no `spawn`; the class that all of NumPy's generators hold has.
+        spawned: np.random.SeedSequence = seed.bit_generator.seed_seq.spawn(1)[0]  # type: ignore[attr-defined]
+        return spawned
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise TypeError(f"seed: expected an integer or a numpy Generator, got {type(seed).__name__}")
     if seed < 0:
@@ -34,9 +36,9 @@ def sequence(seed: Seed) -> np.random.SeedSequence:
 
 
 def child(parent: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
-    """The descendant of `parent` with this key, without counting the calls before it.
+    """Return the descendant of `parent` with this key, however many calls came before.
 
-    ``SeedSequence.spawn`` numbers children in order of the calls; addressing them by key lets column 7 of a
-    readout be drawn before column 3 and still be column 7.
+    ``SeedSequence.spawn`` numbers children in the order of the calls.  A key fixes the child instead: column 7 of a
+    readout is the same whether it is drawn before column 3 or after it.
     """
     return np.random.SeedSequence(entropy=parent.entropy, spawn_key=(*parent.spawn_key, *key))

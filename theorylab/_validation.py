@@ -1,4 +1,4 @@
-"""Checks of arguments: one clear line that names what and where."""
+"""Checks of arguments; every error is one line that names the argument."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def positive_integer(value: object, name: str) -> int:
-    """`value` as an int of at least 1, or a TypeError/ValueError that names the argument."""
+    """Return `value` as an int of at least 1, or raise a TypeError or ValueError that names the argument."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
     if value < 1:
@@ -19,7 +19,7 @@ def positive_integer(value: object, name: str) -> int:
 
 
 def positive_number(value: object, name: str) -> float:
-    """`value` as a finite float above 0."""
+    """Return `value` as a finite float above 0, or raise a TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
     if not (math.isfinite(value) and value > 0):
@@ -28,7 +28,7 @@ def positive_number(value: object, name: str) -> float:
 
 
 def pair(value: object, name: str, minimum: int) -> tuple[int, int]:
-    """An int, or (vertical, horizontal), as a pair of ints of at least `minimum`."""
+    """Return an int, or (vertical, horizontal), as a pair of ints of at least `minimum`."""
     several = isinstance(value, Sequence) and not isinstance(value, str)
     parts: Sequence[Any] = value if several else (value, value)  # type: ignore[assignment]
     if len(parts) != 2:
@@ -42,7 +42,7 @@ def pair(value: object, name: str, minimum: int) -> tuple[int, int]:
 
 
 def real_array(value: object, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """`value` as a finite floating array (float32 and float64 kept, all else float64) of the given shape."""
+    """Return `value` as a finite array of the given shape: float32 as it is, every other dtype as float64."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
@@ -57,7 +57,7 @@ def real_array(value: object, name: str, shape: tuple[int, ...] | None = None) -
 
 
 def image(value: object, shape: tuple[int, ...], name: str = "x") -> np.ndarray:
-    """A finite image of the given shape that is not zero everywhere."""
+    """Return `value` as a finite image of the given shape, or raise a ValueError if it is zero everywhere."""
     array = real_array(value, name, shape)
     if not array.any():
         raise ValueError(f"{name}: the image is zero everywhere, so its norm is 0 and it has no direction")

@@ -1,6 +1,6 @@
-"""Named ways to bring a raw map to a scale, and to a picture.
+"""Named ways to scale a raw map and to turn it into a picture.  Imports checks of arguments alone.
 
-A zero map stays zero in all scales; a picture shows it mid-grey, as other maps show the zero between their signs.
+A zero map stays zero on every scale; its picture is mid-grey, like a value halfway between the signs.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def _maps(maps: np.ndarray) -> np.ndarray:
 
 
 def _over(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """`values` / `scale`, and 0 where the scale is 0."""
-    return np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
+    """Return `values` / `scale`, and 0 where the scale is 0."""
+    return np.asarray(np.divide(values, scale, out=np.zeros_like(values), where=scale > 0))
 
 
 def unit_norm(maps: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def unit_norm(maps: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    The normalising coefficient of Eq. 4, at its largest.
+    The largest value of the normalising coefficient of Eq. 4.
 
     Examples
     --------
@@ -48,13 +48,13 @@ def unit_norm(maps: np.ndarray) -> np.ndarray:
     array([[[ 0.6, -0.8]]])
     """
     maps = _maps(maps)
-    # By the largest entry first: squares of very small or large entries leave the range of the dtype.
+    # Divide by the largest entry first: squares of very small or large entries leave the range of the dtype.
     scaled = _over(maps, np.abs(maps).max(axis=(-3, -2, -1), keepdims=True))
     return _over(scaled, np.sqrt((scaled**2).sum(axis=(-3, -2, -1), keepdims=True)))
 
 
 def min_max(maps: np.ndarray) -> np.ndarray:
-    """Move and scale each map to [0, 1], jointly over channels and pixels.
+    """Shift and scale each map to [0, 1], jointly over channels and pixels.
 
     Parameters
     ----------
@@ -86,18 +86,18 @@ def min_max(maps: np.ndarray) -> np.ndarray:
 
 
 def shades(image: np.ndarray, span: tuple[float, float] | None = None) -> np.ndarray:
-    """One map as a picture sees it: 0 is black, 1 is white.
+    """Return one map as shades of a picture: 0 is black, 1 is white.
 
     Parameters
     ----------
     image : array, (C, H, W)
     span : (float, float), optional
-        Raw values of black and of white, for maps that are compared; the map's own minimum and maximum if not given.
+        Raw values of black and of white, to compare several maps; by default the map's minimum and maximum.
 
     Returns
     -------
     array of the same shape, float64
-        In [0, 1].  Where the span has no length, as that of a zero map, all is mid-grey: 0.5.
+        In [0, 1].  If the span has no length, as that of a zero map, every entry is mid-grey: 0.5.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def shades(image: np.ndarray, span: tuple[float, float] | None = None) -> np.nda
 
     Notes
     -----
-    The picture of `min_max`; black would say that a map of zeros is at its lowest.  It is in no equation of the paper.
+    The picture of `min_max`, but for constant maps, where black would suggest a minimum.  It is in no equation of the paper.
 
     Examples
     --------
@@ -121,19 +121,18 @@ def shades(image: np.ndarray, span: tuple[float, float] | None = None) -> np.nda
     low, high = (float(image.min()), float(image.max())) if span is None else span
     if not high > low:
         return np.full_like(image, 0.5)
-    # By the largest value first: the length of the span may leave the range of the dtype.
+    # Divide by the largest value first: the length of the span may leave the range of the dtype.
     size = max(abs(low), abs(high))
-    shown: np.ndarray = np.clip((image / size - low / size) / (high / size - low / size), 0, 1)
-    return shown
+    return np.asarray(np.clip((image / size - low / size) / (high / size - low / size), 0, 1))
 
 
 def to_rgb(image: np.ndarray) -> np.ndarray:
-    """One map as a picture for saving: `shades`, then 256 levels.
+    """Return one map as a picture to save: `shades` in 256 levels.
 
     Parameters
     ----------
     image : array, (1, H, W) or (3, H, W)
-        A grey map is repeated in all three channels.
+        A map of one channel is repeated in all three.
 
     Returns
     -------
@@ -142,7 +141,7 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If an entry is not a finite real number or the shape is another.
+        If an entry is not a finite real number or the shape does not fit.
 
     Notes
     -----

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,19 @@ from theorylab import _validation
 from theorylab._files import check_readable
 
 MEAN_COLOUR = (123.68, 116.779, 103.939)
-"""The mean of red, green and blue over ImageNet's training set, on the scale 0–255."""
+"""Mean red, green and blue of ImageNet's training set, on the scale 0–255."""
 
 PRESETS = ("paper", "authors")
 MAX_PIXELS = 100_000_000
 """The largest picture that is read or made, in pixels: a guard against decompression bombs."""
 
-# What the wheel of scikit-image holds, so nothing is fetched; all are free of copyright restrictions.
+# Files in the wheel of scikit-image, so nothing is downloaded; all are free of copyright restrictions.
 _FILES = {"cat": "chelsea.png", "astronaut": "astronaut.png", "coffee": "coffee.png", "rocket": "rocket.jpg"}
 _BUNDLED = tuple(_FILES)
 
 
 def bundled() -> tuple[str, ...]:
-    """The names of the photographs that `load` takes in place of a path; the first one is its default.
+    """Return the names of the photographs that `load` takes in place of a path; the first is its default.
 
     Examples
     --------
@@ -62,10 +63,10 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
     TypeError
         If `path` is not a path, `size` not an integer or `preset` not a string.
     ValueError
-        For everything else that is wrong, in one line that names the file: it is missing, a folder, empty,
-        truncated, no picture or above 100 megapixels; its values have no known range (floating point,
-        32-bit); nothing is left after the mean colour is subtracted; `preset` is unknown; `size` is below 1
-        or above 10 000.
+        In one line that names the file: it is missing, a folder, empty, truncated, no picture or above 100
+        megapixels; its values have no known range (floating point, 32-bit); the picture has the mean colour
+        everywhere, so that nothing is left after the subtraction; `preset` is unknown; `size` is below 1 or
+        above 10 000.
 
     Notes
     -----
@@ -83,7 +84,7 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
     if path is None:
         path = _BUNDLED[0]
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
-        # An integer would pass for a file descriptor.
+        # Pillow would take an integer for a file descriptor.
         raise TypeError(f"image: expected a path or the name of a bundled picture, got {type(path).__name__}")
     rgb = _bundled(path) if isinstance(path, str) and path in _BUNDLED else _read(os.fspath(path))
     try:
@@ -93,22 +94,22 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
 
 
 def in_folder(folder: str | os.PathLike[str]) -> list[str]:
-    """The paths of the pictures in a folder, in the order of their names.
+    """List the paths of the pictures in a folder, in the order of their names.
 
     Parameters
     ----------
     folder : str or os.PathLike
-        Those in folders below it are not taken.
+        Folders inside it are not searched.
 
     Returns
     -------
     list of str
-        Files whose names end as those of a format that Pillow reads.
+        Files whose suffix belongs to a format that Pillow reads.
 
     Raises
     ------
     ValueError
-        If it is no folder, or there is no picture in it.
+        If it is no folder or holds no picture.
 
     Examples
     --------
@@ -124,14 +125,14 @@ def in_folder(folder: str | os.PathLike[str]) -> list[str]:
 
     known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     with os.scandir(folder) as entries:
-        found = sorted(
+        paths = sorted(
             entry.path
             for entry in entries
             if os.path.splitext(entry.name)[1].lower() in known and entry.is_file()
         )
-    if not found:
+    if not paths:
         raise ValueError(f"{where}: there is no picture in this folder")
-    return found
+    return paths
 
 
 def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarray:
@@ -164,18 +165,23 @@ def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarr
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise ValueError(f"expected an array (H, W, 3), got shape {rgb.shape}")
     rgb = _validation.real_array(rgb, "picture")
-    from skimage.transform import resize
-
     x = np.empty((3, size, size))
     for channel, mean in enumerate(MEAN_COLOUR):
         # One channel at a time gives the same numbers and needs a third of the memory.
         plane = rgb[:, :, channel].astype(np.float64)
-        x[channel] = resize(plane, (size, size), order=1, anti_aliasing=False, preserve_range=True)
+        x[channel] = _resized(plane, size)
         x[channel] -= mean
-    # A picture of exactly the mean colour leaves rounding errors of 1e-14; a norm made of them means nothing.
+    # A picture of exactly the mean colour leaves rounding errors of 1e-14, whose norm means nothing.
     if np.abs(x).max() < 1e-9:
         raise ValueError("nothing is left after the mean colour is subtracted: its norm is 0")
     return x if preset == "authors" else x / np.linalg.norm(x)
+
+
+def _resized(plane: np.ndarray, size: int) -> np.ndarray:
+    from skimage import transform
+
+    resize: Callable[..., np.ndarray] = transform.resize  # scikit-image has no types
+    return resize(plane, (size, size), order=1, anti_aliasing=False, preserve_range=True)
 
 
 def _check_size(size: object) -> int:
@@ -195,20 +201,20 @@ def _check_preset(preset: object) -> None:
 def _bundled(name: str) -> np.ndarray:
     import skimage.data
 
-    # Its own function reads the same file, but loads most of scikit-image first: a third of a second.
+    # skimage.data has a function for each file, which first loads most of scikit-image: a third of a second.
     file = os.path.join(os.path.dirname(skimage.data.__file__), _FILES[name])
     return _read(file) if os.path.exists(file) else getattr(skimage.data, name)()
 
 
 def _read(path: str) -> np.ndarray:
-    """The pixels of a file, (H, W, 3) on the scale 0–255; every failure is a ValueError of one line."""
+    """Read the pixels of a file, (H, W, 3) on the scale 0–255; every failure is a ValueError of one line."""
     where = f"image {path!r}"
     if not path:
         raise ValueError("image: the path is empty")
     check_readable(path, where, "picture")
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    # Pillow warns about harmless oddities (unknown tags) and about large pictures, which are refused below.
+    # Pillow warns about harmless oddities (unknown tags) and about large pictures, which raise an error below.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -223,22 +229,22 @@ def _read(path: str) -> np.ndarray:
             limit = f"{MAX_PIXELS // 10**6} megapixels"
             raise ValueError(f"{where}: too large, at most {limit} are read") from None
         except Exception as error:
-            # Decoders of broken files raise almost anything: OSError, SyntaxError, struct.error, …
+            # A decoder raises almost anything for a broken file: OSError, SyntaxError, struct.error, …
             detail = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"{where}: cannot be read, {detail}") from error
 
 
 def _pixels(picture: Any) -> np.ndarray:
-    """Any Pillow picture as (H, W, 3), on the scale 0–255."""
+    """Convert any Pillow picture to (H, W, 3), on the scale 0–255."""
     if picture.mode == "F":
         raise ValueError("floating-point values have no known range; save it with 8 or 16 bits")
     if picture.mode.startswith("I"):
-        # convert("RGB") would clip at 255.  Mode "I" is how some formats hand over 16 bits.
+        # convert("RGB") would clip at 255.  Some formats give 16-bit pictures the mode "I".
         grey = np.asarray(picture).astype(np.float64)
         if grey.min() < 0 or grey.max() > 65535:
             raise ValueError("32-bit values have no known range; save it with 8 or 16 bits")
         return np.repeat(grey[:, :, None] / 257, 3, axis=2)
     if picture.mode in ("P", "PA", "La", "RGBa") or "transparency" in picture.info:
-        # Through RGBA, where transparent entries keep their own colour.
+        # Convert by way of RGBA, where transparent pixels keep their colour.
         picture = picture.convert("LA" if picture.mode == "La" else "RGBA")
     return np.asarray(picture.convert("RGB"))

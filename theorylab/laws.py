@@ -1,7 +1,7 @@
-"""Laws of the weights.  A law enters the theory only through three moments.
+"""Laws of the weights.  Imports checks of arguments and seeds alone.
 
-For a readout weight ``V`` these are ``E[max(V, 0)]``, ``E[max(V, 0)²]`` and ``E[V²]``; the excess kurtosis is
-kept beside them because it says how far a law is from being rotation invariant.
+A law enters the theory only through three moments of a weight ``V``: ``E[max(V, 0)]``, ``E[max(V, 0)²]`` and ``E[V²]``.
+Its excess kurtosis says how far it is from being rotation invariant.
 """
 
 from __future__ import annotations
@@ -17,22 +17,32 @@ from theorylab import _random, _validation
 
 @runtime_checkable
 class WeightLaw(Protocol):
-    """What the laboratory asks of a law of weights: symmetric about 0, with these moments."""
+    """A law of weights that is symmetric about 0, with its moments and draws."""
 
     @property
-    def std(self) -> float: ...
+    def std(self) -> float:
+        """``√E[V²]``."""
+
     @property
-    def relu_mean(self) -> float: ...
+    def relu_mean(self) -> float:
+        """``E[max(V, 0)]``."""
+
     @property
-    def relu_second_moment(self) -> float: ...
+    def relu_second_moment(self) -> float:
+        """``E[max(V, 0)²]``."""
+
     @property
-    def variance(self) -> float: ...
+    def variance(self) -> float:
+        """``E[V²]``."""
+
     @property
-    def excess_kurtosis(self) -> float: ...
+    def excess_kurtosis(self) -> float:
+        """``E[V⁴]/E[V²]² − 3``."""
 
     def sample(
         self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
-    ) -> np.ndarray: ...
+    ) -> np.ndarray:
+        """Draw independent weights of the given shape and floating dtype."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +75,7 @@ class Gaussian:
     std: float = 1.0
 
     def __post_init__(self) -> None:
+        """Check `std`."""
         _validation.positive_number(self.std, "std")
 
     @property
@@ -90,7 +101,7 @@ class Gaussian:
     def sample(
         self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
     ) -> np.ndarray:
-        """Independent draws of the given shape and floating dtype."""
+        """Draw independent weights of the given shape and floating dtype."""
         draws = _random.generator(seed).standard_normal(shape, dtype=dtype)
         draws *= np.asarray(self.std, dtype=dtype)
         return draws
@@ -102,19 +113,19 @@ STANDARD_NORMAL: Final = Gaussian(1.0)
 
 @dataclasses.dataclass(frozen=True)
 class TruncatedGaussian:
-    """A normal law cut off at ``±cutoff·scale`` and drawn anew beyond: TensorFlow's ``truncated_normal``.
+    """A normal law cut off at ``±cutoff·scale``; values beyond are drawn again: TensorFlow's ``truncated_normal``.
 
     Parameters
     ----------
     scale : float, default 0.1
         The parameter ``c``: the standard deviation before the cut.
     cutoff : float, default 2.0
-        Where the law is cut, in units of `scale`.
+        The law is cut at this value, in units of `scale`.
 
     Attributes
     ----------
     std : float
-        The law's own standard deviation, which is smaller: ``0.8796 c`` at the default cut.
+        Standard deviation of the truncated law, which is smaller than `scale`: ``0.8796 c`` at the default cut.
 
     Raises
     ------
@@ -140,6 +151,7 @@ class TruncatedGaussian:
     cutoff: float = 2.0
 
     def __post_init__(self) -> None:
+        """Check `scale` and `cutoff`."""
         _validation.positive_number(self.scale, "scale")
         _validation.positive_number(self.cutoff, "cutoff")
 
@@ -180,7 +192,7 @@ class TruncatedGaussian:
     def sample(
         self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
     ) -> np.ndarray:
-        """Independent draws of the given shape and floating dtype, by rejection: exact."""
+        """Draw independent weights of the given shape and floating dtype, exactly, by rejection."""
         rng = _random.generator(seed)
         draws = np.asarray(rng.standard_normal(shape, dtype=dtype)).reshape(-1)
         outside = np.flatnonzero(np.abs(draws) > self.cutoff)

@@ -1,33 +1,34 @@
-"""How alike two maps are, in the numbers that the paper's figures and an audit report.
+"""How alike two maps are, in the numbers that the paper's figures and an audit report.  Imports `display` alone.
 
-A zero map has no direction: what would need one is NaN then, never an accident of rounding.
+A zero map has no direction: measures that need a direction give NaN, never an accident of rounding.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from theorylab import _validation, display
 
 
-def _pair(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    one = _validation.real_array(one, "one").astype(np.float64, copy=False)
-    return one, _validation.real_array(other, "other", one.shape).astype(np.float64, copy=False)
+def _pair(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    first = _validation.real_array(first, "first").astype(np.float64, copy=False)
+    return first, _validation.real_array(second, "second", first.shape).astype(np.float64, copy=False)
 
 
-def cosine(one: np.ndarray, other: np.ndarray) -> float:
-    """Cosine of the angle between two maps.
+def cosine(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the cosine of the angle between two maps.
 
     Parameters
     ----------
-    one, other : arrays of one shape
+    first, second : arrays of one shape
 
     Returns
     -------
     float
-        From −1 to 1; NaN where one of them is zero.
+        From −1 to 1; NaN if one of the maps is zero.
 
     Raises
     ------
@@ -36,54 +37,54 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 
     Notes
     -----
-    The measure of image recovery that Theorem 1 leaves implicit: it does not see the coefficient of Eq. 4.
+    The measure of image recovery that Theorem 1 leaves implicit: it does not depend on the coefficient of Eq. 4.
 
     Examples
     --------
     >>> cosine(np.array([3.0, 4.0]), np.array([1.0, 0.0]))
     0.6
     """
-    one, other = _pair(one, other)
-    largest = float(np.abs(one).max(initial=0.0)), float(np.abs(other).max(initial=0.0))
+    first, second = _pair(first, second)
+    largest = float(np.abs(first).max(initial=0.0)), float(np.abs(second).max(initial=0.0))
     if 0.0 in largest:
         return math.nan
-    one, other = one / largest[0], other / largest[1]  # squares stay in range
-    return float(np.vdot(one, other) / (np.linalg.norm(one) * np.linalg.norm(other)))
+    first, second = first / largest[0], second / largest[1]  # squares stay in range
+    return float(np.vdot(first, second) / (np.linalg.norm(first) * np.linalg.norm(second)))
 
 
-def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Euclidean distance of two maps, each scaled to norm 1: ``√(2 − 2 cos)``.
+def distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the Euclidean distance of two maps, each scaled to norm 1: ``√(2 − 2 cos)``.
 
     Parameters, errors: as :func:`cosine`.
 
     Returns
     -------
     float
-        From 0 to 2; NaN where one of the maps is zero.
+        From 0 to 2; NaN if one of the maps is zero.
 
     Notes
     -----
-    The paper's Fig. 7, with the coefficient of Eq. 4 at its largest.  ``√2`` for two independent maps of noise.
+    The paper's Fig. 7, with the largest value of the coefficient of Eq. 4.  ``√2`` for two independent maps of noise.
 
     Examples
     --------
     >>> distance(np.array([3.0, 4.0]), np.array([3.0, 4.0])), round(distance(np.eye(2)[0], np.eye(2)[1]), 4)
     (0.0, 1.4142)
     """
-    return math.sqrt(max(2 - 2 * cosine(one, other), 0.0))
+    return math.sqrt(max(2 - 2 * cosine(first, second), 0.0))
 
 
-def similarity(one: np.ndarray, other: np.ndarray) -> float:
-    """Structural similarity (SSIM) of two maps as they are shown: each moved and scaled to [0, 1].
+def similarity(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the structural similarity (SSIM) of two maps as a picture shows them: each scaled to [0, 1].
 
     Parameters
     ----------
-    one, other : arrays, (C, H, W), at least 7 × 7
+    first, second : arrays, (C, H, W), at least 7 × 7
 
     Returns
     -------
     float
-        1 for maps that are shown alike.
+        1 for maps whose pictures are equal.
 
     Raises
     ------
@@ -102,16 +103,13 @@ def similarity(one: np.ndarray, other: np.ndarray) -> float:
     """
     from skimage import metrics
 
-    one, other = _pair(one, other)
-    return float(
-        metrics.structural_similarity(
-            display.min_max(one), display.min_max(other), data_range=1.0, channel_axis=0
-        )
-    )
+    first, second = _pair(first, second)
+    ssim: Callable[..., float] = metrics.structural_similarity  # scikit-image has no types
+    return float(ssim(display.min_max(first), display.min_max(second), data_range=1.0, channel_axis=0))
 
 
-def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's correlation of the entries of two maps; NaN where one of them is constant.
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Pearson's correlation of the entries of two maps; NaN if one of them is constant.
 
     Parameters, errors: as :func:`cosine`.
 
@@ -120,12 +118,12 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
     >>> round(correlation(np.array([1.0, 2.0, 3.0]), np.array([5.0, 7.0, 9.0])), 6)
     1.0
     """
-    one, other = _pair(one, other)
-    return cosine(one - one.mean(), other - other.mean())
+    first, second = _pair(first, second)
+    return cosine(first - first.mean(), second - second.mean())
 
 
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's rank correlation of the entries of two maps; NaN where one of them is constant.
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Spearman's rank correlation of the entries of two maps; NaN if one of them is constant.
 
     Parameters, errors: as :func:`cosine`.
 
@@ -136,7 +134,7 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """
     from scipy import stats
 
-    one, other = _pair(one, other)
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
+    first, second = _pair(first, second)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
         return math.nan
-    return float(stats.spearmanr(one.ravel(), other.ravel()).statistic)
+    return float(stats.spearmanr(first.ravel(), second.ravel()).statistic)

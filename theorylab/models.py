@@ -1,4 +1,4 @@
-"""Known networks as stacks: sizes and laws of weights, from which networks are drawn and maps predicted."""
+"""Known networks as stacks, to draw networks from or to predict maps from.  Imports descriptions alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from theorylab import _validation
-from theorylab.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
@@ -15,13 +15,13 @@ from theorylab.stack import Layer, Stack
 from theorylab.units import RELU, Unit
 
 VGG16_BLOCKS: Final = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-"""Filters of the 3×3 convolutions of each block of VGG-16, configuration D; a 2×2 max-pool closes every block."""
+"""Filters of the 3×3 convolutions of each block of VGG-16, configuration D; a 2×2 max-pool ends every block."""
 
 VGG16_PLANE: Final = 7
-"""Side of the plane that its dense layers read; adaptive average pooling brings any other to it."""
+"""Side of the plane that its dense layers read; adaptive average pooling resizes any other plane."""
 
 RESNET50_BLOCKS: Final = (3, 4, 6, 3)
-"""Bottlenecks of each stage of ResNet-50; from the second stage on the first one halves the plane."""
+"""Bottlenecks of each stage of ResNet-50; from the second stage on, the first bottleneck halves the plane."""
 
 RESNET_EXPANSION: Final = 4
 """A bottleneck's output has this many times the channels of its 3×3 convolution."""
@@ -36,19 +36,19 @@ def three_layer(
     weights: WeightLaw = STANDARD_NORMAL,
     bias_std: float = 0.0,
 ) -> Stack:
-    """The random three-layer network of the paper: filters on patches, units, a dense readout.
+    """Describe the random three-layer network of the paper: filters on patches, units, a dense readout.
 
     Parameters
     ----------
     grid : PatchGrid
-        Its patches; one patch, the whole image, makes it fully connected.
+        Its patches; a single patch, the whole image, makes the network fully connected.
     n_filters : int
         ``N``.
     unit : Unit, default ReLU()
     pool : MaxPool, optional
         Between the units and the readout.
     weights : WeightLaw, default Gaussian(1.0)
-        Of the filters and of the readout.
+        Law of the filters and of the readout.
     bias_std : float, default 0.0
         Standard deviation of the Gaussian biases of the filters.
 
@@ -81,18 +81,21 @@ def vgg16(
     input_shape: tuple[int, int, int] = (3, 224, 224),
     std: float | None = None,
     n_hidden: int = 4096,
+    readout: float = 1.0,
 ) -> Stack:
-    """VGG-16, configuration D.
+    """Describe VGG-16, configuration D.
 
     Parameters
     ----------
     n_logits : int, default 1000
     input_shape : (C, H, W)
-        At least 32 × 32.  Adaptive average pooling brings the last block to 7 × 7: the identity at 224 × 224.
+        At least 32 × 32.  Adaptive average pooling resizes the last block to 7 × 7: the identity at 224 × 224.
     std : float, optional
-        Standard deviation of all weights but the readout's; ``√(2/fan-in)`` layer by layer if not given.
+        Standard deviation of all weights below the readout; ``√(2/fan-in)`` of each layer if not given.
     n_hidden : int, default 4096
         Units of both hidden dense layers.
+    readout : float, default 1.0
+        Standard deviation of the readout's weights.
 
     Returns
     -------
@@ -125,7 +128,12 @@ def vgg16(
     hidden = [
         Dense(n_hidden, _std(n, std)) for n in (fan_in, _validation.positive_integer(n_hidden, "n_hidden"))
     ]
-    return Stack(input_shape, (*layers, AdaptiveAveragePool(VGG16_PLANE), *hidden), n_logits=n_logits)
+    return Stack(
+        input_shape,
+        (*layers, AdaptiveAveragePool(VGG16_PLANE), *hidden),
+        readout=Gaussian(readout),
+        n_logits=n_logits,
+    )
 
 
 def resnet(
@@ -136,12 +144,12 @@ def resnet(
     input_shape: tuple[int, int, int] = (3, 224, 224),
     std: float | None = None,
 ) -> Stack:
-    """A bottleneck ResNet; before any training its batch normalisation is the identity and is left out.
+    """Describe a bottleneck ResNet; batch normalisation, the identity before any training, is left out.
 
     Parameters
     ----------
     blocks : sequence of int, default (3, 4, 6, 3)
-        Bottlenecks of each stage; from the second stage on the first one halves the plane, with the stride in
+        Bottlenecks of each stage; from the second stage on, the first bottleneck halves the plane by the stride of
         its 3 × 3 convolution.
     width : int, default 64
         Channels of the stem; the bottlenecks of stage ``s`` are ``width · 2**s`` wide.
@@ -151,7 +159,7 @@ def resnet(
     Returns
     -------
     Stack
-        The second layer is the max-pool, whose windows overlap; the last one the global average pooling.
+        The second layer is the max-pool, whose windows overlap; the last layer is the global average pooling.
 
     Raises
     ------
@@ -184,7 +192,7 @@ def resnet(
 def resnet50(
     n_logits: int = 1000, *, input_shape: tuple[int, int, int] = (3, 224, 224), std: float | None = None
 ) -> Stack:
-    """ResNet-50: :func:`resnet` with its usual sizes.
+    """Describe ResNet-50: :func:`resnet` with its usual sizes.
 
     Parameters
     ----------
@@ -220,5 +228,5 @@ def _conv(
 
 
 def _std(fan_in: int, std: float | None) -> float:
-    """The given standard deviation, or the one that keeps the size of activations from layer to layer."""
+    """Return `std`, or the standard deviation that keeps the size of activations from layer to layer."""
     return math.sqrt(2 / fan_in) if std is None else std

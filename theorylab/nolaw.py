@@ -1,4 +1,4 @@
-"""The refusal of the closed forms: what has no law says so by name.  Imports nothing that runs."""
+"""The error of closed forms that do not exist.  Imports rules and units alone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ SIMULATE = "theorylab.draw simulates it"
 
 
 class NoLaw(NotImplementedError):
-    """There is no closed form for what was asked; the message says for what, and what to call instead.
+    """No closed form exists; the message says for what, and what to call instead.
 
     Parameters
     ----------
     rule : Rule, optional
     unit : Unit, optional
     layer : str, optional
-        The layer, or the quantity, for which there is none.
+        The layer, or the quantity, that has no closed form.
     instead : str, default "theorylab.draw simulates it"
 
     Attributes
@@ -52,4 +52,5 @@ class NoLaw(NotImplementedError):
         super().__init__(f"no law {what}: {instead}")
 
     def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the arguments, because an exception would pickle the message."""
         return NoLaw, (self.rule, self.unit, self.layer, self.instead)

@@ -1,7 +1,7 @@
 """Patches of an image: the linear maps ``D_j`` of the paper and their adjoints.
 
-``extract`` is im2col, ``fold`` is col2im.  They are written with NumPy alone and are the specification for the
-a compiled twin of `extract` in :mod:`theorylab.kernels.patches`.
+``extract`` is im2col, ``fold`` is col2im.  Imports checks of arguments alone; :mod:`theorylab.kernels.patches` has a
+compiled twin of `extract`.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class PatchGrid:
         return counts
 
     def extract(self, x: np.ndarray) -> np.ndarray:
-        """All patches of an image (im2col).
+        """Cut all patches out of an image (im2col).
 
         Parameters
         ----------
@@ -150,11 +150,11 @@ class PatchGrid:
         windows = windows[..., :: self.stride[0], :: self.stride[1], :, :]
         # (..., C, H', W', kh, kw) -> (..., H', W', C, kh, kw)
         windows = np.moveaxis(windows, -5, -3)
-        # A copy even where NumPy could give a view (kernel 1): patches must not follow later changes of x.
+        # Copy even where NumPy could give a view (kernel 1): patches must not change when x does.
         return np.array(windows, order="C").reshape(*lead, self.n_patches, self.patch_size)
 
     def fold(self, patches: np.ndarray) -> np.ndarray:
-        """Put patches back and add where they overlap (col2im): the exact adjoint of `extract`.
+        """Put patches back and add them where they overlap (col2im): the exact adjoint of `extract`.
 
         Parameters
         ----------

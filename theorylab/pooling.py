@@ -1,4 +1,4 @@
-"""Where the windows of a max-pooling layer lie: geometry alone, shared by every implementation."""
+"""Where the windows of a max-pooling layer lie: geometry alone, for simulation and closed forms alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class MaxPool:
 
     Windows are numbered row by row, and so are the entries of a window; the winner of a window is its *first*
     maximum in that order.  Windows that would reach beyond the (padded) plane are left out, as in PyTorch's
-    ``max_pool2d`` with ``ceil_mode=False``: rows and columns that no window reaches take part in nothing.
+    ``max_pool2d`` with ``ceil_mode=False``: rows and columns outside every window have no effect.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class MaxPool:
         return self.stride[0] >= self.size[0] and self.stride[1] >= self.size[1]
 
     def output_shape(self, plane: tuple[int, int]) -> tuple[int, int]:
-        """Windows per column and per row of a plane.
+        """Count the windows per column and per row of a plane.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class MaxPool:
         Raises
         ------
         ValueError
-            If not one window fits.
+            If no window fits.
 
         Examples
         --------
@@ -108,7 +108,7 @@ class MaxPool:
         return rows, columns
 
     def windows(self, plane: tuple[int, int]) -> np.ndarray:
-        """The positions that each window holds.
+        """List the positions that each window holds.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class MaxPool:
         Raises
         ------
         ValueError
-            If not one window fits.
+            If no window fits.
 
         Examples
         --------
@@ -130,12 +130,12 @@ class MaxPool:
         array([[0, 1, 4, 5],
                [2, 3, 6, 7]])
         """
-        places = []
+        axes = []
         for count, extent, size, step, pad in zip(
             self.output_shape(plane), plane, self.size, self.stride, self.padding, strict=True
         ):
-            place = np.arange(count)[:, None] * step - pad + np.arange(size)
-            places.append(np.where((place >= 0) & (place < extent), place, -1))
-        row, column = places[0][:, None, :, None], places[1][None, :, None, :]
+            index = np.arange(count)[:, None] * step - pad + np.arange(size)
+            axes.append(np.where((index >= 0) & (index < extent), index, -1))
+        row, column = axes[0][:, None, :, None], axes[1][None, :, None, :]
         flat = np.where((row < 0) | (column < 0), -1, row * plane[1] + column)
         return flat.reshape(-1, self.size[0] * self.size[1])

@@ -1,7 +1,7 @@
-"""Backward rules: what a gradient becomes on its way back through a unit (Eq. 1–2), stated once for the package.
+"""Backward rules: what a gradient becomes on its way back through a unit (Eq. 1–2).
 
-A unit with input ``y`` receives a gradient ``R`` from above and hands on ``T = h(R) g'(y)``.  Rules differ in ``h``
-and in whether the gate ``g'`` of the forward pass applies, and nowhere else.  Imports NumPy and :mod:`theorylab.units`.
+A unit with input ``y`` receives a gradient ``R`` from above and passes on ``T = h(R) g'(y)``.  Rules differ only in ``h``
+and in whether the gate ``g'`` of the forward pass applies.  Imports NumPy and :mod:`theorylab.units`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class _HalfMoments(Protocol):
 class Rule:
     """How a gradient passes back through a unit.
 
-    A rule is registered once, by :func:`define`, and looked up by its name.  Every function and every command of the
-    package takes a rule or its name.
+    :func:`define` registers a rule once; ``Rule(name)`` looks it up.  Every function and every command of the package takes
+    a rule or its name.
 
     =============  =======================  ==================
     rule           ``h(R)``                 ``g'(y)`` of ReLU
@@ -44,7 +44,7 @@ class Rule:
     Parameters
     ----------
     name : str or Rule
-        Of a registered rule.
+        A registered rule, or its name.
 
     Attributes
     ----------
@@ -88,6 +88,7 @@ class Rule:
     LINEAR: ClassVar[Rule]
 
     def __new__(cls, name: str | Rule) -> Rule:
+        """Return the registered rule of that name."""
         rule = name if isinstance(name, Rule) else _KNOWN.get(name) if isinstance(name, str) else None
         if rule is None:
             known = ", ".join(repr(known) for known in _KNOWN)
@@ -95,55 +96,50 @@ class Rule:
         return rule
 
     def __setattr__(self, attribute: str, value: object) -> None:
+        """Refuse: rules are constant."""
         raise AttributeError(f"a rule does not change: cannot set {attribute!r} of {self!r}")
 
     def __repr__(self) -> str:
+        """Return the call that gives this rule."""
         return f"Rule({self.value!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        # By value: a worker process need not have run the script that defined the rule.
+        """Pickle by value: a worker process need not have run the script that defined the rule."""
         return _register, (self.value, self.up, self.down, self.gate, self.title)
 
     def __copy__(self) -> Rule:
+        """Return this rule: there is one object for each name."""
         return self
 
     def __deepcopy__(self, memo: dict[int, object]) -> Rule:
+        """Return this rule: there is one object for each name."""
         return self
 
-    @property
-    def rectifies_gradient(self) -> bool:
-        """Transitional: ``h`` is the ReLU."""
-        return (self.up, self.down) == (1, 0)
-
-    @property
-    def masks_by_activation(self) -> bool:
-        """Transitional: the gate applies."""
-        return self.gate
-
     def shut(self, unit: Unit = RELU) -> float:
-        """Factor of ``h(R)`` where ``y ≤ 0``: the unit's slope there if the gate applies, else 1."""
+        """Return the factor of ``h(R)`` where ``y ≤ 0``: the slope of `unit` there if the gate applies, else 1."""
         return unit.slope if self.gate else 1.0
 
     def mean(self, law: _HalfMoments) -> float:
-        """``E[h(V)]`` for a readout weight ``V`` of a law that is symmetric about 0."""
+        """Return ``E[h(V)]`` for a readout weight ``V`` of a law that is symmetric about 0."""
         return (self.up + self.down) * law.relu_mean
 
     def second_moment(self, law: _HalfMoments) -> float:
-        """``E[h(V)²]`` for a readout weight ``V`` of a law that is symmetric about 0."""
+        """Return ``E[h(V)²]`` for a readout weight ``V`` of a law that is symmetric about 0."""
         return (self.up**2 + self.down**2) * law.relu_second_moment
 
     def h(self, gradient: np.ndarray) -> np.ndarray:
-        """``h`` of Eq. 2 applied to a gradient of any shape; a new array of the same dtype."""
+        """Apply ``h`` of Eq. 2 to a gradient of any shape; the result is a new array of the same dtype."""
         gradient = np.asarray(gradient)
         if (self.up, self.down) == (1, -1):
             return gradient.copy()
-        # No product with 0: of an infinite gradient it would be NaN.
+        # Leave out a part with factor 0: 0 times an infinite gradient would be NaN.
         above, below = np.maximum(gradient, 0), np.maximum(-gradient, 0)
         parts = [gradient.dtype.type(k) * part for k, part in ((self.up, above), (self.down, below)) if k]
-        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        result: np.ndarray = parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        return result
 
     def backward(self, gradient: np.ndarray, pre_activation: np.ndarray, unit: Unit = RELU) -> np.ndarray:
-        """``T = h(R) g'(y)`` of Eq. 1, element by element.
+        """Return ``T = h(R) g'(y)`` of Eq. 1, element by element.
 
         Parameters
         ----------
@@ -161,7 +157,7 @@ class Rule:
         result = self.h(gradient)
         shut = self.shut(unit)
         if shut != 1:
-            # np.where, not a product: an infinite gradient behind a closed ReLU is 0, not NaN.
+            # np.where instead of a product: an infinite gradient at a closed ReLU becomes 0, not NaN.
             below = result * result.dtype.type(shut) if shut else result.dtype.type(0)
             result = np.where(np.asarray(pre_activation) > 0, result, below)
         return result
@@ -189,15 +185,15 @@ _PROBES: Final = np.array([-1000.0, -2.0, -1.0, -0.25, 0.0, 0.25, 1.0, 2.0, 1000
 def define(
     name: str, *, h: str | Callable[[np.ndarray], np.ndarray], gate: bool, title: str | None = None
 ) -> Rule:
-    """Register a rule: from then on every function and every command takes its name.
+    """Register a rule, so that every function and every command takes its name.
 
     Parameters
     ----------
     name : str
         Lower-case letters, digits and hyphens.
     h : "identity", "relu" or callable
-        What happens to the gradient.  A callable maps an array to an array of the same shape, element by element, and is
-        positively homogeneous of degree 1: ``h(t R) = t h(R)`` for ``t > 0``.  It is then known by ``h(1)`` and ``h(−1)``.
+        The function of the gradient.  A callable maps an array to an array of the same shape, element by element, and is
+        positively homogeneous of degree 1: ``h(t R) = t h(R)`` for ``t > 0``, so that ``h(1)`` and ``h(−1)`` determine it.
     gate : bool
         Whether the gate of the forward pass applies on the way back.
     title : str, optional
@@ -239,7 +235,7 @@ def define(
 
 
 def _slopes(h: str | Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
-    """``h(1)`` and ``h(−1)`` of a function that these two numbers describe."""
+    """Return ``h(1)`` and ``h(−1)``; raise a ValueError if they do not determine ``h``."""
     if isinstance(h, str):
         if h not in _NAMED_H:
             raise ValueError(f"h: expected 'identity', 'relu' or a callable, got {h!r}")
@@ -267,7 +263,7 @@ def _slopes(h: str | Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
 
 
 def registered() -> tuple[Rule, ...]:
-    """Every rule that is known by now, the paper's first, in the order of their definition.
+    """Return all rules defined so far, in the order of their definition; the paper's come first.
 
     Examples
     --------
@@ -283,4 +279,4 @@ Rule.GUIDED = define("guided", h="relu", gate=True, title="guided backpropagatio
 Rule.LINEAR = define("linear", h="identity", gate=False, title="linear backward pass")
 
 PAPER: Final = (Rule.SALIENCY, Rule.DECONVNET, Rule.GUIDED)
-"""The three rules that the paper speaks of."""
+"""The three rules of the paper."""

@@ -1,6 +1,6 @@
-"""The layers of a random network as sizes and laws of weights alone: :class:`theorylab.Stack` puts them together.
+"""The layers of a random network, by sizes and laws of weights; :class:`theorylab.Stack` puts them together.
 
-Nothing is drawn and nothing runs here: the networks and the closed forms both read these descriptions.
+Nothing here draws weights or runs: networks and closed forms both read these descriptions.  Imports laws alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from theorylab.laws import Gaussian, WeightLaw
 
 
 def _scale(std: object) -> tuple[float, WeightLaw]:
-    """The standard deviation and the law of weights that are given as either."""
+    """Return the standard deviation and the law of weights, given one of the two."""
     if isinstance(std, WeightLaw):
         return std.std, std
     number = _validation.positive_number(std, "std")
@@ -22,12 +22,12 @@ def _scale(std: object) -> tuple[float, WeightLaw]:
 
 @dataclasses.dataclass(frozen=True)
 class ConvSpec:
-    """A convolution with random filters and a unit after it.
+    """A convolution with random filters, followed by a unit.
 
     Parameters
     ----------
     n_filters : int
-        Filters, which are the channels of the layer's output.
+        Number of filters, and of channels of the output.
     kernel : int or (vertical, horizontal)
     stride : int or (vertical, horizontal), default 1
     padding : int or (vertical, horizontal), default 0
@@ -75,7 +75,7 @@ class ConvSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Dense:
-    """A fully connected layer with random weights and a unit after it.
+    """A fully connected layer with random weights, followed by a unit.
 
     Parameters
     ----------
@@ -135,23 +135,23 @@ class AdaptiveAveragePool:
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
-    """A residual block: a branch of convolutions, added to its input or to a projection of it, and a unit behind the sum.
+    """A residual block: convolutions, whose output is added to their input or its projection, and a unit after the sum.
 
     Parameters
     ----------
     branch : sequence of ConvSpec
-        With units between them; the last one's stands behind the sum.
+        There are units between them; the unit of the last follows the sum.
     shortcut : ConvSpec, optional
-        The projection of the input, where its shape changes; the identity if not given.
+        The projection of the input, if the shape changes; the identity if not given.
 
     Raises
     ------
     TypeError, ValueError
-        If the branch is empty, or anything in it or the shortcut is not a ConvSpec.
+        If the branch is empty, or an entry of it or the shortcut is not a ConvSpec.
 
     Notes
     -----
-    The ResNet of the paper's supplement is made of these.  Batch normalisation before any training is the identity.
+    The building block of the ResNet in the paper's supplement.  Batch normalisation before any training is the identity.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A whole random network as one description: the closed forms predict it, the samplers draw it, and neither knows the other."""
+"""A random network as one description, which closed forms predict and samplers draw.  Imports laws, geometry and units."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ Layer = ConvSpec | Dense | MaxPool | AdaptiveAveragePool | Residual
 
 @dataclasses.dataclass(frozen=True)
 class Stack:
-    """A random network by its sizes and its laws of weights; nothing is drawn.
+    """A random network, described by its sizes and its laws of weights; no weights are drawn.
 
     Parameters
     ----------
     input_shape : (C, H, W)
     layers : sequence of ConvSpec, Dense, MaxPool, AdaptiveAveragePool and Residual
-        From the image up.  A unit stands behind every convolution, dense layer and residual sum.
+        From the image up.  A unit follows every convolution, dense layer and residual sum.
     unit : Unit, default ReLU()
     readout : WeightLaw or float, default Gaussian(1.0)
-        Of the linear layer above, which reads everything that the last layer gives; a number is a standard deviation.
+        Law of the weights of the linear layer above, which reads all outputs of the last layer; a number is a standard
+        deviation.
     n_logits : int, default 1000
-        Of that layer.
+        Number of outputs of that layer.
     bias_std : float, default 0.0
         Standard deviation of the Gaussian biases of the hidden layers; the readout has none.
 
     Attributes
     ----------
     shapes : tuple of tuple of int
-        Of the output of every layer.
+        Shape of the output of every layer.
 
     Raises
     ------
     TypeError, ValueError
-        If a layer is of another kind or does not fit what it reads; the message says which.
+        If a layer is of another kind or does not fit its input; the message names the layer.
 
     Examples
     --------
@@ -63,6 +64,7 @@ class Stack:
     shapes: tuple[Shape, ...] = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        """Check all arguments and compute `shapes`."""
         if not isinstance(self.input_shape, Sequence) or len(self.input_shape) != 3:
             raise ValueError(f"input_shape: expected (C, H, W), got {self.input_shape!r}")
         if isinstance(self.layers, str) or not isinstance(self.layers, Sequence):
@@ -95,16 +97,16 @@ class Stack:
 
     @property
     def shape_above(self) -> Shape:
-        """Of what the readout reads."""
+        """Shape of the input of the readout."""
         return self.shapes[-1]
 
     def reads(self, number: int) -> Shape:
-        """Shape of what layer `number` reads."""
+        """Return the shape of the input of layer `number`."""
         return self.shapes[number - 1] if number else self.input_shape
 
 
 def output_shape(layer: Layer, shape: Shape) -> Shape:
-    """Shape of a layer's output from that of its input; a TypeError or ValueError if it does not fit."""
+    """Return the shape of a layer's output from that of its input; raise a TypeError or ValueError if it does not fit."""
     match layer:
         case Dense():
             return (layer.n_units,)
@@ -129,7 +131,7 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
 
 
 def grid_of(layer: ConvSpec | Dense, shape: Shape) -> PatchGrid:
-    """The patches that a layer reads; a dense one reads one patch, all of its input."""
+    """Return the patches that a layer reads; a dense layer reads one patch, its whole input."""
     if isinstance(layer, Dense):
         planes = shape if len(shape) == 3 else (shape[0], 1, 1)
         return PatchGrid((planes[0], planes[1], planes[2]), (planes[1], planes[2]))

@@ -1,8 +1,8 @@
-"""Units: the activation functions, each by its slope below 0.  Imports NumPy alone.
+"""Units: the activation functions, each given by its slope below 0.  Imports NumPy alone.
 
-``φ(y) = y`` above 0 and ``slope·y`` below it, with the gate ``φ'(y) = 1`` for ``y > 0`` and ``slope`` elsewhere, at
-``y = 0`` too.  Such units are positively homogeneous, ``φ(t y) = t φ(y)`` for ``t > 0``: every law of the package that
-takes a scale out of a layer rests on this, and so do the powers of two that carry gradients through deep networks.
+``φ(y) = y`` above 0 and ``slope·y`` below; the gate ``φ'(y)`` is 1 for ``y > 0`` and ``slope`` elsewhere, also at
+``y = 0``.  Such units are positively homogeneous: ``φ(t y) = t φ(y)`` for ``t > 0``.  The laws that factor a scale out of
+a layer rely on this, and so do the powers of two that scale gradients in deep networks.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ class Unit:
     Attributes
     ----------
     slope : float
-        Below 0; it is 1 above.
+        Slope below 0; the slope above is 1.
     homogeneous : bool
-        ``φ(t y) = t φ(y)`` for ``t > 0``.
+        Whether ``φ(t y) = t φ(y)`` for ``t > 0``.
     """
 
     slope: float
     homogeneous: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        """Check `slope`."""
         if isinstance(self.slope, bool) or not isinstance(self.slope, (int, float, np.integer, np.floating)):
             raise TypeError(f"slope: expected a number, got {type(self.slope).__name__}")
         if not math.isfinite(self.slope):
@@ -37,15 +38,15 @@ class Unit:
         object.__setattr__(self, "slope", float(self.slope))
 
     def forward(self, y: np.ndarray) -> np.ndarray:
-        """``φ(y)``, element by element, in the dtype of `y`."""
+        """Return ``φ(y)``, element by element, in the dtype of `y`."""
         y = np.asarray(y)
         if self.slope == 0:
-            return np.maximum(y, 0)
+            return np.asarray(np.maximum(y, 0))
         return np.where(y > 0, y, y * y.dtype.type(self.slope))
 
 
 class ReLU(Unit):
-    """``φ(y) = max(y, 0)``, Eq. 2; its gate is closed at 0.
+    """The unit ``φ(y) = max(y, 0)`` of Eq. 2; its gate is closed at 0.
 
     Examples
     --------
@@ -57,11 +58,12 @@ class ReLU(Unit):
         super().__init__(0.0)
 
     def __repr__(self) -> str:
+        """Return the call that gives this unit."""
         return "ReLU()"
 
 
 class LeakyReLU(Unit):
-    """``φ(y) = y`` above 0 and ``slope·y`` below it.
+    """The unit ``φ(y) = y`` above 0 and ``slope·y`` below.
 
     Parameters
     ----------

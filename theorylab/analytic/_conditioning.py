@@ -35,26 +35,12 @@ def points(dimension: int, count: int, replicates: int) -> np.ndarray:
 
 
 def triangular(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Orthonormal bases along the rows, the most demanding row first.
+    """Orthonormal bases along the rows (n, k, p), the most demanding row first; rows that are not active are no condition.
 
-    Parameters
-    ----------
-    rows : array, (n, k, p)
-    active : bool array, (n, k)
-        Rows that count; the others are no condition.
+    Returns `lower` (n, k, k), `active` in the new order, where rows that do not count come last, and `basis` (n, k, p).
+    ``lower[i, j]`` is coordinate ``j`` of the row taken as number ``i``, scaled to unit length; ``lower[i, i] = 0`` where the row
+    depends on those before it, and vector ``i`` of the basis is zero there.
 
-    Returns
-    -------
-    lower : array, (n, k, k)
-        ``L[i, j]``: coordinate ``j`` of the row taken as number ``i``, scaled to unit length.  ``L[i, i] = 0`` where
-        the row depends on those before it.
-    active : bool array, (n, k)
-        In the new order; rows that do not count come last.
-    basis : array, (n, k, p)
-        Vector ``i`` is zero where ``L[i, i]`` is.
-
-    Notes
-    -----
     Modified Gram–Schmidt in the rows' own space: nothing is squared, so nearly dependent rows keep their digits.  The
     next row is the one least likely to hold given the means of the coordinates so far (Genz and Bretz' ordering), which
     lets the late factors vary little.
@@ -91,20 +77,9 @@ def triangular(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def moments(lower: np.ndarray, active: np.ndarray, cube: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Probability and first moment of each event, one value a replicate.
+    """Probabilities (replicates, n) of events, and first moments ``E[g 1]`` of the coordinates ``g`` in the basis.
 
-    Parameters
-    ----------
-    lower, active
-        Of :func:`triangular`.
-    cube : array, (replicates, count, k − 1)
-        Of :func:`points`.
-
-    Returns
-    -------
-    probability : array, (replicates, n)
-    first : array, (replicates, n, k)
-        ``E[g 1]`` of the coordinates ``g`` in the basis.
+    `lower` and `active` come from :func:`triangular`, the cube (replicates, count, k − 1) from :func:`points`.
     """
     n, k = active.shape
     replicates, count, _ = cube.shape

@@ -16,24 +16,10 @@ _NODES = (64, 40)  # of the quadrature, and of the coarser one that measures its
 
 
 def closed_orthants(correlations: np.ndarray) -> np.ndarray:
-    """Orthant probabilities in up to three dimensions, many at once.
+    """Orthant probabilities (...) in up to three dimensions, many at once, from correlations (..., k, k).
 
-    Parameters
-    ----------
-    correlations : array, (..., k, k)
-        Unit diagonals; entries beyond ±1 by rounding are clipped.  Not checked further.
+    Diagonals are 1, and entries beyond ±1 by rounding are clipped; ValueError for larger ``k`` or matrices that are not square.
 
-    Returns
-    -------
-    array, (...)
-
-    Raises
-    ------
-    ValueError
-        If ``k`` exceeds 3 or the matrices are not square.
-
-    Notes
-    -----
     All of them are ``2^−k (1 + (2/π) Σ_{r<s} asin ρ_rs)``.  For ``k = 2`` two half-planes at an angle leave a wedge of
     ``π/2 + asin ρ`` out of ``2π``.  For ``k = 3`` the complement of the event "some coordinate is negative" has the same
     probability as the event itself by symmetry, so inclusion and exclusion leaves ``2P = 1 − 3/2 + Σ P_rs``.  Correlations
@@ -88,23 +74,9 @@ def _merged(matrix: np.ndarray) -> np.ndarray | None:
 def small_orthants(correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Orthant probabilities in up to five dimensions, many at once: closed form or a one-dimensional quadrature.
 
-    Parameters
-    ----------
-    correlations : array, (n, k, k)
-        Not checked; see :func:`orthant_probability` for one matrix with all checks.
+    `correlations` (n, k, k) are not checked, see :func:`orthant_probability`; values and errors are (n,), an error the difference
+    between two quadratures.  ValueError for larger ``k``.
 
-    Returns
-    -------
-    value, error : arrays, (n,)
-        `error` is the difference between two quadratures.
-
-    Raises
-    ------
-    ValueError
-        If ``k`` exceeds 5.
-
-    Notes
-    -----
     Along ``R(t) = I + t (R − I)`` the probability starts at ``2^−k`` and changes (Plackett's identity: the heat equation
     of the Gaussian density) by ``Σ_{r<s} ρ_rs/(2π √(1 − t² ρ_rs²)) P(the others > 0 | coordinates r and s are 0)``, whose
     last factor has dimension ``k − 2`` and a closed form.  If ``R`` is singular the integrand ends like a square root;
@@ -129,18 +101,18 @@ def small_orthants(correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _plackett(correlations: np.ndarray, nodes: int) -> np.ndarray:
     k = correlations.shape[-1]
-    places, weights = np.polynomial.legendre.leggauss(nodes)
+    roots, weights = np.polynomial.legendre.leggauss(nodes)
     result = np.full(len(correlations), 2.0**-k)
-    for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
-        t = (1 - place) * (1 + place)
+    for root, weight in zip((roots + 1) / 2, weights / 2, strict=True):
+        t = (1 - root) * (1 + root)
         matrix = t * correlations
         matrix[:, range(k), range(k)] = 1.0
         for r in range(k):
             for s in range(r + 1, k):
                 others = [q for q in range(k) if q not in (r, s)]
                 rho = matrix[:, r, s]
-                # 1 − t is place²: written so, the difference keeps its digits where ρ is ±1.
-                free = np.maximum((1 - abs(rho)) * (1 + abs(rho)), place**2)
+                # 1 − t is root²: written so, the difference keeps its digits where ρ is ±1.
+                free = np.maximum((1 - abs(rho)) * (1 + abs(rho)), root**2)
                 first, second = matrix[:, others, r], matrix[:, others, s]
                 slope = (second - rho[:, None] * first) / np.sqrt(free)[:, None]
                 given = matrix[:, others][:, :, others]
@@ -148,7 +120,7 @@ def _plackett(correlations: np.ndarray, nodes: int) -> np.ndarray:
                 sizes = np.sqrt(np.maximum(np.einsum("nqq->nq", given), 1e-300))
                 inner = closed_orthants(given / (sizes[:, :, None] * sizes[:, None, :]))
                 density = correlations[:, r, s] / (2 * math.pi * np.sqrt(free))
-                result += weight * 2 * place * density * inner
+                result += weight * 2 * root * density * inner
     return result
 
 

@@ -40,21 +40,8 @@ def _conditions(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.nd
 def event_probabilities(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``P(n_1·w > 0, …, n_k·w > 0)`` for up to five conditions, many at once.
 
-    Parameters
-    ----------
-    rows : array, (n, k, p)
-    active : bool array, (n, k)
-        Rows that count; none of them may be zero.
-
-    Returns
-    -------
-    value, error : arrays, (n,)
-        As of :func:`~theorylab.analytic.orthant.small_orthants`.
-
-    Raises
-    ------
-    ValueError
-        If there are more than five rows.
+    `rows` (n, k, p), of which `active` (n, k) count, and those are not zero.  Value and error (n,) as of
+    :func:`~theorylab.analytic.orthant.small_orthants`; ValueError for more than five rows.
 
     Examples
     --------
@@ -66,7 +53,7 @@ def event_probabilities(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarra
     rho = (units @ units.swapaxes(1, 2)) * (active[:, :, None] & active[:, None, :])
     rho[:, range(k), range(k)] = 1.0
     value, error = small_orthants(rho)
-    # Repeated rows and rows that do not count stand there as independent coordinates.
+    # Repeated rows and rows that do not count have been treated as independent coordinates.
     scale = possible * 2.0 ** (~active).sum(axis=1)
     return value * scale, error * scale
 
@@ -74,28 +61,12 @@ def event_probabilities(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarra
 def orthant_mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
     """``E[w 1(n_1·w > 0, …, n_k·w > 0)]`` for ``w ~ N(0, I)``, up to four conditions, in closed form, many at once.
 
-    Parameters
-    ----------
-    rows : array, (n, k, p)
-        ``n_r``; none that counts may be zero.
-    active : bool array, (n, k)
-        Rows that count.
+    `rows` as in :func:`event_probabilities`, at most four, or ValueError; the mean is (n, p).
 
-    Returns
-    -------
-    array, (n, p)
-
-    Raises
-    ------
-    ValueError
-        If there are more than four rows.
-
-    Notes
-    -----
     Integrating ``w φ(w) = −∇φ(w)`` over the cone by the divergence theorem leaves its faces: with ``u_r`` the unit
     inward normal of face ``r``, ``Σ_r u_r φ(0) P(n_s·w > 0 for s ≠ r | n_r·w = 0)``.  Given ``n_r·w = 0`` the other values
     have covariances ``ρ_st − ρ_rs ρ_rt`` (unit rows), an orthant of dimension ``k − 1``.  A condition that does not count
-    stands there as an independent coordinate and is paid back by a factor 2.  Rows that coincide are one face;
+    is treated as an independent coordinate, and a factor 2 makes up for it.  Rows that coincide are one face;
     opposite rows leave no cone, and the mean is zero.
 
     Examples
@@ -124,23 +95,9 @@ def orthant_mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
 def orthant_second_moment(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
     """``E[w wᵀ 1(n_1·w > 0, …)] − P I`` for ``w ~ N(0, I)``, ``P`` the event's probability, up to four conditions.
 
-    Parameters
-    ----------
-    rows, active
-        As in :func:`orthant_mean`.
+    `rows` and `active` as in :func:`orthant_mean`; (n, p, p), symmetric and of trace zero: length and direction of ``w`` are
+    independent, so ``E[‖w‖² 1] = p P``.
 
-    Returns
-    -------
-    array, (n, p, p)
-        Symmetric, of trace zero: length and direction of ``w`` are independent, so ``E[‖w‖² 1] = p P``.
-
-    Raises
-    ------
-    ValueError
-        If there are more than four rows.
-
-    Notes
-    -----
     Integrating by parts once more than for the mean, ``E[w_a w_b 1] = δ_ab P + Σ_r u_ra φ(0) E[w_b Π_{s≠r} 1 | n_r·w = 0]``.
     The last factor is the mean on an orthant of one condition less, in the space orthogonal to ``n_r``, whose rows are
     the ``n_s`` projected off ``n_r``.

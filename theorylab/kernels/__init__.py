@@ -1,6 +1,6 @@
-"""Compiled twins of :mod:`theorylab.layers`: same names, same signatures, same numbers to rounding.
+"""Compiled twins of :mod:`theorylab.layers`: same names and signatures, same numbers to rounding.
 
-Importing this package imports Numba; ``import theorylab`` does not import this package.
+Imports layers, rules, units and geometry.  It loads Numba, so ``import theorylab`` does not import it.
 """
 
 from theorylab.kernels import conv, dense, patches, pool, three_layer, unit

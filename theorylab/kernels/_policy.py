@@ -1,41 +1,41 @@
-"""How every kernel of the package is compiled: decided here and nowhere else.
+"""How every kernel of the package is compiled.
 
 * No Python objects inside: a kernel that cannot be compiled is an error, not a slow kernel.
-* Cached on disk where a directory can be written: a compiler runs once per machine, not once per process.
+* Cached on disk if a folder is writable: a kernel is compiled once per machine, not once per process.
 * No fast-math: sums keep the order in which they are written, NaN and infinity keep their meaning.
-* No threads inside: the numbers cannot depend on how many there are.  The interpreter lock is released, so
-  callers may run several kernels at once.
+* No threads inside, so the numbers cannot depend on their number.  Kernels release the interpreter lock, so
+  callers may run several at once.
+* Annotations are for readers and mypy; Numba compiles a kernel for the types of each call.
 
-With ``NUMBA_DISABLE_JIT=1`` in the environment `compiled` returns its function as it is: for coverage and
+With ``NUMBA_DISABLE_JIT=1`` in the environment `compiled` returns its function unchanged, for coverage and
 debuggers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numba
+import numpy as np
 
-Function = TypeVar("Function", bound=Callable)
+Array = np.ndarray
+Pair = tuple[int, int]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function under the package's policy.
+    """Compile a function by the policy of this module.
 
     Parameters
     ----------
     function : callable
-        Of arrays and numbers only.
+        A function of arrays and numbers only.
 
     Returns
     -------
     callable
-        The compiled function, or `function` itself where compilation is switched off.
-
-    Notes
-    -----
-    The policy is the module's docstring; no equation is involved.
+        The compiled function, or `function` itself if compilation is switched off.
 
     Examples
     --------
@@ -48,5 +48,5 @@ def compiled(function: Function) -> Function:
     try:
         return numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function)  # type: ignore[return-value]
     except RuntimeError:
-        # Neither the package's directory nor the user's cache can be written, or the source is not in a file.
+        # No folder for the cache is writable, or the source is not in a file.
         return numba.njit(cache=False, nogil=True, fastmath=False, error_model="numpy")(function)  # type: ignore[return-value]

@@ -1,8 +1,9 @@
-"""Work in independent pieces on as many threads as BLAS may use, and BLAS itself on one thread meanwhile.
+"""Run independent pieces of work on as many threads as BLAS may use; BLAS uses one thread meanwhile.
 
-A piece is cut by the shapes of its arrays and never by the number of threads, so neither are the numbers.  How many
-threads there are is the user's decision, taken where everybody takes it: ``OPENBLAS_NUM_THREADS`` or
-:func:`threadpoolctl.threadpool_limits`.  A call from a worker of another one, or beside it, gets one.
+The plan: :func:`single_blas` reads the limit of BLAS, lowers it to 1 and gives the limit to :func:`run`, whose threads each
+take the next piece until none is left.  The user sets the limit as usual, by ``OPENBLAS_NUM_THREADS`` or
+:func:`threadpoolctl.threadpool_limits`.  A nested or concurrent call runs on one thread.  Callers cut pieces by the shapes
+of arrays alone, so the numbers do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import threadpoolctl
 
 _lock = threading.Lock()
-_inside = threading.local()  # .threads: what the call around this one may use
-_running = 0  # calls from outside that have not come back
-_lowered: list[
-    tuple[threadpoolctl.LibController, int]
-] = []  # libraries, with the limits that they had before
+_inside = threading.local()  # .threads: number of threads of the enclosing call
+_arrays = threading.local()  # the arrays of `workspace`, by slot
+_running = 0  # outermost calls that have not returned
+_lowered: list[tuple[Any, int]] = []  # libraries (of threadpoolctl, untyped), with the limits to restore
 
 
 @functools.cache
@@ -39,7 +40,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _forget() -> None:
-    """A forked child has none of its parent's threads."""
+    """Start afresh in a forked child, which has none of its parent's threads."""
     global _running, _lock, _inside
     _pool.cache_clear()
     _lock, _inside, _running = threading.Lock(), threading.local(), 0
@@ -51,7 +52,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextlib.contextmanager
 def single_blas() -> Iterator[int]:
-    """BLAS on one thread inside; yields how many threads of our own there may be.
+    """Limit BLAS to one thread inside the context, and yield the number of threads that the caller may use instead.
 
     Examples
     --------
@@ -67,7 +68,7 @@ def single_blas() -> Iterator[int]:
     libraries = _blas().lib_controllers
     with _lock:
         if _running:
-            allowed = 1  # the first to come has lowered the limit and works on all threads
+            allowed = 1  # a concurrent call has lowered the limit and uses all threads
         else:
             limits = [library.num_threads for library in libraries]
             allowed = min(limits, default=os.cpu_count() or 1)
@@ -90,23 +91,24 @@ def single_blas() -> Iterator[int]:
 @functools.cache
 def _current() -> Callable[[], int] | None:
     try:
-        return ctypes.CDLL(None).sched_getcpu
+        get_processor: Callable[[], int] = ctypes.CDLL(None).sched_getcpu
+        return get_processor
     except (AttributeError, OSError, TypeError):  # another system than Linux
         return None
 
 
 def _processor() -> int | None:
-    """The number of the processor that this thread runs on, where the system tells."""
+    """Return the number of the processor that runs this thread, or None where the system does not tell."""
     current = _current()
     return None if current is None else current()
 
 
 @contextlib.contextmanager
 def _elsewhere(processor: int | None) -> Iterator[None]:
-    """This thread on any processor but that one.
+    """Keep this thread off one processor: that of the thread that started it.
 
-    A thread that is woken may be put on the processor of the one that wakes it, and wait there for milliseconds beside an
-    idle one: longer than most pieces take.
+    The system may wake a thread on the processor of its caller, where it waits for milliseconds although another
+    processor is idle: longer than most pieces take.
     """
     allowed = os.sched_getaffinity(0) if processor is not None else set()
     others = allowed - {processor}
@@ -121,13 +123,14 @@ def _elsewhere(processor: int | None) -> Iterator[None]:
 
 
 def run(piece: Callable[[int], object], count: int) -> None:
-    """``piece(0)`` to ``piece(count - 1)``, in any order, several at a time.
+    """Call ``piece(0)`` to ``piece(count - 1)``, in any order, several at a time.
 
     Parameters
     ----------
     piece : callable
-        Of its number; writes where no other does.
+        A function of its number; two pieces never write to the same memory.
     count : int
+        Number of pieces.
 
     Examples
     --------
@@ -140,19 +143,19 @@ def run(piece: Callable[[int], object], count: int) -> None:
         numbers, failed = itertools.count(), threading.Event()
 
         def work() -> None:
-            # Whoever is free takes the next piece: pieces need not be of one size.
+            # A free thread takes the next piece, so pieces may differ in size.
             try:
                 while not failed.is_set() and (number := next(numbers)) < count:
                     piece(number)
             except BaseException:
-                failed.set()  # nobody begins another one
+                failed.set()  # no thread begins another piece
                 raise
 
         here, floating_point = _processor(), np.geterr()
 
         def helper() -> None:
             _inside.threads = 1
-            # NumPy keeps what to do about an overflow for each thread: a helper does what its caller asked for.
+            # NumPy keeps its error handling for each thread: helpers take over that of the caller.
             with _elsewhere(here), np.errstate(**floating_point):
                 work()
 
@@ -165,7 +168,7 @@ def run(piece: Callable[[int], object], count: int) -> None:
 
 
 def workspace(slot: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array of this thread's own that the next call for the same slot takes back: fresh memory is slow.
+    """Return an array that belongs to this thread until its next call for the same slot: fresh memory is slow.
 
     Examples
     --------
@@ -173,10 +176,7 @@ def workspace(slot: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     (2, 3)
     """
     size = math.prod(shape) * dtype.itemsize
-    slots = _own.__dict__
+    slots: dict[str, np.ndarray] = _arrays.__dict__
     if slot not in slots or slots[slot].size < size:
         slots[slot] = np.empty(size, np.uint8)
     return slots[slot][:size].view(dtype).reshape(shape)
-
-
-_own = threading.local()

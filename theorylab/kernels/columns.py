@@ -1,69 +1,92 @@
-"""Patches as columns, one row for each place in a patch: long rows to copy, to multiply and to add."""
+"""Patches as columns of a matrix, with one row for each tap (entry of a patch), so that loops run over long rows."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from theorylab.kernels._policy import compiled
+from theorylab.kernels._policy import Array, Pair, compiled
 
-# Where a place is computed, it is computed without a sign: the compiler must provide for places before the first otherwise,
-# and uses no vector instructions.
+# Inner loops index with unsigned integers: a signed index might count from the end, and then the compiler uses no vector
+# instructions.
 
 
 @compiled
-def _inside(offset, step, width, columns):
-    """The first patch of a row whose place at `offset` is in the image, and the one after the last."""
+def _inside(offset: int, step: int, width: int, columns: int) -> tuple[int, int]:
+    """Return the first patch of a row whose tap at `offset` lies in the image, and one past the last."""
     begin = min(columns, max(0, -(offset // step)))
     return begin, max(begin, min(columns, (width - offset + step - 1) // step))
 
 
 @compiled
-def gather(image, kernel_size, stride, padding, first, last, columns, out):
-    """The places of channels (C, H, W) in all patches of rows `first` to `last` of patches; `out` (C kh kw, R W')."""
+def gather(
+    image: Array, kernel: Pair, stride: Pair, padding: Pair, first: int, last: int, columns: int, out: Array
+) -> None:
+    """Write the taps of channels (C, H, W) for the patches of rows `first` to `last` to `out` (C kh kw, R W')."""
     for channel in range(len(image)):
-        _gather(image[channel], kernel_size, stride, padding, first, last, columns, channel, out)
+        _gather(image[channel], kernel, stride, padding, first, last, columns, channel, out)
 
 
 @compiled
-def _gather(image, kernel_size, stride, padding, first, last, columns, channel, out):
+def _gather(
+    image: Array,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    first: int,
+    last: int,
+    columns: int,
+    channel: int,
+    out: Array,
+) -> None:
     height, width = image.shape
     step = stride[1]
-    for i in range(kernel_size[0]):
-        for k in range(kernel_size[1]):
-            place = (channel * kernel_size[0] + i) * kernel_size[1] + k
+    for i in range(kernel[0]):
+        for k in range(kernel[1]):
+            tap = (channel * kernel[0] + i) * kernel[1] + k
             offset = k - padding[1]
             begin, end = _inside(offset, step, width, columns)
             for row in range(first, last):
                 y = row * stride[0] + i - padding[0]
                 start = (row - first) * columns
                 if y < 0 or y >= height:
-                    out[place, start : start + columns] = 0
+                    out[tap, start : start + columns] = 0
                     continue
-                out[place, start : start + begin] = 0
+                out[tap, start : start + begin] = 0
                 if step == 1:
                     source, target = np.uint64(begin + offset), np.uint64(start + begin)
                     for c in range(end - begin):
-                        out[place, target + np.uint64(c)] = image[y, source + np.uint64(c)]
+                        out[tap, target + np.uint64(c)] = image[y, source + np.uint64(c)]
                 else:
                     for c in range(begin, end):
-                        out[place, start + c] = image[y, c * step + offset]
-                out[place, start + end : start + columns] = 0
+                        out[tap, start + c] = image[y, c * step + offset]
+                out[tap, start + end : start + columns] = 0
 
 
 @compiled
-def scatter(products, kernel_size, stride, padding, rows, columns, image):
-    """Add the places of channels in all patches, (C kh kw, H' W'), to their image (C, H, W): place by place, as `fold`."""
+def scatter(
+    products: Array, kernel: Pair, stride: Pair, padding: Pair, rows: int, columns: int, image: Array
+) -> None:
+    """Add the taps of all patches, (C kh kw, H' W'), to their image (C, H, W), tap by tap as `PatchGrid.fold` does."""
     for channel in range(len(image)):
-        _scatter(products, kernel_size, stride, padding, rows, columns, channel, image[channel])
+        _scatter(products, kernel, stride, padding, rows, columns, channel, image[channel])
 
 
 @compiled
-def _scatter(products, kernel_size, stride, padding, rows, columns, channel, image):
+def _scatter(
+    products: Array,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    rows: int,
+    columns: int,
+    channel: int,
+    image: Array,
+) -> None:
     height, width = image.shape
     step = stride[1]
-    for i in range(kernel_size[0]):
-        for k in range(kernel_size[1]):
-            place = (channel * kernel_size[0] + i) * kernel_size[1] + k
+    for i in range(kernel[0]):
+        for k in range(kernel[1]):
+            tap = (channel * kernel[0] + i) * kernel[1] + k
             offset = k - padding[1]
             begin, end = _inside(offset, step, width, columns)
             for row in range(rows):
@@ -73,7 +96,7 @@ def _scatter(products, kernel_size, stride, padding, rows, columns, channel, ima
                 if step == 1:
                     source, target = np.uint64(row * columns + begin), np.uint64(begin + offset)
                     for c in range(end - begin):
-                        image[y, target + np.uint64(c)] += products[place, source + np.uint64(c)]
+                        image[y, target + np.uint64(c)] += products[tap, source + np.uint64(c)]
                 else:
                     for c in range(begin, end):
-                        image[y, c * step + offset] += products[place, row * columns + c]
+                        image[y, c * step + offset] += products[tap, row * columns + c]

@@ -1,8 +1,8 @@
-"""Twins of what maps need of :mod:`theorylab.layers.conv`: the same convolutions in pieces that a processor's cache holds.
+"""Twins of the functions of :mod:`theorylab.layers.conv` that maps need, in pieces that fit a processor's cache.
 
-Filters of 3×3 at stride 1 go through :mod:`theorylab.kernels.winograd` where that is quicker; all others are products of
-filters and columns of patches, a few rows of patches or a few channels at a time.  Pieces are cut by shapes alone, and each
-is multiplied by one BLAS thread: the numbers do not depend on how many threads there are.
+Filters of 3×3 at stride 1 go through :mod:`theorylab.kernels.winograd` where that is faster; all others are products of
+filters with columns of patches, for a few rows of patches or a few channels at a time.  Shapes alone determine the pieces,
+and one BLAS thread multiplies each, so the numbers do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from theorylab.kernels.columns import gather, scatter
 from theorylab.layers.conv import check_batch, check_bias, check_gradient, check_weights
 from theorylab.patches import PatchGrid
 
-_PIECE_BYTES = 2**20  # of columns that one thread cuts and multiplies alone
-_CHUNK_BYTES = 16 * 2**20  # of columns that all threads cut together, where pieces would be too few
-_NARROW = 128  # columns: products with fewer are slow
-_FILTERS = 128  # at a time
+_PIECE_BYTES = 2**20  # columns that one thread cuts and multiplies alone
+_CHUNK_BYTES = 16 * 2**20  # columns that all threads cut together, if there would be too few pieces
+_NARROW = 128  # a product with fewer columns is slow
+_FILTERS = 128  # number of filters that one thread multiplies with such a chunk
 
 
 def forward(
     x: np.ndarray, weights: np.ndarray, grid: PatchGrid, bias: np.ndarray | None = None
 ) -> np.ndarray:
-    """Inner product of every filter with every patch: ``(B, C, H, W)`` to ``(B, N, H', W')``.
+    """Return the inner product of every filter with every patch: ``(B, C, H, W)`` to ``(B, N, H', W')``.
 
     Parameters, result, errors: as the specification, :func:`theorylab.layers.conv.forward` (Eq. 4).
 
@@ -49,7 +49,7 @@ def forward(
 
 
 def _small_filters(grid: PatchGrid) -> bool:
-    """Whether these are the filters for which there is something better than columns."""
+    """Tell whether :mod:`theorylab.kernels.winograd` takes filters of this size, stride and padding."""
     return (
         grid.kernel == (3, 3)
         and grid.stride == (1, 1)
@@ -63,46 +63,51 @@ def _tiles(plane: np.ndarray) -> int:
 
 
 def _row_chunks(grid: PatchGrid, per_patch: int, limit: int) -> list[tuple[int, int]]:
-    """Rows of patches, from and to, at most `limit` bytes at a time (or one row), of so many bytes a patch."""
+    """Split the rows of patches, of `per_patch` bytes each patch, into chunks of at most `limit` bytes (or one row)."""
     rows, columns = grid.output_shape
     step = min(rows, max(1, limit // (per_patch * columns)))
     return [(first, min(rows, first + step)) for first in range(0, rows, step)]
 
 
-def _columns(
-    image: np.ndarray, grid: PatchGrid, first: int, last: int, channels: slice, out: np.ndarray
-) -> None:
-    area = math.prod(grid.kernel)
-    own = out[channels.start * area : channels.stop * area]
-    gather(image[channels], grid.kernel, grid.stride, grid.padding, first, last, grid.output_shape[1], own)
-
-
 def _multiply_columns(
     x: np.ndarray, matrix: np.ndarray, grid: PatchGrid, bias: np.ndarray, out: np.ndarray
 ) -> None:
-    channels, width = grid.input_shape[0], grid.output_shape[1]
-    whole = grid.kernel == (1, 1) and grid.stride == (1, 1) and grid.padding == (0, 0)
+    """Convolve by products of filters with columns.
+
+    The plan: if there are enough pieces of rows for all threads, each wide enough for a fast product, a thread cuts the
+    columns of a piece and multiplies them by all filters.  Otherwise all threads cut the columns of a larger chunk
+    together, each some channels of it, and then multiply it together, each by some filters.
+    """
+    channels, width, area = grid.input_shape[0], grid.output_shape[1], math.prod(grid.kernel)
     flat = out.reshape(*out.shape[:2], -1)
 
-    def product(image: int, first: int, last: int, columns: np.ndarray, filters: slice) -> None:
-        own = flat[image, filters, first * width : last * width]
-        np.matmul(matrix[filters], columns, out=own)
-        own += bias[filters, None]
+    def columns_of(image: int, first: int, last: int, groups: list[slice]) -> np.ndarray:
+        """Cut the columns of rows of patches, a group of channels at a time."""
+        if grid.kernel == (1, 1) and grid.stride == (1, 1) and grid.padding == (0, 0):
+            columns: np.ndarray = x[image].reshape(channels, -1)[:, first * width : last * width]  # no copy
+            return columns
+        columns = _threads.workspace("columns", (grid.patch_size, (last - first) * width), out.dtype)
 
-    both = (grid.patch_size + len(matrix)) * out.itemsize  # a patch's column and what the filters make of it
+        def cut(number: int) -> None:
+            group = groups[number]
+            taps = columns[group.start * area : group.stop * area]
+            gather(x[image, group], grid.kernel, grid.stride, grid.padding, first, last, width, taps)
+
+        _threads.run(cut, len(groups))
+        return columns
+
+    def product(image: int, first: int, last: int, columns: np.ndarray, filters: slice) -> None:
+        outputs = flat[image, filters, first * width : last * width]
+        np.matmul(matrix[filters], columns, out=outputs)
+        outputs += bias[filters, None]
+
+    both = (grid.patch_size + len(matrix)) * out.itemsize  # the column and the outputs of a patch
     small = [(b, *rows) for b in range(len(x)) for rows in _row_chunks(grid, both, _PIECE_BYTES)]
     widest = max(last - first for _, first, last in small)
     if len(small) >= 4 and (widest == grid.output_shape[0] or widest * width >= _NARROW):
-        # Enough pieces for all threads, each wide enough for a quick product: a thread cuts columns of its own.
+
         def piece(number: int) -> None:
-            image, first, last = small[number]
-            if whole:
-                columns = x[image].reshape(channels, -1)[:, first * width : last * width]
-            else:
-                shape = (grid.patch_size, (last - first) * width)
-                columns = _threads.workspace("columns", shape, out.dtype)
-                _columns(x[image], grid, first, last, slice(0, channels), columns)
-            product(image, first, last, columns, slice(None))
+            product(*small[number], columns_of(*small[number], [slice(0, channels)]), slice(None))
 
         _threads.run(piece, len(small))
         return
@@ -112,21 +117,8 @@ def _multiply_columns(
     groups = [slice(start, min(channels, start + group)) for start in range(0, channels, group)]
 
     def chunk(image: int, first: int, last: int) -> None:
-        if whole:
-            columns = x[image].reshape(channels, -1)[:, first * width : last * width]
-        else:
-            shape = (grid.patch_size, (last - first) * width)
-            columns = _threads.workspace("columns", shape, out.dtype)
-
-            def cut(number: int) -> None:
-                _columns(x[image], grid, first, last, groups[number], columns)
-
-            _threads.run(cut, len(groups))
-
-        def multiply(number: int) -> None:
-            product(image, first, last, columns, blocks[number])
-
-        _threads.run(multiply, len(blocks))
+        columns = columns_of(image, first, last, groups)
+        _threads.run(lambda number: product(image, first, last, columns, blocks[number]), len(blocks))
 
     with _threads.single_blas():
         for image in range(len(x)):
@@ -135,7 +127,7 @@ def _multiply_columns(
 
 
 def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """Gradient with respect to the image: ``(B, N, H', W')`` to ``(B, C, H, W)``.
+    """Return the gradient with respect to the image: ``(B, N, H', W')`` to ``(B, C, H, W)``.
 
     Parameters, result, errors: as the specification, :func:`theorylab.layers.conv.backward_input` (Eq. 4).
 
@@ -159,19 +151,18 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -
     area = math.prod(grid.kernel)
     matrix = weights.reshape(len(weights), -1)
     flat = gradient.reshape(*gradient.shape[:2], -1)
-    block = min(
-        max(1, _PIECE_BYTES // (area * grid.n_patches * out.itemsize)), max(1, channels // 4)
-    )  # channels at a time
+    # A thread takes a block of channels: it multiplies their rows of columns and adds them to the image.
+    block = max(1, min(_PIECE_BYTES // (area * grid.n_patches * out.itemsize), channels // 4))
     per_image = -(-channels // block)
 
     def piece(number: int) -> None:
         image, start = number // per_image, number % per_image * block
-        own = out[image, start : start + block]
-        shape = (len(own) * area, grid.n_patches)
+        planes = out[image, start : start + block]
+        shape = (len(planes) * area, grid.n_patches)
         products = _threads.workspace("columns", shape, dtype)
         np.matmul(matrix[:, start * area : start * area + shape[0]].T, flat[image], out=products)
-        own[:] = 0
-        scatter(products, grid.kernel, grid.stride, grid.padding, rows, columns, own)
+        planes[:] = 0
+        scatter(products, grid.kernel, grid.stride, grid.padding, rows, columns, planes)
 
     _threads.run(piece, len(out) * per_image)
     return out

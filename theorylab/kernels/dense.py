@@ -1,4 +1,4 @@
-"""Twins of what is slow in :mod:`theorylab.layers.dense`: a large matrix is read by all threads, a block each."""
+"""Twins of the slow functions of :mod:`theorylab.layers.dense`: each thread reads a block of the matrix."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 from theorylab.kernels import _threads
 from theorylab.layers.dense import check, check_bias
 
-_BLOCK_BYTES = 4 * 2**20  # of the matrix, at a time, but
-_BLOCK = 64  # rows or columns at least
+_BLOCK_BYTES = 4 * 2**20  # size of a block of the matrix
+_BLOCK = 64  # least number of its rows or columns
 
 
 def _blocks(size: int, bytes_each: int) -> list[slice]:
@@ -17,7 +17,7 @@ def _blocks(size: int, bytes_each: int) -> list[slice]:
 
 
 def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
-    """``x Wᵀ + b`` for a batch of rows: ``(B, n_in)`` to ``(B, n_out)``.
+    """Return ``x Wᵀ + b`` for a batch of rows: ``(B, n_in)`` to ``(B, n_out)``.
 
     Parameters, result, errors: as the specification, :func:`theorylab.layers.dense.forward`.
 
@@ -40,7 +40,7 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
 
 
 def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Gradient with respect to the input: ``(B, n_out)`` to ``(B, n_in)``.
+    """Return the gradient with respect to the input: ``(B, n_out)`` to ``(B, n_in)``.
 
     Parameters, result, errors: as the specification, :func:`theorylab.layers.dense.backward_input`.
 

@@ -1,25 +1,25 @@
-"""The largest magnitude of each row, by all threads: what range checks ask of every tensor."""
+"""The largest magnitude of each row, on all threads: range checks need it for every tensor."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from theorylab.kernels import _threads
-from theorylab.kernels._policy import compiled
+from theorylab.kernels._policy import Array, compiled
 
-_PIECE = 2**18  # entries at a time
+_PIECE = 2**18  # number of entries in a piece
 
 
 @compiled
-def _largest(bits, mask):
-    result = bits[0] & mask
+def _largest(bits: Array, mask: np.integer) -> np.integer:
+    result: np.integer = bits[0] & mask
     for i in range(bits.size):
         result = max(result, bits[i] & mask)
     return result
 
 
 def largest(rows: np.ndarray) -> np.ndarray:
-    """Largest magnitude of each row.
+    """Return the largest magnitude of each row.
 
     Parameters
     ----------
@@ -28,12 +28,13 @@ def largest(rows: np.ndarray) -> np.ndarray:
     Returns
     -------
     array, (B,), of the dtype of `rows`
-        0 for an empty row; infinity or NaN, not always the first of them, if there is one.
+        0 for an empty row.  If a row holds infinities or NaNs, the result is one of them, not always the first.
 
     Notes
     -----
-    Without their signs, floating numbers are in the order of their bits read as integers, infinity and NaN last: unlike a
-    maximum of floating numbers, that of integers may be taken in any order, by vector instructions and threads.
+    Floating numbers without sign have the order of their bits read as integers, with infinity and NaN at the end.  The
+    maximum of integers, unlike that of floating numbers, may be taken in any order, so vector instructions and threads
+    can take it.
 
     Examples
     --------
@@ -41,14 +42,14 @@ def largest(rows: np.ndarray) -> np.ndarray:
     array([ 3., inf])
     """
     kind = np.dtype(f"i{rows.dtype.itemsize}")
-    mask = kind.type(np.iinfo(kind).max)  # all bits but that of the sign
+    mask = kind.type(np.iinfo(kind).max)  # all bits except the sign
     bits = np.ascontiguousarray(rows).reshape(len(rows), -1).view(kind)
     per_row = -(-bits.shape[1] // _PIECE)
-    found = np.zeros((len(rows), max(1, per_row)), kind)
+    largest_of_part = np.zeros((len(rows), max(1, per_row)), kind)
 
     def piece(number: int) -> None:
         row, part = divmod(number, per_row)
-        found[row, part] = _largest(bits[row, part * _PIECE : (part + 1) * _PIECE], mask)
+        largest_of_part[row, part] = _largest(bits[row, part * _PIECE : (part + 1) * _PIECE], mask)
 
     _threads.run(piece, len(rows) * per_row)
-    return found.max(axis=1).view(rows.dtype)
+    return np.asarray(largest_of_part.max(axis=1).view(rows.dtype))

@@ -1,4 +1,4 @@
-"""Standard normal numbers from random bits by the ziggurat, several times as quick as one call a number."""
+"""Standard normal numbers in single precision by the ziggurat, several times as fast as NumPy."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import math
 
 import numpy as np
 
-from theorylab.kernels._policy import compiled
+from theorylab.kernels._policy import Array, compiled
 
 _LAYERS = 256
-_TAIL = 3.654152885361009  # where the tail of 256 layers of one area begins (Marsaglia and Tsang, 2000)
+_TAIL = 3.654152885361009  # the tail of 256 layers of equal area begins here (Marsaglia and Tsang, 2000)
 _UNIT = 2.0**-32
-_CHUNK = 2**16  # numbers whose bits stay in a cache
+_CHUNK = 2**16  # numbers at a time, so that their bits stay in a cache
 
 
 @functools.cache
 def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each layer: its width over 2²³, below which 23-bit numbers are inside for sure, the density at its edge.
+    """Return three tables of the layers: width over 2²³, bound of sure acceptance, density at the edges.
 
-    Layer 0 is the base with the tail, ``x_0 = area/f(r)`` wide; ``f(x_{i+1}) = f(x_i) + area/x_i`` from ``x_1 = r``.
+    A 23-bit number below the bound lies under the curve for sure.  Layer 0 is the base with the tail, ``x_0 = area/f(r)``
+    wide; ``f(x_{i+1}) = f(x_i) + area/x_i`` from ``x_1 = r``.
     """
     tail = math.sqrt(math.pi / 2) * math.erfc(_TAIL / math.sqrt(2))
     area = _TAIL * math.exp(-(_TAIL**2) / 2) + tail
@@ -32,15 +33,18 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @compiled
-def place(bits, widths, inside, out, outside):
-    """One normal from each 32-bit number where that is enough; the indices of the others, and how many they are."""
+def accept_sure(bits: Array, widths: Array, inside: Array, out: Array, outside: Array) -> int:
+    """Turn each 32-bit number into a normal number; write the indices that :func:`finish` must redo to `outside`.
+
+    Returns their count.
+    """
     count = 0
     for i in range(out.size):
         word = bits[i]
         layer = word & np.uint32(0xFF)
         magnitude = (word >> np.uint32(9)) & np.uint32(0x7FFFFF)
         sign = np.int32(1) - np.int32(2) * np.int32((word >> np.uint32(8)) & np.uint32(1))
-        # Without branches: a random one would be guessed wrong half of the time.
+        # No branches: the processor would mispredict a random branch half of the time.
         out[i] = np.float32(sign * np.int32(magnitude)) * widths[layer]
         outside[min(count, outside.size - 1)] = i
         count += magnitude >= inside[layer]
@@ -48,10 +52,19 @@ def place(bits, widths, inside, out, outside):
 
 
 @compiled
-def finish(bits, spare, widths, inside, heights, out, outside, start):
-    """The others, from the `start`-th on: in the wedge of their layer or the tail, or anew.
+def finish(
+    bits: Array,
+    spare: Array,
+    widths: Array,
+    inside: Array,
+    heights: Array,
+    out: Array,
+    outside: Array,
+    start: int,
+) -> int:
+    """Draw the numbers with the indices ``outside[start:]`` from the wedge of their layer, from the tail, or again.
 
-    Returns where it stopped: before the end if `spare` has run out.
+    Returns the position in `outside` where it stopped: before the end if the random bits in `spare` ran out.
     """
     used = 0
     for k in range(start, outside.size):
@@ -68,12 +81,12 @@ def finish(bits, spare, widths, inside, heights, out, outside, start):
             first, second = (spare[used] + 1.0) * _UNIT, (spare[used + 1] + 1.0) * _UNIT
             used += 2
             if layer == 0:
-                # Beyond r: exponential steps, thinned to the normal's tail (Marsaglia, 1964).
+                # The tail beyond r: accept an exponential step with the right probability (Marsaglia, 1964).
                 step = -math.log(first) / _TAIL
                 if -2 * math.log(second) >= step * step:
                     value = _TAIL + step
                     break
-                continue  # the layer is kept: the tail, again
+                continue  # try the tail again
             low, high = heights[layer], heights[layer + 1]
             if low + first * (high - low) < math.exp(-value * value / 2):
                 break
@@ -84,22 +97,22 @@ def finish(bits, spare, widths, inside, heights, out, outside, start):
 
 
 def standard_normal(rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
-    """Independent standard normal numbers in single precision.
+    """Draw independent standard normal numbers in single precision.
 
     Parameters
     ----------
     rng : Generator
-        Gives the bits.
+        Source of the random bits.
     shape : int or tuple of int
 
     Returns
     -------
     array of float32
-        Not the numbers of ``rng.standard_normal``, but of the same law: both have steps of 2⁻²³ of a layer's width.
+        Not the numbers of ``rng.standard_normal``, but the same law, in steps of 2⁻²³ of a layer's width as there.
 
     Notes
     -----
-    The ziggurat of Marsaglia and Tsang (2000) with Doornik's separate bits: 8 choose a layer, one the sign and 23 the place.
+    The ziggurat of Marsaglia and Tsang (2000) with Doornik's separate bits: 8 choose a layer, one the sign and 23 the position.
 
     Examples
     --------
@@ -112,12 +125,12 @@ def standard_normal(rng: np.random.Generator, shape: int | tuple[int, ...]) -> n
     widths, inside, heights = _tables()
     outside = np.empty(min(flat.size, _CHUNK), dtype=np.int64)
     for start in range(0, flat.size, _CHUNK):
-        own = flat[start : start + _CHUNK]
-        bits = rng.bit_generator.random_raw(-(-own.size // 2)).view(np.uint32)
-        # One number in 80 needs more bits than its own.
-        others = outside[: place(bits, widths, inside, own, outside)]
+        chunk = flat[start : start + _CHUNK]
+        bits = rng.bit_generator.random_raw(-(-chunk.size // 2)).view(np.uint32)
+        # One number in 80 needs more than 32 bits.
+        others = outside[: accept_sure(bits, widths, inside, chunk, outside)]
         done = 0
         while done < others.size:
             spare = rng.bit_generator.random_raw(64 + 2 * (others.size - done)).view(np.uint32)
-            done = finish(bits, spare, widths, inside, heights, own, others, done)
+            done = finish(bits, spare, widths, inside, heights, chunk, others, done)
     return out

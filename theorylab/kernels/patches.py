@@ -1,21 +1,21 @@
-"""A compiled twin of :meth:`PatchGrid.extract`, equal to it bit by bit."""
+"""A compiled twin of :meth:`theorylab.patches.PatchGrid.extract`, equal to it bit by bit."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from theorylab.kernels._policy import compiled
+from theorylab.kernels._policy import Array, Pair, compiled
 from theorylab.patches import PatchGrid
 
 
 @compiled
 def clip(start: int, size: int, extent: int) -> tuple[int, int]:
-    """First and one-past-last offset of a window that lie inside ``[0, extent)``."""
+    """Return the first and one past the last offset of a window that lie inside ``[0, extent)``."""
     return max(0, -start), min(size, extent - start)
 
 
 @compiled
-def gather(image, top, left, kernel_rows, kernel_columns, patch):
+def gather(image: Array, top: int, left: int, kernel_rows: int, kernel_columns: int, patch: Array) -> None:
     """Copy one window of an image ``(C, H, W)`` into a patch ``(p,)``; padding reads as 0."""
     channels, height, width = image.shape
     first_row, last_row = clip(top, kernel_rows, height)
@@ -30,7 +30,9 @@ def gather(image, top, left, kernel_rows, kernel_columns, patch):
 
 
 @compiled
-def _extract(images, kernel_size, stride, padding, rows, columns, patches):
+def _extract(
+    images: Array, kernel: Pair, stride: Pair, padding: Pair, rows: int, columns: int, patches: Array
+) -> None:
     for b in range(images.shape[0]):
         for row in range(rows):
             for column in range(columns):
@@ -38,14 +40,14 @@ def _extract(images, kernel_size, stride, padding, rows, columns, patches):
                     images[b],
                     row * stride[0] - padding[0],
                     column * stride[1] - padding[1],
-                    kernel_size[0],
-                    kernel_size[1],
+                    kernel[0],
+                    kernel[1],
                     patches[b, row * columns + column],
                 )
 
 
 def extract(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """All patches of an image (im2col).
+    """Cut all patches out of an image (im2col).
 
     Parameters
     ----------

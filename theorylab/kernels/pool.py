@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.kernels import _threads
-from theorylab.kernels._policy import compiled
+from theorylab.kernels._policy import Array, Pair, compiled
 from theorylab.kernels.patches import clip
 from theorylab.layers.pool import check_planes, check_winners, once
 from theorylab.pooling import MaxPool
 
-_PLANES = 8  # at a time
+_PLANES = 8  # number of planes in a piece
 
 
 @compiled
-def _forward(x, size, stride, padding, rows, columns, values, winners):
+def _forward(
+    x: Array, size: Pair, stride: Pair, padding: Pair, rows: int, columns: int, values: Array, winners: Array
+) -> None:
     height, width = x.shape[1], x.shape[2]
     for plane in range(x.shape[0]):
         for row in range(rows):
@@ -23,7 +25,7 @@ def _forward(x, size, stride, padding, rows, columns, values, winners):
             for column in range(columns):
                 left = column * stride[1] - padding[1]
                 first_column, last_column = clip(left, size[1], width)
-                place = (top + first_row) * width + left + first_column
+                winner = (top + first_row) * width + left + first_column
                 best = x[plane, top + first_row, left + first_column]
                 for i in range(top + first_row, top + last_row):
                     for k in range(left + first_column, left + last_column):
@@ -31,20 +33,20 @@ def _forward(x, size, stride, padding, rows, columns, values, winners):
                         # The second clause lets the first NaN win, as it does in the specification.
                         if entry > best or (entry != entry and best == best):
                             best = entry
-                            place = i * width + k
+                            winner = i * width + k
                 values[plane, row * columns + column] = best
-                winners[plane, row * columns + column] = place
+                winners[plane, row * columns + column] = winner
 
 
 @compiled
-def _backward(gradient, winners, out):
+def _backward(gradient: Array, winners: Array, out: Array) -> None:
     for plane in range(gradient.shape[0]):
         for j in range(gradient.shape[1]):
             out[plane, winners[plane, j]] += gradient[plane, j]
 
 
 def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
-    """Largest entry of every window and its flat index: ``(B, C, H, W)`` to twice ``(B, C, H', W')``.
+    """Return the largest entry of every window and its flat index: ``(B, C, H, W)`` to twice ``(B, C, H', W')``.
 
     Parameters, result, errors: as the specification, :func:`theorylab.layers.pool.forward`.
 
@@ -62,8 +64,10 @@ def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
     winners = np.empty(values.shape, dtype=np.int64)
 
     def piece(number: int) -> None:
-        own = slice(number * _PLANES, (number + 1) * _PLANES)
-        _forward(planes[own], pool.size, pool.stride, pool.padding, rows, columns, values[own], winners[own])
+        part = slice(number * _PLANES, (number + 1) * _PLANES)
+        _forward(
+            planes[part], pool.size, pool.stride, pool.padding, rows, columns, values[part], winners[part]
+        )
 
     _threads.run(piece, -(-len(planes) // _PLANES))
     shape = (batch, channels, rows, columns)
@@ -71,7 +75,7 @@ def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def backward(gradient: np.ndarray, winners: np.ndarray, input_shape: tuple[int, ...]) -> np.ndarray:
-    """Send each gradient to the winner of its window; overlapping windows add: ``(B, C, H, W)``.
+    """Send each gradient to the winner of its window and add where windows overlap: ``(B, C, H, W)``.
 
     Parameters, result, errors: as the specification, :func:`theorylab.layers.pool.backward`.
 
@@ -85,19 +89,19 @@ def backward(gradient: np.ndarray, winners: np.ndarray, input_shape: tuple[int, 
     n_windows = gradient.shape[2] * gradient.shape[3]
     out = np.zeros((planes, height * width), dtype=gradient.dtype)
     flat = np.ascontiguousarray(gradient).reshape(planes, n_windows)
-    # One image behind many gradients: its winners are read again for each, not copied.
-    places = np.ascontiguousarray(once(winners)).reshape(-1, n_windows)
+    # If many gradients belong to one image, its winners are stored once and read for each gradient.
+    distinct = np.ascontiguousarray(once(winners)).reshape(-1, n_windows)
     if not out.size:
         return out.reshape(*gradient.shape[:2], height, width)
 
-    per_image = -(-len(places) // _PLANES)
+    per_image = -(-len(distinct) // _PLANES)
 
     def piece(number: int) -> None:
         image, part = divmod(number, per_image)
-        shared = places[part * _PLANES : (part + 1) * _PLANES]
-        start = image * len(places) + part * _PLANES
-        own = slice(start, start + len(shared))
-        _backward(flat[own], shared, out[own])
+        shared = distinct[part * _PLANES : (part + 1) * _PLANES]
+        start = image * len(distinct) + part * _PLANES
+        same = slice(start, start + len(shared))
+        _backward(flat[same], shared, out[same])
 
-    _threads.run(piece, per_image * (planes // len(places)))
+    _threads.run(piece, per_image * (planes // len(distinct)))
     return out.reshape(*gradient.shape[:2], height, width)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from theorylab.kernels._policy import compiled
+from theorylab.kernels._policy import Array, compiled
 from theorylab.units import RELU, Unit
 
 
 @compiled
-def select(activations, windows, slope, values, winners):
-    """Largest ``φ(a)`` of every window and filter, and the first position that has it."""
+def select(activations: Array, windows: Array, slope: np.floating, values: Array, winners: Array) -> None:
+    """Write the largest ``φ(a)`` of every window and filter, and the first position that has it."""
     zero = activations.dtype.type(0)
     for w in range(windows.shape[0]):
         for i in range(activations.shape[1]):
@@ -30,7 +30,7 @@ def select(activations, windows, slope, values, winners):
 
 
 @compiled
-def scatter(readout, winners, out):
+def scatter(readout: Array, winners: Array, out: Array) -> None:
     """Add each readout weight to the position that won its window."""
     for w in range(winners.shape[0]):
         for i in range(winners.shape[1]):
@@ -38,21 +38,21 @@ def scatter(readout, winners, out):
 
 
 def pool(activations: np.ndarray, windows: np.ndarray, unit: Unit = RELU) -> tuple[np.ndarray, np.ndarray]:
-    """Pooled activations and their winners.
+    """Return the pooled activations and their winners.
 
     Parameters
     ----------
     activations : array, (J, N)
-        Before the unit; before or after it if it is a ReLU.
+        Input of the unit; its output will do for a ReLU.
     windows : int64 array, (n, size)
-        Of :meth:`theorylab.pooling.MaxPool.windows`.
+        From :meth:`theorylab.pooling.MaxPool.windows`.
     unit : Unit, default ReLU()
 
     Returns
     -------
     values : array, (n, N)
     winners : int64 array, (n, N)
-        First maximum of ``φ(a)``; under the ReLU a window without a positive entry gives its first.
+        Position of the first maximum of ``φ(a)``; with a ReLU, the first position if no entry is positive.
 
     Notes
     -----
@@ -72,7 +72,7 @@ def pool(activations: np.ndarray, windows: np.ndarray, unit: Unit = RELU) -> tup
 
 
 def unpool(readout: np.ndarray, winners: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """What comes back through the pooling layer: each readout weight at its winner, summed where windows overlap.
+    """Send each readout weight back to the winner of its window, and add where windows overlap.
 
     Parameters
     ----------

@@ -1,17 +1,22 @@
-"""One pass over a readout column: the signal behind the units of the three-layer network."""
+"""The gradient below the units of the three-layer network, in one pass over a column of the readout."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from theorylab.kernels._policy import compiled
+from theorylab.kernels._policy import Array, compiled
 from theorylab.rules import Rule
 from theorylab.units import RELU, Unit
 
 
 @compiled
-def select(y, gradient, up, down, shut, out):
-    """``h(R)`` where ``y > 0``, ``shut·h(R)`` elsewhere, on flat arrays; with the cases outside, each loop is a vector select."""
+def select(
+    y: Array, gradient: Array, up: np.floating, down: np.floating, shut: np.floating, out: Array
+) -> None:
+    """Write ``h(R)`` where ``y > 0`` and ``shut·h(R)`` elsewhere, on flat arrays.
+
+    The common cases have loops without other branches, which compile to vector instructions.
+    """
     zero = gradient.dtype.type(0)
     n = out.size
     if up == 1 and down == 0 and shut == 0:
@@ -33,7 +38,7 @@ def select(y, gradient, up, down, shut, out):
     else:
         for i in range(n):
             value = gradient[i]
-            # No product with 0: of an infinite gradient it would be NaN.  NaN itself stays.
+            # No product with 0, which would turn an infinite gradient into NaN.  A NaN stays NaN.
             if value < zero:
                 value = zero if down == 0 else value * -down
             elif value > zero:
@@ -42,14 +47,14 @@ def select(y, gradient, up, down, shut, out):
 
 
 def constants(rule: Rule, unit: Unit, dtype: np.dtype) -> tuple[np.floating, np.floating, np.floating]:
-    """What the compiled loops know of a rule at a unit: ``h(1)``, ``h(−1)`` and the factor behind a closed gate."""
+    """Return what the compiled loops need of a rule and a unit: ``h(1)``, ``h(−1)`` and the factor of a closed gate."""
     return dtype.type(rule.up), dtype.type(rule.down), dtype.type(rule.shut(unit))
 
 
 def backward_signal(
     pre_activation: np.ndarray, readout: np.ndarray, rule: Rule, out: np.ndarray, unit: Unit = RELU
 ) -> np.ndarray:
-    """``h(V) g'(y)`` for every patch and filter, in one pass and without temporaries.
+    """Write ``h(V) g'(y)`` for every patch and filter, in one pass and without temporary arrays.
 
     Parameters
     ----------
@@ -74,7 +79,7 @@ def backward_signal(
 
     Notes
     -----
-    ``h(V_ij)`` and the gate of Eq. 4.  Specification: :meth:`theorylab.rules.Rule.backward`.
+    ``h(V_ij)`` and the gate are those of Eq. 4.  Specification: :meth:`theorylab.rules.Rule.backward`.
 
     Examples
     --------
@@ -95,8 +100,8 @@ def backward_signal(
 
 
 @compiled
-def spread(y, values, up, down, out):
-    """Hand the next of `values`, through ``h``, to each entry with ``y > 0``; zero to the others; without branches."""
+def spread(y: Array, values: Array, up: np.floating, down: np.floating, out: Array) -> None:
+    """Write ``h`` of the next of `values` to each entry with ``y > 0`` and zero to the others, without branches."""
     zero = out.dtype.type(0)
     n = 0
     last = values.size - 1
@@ -114,10 +119,9 @@ def spread(y, values, up, down, out):
 def active_signal(
     pre_activation: np.ndarray, active_readout: np.ndarray, rule: Rule, out: np.ndarray
 ) -> np.ndarray:
-    """``h(V) 1(y > 0)`` where ``V`` is known for the active units alone.
+    """Write ``h(V) 1(y > 0)``, given ``V`` for the active units alone.
 
-    A rule that masks by the forward activation never sees the readout of a closed unit, so a simulation need not
-    draw it.
+    Under a rule with a gate, the readout weight of a closed ReLU has no effect, so a simulation need not draw it.
 
     Parameters
     ----------
@@ -125,7 +129,7 @@ def active_signal(
     active_readout : array, (n,)
         ``V`` of the entries with ``pre_activation > 0``, in C order; ``n`` is their number.
     rule : Rule
-        One that applies the gate of a ReLU.
+        A rule that applies the gate.
     out : array, (J, N)
         Overwritten.
 
@@ -141,7 +145,7 @@ def active_signal(
 
     Notes
     -----
-    Equal to `backward_signal` with the same values spread out and any at all elsewhere.
+    Equal to `backward_signal` with these values at the active units and any values elsewhere.
 
     Examples
     --------

@@ -5,24 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.kernels import _threads
-from theorylab.kernels._policy import compiled
+from theorylab.kernels._policy import Array, compiled
 from theorylab.kernels.three_layer import constants, select
 from theorylab.rules import Rule
 from theorylab.units import RELU, Unit
 
-_PIECE = 2**17  # entries at a time
+_PIECE = 2**17  # number of entries in a piece
 
 
 @compiled
-def _forward(y, slope, out):
+def _forward(y: Array, slope: np.floating, out: Array) -> None:
     zero = y.dtype.type(0)
     for i in range(y.size):
-        # "below 0 is multiplied", and not "above 0 stays": NaN must stay NaN.
+        # The test is y < 0, not y > 0, so that NaN stays NaN.
         out[i] = (zero if slope == 0 else y[i] * slope) if y[i] < zero else y[i]
 
 
 def forward(y: np.ndarray, unit: Unit = RELU) -> np.ndarray:
-    """``φ(y)``, element by element: ``max(y, 0)`` for the ReLU.
+    """Return ``φ(y)``, element by element: ``max(y, 0)`` for the ReLU.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def forward(y: np.ndarray, unit: Unit = RELU) -> np.ndarray:
 
 
 def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str, unit: Unit = RELU) -> np.ndarray:
-    """The gradient, or modified gradient, with respect to the unit's input.
+    """Return the gradient, or modified gradient, with respect to the input of the unit.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str, unit: Unit =
 def backward_into(
     gradient: np.ndarray, y: np.ndarray, rule: Rule | str, out: np.ndarray, unit: Unit = RELU
 ) -> np.ndarray:
-    """:func:`backward` into an array at hand, which may be `gradient` itself.
+    """Write the result of :func:`backward` to `out`, which may be `gradient` itself.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def backward_into(
             f"out: expected a C-contiguous {gradient.shape} of {gradient.dtype}, got {out.shape} of {out.dtype}"
         )
     gradient, y = np.ascontiguousarray(gradient), np.asarray(y)
-    # One image behind all gradients is read again for each, not copied.
+    # If all gradients belong to one image, `y` is read for each gradient, not copied.
     if not (gradient.ndim and y.shape == (1, *gradient.shape[1:])):
         y = np.broadcast_to(y, gradient.shape)
     y = np.ascontiguousarray(y)

@@ -1,10 +1,10 @@
 """Convolutions of 3×3 with stride 1 by Winograd's minimal filtering: a quarter of the multiplications.
 
-A tile of 4 × 4 outputs needs 6 × 6 inputs.  As polynomials, inputs and filter are evaluated at 0, ±3/4, ±3/2 and infinity
-in both directions, multiplied value by value, summed over the channels, and the result is interpolated.  The usual points,
-0, ±1 and ±2, make rounding errors of single precision four times as large as those of a sum in order; these, twice.
+A tile of 4 × 4 outputs needs 6 × 6 inputs.  The method reads inputs and filter as polynomials, evaluates both at 0, ±3/4,
+±3/2 and infinity in both directions, multiplies the values, sums over the channels, and interpolates the outputs.  Rounding
+errors of single precision are twice those of a plain sum; with the usual points 0, ±1 and ±2 they would be four times.
 
-Source: Winograd (1980); Lavin and Gray (2016) for convolutions; the points by trial, as in Barabasz et al. (2020).
+Source: Winograd (1980); Lavin and Gray (2016) for convolutions; points found by trial, as in Barabasz et al. (2020).
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import itertools
 import numpy as np
 
 from theorylab.kernels import _threads
-from theorylab.kernels._policy import compiled
+from theorylab.kernels._policy import Array, compiled
 
 TILE = 4  # outputs of a tile in each direction
 _POINTS = 36
 
 _A, _B = 0.75, 1.5
 _A2, _B2 = _A * _A, _B * _B
-# Leading factors of the filter's values: one over the product of a point's distances to the others.
+# Factors of the filter's values: the inverse product of a point's distances to the other points.
 _F0, _FA, _FB = 1 / (_A2 * _B2), 1 / (2 * _A2 * (_A2 - _B2)), 1 / (2 * _B2 * (_B2 - _A2))
 
-_BLOCK = 64  # output channels whose filters are evaluated at a time
-_FEW_FILTERS = 256  # their values are then small enough to be read again for every few tiles
-_TILE_BYTES = 2**20  # of evaluated inputs, where a thread takes tiles, but
-_FEW_TILES = 112  # at least: a narrower product is slow
-_CHUNK_TILES = 320  # at a time, where a thread takes filters: enough to make up for evaluating them anew
+_BLOCK = 64  # number of output channels whose filters are evaluated together
+_FEW_FILTERS = 256  # up to this number, every piece of a few tiles may read the values of all filters again
+_TILE_BYTES = 2**20  # evaluated inputs in such a piece,
+_FEW_TILES = 112  # which has at least so many tiles: a narrower product is slow
+_CHUNK_TILES = 320  # tiles in a chunk of `filter_by_filter`: enough to pay for evaluating the filters again
 
 
-# Arrays are laid out so that each of the three transforms below runs over long contiguous rows, in both directions.
+# The layout of arrays lets each of the three transforms below run over long contiguous rows, in both directions.
 
 
 @compiled
-def _input_values(x, v):
-    """The polynomials with the six coefficients `x` (6, n) at the six points, `v` (6, n)."""
+def _input_values(x: Array, v: Array) -> None:
+    """Evaluate the polynomials with the coefficients `x` (6, n) at the six points: `v` (6, n)."""
     kind = v.dtype.type
     a, b, a2, b2 = kind(_A), kind(_B), kind(_A2), kind(_B2)
     total, product = kind(_A2 + _B2), kind(_A2 * _B2)
@@ -52,8 +52,8 @@ def _input_values(x, v):
 
 
 @compiled
-def _filter_values(g, v):
-    """The polynomials with the three coefficients `g` (3, n) at the six points, with the leading factors; `v` (6, n)."""
+def _filter_values(g: Array, v: Array) -> None:
+    """Evaluate the polynomials with the coefficients `g` (3, n) at the six points, times their factors: `v` (6, n)."""
     kind = v.dtype.type
     a, b, a2, b2 = kind(_A), kind(_B), kind(_A2), kind(_B2)
     f0, fa, fb = kind(_F0), kind(_FA), kind(_FB)
@@ -69,8 +69,8 @@ def _filter_values(g, v):
 
 
 @compiled
-def _outputs(m, y):
-    """The four coefficients `y` (4, n) of the polynomials with the six values `m` (6, n)."""
+def _outputs(m: Array, y: Array) -> None:
+    """Interpolate the polynomials with the six values `m` (6, n): four coefficients `y` (4, n)."""
     kind = y.dtype.type
     a, b, a2, b2 = kind(_A), kind(_B), kind(_A2), kind(_B2)
     a3, b3 = kind(_A * _A2), kind(_B * _B2)
@@ -84,10 +84,10 @@ def _outputs(m, y):
 
 
 @compiled
-def evaluate_inputs(images, first, pad, rows, start, out):
-    """Values of the tiles of ``len(out)`` channels from `start` on; `out` (C, 36, R, S).
+def evaluate_inputs(images: Array, first: int, pad: int, rows: int, start: int, out: Array) -> None:
+    """Evaluate the tiles of ``len(out)`` channels from `start` on: `out` (C, 36, R, S).
 
-    The rows of tiles are numbered through all images, `rows` in each; `first` is the first of the R wanted.
+    The numbers of the rows of tiles run through all images, `rows` in each; `first` is the number of the first of R.
     """
     height, width = images.shape[2], images.shape[3]
     count, columns = out.shape[2], out.shape[3]
@@ -95,9 +95,7 @@ def evaluate_inputs(images, first, pad, rows, start, out):
     v = np.empty(x.shape, out.dtype)
     z = np.empty((6, 6, count, columns), out.dtype)
     stop = min(width, x.shape[2] - pad)
-    before = np.uint64(
-        pad
-    )  # without a sign, or no vector instructions: a place might be counted from the end
+    before = np.uint64(pad)  # a signed index might count from the end, and would prevent vector instructions
     for c in range(len(out)):
         for r in range(count):
             image, top = (first + r) // rows, TILE * ((first + r) % rows) - pad
@@ -114,10 +112,10 @@ def evaluate_inputs(images, first, pad, rows, start, out):
 
 
 @compiled
-def evaluate_filters(weights, start, adjoint, out):
-    """Values of the filters of ``len(out)`` output channels from `start` on; `out` (N, 36, C).
+def evaluate_filters(weights: Array, start: int, adjoint: bool, out: Array) -> None:
+    """Evaluate the filters of ``len(out)`` output channels from `start` on: `out` (N, 36, C).
 
-    `weights` is (N, C, 9); with `adjoint` channels change places and the filters are turned by 180 degrees.
+    `weights` is (N, C, 9).  With `adjoint`, swap input and output channels and turn the filters by 180 degrees.
     """
     count, channels = out.shape[0], out.shape[2]
     g = np.empty((count, 3, 3, channels), out.dtype)
@@ -142,8 +140,8 @@ def evaluate_filters(weights, start, adjoint, out):
 
 
 @compiled
-def interpolate(m, first, rows, bias, start, out):
-    """Outputs of ``len(m)`` channels from `start` on, from sums of products `m` (N, 36, R, S); tiles as for the inputs."""
+def interpolate(m: Array, first: int, rows: int, bias: Array, start: int, out: Array) -> None:
+    """Interpolate ``len(m)`` output channels from `start` on from sums of products `m` (N, 36, R, S)."""
     height, width = out.shape[2], out.shape[3]
     count, columns = m.shape[2], m.shape[3]
     whole = width // TILE
@@ -167,7 +165,7 @@ def interpolate(m, first, rows, bias, start, out):
 
 
 def worth_it(n_inputs: int, n_outputs: int, n_tiles: int) -> bool:
-    """Whether a product at each point is large enough to pay for the evaluations: measured, not derived.
+    """Tell whether the products are large enough to pay for the evaluations; the bounds are measured.
 
     Examples
     --------
@@ -180,7 +178,7 @@ def worth_it(n_inputs: int, n_outputs: int, n_tiles: int) -> bool:
 def convolve(
     images: np.ndarray, weights: np.ndarray, pad: int, bias: np.ndarray, adjoint: bool, out: np.ndarray
 ) -> None:
-    """Cross-correlation of images with filters of 3×3, stride 1, or its adjoint in the images.
+    """Compute the cross-correlation of images with filters of 3×3 at stride 1, or its adjoint in the images.
 
     Parameters
     ----------
@@ -188,16 +186,16 @@ def convolve(
         With `adjoint` the gradients (B, N, H', W').
     weights : array, (N, C, 3, 3), C-contiguous
     pad : int, 0 to 2
-        Zeros around the images; of the adjoint of a convolution with padding P, ``2 - P``.
+        Zeros around the images; ``2 - P`` for the adjoint of a convolution with padding P.
     bias : array, (number of output channels,)
     adjoint : bool
-        Sum over the filters, turned by 180 degrees, and not over the channels.
+        Sum over the filters, turned by 180 degrees, instead of over the channels.
     out : array, (B, N or C, H + 2 pad - 2, W + 2 pad - 2), C-contiguous
-        Overwritten.  All arrays are of one dtype.
+        Overwritten.  All arrays have the same dtype.
 
     Notes
     -----
-    The chunks of tiles and the blocks of outputs follow from the shapes alone: so do the numbers.
+    The shapes alone determine the chunks of tiles and the blocks of outputs, so the numbers do not depend on the threads.
 
     Examples
     --------
@@ -208,7 +206,7 @@ def convolve(
     """
     channels, n_outputs = images.shape[1], out.shape[1]
     rows, columns = n_tiles(out.shape[2]), n_tiles(out.shape[3])
-    total = rows * len(images)  # rows of tiles, numbered through all images
+    total = rows * len(images)  # number of rows of tiles in all images
     taps = weights.reshape(*weights.shape[:2], 9)
     blocks = [slice(start, min(start + _BLOCK, n_outputs)) for start in range(0, n_outputs, _BLOCK)]
 
@@ -220,7 +218,7 @@ def convolve(
 
     def outputs(first: int, block: slice, filters: np.ndarray, inputs: np.ndarray) -> None:
         products = workspace("products", len(filters), *inputs.shape[1:])
-        # At each of the 36 points (N, C) times (C, T); the points stand in the middle, where the loops left them.
+        # At each of the 36 points, (N, C) times (C, T).  In memory the points are the middle axis, as the loops write it.
         np.matmul(
             filters.transpose(1, 0, 2),
             inputs.reshape(channels, _POINTS, -1).transpose(1, 0, 2),
@@ -232,13 +230,13 @@ def convolve(
         return _threads.workspace(f"winograd {name}", shape, out.dtype)
 
     def chunks(tiles: int) -> list[tuple[int, int]]:
-        """First row and number of rows of chunks of about one size, of `tiles` tiles at most (or one row)."""
+        """Split the rows into chunks of similar size, at most `tiles` tiles (or one row): first row, number of rows."""
         number = -(-total // max(1, tiles // columns))
         bounds = [total * i // number for i in range(number + 1)]
         return [(start, stop - start) for start, stop in itertools.pairwise(bounds)]
 
     def tile_by_tile(parts: list[tuple[int, int]]) -> None:
-        """The values of all filters first; then each thread takes tiles of its own from the inputs to the outputs."""
+        """Evaluate all filters; then each piece takes a few tiles from inputs to outputs, in the cache of its thread."""
         filters = workspace("filters", n_outputs, _POINTS, channels)
         _threads.run(lambda number: filter_values(blocks[number], filters[blocks[number]]), len(blocks))
 
@@ -251,7 +249,7 @@ def convolve(
         _threads.run(piece, len(parts))
 
     def filter_by_filter(first: int, count: int) -> None:
-        """The values of all inputs first; then each thread takes filters of its own, whose values stay in its cache."""
+        """Evaluate the inputs of a chunk; then each piece evaluates a block of filters, in its cache, and applies it."""
         inputs = workspace("inputs", channels, _POINTS, count, columns)
         group = max(1, channels // 16)
 
@@ -268,6 +266,8 @@ def convolve(
         _threads.run(share, -(-channels // group))
         _threads.run(piece, len(blocks))
 
+    # The plan: with few filters and enough pieces of tiles for all threads, share out the tiles and evaluate each filter
+    # once.  Otherwise share out the filters, and evaluate them once for each chunk of tiles.
     with _threads.single_blas():
         parts = chunks(max(_FEW_TILES, _TILE_BYTES // (_POINTS * channels * out.itemsize)))
         if n_outputs <= _FEW_FILTERS and len(parts) >= 4:
@@ -278,5 +278,5 @@ def convolve(
 
 
 def n_tiles(extent: int) -> int:
-    """How many tiles cover so many outputs."""
+    """Count the tiles that cover `extent` outputs."""
     return -(-extent // TILE)
