@@ -16,9 +16,8 @@ N = shelf.PAPER_FILTERS
 def run(bench: Bench) -> Outcome:
     """The guided map's size and cosine with every weight truncated at two standard deviations."""
     law = TruncatedGaussian(0.1)
-    std = math.sqrt(law.variance)
     measured = shelf.truncated_recovery(bench)
-    mean, _ = shelf.predicted(bench, N, law, std)
+    mean, _ = shelf.predicted(bench, N, law)
     nominal, _ = shelf.predicted(bench, N, Gaussian(0.1))
     size = bench.moment(
         "size of the mean map along x⊙κ",
@@ -31,16 +30,16 @@ def run(bench: Bench) -> Outcome:
         f"cosine of the map and x, N = {N}",
         measured,
         lambda m: m["toward"] / math.sqrt(m["energy"]),
-        analytic.expected_cosine(bench.x, bench.grid, Rule.GUIDED, N, law=law, filter_std=std),
+        analytic.expected_cosine(bench.x, bench.grid, Rule.GUIDED, N, law=law),
         Wrong(
             "a quarter of the filters",
-            analytic.expected_cosine(bench.x, bench.grid, Rule.GUIDED, N // 4, law=law, filter_std=std),
+            analytic.expected_cosine(bench.x, bench.grid, Rule.GUIDED, N // 4, law=law),
         ),
     )
     checks = (size, cosine)
     return Outcome(
         Verdict.HOLDS_IN_THE_LIMIT if all(check.passed for check in checks) else Verdict.REFUTED,
-        f"With the law's own standard deviation ({std:.4f}, not 0.1) the Gaussian laws meet truncated weights: cosine "
+        f"With the law's own standard deviation ({law.std:.4f}, not 0.1) the Gaussian laws meet truncated weights: cosine "
         f"{cosine.estimate:.3f} against {cosine.expected:.3f}. The error left is of order κ₄ Σ û⁴, "
         f"{abs(_correction(bench, law) - 1):.0e} here.",
         checks,

@@ -11,8 +11,8 @@ from skimage.transform import resize
 
 from proofs_checks.claim import Bench
 from proofs_checks.studies.three_layers import Noise, Recovery
-from theorylab import PatchGrid, Rule, analytic
-from theorylab.laws import Gaussian, TruncatedGaussian, WeightLaw
+from theorylab import PatchGrid, Rule, analytic, law, models
+from theorylab.laws import STANDARD_NORMAL, Gaussian, TruncatedGaussian, WeightLaw
 from theorylab.montecarlo import Measurement
 
 PAPER_FILTERS = 256
@@ -29,23 +29,20 @@ SMALL_SIDE = 40
 def predicted(
     bench: Bench,
     n_filters: int,
-    law: WeightLaw = Gaussian(1.0),  # noqa: B008 - frozen
-    filter_std: float | None = None,
+    weights: WeightLaw = STANDARD_NORMAL,
     *,
     stride: int = 2,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance map of guided backpropagation on the picture."""
     grid = bench.grid if stride == 2 else stride_one(bench)
-    return bench.once(_predicted, grid, n_filters, law, law.std if filter_std is None else filter_std)
+    return bench.once(_predicted, grid, n_filters, weights)
 
 
 def _predicted(
-    x: np.ndarray, grid: PatchGrid, n_filters: int, law: WeightLaw, filter_std: float
+    x: np.ndarray, grid: PatchGrid, n_filters: int, weights: WeightLaw
 ) -> tuple[np.ndarray, np.ndarray]:
-    return (
-        analytic.mean_map(x, grid, Rule.GUIDED, n_filters, law=law, filter_std=filter_std),
-        analytic.variance_map(x, grid, Rule.GUIDED, n_filters, law=law, filter_std=filter_std),
-    )
+    known = law(models.three_layer(grid, n_filters, weights=weights), x, Rule.GUIDED)
+    return known.mean, known.variance
 
 
 def cosine_curve(x: np.ndarray, grid: PatchGrid, counts: np.ndarray) -> np.ndarray:
@@ -103,9 +100,9 @@ def stride_one(bench: Bench) -> PatchGrid:
 
 def truncated_recovery(bench: Bench) -> Measurement:
     """The same with every weight from the truncated Gaussian of the paper's experiments."""
-    law = TruncatedGaussian(0.1)
-    mean, _ = predicted(bench, PAPER_FILTERS, law, law.variance**0.5)
-    simulate = Recovery(bench.x, bench.grid, PAPER_FILTERS, law, law, mean)
+    weights = TruncatedGaussian(0.1)
+    mean, _ = predicted(bench, PAPER_FILTERS, weights)
+    simulate = Recovery(bench.x, bench.grid, PAPER_FILTERS, weights, weights, mean)
     return bench.study("guided, truncated weights", simulate, 216, block=8)
 
 

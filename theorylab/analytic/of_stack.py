@@ -21,9 +21,11 @@ from theorylab.nolaw import SIMULATE, NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
-from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense
+from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
 from theorylab.stack import Layer, Stack, grid_of
 from theorylab.units import RELU
+
+_KNOWN = (ConvSpec, Dense, MaxPool, AdaptiveAveragePool, Residual)
 
 
 class MapLaw(Protocol):
@@ -174,6 +176,9 @@ def law(
     x = _validation.image(x, stack.input_shape).astype(np.float64, copy=False)
     if stack.bias_std:
         raise NoLaw(rule, stack.unit, f"a hidden layer with biases of std {stack.bias_std:g}")
+    for number, layer in enumerate(stack.layers):
+        if type(layer) not in _KNOWN:
+            raise NoLaw(rule, stack.unit, f"layers[{number}], {layer!r}")
     hidden, above = stack.layers[0], stack.layers[1:]
     kind = "exact" if all(_gaussian(layer) for layer in stack.layers) else "limit"
     if isinstance(hidden, (ConvSpec, Dense)) and not above:
