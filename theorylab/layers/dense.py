@@ -87,4 +87,4 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
     array([[13., -8.]])
     """
     weights = check(weights, "weights", (None, None))
-    return check(gradient, "gradient", (None, len(weights))) @ weights
+    return np.asarray(check(gradient, "gradient", (None, len(weights))) @ weights)

@@ -88,12 +88,7 @@ def _prepared(rgb: np.ndarray, block: int) -> np.ndarray:
     rows, columns = rgb.shape[0] // block, rgb.shape[1] // block
     cut = rgb[: rows * block, : columns * block].reshape(rows, block, columns, block, 3)
     picture = cut.mean(axis=(1, 3), dtype=np.float64) - images.MEAN_COLOUR
-<<<<<<< HEAD
     return np.asarray(np.moveaxis(picture * INPUT_SCALE, -1, 0), dtype=np.float32)
-=======
-    prepared: np.ndarray = np.moveaxis(picture * INPUT_SCALE, -1, 0).astype(np.float32)
-    return prepared
->>>>>>> classifier
 
 
 def crops(split: str, n: int, *, seed: _random.Seed) -> tuple[np.ndarray, np.ndarray]:
