@@ -15,7 +15,7 @@ from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.depth import depth_profile
 from theorylab.analytic.pooled import pooled_mean_map
 from theorylab.analytic.pooled_moments import pooled_variance_map
-from theorylab.analytic.shallow import ThreeLayerLaw, cosine_of
+from theorylab.analytic.three_layer import ThreeLayerLaw, cosine_of
 from theorylab.laws import Gaussian, WeightLaw
 from theorylab.nolaw import SIMULATE, NoLaw
 from theorylab.patches import PatchGrid
@@ -155,7 +155,7 @@ def law(
 
     Notes
     -----
-    One hidden layer without pooling: :class:`~theorylab.analytic.shallow.ThreeLayerLaw`, exact, every rule and unit.  Behind
+    One hidden layer without pooling: :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`, exact, every rule and unit.  Behind
     max-pooling of disjoint windows: :mod:`theorylab.analytic.pooled`, ReLU alone.  Dense layers alone:
     :func:`~theorylab.analytic.depth_profile`; with convolutions, pools and residual blocks:
     :func:`~theorylab.analytic.depth_maps`: limits of wide layers.  Laws hold for Gaussian filters; of other filters they are

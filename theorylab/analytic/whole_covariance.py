@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from theorylab.analytic import halfspace
-from theorylab.analytic.shallow import law_of
+from theorylab.analytic.three_layer import law_of
 from theorylab.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
