@@ -4,7 +4,7 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test nojit lint docs bench check clean
+.PHONY: verify test nojit lint docs bench classifier check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
@@ -19,12 +19,16 @@ nojit: $(VENV)/tested
 lint: $(VENV)/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy theorylab proofs_checks
+	$(BIN)/mypy theorylab proofs_checks tools
 
 # Timings beside PyTorch and Captum, in turn, on an idle machine: about five minutes.  BENCH_ROUNDS=3 for a first look.
 bench: $(VENV)/tested
 	$(BIN)/python -m pip install --quiet -e '.[bench]'
 	$(BIN)/python -m pytest tests/bench --benchmark-columns=median,iqr,rounds -s $(ARGS)
+
+# The trained weights that come with the package, half a minute: equal bit for bit with the BLAS kernels named in the tool.
+classifier: $(VENV)/installed
+	OPENBLAS_CORETYPE=Haswell $(BIN)/python tools/train_small_classifier.py $(ARGS)
 
 # API pages from the docstrings; a warning is an error.
 docs: $(VENV)/tested

@@ -1,99 +1,37 @@
-"""One file for each claim of the paper: its statement, the exact law, the check and the negative control."""
+"""The claims of the paper, checked: the statement, the exact law, the measurement and the negative control of each."""
 
 from __future__ import annotations
 
-import dataclasses
+import functools
+import importlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+import pkgutil
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from proofs_checks.bench import Bench
     from proofs_checks.claim import Claim
-    from theorylab.report.results import Verification
+    from proofs_checks.results import ClaimResult, Verification
+    from theorylab.progress import Progress
 
 __all__ = ["registry", "verify"]
 
 
+@functools.cache
 def registry() -> tuple[Claim, ...]:
-    """Every claim, in the order of the paper.
+    """Every claim, in the order of the paper: those of the files in ``proofs_checks/claims``.
 
     Examples
     --------
     >>> [claim.id for claim in registry()][:3]
     ['lemma1', 'halfspace-mean', 'theorem1']
     """
-    from proofs_checks import (
-        class_insensitivity,
-        dead_zones,
-        depth_conv,
-        depth_dense,
-        depth_resnet50,
-        depth_vgg16,
-        equation8,
-        equation9,
-        error_rate,
-        fc1_histograms,
-        fgsm,
-        figure7,
-        figure9_dense,
-        figure9_depth,
-        filters_needed,
-        gaussianity,
-        halfspace_mean,
-        lemma1,
-        local_connections,
-        maximum_logit,
-        maxpool_deconvnet,
-        maxpool_guided,
-        maxpool_identity,
-        maxpool_saliency,
-        maxpool_selection,
-        proposition1_deconvnet,
-        proposition1_guided,
-        proposition1_saliency,
-        recovery_rate,
-        theorem1,
-        theorem2_deconvnet,
-        theorem2_saliency,
-        truncated_weights,
-    )
+    from proofs_checks import claims
 
-    modules = (
-        lemma1,
-        halfspace_mean,
-        theorem1,
-        recovery_rate,
-        error_rate,
-        filters_needed,
-        class_insensitivity,
-        theorem2_saliency,
-        theorem2_deconvnet,
-        gaussianity,
-        maximum_logit,
-        maxpool_identity,
-        maxpool_selection,
-        maxpool_saliency,
-        maxpool_guided,
-        maxpool_deconvnet,
-        equation8,
-        proposition1_saliency,
-        proposition1_deconvnet,
-        proposition1_guided,
-        depth_dense,
-        depth_conv,
-        depth_vgg16,
-        depth_resnet50,
-        equation9,
-        dead_zones,
-        fc1_histograms,
-        figure7,
-        fgsm,
-        figure9_dense,
-        figure9_depth,
-        local_connections,
-        truncated_weights,
-    )
-    return tuple(module.CLAIM for module in modules)
+    names = [module.name for module in pkgutil.iter_modules(claims.__path__)]
+    found = [importlib.import_module(f"{claims.__name__}.{name}").CLAIM for name in names]
+    return tuple(sorted(found, key=lambda claim: claim.order))
 
 
 def verify(
@@ -105,7 +43,7 @@ def verify(
     jobs: int | None = None,
     law_scale: float = 1.0,
     weights: str | os.PathLike[str] | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Check claims of the paper on a picture.
 
@@ -137,16 +75,59 @@ def verify(
     ValueError, TypeError, OSError
         For an unknown claim or budget, a bad seed, or a picture or weights that cannot be used.
     """
-    import joblib
+    import dataclasses
 
-    import theorylab
-    from proofs_checks import fc1_histograms
-    from proofs_checks.claim import BUDGETS, FALSE_ALARM_PROBABILITY, RESERVE, Bench
-    from theorylab import _random, _validation, images, stats
-    from theorylab.report.results import ClaimResult, Verification
+    from proofs_checks.judge import FALSE_ALARM_PROBABILITY
+    from proofs_checks.results import Verification
+    from theorylab._version import __version__
 
     known = {claim.id: claim for claim in registry()}
-    chosen = [known[id_] for name in claims for id_ in _selected(name, known)]
+    selected = {id_: known[id_] for name in claims for id_ in _selected(name, known)} or known
+    bench = _bench(image, budget, seed, jobs, law_scale, weights, progress)
+    result = Verification(
+        version=__version__,
+        seed=seed,
+        budget=budget,
+        image="cat" if image is None else os.fspath(image),
+        false_alarm_probability=FALSE_ALARM_PROBABILITY,
+        correction=f"Bonferroni over all {_n_checks()} checks of the registry, each at level "
+        f"{bench.level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
+        "between the t statistic's tail and Student's.",
+        claims=_results(selected.values(), bench),
+        law_scale=bench.law_scale,
+        weights=bench.weights,
+    )
+    return dataclasses.replace(result, command=result.command_for(*claims))
+
+
+def _selected(name: str, known: Iterable[str]) -> list[str]:
+    """The claims that a name stands for: the claim itself, or all of its family."""
+    ids = [id_ for id_ in known if id_ == name or id_.startswith(f"{name}-")]
+    if not ids:
+        raise ValueError(f"unknown claim {name!r}: choose from {', '.join(known)}")
+    return ids
+
+
+def _n_checks() -> int:
+    return sum(claim.n_checks for claim in registry())
+
+
+def _bench(
+    image: str | os.PathLike[str] | None,
+    budget: str,
+    seed: int,
+    jobs: int | None,
+    law_scale: float,
+    weights: str | os.PathLike[str] | None,
+    progress: Progress | None,
+) -> Bench:
+    """The bench of one run, with all of its input checked."""
+    import joblib
+
+    from proofs_checks.bench import BUDGETS, Bench
+    from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE
+    from theorylab import _random, _validation, images, stats
+
     if budget not in BUDGETS:
         raise ValueError(f"unknown budget {budget!r}: choose from {', '.join(BUDGETS)}")
     _random.sequence(seed)
@@ -156,60 +137,37 @@ def verify(
         if not isinstance(weights, (str, os.PathLike)) or isinstance(os.fspath(weights), bytes):
             raise TypeError(f"weights: expected a path or 'torchvision', got {type(weights).__name__}")
         weights = os.fspath(weights)
-        fc1_histograms.check_weights(weights)
-    n_checks = sum(claim.n_checks for claim in known.values())
-    bench = Bench(
+        for claim in registry():
+            if claim.check_weights is not None:
+                claim.check_weights(weights)
+    return Bench(
         x=images.load(image),
         budget=budget,
         seed=seed,
         jobs=jobs,
-        level=stats.bonferroni(FALSE_ALARM_PROBABILITY / RESERVE, n_checks),
+        level=stats.bonferroni(FALSE_ALARM_PROBABILITY / RESERVE, _n_checks()),
         law_scale=law_scale,
         weights=weights,
         progress=progress,
     )
-    selected = list(dict.fromkeys(chosen) or known.values())
-    # The claim that reads a file goes first: a bad one is noticed before the long studies.
-    order = sorted(selected, key=lambda claim: claim is not fc1_histograms.CLAIM)
-    outcomes = {claim.id: claim.run(bench) for claim in order}
+
+
+def _results(claims: Iterable[Claim], bench: Bench) -> tuple[ClaimResult, ...]:
+    """What became of the claims, in their order."""
+    from proofs_checks.results import ClaimResult
+
+    claims = list(claims)
+    # Claims that read a file go first: a bad one is noticed before the long studies.
+    outcomes = {
+        claim.id: claim.run(bench) for claim in sorted(claims, key=lambda claim: claim.check_weights is None)
+    }
     results = []
-    for claim in selected:
+    for claim in claims:
         outcome = outcomes[claim.id]
         assert outcome.verdict in claim.verdicts, f"{claim.id}: {outcome.verdict} is not among its verdicts"
-        results.append(
-            ClaimResult(
-                id=claim.id,
-                section=claim.section,
-                statement=claim.statement,
-                verdict=outcome.verdict,
-                exact_law=claim.exact_law,
-                proof=claim.proof,
-                finding=outcome.finding,
-                checks=outcome.checks,
-                headline=outcome.headline,
-                figures=outcome.figures,
-                formula=claim.formula,
-            )
-        )
-    result = Verification(
-        version=theorylab.__version__,
-        seed=seed,
-        budget=budget,
-        image="cat" if image is None else os.fspath(image),
-        false_alarm_probability=FALSE_ALARM_PROBABILITY,
-        correction=f"Bonferroni over all {n_checks} checks of the registry, each at level "
-        f"{bench.level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
-        "between the t statistic's tail and Student's.",
-        claims=tuple(results),
-        law_scale=law_scale,
-        weights=weights,
-    )
-    return dataclasses.replace(result, command=result.command_for(*claims))
-
-
-def _selected(name: str, known: Iterable[str]) -> list[str]:
-    """The claims that a name stands for: the claim itself, or all of its family."""
-    found = [id_ for id_ in known if id_ == name or id_.startswith(f"{name}-")]
-    if not found:
-        raise ValueError(f"unknown claim {name!r}: choose from {', '.join(known)}")
-    return found
+        stated = {
+            name: getattr(claim, name)
+            for name in ("id", "section", "statement", "exact_law", "proof", "formula")
+        }
+        results.append(ClaimResult(**stated, **vars(outcome)))
+    return tuple(results)

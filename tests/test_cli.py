@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import proofs_checks
+from proofs_checks.results import Check, ClaimResult, NegativeControl, Verdict, Verification
 from theorylab import cli, networks
-from theorylab.report.results import Check, ClaimResult, NegativeControl, Verdict, Verification
 
 DECLARED = {"formula": ("a = b",), "verdicts": (Verdict.HOLDS, Verdict.REFUTED), "n_checks": 2}
 CLAIMS = (
@@ -34,6 +35,7 @@ def result(passed=True, **changes):
 def laboratory(monkeypatch):
     """A stand-in for the registry; `calls` keeps what it was asked, `answer` is what it does."""
     fake = types.ModuleType("proofs_checks")
+    fake.__path__ = proofs_checks.__path__
     fake.calls, fake.answer = [], lambda: result()
     fake.registry = lambda: CLAIMS
 
@@ -207,7 +209,8 @@ def test_ctrl_c(laboratory):
 
 def test_ctrl_c_in_a_real_process(tmp_path):
     (tmp_path / "proofs_checks.py").write_text(
-        "import time\ndef verify(*a, **k):\n    print('running', flush=True)\n    time.sleep(60)\n"
+        f"import time\n__path__ = {list(proofs_checks.__path__)}\n"
+        "def verify(*a, **k):\n    print('running', flush=True)\n    time.sleep(60)\n"
     )
     # A parent that ignores Ctrl-C (a job in the background) hands that on: here it must arrive.
     program = (
@@ -297,7 +300,10 @@ def test_predict_refuses_what_vgg16_has_not(tmp_path):
     for words, message in (
         (["--network", "vgg16", "--pool", 2], "--pool: vgg16 has its own layers"),
         (["--network", "vgg16", "--filters", 8], "--filters: vgg16 has its own layers"),
-        (["--network", "vgg16", "--size", 96], "pictures of 224 to 255 pixels a side, got 96×96"),
+        (
+            ["--network", "vgg16", "--size", 96],
+            "plane of 3×3: take a picture that makes it 7×7, or",
+        ),
     ):
         assert_refused(run("predict", "cat", *words, *out), message)
     assert run("predict", "cat", "--network", "fcn", *out).exit_code == 2
@@ -355,11 +361,10 @@ def test_version_and_bad_input_of_a_real_process():
 
 
 def test_numbers_of_the_library_are_those_shown(tmp_path):
-    from theorylab import measures
-    from theorylab.report import predictions
+    from theorylab import PatchGrid, exhibits, measures, models
 
     x = np.random.default_rng(0).normal(size=(3, 12, 12))
-    shown = predictions.predicted(x, n_filters=32, kernel=3, stride=1)
+    shown = exhibits.predicted(models.three_layer(PatchGrid(x.shape, 3), 32), x)
     assert [len(row) for row in shown.rows] == [len(shown.header)]
     _, to_input, to_mean = shown.rows[0]
     assert 0 < to_input < to_mean < 1

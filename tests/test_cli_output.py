@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from theorylab import cli, images, measures, networks, visualize
+from theorylab import cli, exhibits, images, measures, networks, visualize
+from theorylab.exhibits import NetworkChoice
 from theorylab.patches import PatchGrid
-from theorylab.report import maps
 
 SMALL = {
     "visualize": ["visualize", "cat", "--size", "16", "--filters", "4"],
@@ -89,8 +89,8 @@ def test_the_numbers_of_visualize_are_those_of_the_library(tmp_path):
 
 @pytest.mark.parametrize(("target", "index"), [(3, 3), ("random", int), ("cost", None)])
 def test_which_logit_is_shown(target, index):
-    shown = maps.visualized(
-        images.load("cat", 9), n_filters=4, rule="saliency", target=target, read_logit=True
+    shown = exhibits.visualized(
+        images.load("cat", 9), NetworkChoice(n_filters=4), rule="saliency", target=target, read_logit=True
     )
     said = shown.numbers["target"]
     assert said["asked"] == target
@@ -103,20 +103,20 @@ def test_which_logit_is_shown(target, index):
 
 @pytest.mark.parametrize("target", [3, "random"])
 def test_a_logit_that_is_chosen_is_read_alone(target, monkeypatch):
-    words = {"n_filters": 4, "rule": "saliency", "target": target, "read_logit": True}
-    expected = maps.visualized(images.load("cat", 9), **words).numbers
+    x, choice = images.load("cat", 9), NetworkChoice(n_filters=4)
+    words = {"rule": "saliency", "target": target, "read_logit": True}
+    expected = exhibits.visualized(x, choice, **words).numbers
     monkeypatch.delattr(networks.ThreeLayerNetwork, "_read_out")  # all of them cannot be had
-    assert maps.visualized(images.load("cat", 9), **words).numbers == expected
+    assert exhibits.visualized(x, choice, **words).numbers == expected
 
 
 @pytest.mark.parametrize(("target", "read"), [("max", True), ("cost", True), (3, False), ("random", False)])
 @pytest.mark.parametrize("network", ["cnn", "fcn"])
 def test_progress_of_the_logits_that_a_target_needs(network, target, read):
     told = []
-    maps.visualized(
+    exhibits.visualized(
         images.load("cat", 9),
-        network=network,
-        n_filters=4,
+        NetworkChoice(network, n_filters=4),
         target=target,
         read_logit=True,
         progress=lambda *words: told.append(words),

@@ -16,14 +16,16 @@ import typer
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from theorylab import cli
-from theorylab.report import progress
+import proofs_checks
+from theorylab import cli, progress
+from theorylab.rules import PAPER
 
 COMMANDS = ("claims", "verify", "visualize", "predict", "figure", "converge", "audit")
 PREDICT = ["predict", "cat", "--size", "16", "--filters", "4"]
-FAKE = """
-import types
-from theorylab.report.results import Verification
+FAKE = (
+    f"__path__ = {list(proofs_checks.__path__)}\n"
+    + """
+from proofs_checks.results import Verification
 def verify(*a, progress=None, **k):
     if progress is not None:
         import time
@@ -32,6 +34,7 @@ def verify(*a, progress=None, **k):
             time.sleep(0.15)
     return Verification("0.1", 0, "quick", "cat", 0.01, "Bonferroni", ())
 """
+)
 
 
 def run(*words):
@@ -157,7 +160,7 @@ def test_progress_is_for_terminals(tmp_path):
 def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
     for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
         monkeypatch.setenv(name, value)
-    with progress.shown() as report:
+    with progress.live() as report:
         report("a [study]", 0, 2)
         report("no end in sight", 0, 0)
         report("a [study]", 1, 2)
@@ -173,7 +176,7 @@ def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
 def test_a_long_label_does_not_hide_the_numbers(monkeypatch, capsys):
     for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
         monkeypatch.setenv(name, value)
-    with progress.shown() as report:
+    with progress.live() as report:
         report("a study of " * 9, 12_345, 67_890)
         time.sleep(0.15)
     lines = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
@@ -191,7 +194,7 @@ def test_visualize_says_how_many_logits_are_read(tmp_path):
 @pytest.mark.parametrize("quiet", [True, False])
 def test_there_is_no_progress_in_a_pipe_or_on_request(quiet, monkeypatch):
     monkeypatch.delenv("FORCE_COLOR", raising=False)
-    with progress.shown(quiet=quiet) as report:
+    with progress.live(quiet=quiet) as report:
         assert report is None
 
 
@@ -213,6 +216,8 @@ def test_a_pipe_breaks_no_id_and_a_narrow_terminal_is_obeyed():
         ("theorylab predict cat --network v", ["vgg16"]),
         ("theorylab verify lemma1 theorem", ["theorem1", "theorem2-saliency", "theorem2-deconvnet"]),
         ("theorylab figure e", ["edges"]),
+        ("theorylab visualize cat --rule ", [*(rule.value for rule in PAPER), "all"]),
+        ("theorylab audit --rule g", ["guided"]),
     ],
 )
 def test_the_shell_completes(words, offered):
@@ -230,6 +235,16 @@ def test_the_shell_completes(words, offered):
         env={**os.environ, **complete},
     )
     assert set(done.stdout.split()) >= set(offered), done.stderr
+
+
+@pytest.mark.parametrize("command", ["visualize cat", "predict cat", "converge", "audit"])
+def test_a_rule_is_one_that_is_registered(command):
+    done = run(*command.split(), "--rule", "plain")
+    assert done.exit_code == 2
+    assert "'plain' is not one of " + ", ".join(repr(rule.value) for rule in PAPER) in done.stderr
+    assert ("'all'" in done.stderr) is (command != "audit")
+    help_ = " ".join(run(command.split()[0], "--help").stdout.split())
+    assert all(rule.value in help_ for rule in PAPER)
 
 
 def test_the_shell_is_taught():

@@ -17,17 +17,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 from scipy import stats
-from strategies import RULES, image_with_zeros
+from strategies import OTHERS, RULES, image_with_zeros
 from typer.testing import CliRunner
 
 from theorylab import ConvSpec, _files, analytic, cli, convergence, estimates
 from theorylab.convergence import Design, Point, files
 from theorylab.convergence.predictions import Predictor
+from theorylab.laws import Gaussian
 from theorylab.montecarlo import DaskExecutor
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import PAPER, Rule
-from theorylab.sampling import StackSampler, three_layer_maps
+from theorylab.sampling import GraphSampler, draw, three_layer_maps
+from theorylab.stack import Stack
 
 SMALL = ["--size", "32", "--filters", "8,32", "--kernel", "5", "--block", "5", "--seed", "3"]
 MANY = [*SMALL, "--replicates", "200", "--quiet"]
@@ -147,6 +149,31 @@ def test_what_has_no_law_is_null():
     assert deep[Rule.DECONVNET]["class_distance"].value is None
 
 
+def test_predictions_of_any_rule():
+    """Pooled and deep ones by what ``h`` and the gate are; each rule with a mean has its map for a target."""
+    x, (size, loose, *_) = picture(16), OTHERS
+    every = (Rule.LINEAR, size, loose)
+    pooled = Predictor(x, every).at(Point(8, 3, 2, pool=2))
+    assert pooled.laws[Rule.LINEAR]["class_distance"].value == math.sqrt(2)
+    assert {law.kind for law in pooled.laws[Rule.LINEAR].values()} == {"exact"}
+    assert {law.kind for law in pooled.laws[loose].values()} == {"estimate"}
+    deep = Predictor(x, every).at(Point(8, 3, 2, depth=2))
+    assert {law.kind for law in deep.laws[size].values()} == {"limit"}
+    assert deep.laws[Rule.LINEAR]["class_distance"].value == math.sqrt(2)
+    assert deep.laws[loose]["class_distance"].value is None
+    assert deep.laws[loose]["variance"].kind == "exact"
+    assert size not in deep.centres
+    assert (deep.targets[size] * deep.targets[loose]).sum() < 1 - 1e-6
+    reference = analytic.depth_maps(x, Point(8, 3, 2, depth=2).stack(x.shape).layers, "guided")[-1].mean_map
+    for rule in (Rule.LINEAR, loose):
+        np.testing.assert_allclose(deep.targets[rule], reference / np.linalg.norm(reference))
+
+
+def test_another_picture_than_the_design_is_refused():
+    with pytest.raises(ValueError, match="x: expected the picture that the design was made for"):
+        convergence.study(Design.of(picture(), kernel=3), picture(seed=1))
+
+
 # The samplers of deep networks
 
 
@@ -155,7 +182,7 @@ def test_a_stack_of_one_is_the_three_layer_network(rule):
     x, rule = image_with_zeros(np.random.default_rng(0), (2, 6, 5)), Rule(rule)
     grid = PatchGrid(x.shape, (3, 2), stride=(2, 1), padding=(0, 1))
     rng = np.random.default_rng(1)
-    sampler = StackSampler(x, [ConvSpec(3, (3, 2), (2, 1), (0, 1))])
+    sampler = GraphSampler(Stack(x.shape, [ConvSpec(3, (3, 2), (2, 1), (0, 1))]), x, dtype=np.float32)
     maps = np.stack([sampler.draw(rng, [rule])[0, 0] for _ in range(2500)]).reshape(2500, -1).astype(float)
     other = three_layer_maps(x, grid, rule, 3, size=2500, seed=4).reshape(2500, -1)
     direction = np.random.default_rng(2).standard_normal(x.size)
@@ -168,14 +195,15 @@ def test_a_stack_of_two_against_loops():
     """Eq. 8 with explicit sums over patches and filters, on the weights that the sampler draws."""
     x, rules = picture(6, 1), list(PAPER)
     layers = [ConvSpec(2, 3, std=0.7), ConvSpec(3, 3, padding=1)]
-    maps = StackSampler(x, layers, dtype=np.float64).draw(np.random.default_rng(5), rules, n_readouts=2)
+    maps = GraphSampler(Stack(x.shape, layers), x).draw(np.random.default_rng(5), rules, n_readouts=2)
     rng = np.random.default_rng(5)
-    w1, w2 = 0.7 * rng.standard_normal((9, 2)), rng.standard_normal((18, 3))
+    w1, w2 = 0.7 * rng.standard_normal((2, 9)).T, rng.standard_normal((3, 18)).T
     first, second = PatchGrid((1, 6, 6), 3), PatchGrid((2, 4, 4), 3, padding=1)
     z1 = first.extract(x) @ w1
     z2 = second.extract(np.maximum(z1, 0).T.reshape(2, 4, 4)) @ w2
+    readouts = rng.standard_normal((2, 3, 16))
     for t in range(2):
-        readout = rng.standard_normal((16, 3))
+        readout = readouts[t].T
         for r, rule in enumerate(rules):
             below = second.fold(rule.backward(readout, z2) @ w2.T).reshape(2, 16).T
             np.testing.assert_allclose(maps[r, t], first.fold(rule.backward(below, z1) @ w1.T), rtol=1e-10)
@@ -184,16 +212,20 @@ def test_a_stack_of_two_against_loops():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((np.ones((2, 2)), [ConvSpec(1, 1)]), ValueError, r"x: expected \(C, H, W\)"),
+        ((np.ones((2, 2)), [ConvSpec(1, 1)]), ValueError, r"input_shape: expected \(C, H, W\)"),
         ((np.zeros((1, 2, 2)), [ConvSpec(1, 1)]), ValueError, "zero everywhere"),
         ((np.ones((1, 2, 2)), []), ValueError, "layers: expected at least one"),
-        ((np.ones((1, 2, 2)), [MaxPool(2)]), TypeError, "layers: expected ConvSpec, got MaxPool"),
-        ((np.ones((1, 2, 2)), [ConvSpec(1, 3)]), ValueError, "kernel: 3 exceeds"),
+        (
+            (np.ones((1, 2, 2)), [Gaussian()]),
+            TypeError,
+            r"layers\[0\]: expected a ConvSpec, Dense, .*, got Gaussian",
+        ),
+        ((np.ones((1, 2, 2)), [ConvSpec(1, 3)]), ValueError, r"layers\[0\]: kernel: 3 exceeds"),
     ],
 )
 def test_stacks_refuse_bad_input(arguments, error, message):
     with pytest.raises(error, match=message):
-        StackSampler(*arguments)
+        draw(Stack(arguments[0].shape, arguments[1]), arguments[0], "guided", size=1)
 
 
 # Studies

@@ -15,10 +15,9 @@ from strategies import OTHERS, rule_of
 from theorylab.analytic import pooled_mean_map
 from theorylab.analytic._gaussian_rule import POINTS, chunks, factors, normals, rectified_normal
 from theorylab.analytic._inner_products import InnerProducts, arc_cosine, moved
-from theorylab.analytic._neighbour_moments import neighbour_moments
+from theorylab.analytic._joint_moments import largest_energy, largest_gap, neighbour_moments, pooled_moments
 from theorylab.analytic._plan import differences, pool_needs
 from theorylab.analytic._unit_moments import unit_moments
-from theorylab.analytic._window_moments import largest_energy, largest_gap, pooled_moments
 from theorylab.laws import Gaussian
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool

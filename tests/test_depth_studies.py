@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from proofs_checks import proposition1_studies, shelf
-from proofs_checks.depth_studies import Stack, cosine, dense, extrapolated, inner, stacked
-from proofs_checks.equation8 import operator_matrix
+from proofs_checks.claims.equation8 import operator_matrix
+from proofs_checks.studies import proposition1, shelf
+from proofs_checks.studies.depth import Stack, cosine, dense, extrapolated, inner, stacked
 from theorylab import layers, montecarlo
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input
@@ -63,7 +63,7 @@ def explicit_network(stack, signs, filters, readout):
 def test_a_stack_is_the_explicit_network(layers_of_stack):
     x = np.random.default_rng(1).standard_normal((3, 8, 7))
     stack = Stack(x, layers_of_stack, COPIES)
-    for layer, output, gradients in stack.descend(np.random.default_rng(2), SIZE, list(PAPER)):
+    for layer, output, gradients in stack.descend(np.random.default_rng(2), SIZE, PAPER):
         lowest = layer, output, gradients
     assert lowest[0] == 0
     np.testing.assert_array_equal(lowest[1], np.broadcast_to(x.astype(np.float32), (SIZE, COPIES, *x.shape)))
@@ -71,7 +71,7 @@ def test_a_stack_is_the_explicit_network(layers_of_stack):
     different = set()
     for i, k in itertools.product(range(SIZE), range(COPIES)):
         net = explicit_network(stack, signs[:, i, k, 0, 0], [w[i] for w in filters], readout[i, k])
-        maps = net.backward(net.forward(x), np.ones((1, 1)), list(PAPER))[:, 0]
+        maps = net.backward(net.forward(x), np.ones((1, 1)), PAPER)[:, 0]
         for rule, expected in zip(PAPER, maps, strict=True):
             np.testing.assert_allclose(lowest[2][rule][i, k], expected, atol=2e-5 * abs(maps).max())
         different.add(float(maps[-1].sum()))
@@ -118,7 +118,7 @@ def test_components_across_an_axis():
     axis[0, 0] = 0  # a layer of closed units has no direction
     axis[0, 1] = [2, 0, 0, 0, 0, 0]
     before = axis.copy()
-    along, rest = proposition1_studies.across(vectors, axis)
+    along, rest = proposition1.across(vectors, axis)
     np.testing.assert_array_equal(axis, before)
     assert rest.shape == (2, 3, 5)
     unit = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-300)
@@ -128,7 +128,7 @@ def test_components_across_an_axis():
         (along**2 + (rest**2).sum(axis=-1))[axis.any(axis=-1)], energy[axis.any(axis=-1)]
     )
     # The axis itself has no component across.
-    np.testing.assert_allclose(proposition1_studies.across(axis, axis)[1], 0, atol=1e-15)
+    np.testing.assert_allclose(proposition1.across(axis, axis)[1], 0, atol=1e-15)
 
 
 class OneGradient(Stack):
@@ -143,7 +143,7 @@ class OneGradient(Stack):
 
 def test_products_between_positions():
     stack = OneGradient(np.ones((1, 5, 5)), stacked(1, [2, 2], [3, 3], [1, 2]))
-    found = proposition1_studies.Positions(stack, Rule.SALIENCY, (1,))(np.random.default_rng(0), 2)
+    found = proposition1.Positions(stack, Rule.SALIENCY, (1,))(np.random.default_rng(0), 2)
     mean = dict(zip(found.statistics.names, found.statistics.mean, strict=True))
     maps = stack.given[:, 0].astype(float)
     places = list(itertools.product(range(1, 4), repeat=2))

@@ -239,6 +239,6 @@ def test_where_no_file_can_be_written_nothing_is_drawn(tmp_path):
 
 
 def test_what_is_no_number_is_null():
-    from theorylab.figures._base import finite
+    from theorylab._json import plain
 
-    assert finite({"a": [math.nan, np.float32(1.5)], 2: np.arange(2)}) == {"a": [None, 1.5], "2": [0, 1]}
+    assert plain({"a": [math.nan, np.float32(1.5)], 2: np.arange(2)}) == {"a": [None, 1.5], "2": [0, 1]}

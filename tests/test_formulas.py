@@ -13,8 +13,8 @@ import pytest
 from matplotlib.path import Path
 
 import proofs_checks
-from theorylab.report import deviations, formulas
-from theorylab.report.results import Check, NegativeControl
+from proofs_checks.report import deviations, formulas
+from proofs_checks.results import Check, NegativeControl
 
 CLAIMS = proofs_checks.registry()
 WITHOUT_LAW = {"fc1-histograms"}

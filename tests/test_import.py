@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import proofs_checks
 import theorylab
 
 ROOT = Path(theorylab.__file__).parent
@@ -20,7 +21,10 @@ def imported(path, root=ROOT):
 
     def walk(node, at_import):
         for child in ast.iter_child_nodes(node):
-            inside = at_import and not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            later = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or (
+                isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+            )
+            inside = at_import and not later
             if isinstance(child, ast.Import):
                 yield from ((name.name, at_import) for name in child.names)
             elif isinstance(child, ast.ImportFrom):
@@ -51,7 +55,7 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
     file.write_text(
         "import theorylab.layers.conv\nfrom theorylab import kernels\nfrom .. import networks\n"
         "from ..sampling import fcn\nfrom . import other\ndef f():\n    import torch\n"
-        "if True:\n    import numba\n"
+        "if True:\n    import numba\nif TYPE_CHECKING:\n    import captum\n"
     )
     found = imported(file, tmp_path)
     expected = {
@@ -62,6 +66,7 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
         ("theorylab.stats.other", True),
         ("torch", False),
         ("numba", True),
+        ("captum", False),
     }
     assert expected <= found
     assert ("torch", True) not in found
@@ -69,25 +74,63 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
 
 @pytest.mark.parametrize("path", members("analytic"), ids=lambda path: path.stem)
 def test_closed_forms_know_no_simulation(path):
-    assert not rooms_used(path) & (FORWARD | {"stats", "report", "cli", "commands"})
+    assert not rooms_used(path) & (FORWARD | {"estimates", "stats", "exhibits", "drawing", "cli", "commands"})
 
 
 @pytest.mark.parametrize("room", sorted(FORWARD))
 def test_simulation_knows_no_closed_form(room):
     for path in members(room):
-        assert "analytic" not in rooms_used(path), path
+        assert not rooms_used(path) & {"analytic", "estimates"}, path
 
 
 @pytest.mark.parametrize("path", members("stats"), ids=lambda path: path.stem)
 def test_statistics_see_arrays_only(path):
-    assert not rooms_used(path) & (FORWARD | {"analytic", "rules", "laws", "patches", "report"})
+    assert not rooms_used(path) & (FORWARD | {"analytic", "rules", "laws", "patches", "drawing", "exhibits"})
+
+
+# Rooms that may be drawn on by any other, and what draws: they know no network, no law and no claim.
+GROUND = {"_files", "_json", "_random", "_validation", "_version", "charts", "progress"}
+
+
+@pytest.mark.parametrize("room", sorted(GROUND | {"drawing", "stats", "montecarlo"}))
+def test_the_ground_floor_knows_nothing_above_it(room):
+    allowed = {
+        "charts": {"stats"},  # for the intervals of points
+        "drawing": GROUND | {"drawing", "display", "stats"},
+        "montecarlo": GROUND | {"montecarlo"},
+    }
+    for path in members(room):
+        assert rooms_used(path) <= allowed.get(room, GROUND) | {room}, path
+
+
+# An audit's report draws itself when it is asked to.
+LATE = {("theorylab.auditing._report", "theorylab.auditing._drawing")}
+
+
+def test_nothing_is_imported_in_a_circle():
+    """Neither at import time nor later, nor for types."""
+    sources = {
+        ".".join(path.relative_to(top.parent).with_suffix("").parts).removesuffix(".__init__"): (path, top)
+        for top in (ROOT, Path(proofs_checks.__file__).parent)
+        for path in top.rglob("*.py")
+    }
+    waiting = {}
+    for module, (path, top) in sources.items():
+        names = {name for name, _ in imported(path, top) if name in sources and (module, name) not in LATE}
+        # "from package import module" needs the module; the package itself only where it is asked for a name.
+        waiting[module] = {
+            name for name in names if not any(other.startswith(f"{name}.") for other in names)
+        } - {module}
+    while free := [module for module, needed in waiting.items() if not needed & set(waiting)]:
+        for module in free:
+            del waiting[module]
+    assert not waiting
 
 
 def test_nothing_imports_torch_at_import_time():
     for path in ROOT.rglob("*.py"):
         at_import = {name.split(".")[0] for name, at_import in imported(path) if at_import}
-        if path.name != "torch_bridge.py":
-            assert not at_import & {"torch", "torchvision", "captum"}, path
+        assert not at_import & {"torch", "torchvision", "captum"}, path
         assert "pyplot" not in path.read_text(encoding="utf-8").replace("no pyplot", ""), path
 
 
@@ -131,9 +174,18 @@ def test_visualize_is_the_function():
     assert theorylab.visualize.__module__ == "theorylab.visualization"
 
 
-def test_version_and_unknown_names():
+def test_the_version_is_written_once():
     from importlib import metadata
 
     assert theorylab.__version__ == metadata.version("theorylab")
+    citation = (ROOT.parent / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {theorylab.__version__}\n" in citation
+    for path in (*ROOT.rglob("*.py"), ROOT.parent / "setup.cfg"):
+        if path.name != "_version.py":
+            assert "metadata.version" not in path.read_text(encoding="utf-8"), path
+            assert f"version = {theorylab.__version__}" not in path.read_text(encoding="utf-8"), path
+
+
+def test_unknown_names():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = theorylab.nothing

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
 
-from proofs_checks.estimation import EstimationError
+from proofs_checks.studies.estimation import EstimationError
 from theorylab.montecarlo import ArrayMoments, Statistics, measurement, replicate
 
 SIMULATE = EstimationError(np.linspace(-1, 1, 50), (3, 200), 0.5)
@@ -235,8 +235,9 @@ def test_whole_blocks_are_run():
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_progress(jobs):
     calls = []
-    replicate(SIMULATE, 25, block=10, seed=0, jobs=jobs, progress=lambda *call: calls.append(call))
-    assert calls == [(10, 30), (20, 30), (30, 30)]
+    progress = lambda *call: calls.append(call)  # noqa: E731
+    replicate(SIMULATE, 25, block=10, seed=0, jobs=jobs, name="maps", progress=progress)
+    assert calls == [("maps", 10, 30), ("maps", 20, 30), ("maps", 30, 30)]
 
 
 def test_seeds_of_every_kind():

@@ -12,7 +12,7 @@ from theorylab.networks import (
     DrawnRows,
     StoredRows,
     ThreeLayerNetwork,
-    three_layer,
+    graph,
     three_layer_cnn,
     three_layer_fcn,
 )
@@ -69,7 +69,7 @@ def test_saliency_is_the_derivative():
 def test_many_backward_passes_in_steps_are_the_same(monkeypatch):
     net, _, _, x = small_network(PatchGrid((2, 6, 6), 3), 8)
     together = net.backward(net.forward(x), np.eye(4), RULES)
-    monkeypatch.setattr(three_layer, "_BACKWARD_BYTES", 1)
+    monkeypatch.setattr(graph, "_BACKWARD_BYTES", 1)
     np.testing.assert_allclose(net.backward(net.forward(x), np.eye(4), RULES), together, atol=1e-13)
     assert net.backward(net.forward(x), np.empty((0, 4)), RULES).shape == (3, 0, 2, 6, 6)
     assert net.backward(net.forward(x), np.eye(4), []).shape == (0, 4, 2, 6, 6)

@@ -65,16 +65,8 @@ def test_a_notebook_is_well_formed_and_stripped(path):
         assert source(cell).strip()
 
 
-@pytest.fixture
-def trained_before(path, request):
-    """A notebook that wants the small classifier finds it in the cache: its training is not the notebook's time."""
-    if any("small_classifier" in source(cell) for cell in code_cells(read(path))):
-        request.getfixturevalue("classifier")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-@pytest.mark.usefixtures("trained_before")
 def test_a_notebook_runs(path, monkeypatch, tmp_path):
     from matplotlib import pyplot
 

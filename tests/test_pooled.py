@@ -5,6 +5,7 @@ import naive
 import numpy as np
 import pytest
 from scipy import stats
+from strategies import OTHERS
 
 from theorylab import images
 from theorylab.analytic import mean_map, pooled, pooled_moments
@@ -12,10 +13,16 @@ from theorylab.laws import Gaussian, TruncatedGaussian
 from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
+from theorylab.rules import Rule
+from theorylab.units import LeakyReLU
 
 REFERENCE = pathlib.Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "tabby.png"
 RULES = ("saliency", "deconvnet", "guided")
+EVERY = (*RULES, Rule.LINEAR, *OTHERS)
 
+
+# h(1), h(−1) and the gate, spelled out.
+HANDED = {"saliency": (1, -1, True), "deconvnet": (1, 0, False), "guided": (1, 0, True)}
 
 # --- an independent simulation: one filter at a time, the pool walked window by window ---------------------------
 
@@ -48,16 +55,17 @@ def simulate(x, grid, pool, n, seed, law=None, filter_std=1.0):
     rng = np.random.default_rng(seed)
     patches = naive.extract(x, grid.kernel, grid.stride, grid.padding)
     places = naive.extract(np.arange(1, x.size + 1).reshape(x.shape), grid.kernel, grid.stride, grid.padding)
-    sums = {rule: np.zeros((3, x.size + 1)) for rule in RULES}
+    sums = {rule: np.zeros((3, x.size + 1)) for rule in EVERY}
     batch = 20_000
     for _ in range(n // batch):
         w = filter_std * rng.standard_normal((batch, patches.shape[1]))
         z = responses(patches, w)
         winners = selection(np.maximum(z, 0), grid.output_shape, pool)
         v = (law or Gaussian()).sample(winners.shape, seed=rng)
-        for rule in RULES:
-            h = v if rule == "saliency" else np.maximum(v, 0)
-            if rule != "deconvnet":
+        for rule in EVERY:
+            up, down, gate = HANDED.get(rule) or (rule.up, rule.down, rule.gate)
+            h = np.where(v > 0, up * v, -down * v)
+            if gate:
                 h = h * (np.take_along_axis(z, winners, axis=1) > 0)
             gradient = np.zeros(z.shape)
             np.put_along_axis(gradient, winners, h, axis=1)
@@ -131,10 +139,10 @@ def test_mean_map_by_simulation(case):
     kind, grid, pool = CASES[case]
     x = picture(kind, grid.input_shape)
     simulated = simulate(x, grid, pool, 100_000, seed=7)
-    for rule in RULES:
+    for rule in EVERY:
         estimate, scatter, _, _ = simulated[rule]
         mean, error = pooled.pooled_mean_map_with_error(x, grid, rule, 1, pool=pool, points=4096)
-        assert (error.any() == 0) or (math.prod(pool.size) > 4 and rule != "saliency")
+        assert (error.any() == 0) or (math.prod(pool.size) > 4 and rule not in ("saliency", Rule.LINEAR))
         z = scores(estimate, mean, np.where(scatter > 0, np.hypot(scatter, error), 0))
         assert abs(z).max() < 4.5, (rule, abs(z).max())
         # Neighbours share filters, so the z-scores are correlated: no more than this of their mean square.
@@ -172,7 +180,7 @@ def test_scale():
     many = pooled.pooled_mean_map(5 * x, grid, "guided", 30, pool=pool, law=law, filter_std=0.3)
     np.testing.assert_allclose(many, one * 30 * law.relu_mean / Gaussian().relu_mean * 0.3, rtol=1e-12)
     default = pooled.pooled_mean_map(x, grid, "guided", 30, pool=pool, law=law)
-    np.testing.assert_allclose(default, many / 3, rtol=1e-12)
+    np.testing.assert_allclose(default, many * law.std / 0.3, rtol=1e-12)
 
 
 def test_a_pool_of_one_is_no_pool():
@@ -306,11 +314,13 @@ def test_selection_where_nothing_is_ever_open():
 def test_variance_map_by_simulation(case):
     kind, grid, pool = CASES[case]
     x = picture(kind, grid.input_shape)
-    _, _, square, scatter = simulate(x, grid, pool, 100_000, seed=11, filter_std=0.5)["saliency"]
-    got = pooled_moments.pooled_variance_map(x, grid, "saliency", 1, pool=pool, filter_std=0.5)
-    z = scores(square, got, scatter)
-    assert abs(z).max() < 4.5
-    assert (z**2).mean() < 2.5
+    simulated = simulate(x, grid, pool, 100_000, seed=11, filter_std=0.5)
+    for rule in (Rule.LINEAR, "saliency"):
+        _, _, square, scatter = simulated[rule]
+        got = pooled_moments.pooled_variance_map(x, grid, rule, 1, pool=pool, filter_std=0.5)
+        z = scores(square, got, scatter)
+        assert abs(z).max() < 4.5
+        assert (z**2).mean() < 2.5
     # Negative control: white up to coverage, with the share of winners that is right on average.
     won = pooled.selection_probabilities(x, grid, pool=pool).positive_given_chosen
     white = 0.25 * won * grid.coverage / math.prod(pool.size)
@@ -325,7 +335,7 @@ def test_energy_is_white():
     got = pooled_moments.pooled_variance_map(x, grid, "saliency", 7, pool=pool, law=law).sum()
     won = pooled.selection_probabilities(x, grid, pool=pool).positive_given_chosen
     windows = len(pool.windows(grid.output_shape))
-    assert got == pytest.approx(7 * law.variance * 0.2**2 * grid.patch_size * windows * won, rel=1e-7)
+    assert got == pytest.approx(7 * law.variance**2 * grid.patch_size * windows * won, rel=1e-7)
 
 
 # --- bad input ----------------------------------------------------------------------------------------------------
@@ -355,8 +365,10 @@ def test_what_is_refused():
         pooled.pooled_mean_map(x, grid, "guided", 1, pool=MaxPool(2), filter_std=-1.0)
     with pytest.raises(TypeError, match="points"):
         pooled.pooled_mean_map(x, grid, "guided", 1, pool=MaxPool(3), points=1.5)
+    with pytest.raises(NoLaw, match=r"LeakyReLU\(slope=0.2\) at MaxPool"):
+        mean_map(x, grid, "saliency", 1, pool=MaxPool(2), unit=LeakyReLU(0.2))
     for rule, size in (("guided", 2), ("deconvnet", 2), ("saliency", 3)):
-        with pytest.raises(NoLaw, match=f"rule '{rule}' at "):
+        with pytest.raises(NoLaw, match=f"rule '{rule}' with ReLU"):
             pooled_moments.pooled_variance_map(x, grid, rule, 1, pool=MaxPool(size))
 
 

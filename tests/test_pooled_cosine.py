@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from strategies import image_with_zeros
+from strategies import OTHERS, image_with_zeros, rule_of
 
 from theorylab.analytic import expected_cosine, pooled_mean_map
 from theorylab.estimates import pooled_expected_cosine
@@ -24,13 +24,41 @@ def test_against_simulated_maps(rule, target, law):
     value, error = pooled_expected_cosine(x, GRID, rule, 20, target=target, draws=4000, **options)
     maps = three_layer_maps(x, GRID, rule, 20, size=2000, seed=1, **options).reshape(2000, -1)
     toward = (x if target == "input" else pooled_mean_map(x, GRID, rule, 1, **options)).ravel()
+    measured, spread = cosine_to(toward, maps)
+    spread = np.hypot(spread, error)
+    assert abs(measured - value) < 4.5 * spread, (measured, value, spread)
+    assert abs(measured - value * 1.15) > 4.5 * spread  # the comparison would see 15 %
+
+
+def cosine_to(toward, maps):
+    """Ratio of means, and its standard error by the delta method."""
     along, energy = maps @ toward / np.linalg.norm(toward), (maps**2).sum(axis=1)
-    found = along.mean() / np.sqrt(energy.mean())
-    # Delta method for a ratio of means.
-    influence = along / np.sqrt(energy.mean()) - found * energy / energy.mean() / 2
-    spread = np.hypot(influence.std() / np.sqrt(2000), error)
-    assert abs(found - value) < 4.5 * spread, (found, value, spread)
-    assert abs(found - value * 1.15) > 4.5 * spread  # the comparison would see 15 %
+    ratio = along.mean() / np.sqrt(energy.mean())
+    influence = along / np.sqrt(energy.mean()) - ratio * energy / energy.mean() / 2
+    return ratio, influence.std() / np.sqrt(len(maps))
+
+
+@pytest.mark.parametrize("rule", [*OTHERS, rule_of(-1.0, 0.2, True)], ids=str)
+def test_any_rule_against_filters_that_are_drawn(rule):
+    """Pixels as patches, so that nothing needs to be folded."""
+    rng, pool, n_filters = np.random.default_rng(5), MaxPool(2), 6
+    x = rng.standard_normal((3, 6, 6))
+    grid, windows = PatchGrid(x.shape, kernel=1), pool.windows((6, 6))
+    maps = np.zeros((4000, 3, 36))
+    for network in maps:
+        filters = rng.standard_normal((n_filters, 3))
+        z = filters @ x.reshape(3, 36)
+        for w, values in zip(filters, z[:, windows], strict=True):
+            opened = np.maximum(values, 0)
+            v = rng.standard_normal(len(windows))
+            h = np.where(v > 0, rule.up * v, -rule.down * v) * ((opened.max(axis=1) > 0) | (not rule.gate))
+            network[:, windows[np.arange(len(windows)), opened.argmax(axis=1)]] += w[:, None] * h
+    mean = pooled_mean_map(x, grid, rule, n_filters, pool=pool)
+    for target, toward in (("input", x), ("mean", mean)):
+        value, error = pooled_expected_cosine(x, grid, rule, n_filters, pool=pool, target=target, draws=4000)
+        measured, spread = cosine_to(toward.ravel(), maps.reshape(len(maps), -1))
+        assert abs(measured - value) < 4.5 * np.hypot(spread, error), target
+    assert abs(measured - value * 1.15) > 4.5 * np.hypot(spread, error)
 
 
 def test_windows_of_one_are_no_pooling():

@@ -13,12 +13,14 @@ import math
 import numpy as np
 import pytest
 from scipy import ndimage, stats
+from strategies import OTHERS
 
 from theorylab import images
 from theorylab.analytic import conv_depth, pooled_mean_map, pooled_variance_map
 from theorylab.laws import Gaussian
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
+from theorylab.rules import Rule
 from theorylab.specs import ConvSpec
 
 torch = pytest.importorskip("torch")
@@ -88,6 +90,9 @@ def first_maxima(activations, pool):
 
 def hand_on(rule, gradient, opened):
     """``T`` of a ReLU, spelled out."""
+    if isinstance(rule, Rule):
+        gradient = gradient * torch.where(gradient > 0, rule.up, -rule.down)
+        return gradient * opened if rule.gate else gradient
     if rule != "saliency":
         gradient = gradient * (gradient > 0)
     return gradient if rule == "deconvnet" else gradient * opened
@@ -269,6 +274,28 @@ def test_saliency_stacks_against_brute_force(name):
     assert (abs(energy - 1) < 4.5 * error(seen.energy) + 6 / N).all(), energy
     # A window passes on with the probability that one of its entries is open; the half of one entry would be seen.
     assert (4.5 * error(seen.energy) + 6 / N < 0.2).all()
+
+
+@pytest.mark.parametrize("rule", [Rule.LINEAR, *OTHERS], ids=str)
+def test_stacks_of_any_rule_against_brute_force(rule):
+    x, layers = STACKS["two pools"]
+    seen = draw(x, layers, 16, seed=1, rules=[rule])[rule]
+    off = abs(seen.cosines.mean(axis=0) - seen.predicted)
+    assert (off < np.minimum(0.03, 4.5 * error(seen.cosines) + 3 / N)).all(), off
+    assert (abs(seen.energy.mean(axis=0) - 1) < 4.5 * error(seen.energy) + 6 / N).all(), seen.energy.mean(
+        axis=0
+    )
+    prediction = seen.records[-1].mean_map
+    if rule.up + rule.down == 0:
+        assert not prediction.any()
+        return
+    assert disattenuated(prediction, seen.maps) > 0.98
+    sizes = (seen.maps * prediction).sum(axis=(1, 2, 3)) / (prediction**2).sum()
+    assert abs(sizes.mean() - 1) < 4.5 * error(sizes) + 6 / N
+    # Controls: a map of zero, and guided backpropagation's or DeconvNet's.
+    assert sizes.mean() > 20 * error(sizes)
+    other = conv_depth.depth_maps(x, layers, "deconvnet" if rule.gate else "guided")[-1].mean_map
+    assert gain(prediction, other, seen.maps) > 5
 
 
 # --- against exact laws ------------------------------------------------------------------------------------------

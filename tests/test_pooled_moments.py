@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from strategies import RULES, image_with_zeros
+from strategies import OTHERS, image_with_zeros
 
 from theorylab.analytic import pooled_patch_variance, pooled_variance_map
 from theorylab.laws import Gaussian, TruncatedGaussian
 from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
+from theorylab.rules import PAPER, Rule
 
 GRID = PatchGrid((2, 6, 7), kernel=(3, 2), padding=(1, 0))
 DRAWS = 40_000
@@ -24,19 +25,19 @@ def contributions(x, rule, law, pool, rng):
     first, second, fourth = np.zeros((3, *patches.shape))
     for window in windows:
         readout = law.sample(DRAWS, seed=rng)
-        signal = readout if rule == "saliency" else np.maximum(readout, 0)
+        signal = np.where(readout > 0, rule.up * readout, -rule.down * readout)
         winner = activations[:, window].argmax(axis=1)
         open_ = activations[:, window].max(axis=1) > 0
         for m, j in enumerate(window):
-            seen = (winner == m) & (open_ | (rule == "deconvnet"))
-            terms = (signal * seen)[:, None] * filters
+            reached = (winner == m) & (open_ | (not rule.gate))
+            terms = (signal * reached)[:, None] * filters
             first[j] = terms.mean(axis=0)
             second[j] = (terms**2).mean(axis=0)
             fourth[j] = (terms**4).mean(axis=0)
     return first, second, np.sqrt((fourth - second**2) / DRAWS)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [*PAPER, Rule.LINEAR, *OTHERS], ids=str)
 @pytest.mark.parametrize("law", [Gaussian(1.0), TruncatedGaussian(1.0)])
 @pytest.mark.parametrize("pool", [MaxPool(2), MaxPool((1, 3))], ids=str)
 def test_against_drawn_filters(rule, law, pool):
@@ -60,7 +61,7 @@ def test_the_map_is_the_fold_for_saliency_alone():
     options = {"pool": MaxPool(2), "law": Gaussian(0.5)}
     share = pooled_patch_variance(x, GRID, "saliency", 7, **options)
     np.testing.assert_allclose(GRID.fold(share), pooled_variance_map(x, GRID, "saliency", 7, **options))
-    with pytest.raises(NoLaw, match="'guided' at pooled_variance_map"):
+    with pytest.raises(NoLaw, match=r"'guided' with ReLU.. at the variance behind a max-pool"):
         pooled_variance_map(x, GRID, "guided", 7, **options)
     with pytest.raises(NoLaw, match="at most 4"):
         pooled_patch_variance(x, GRID, "guided", 7, pool=MaxPool(3))

@@ -4,20 +4,23 @@ import dataclasses
 import json
 import math
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
 import proofs_checks
-from proofs_checks import claim as claims_module
-from proofs_checks import halfspace_mean
-from proofs_checks.architecture_claims import noise_apart
-from proofs_checks.claim import BUDGETS, FALSE_ALARM_PROBABILITY, RESERVE, Bench, Wrong
-from proofs_checks.estimation import EstimationError
+from proofs_checks import claims
+from proofs_checks.bench import BUDGETS, LARGEST_ERROR_UNSEEN
+from proofs_checks.claim import Bench, Wrong
+from proofs_checks.claims import halfspace_mean
+from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE, weighted_slope
+from proofs_checks.results import Verdict
+from proofs_checks.studies.alignment import noise_apart
+from proofs_checks.studies.estimation import EstimationError
 from theorylab import images, montecarlo, stats
 from theorylab.analytic import estimation_error
-from theorylab.report.results import Verdict
 from theorylab.rules import Rule
 
 CHEAP = ("lemma1", "halfspace-mean", "error-rate", "filters-needed")
@@ -71,14 +74,32 @@ def all_checks(verification):
 
 def test_registry():
     registry = proofs_checks.registry()
-    assert len({claim.id for claim in registry}) == len(registry) == 33
-    assert sum(claim.n_checks for claim in registry) == 113
+    assert len({claim.id for claim in registry}) == len(registry) > 1
+    assert [claim.order for claim in registry] == sorted({claim.order for claim in registry})
     for claim in registry:
         # Without full trained weights there is nothing to check; with them, a measurement and no law.
         assert claim.n_checks >= (claim.id != "fc1-histograms")
         for text in (claim.section, claim.statement, claim.exact_law, claim.proof):
             assert text
             assert text == text.strip()
+
+
+def test_a_claim_is_a_file_and_nothing_else():
+    files = {path.stem for path in Path(claims.__path__[0]).glob("*.py")} - {"__init__"}
+    assert {claim.id.replace("-", "_") for claim in proofs_checks.registry()} == files
+
+
+def test_the_correction_counts_every_check_of_the_registry(quick):
+    total = sum(claim.n_checks for claim in proofs_checks.registry())
+    assert f"all {total} checks" in quick.correction
+    assert f"{FALSE_ALARM_PROBABILITY / RESERVE / total:.1e}" in quick.correction
+
+
+def test_the_slope_of_a_power_law_is_its_exponent():
+    x = np.log([16.0, 64.0, 256.0])
+    slope, error = weighted_slope(x, 3 - 0.5 * x, np.array([0.1, 0.2, 0.1]))
+    assert slope == pytest.approx(-0.5)
+    assert 0 < error < 0.1
 
 
 def test_quick_run_of_cheap_claims(quick):
@@ -386,7 +407,7 @@ class TestStandardBudget:
         blind = {
             key: check.detectable_effect
             for key, check in standard.honest.items()
-            if not check.detectable_effect <= claims_module.LARGEST_ERROR_UNSEEN
+            if not check.detectable_effect <= LARGEST_ERROR_UNSEEN
         }
         assert not blind
 

@@ -12,20 +12,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from theorylab import _files
-from theorylab.report import html, plots, save, tables
-from theorylab.report.results import (
-    Check,
-    ClaimResult,
-    CurveFigure,
-    Line,
-    MapFigure,
-    MapPanel,
-    NegativeControl,
-    Points,
-    Verdict,
-    Verification,
-)
+from proofs_checks.report import html, save, terminal
+from proofs_checks.results import Check, ClaimResult, NegativeControl, Verdict, Verification
+from theorylab import _files, drawing
+from theorylab.charts import CurveFigure, Line, MapFigure, MapPanel, Points
 
 NASTY = "<script>alert('x & y')</script> [bold]b[/bold] ${7*7} {{ 7 * 7 }}"
 
@@ -101,7 +91,7 @@ def run(*claims, **changes):
 def text(result, details=False, width=80):
     console = Console(width=width, record=True, file=open(os.devnull, "w"), force_terminal=False)  # noqa: SIM115
     with console.file:
-        console.print(tables.render(result, details))
+        console.print(terminal.render(result, details))
         return console.export_text()
 
 
@@ -169,7 +159,7 @@ def test_no_colours_when_piped_and_some_in_a_terminal():
         pass
     console = Console(force_terminal=True, color_system="standard", width=80, _environ={})
     with console.capture() as capture:
-        console.print(tables.render(run(claim("b", check(passed=False)))))
+        console.print(terminal.render(run(claim("b", check(passed=False)))))
     assert "\x1b[" in capture.get()
 
 
@@ -230,6 +220,16 @@ def test_a_measurement_without_a_law_shows_its_verdict():
     assert "not run" not in shown
 
 
+def test_undecided_is_said_and_explained():
+    result = run(claim("a", verdict=Verdict.UNDECIDED))
+    row = next(line for line in text(result).splitlines() if re.match(r"✓\s+a\s", line))
+    assert "undecided" in row
+    words = " ".join(" ".join(Page(html.render(result)).words).split())
+    assert "undecided: 1" in words
+    assert "neither shows the statement nor excludes it" in words
+    assert result.to_json()["claims"][0]["verdict"] == "undecided"
+
+
 def test_the_report_says_what_was_not_run_and_why(tmp_path):
     page = html.render(run(claim("a"), unchecked()))
     words = " ".join(" ".join(Page(page).words).split())
@@ -279,16 +279,16 @@ def test_a_headline_must_be_a_check():
 @pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
 @pytest.mark.parametrize("figure", [maps(), curves()], ids=lambda figure: figure.name)
 def test_figures_in_every_format(figure, kind, start):
-    assert plots.render(figure, kind).startswith(start)
+    assert drawing.render(figure, kind).startswith(start)
 
 
 def test_equal_figures_give_equal_bytes():
-    assert plots.render(curves()) == plots.render(curves())
+    assert drawing.render(curves()) == drawing.render(curves())
 
 
 def test_maps_are_shown_by_joint_min_max():
     figure = maps()
-    axes = plots.draw(figure).axes
+    axes = drawing.draw(figure).axes
     raw = figure.panels[0].map
     expected = (np.moveaxis(raw, 0, -1) - raw.min()) / (raw.max() - raw.min())
     np.testing.assert_allclose(axes[0].images[0].get_array(), expected, atol=1e-12)
@@ -307,7 +307,7 @@ def test_panels_that_are_compared_share_a_scale():
         MapPanel("nothing", np.zeros((1, 1, 2)), "variance"),
         MapPanel("another", predicted),
     )
-    axes = plots.draw(MapFigure("m", "", panels)).axes
+    axes = drawing.draw(MapFigure("m", "", panels)).axes
     shown = [one.images[0].get_array().ravel().tolist() for one in axes]
     assert shown == [[0.25, 0.75], [0, 1], [0.25, 0.25], [0, 1]]
     words = [one.get_xlabel() for one in axes]
@@ -316,7 +316,7 @@ def test_panels_that_are_compared_share_a_scale():
 
 
 def test_line_and_points_of_one_label_share_a_colour():
-    figure = plots.draw(curves())
+    figure = drawing.draw(curves())
     axes = figure.axes[0]
     colours = [container[0].get_color() for container in axes.containers]
     lines = [line.get_color() for line in axes.lines if len(line.get_xdata()) and line.get_linestyle() == "-"]
@@ -340,7 +340,7 @@ def test_line_and_points_of_one_label_share_a_colour():
 )
 def test_logarithmic_axes_have_plain_numbers_that_do_not_touch(low, high, expected):
     x = np.geomspace(low, high, 5)
-    figure = plots.draw(CurveFigure("c", "", "N", "y", (Line("a", x, x),), (), "log", "log"))
+    figure = drawing.draw(CurveFigure("c", "", "N", "y", (Line("a", x, x),), (), "log", "log"))
     figure.draw_without_rendering()
     axes = figure.axes[0]
     for axis, side in ((axes.xaxis, 0), (axes.yaxis, 1)):
@@ -356,7 +356,7 @@ def test_logarithmic_axes_have_plain_numbers_that_do_not_touch(low, high, expect
 
 def test_a_linear_axis_keeps_its_own_ticks():
     x = np.linspace(0, 4, 5)
-    figure = plots.draw(CurveFigure("c", "", "N", "y", (Line("a", x, x),), ()))
+    figure = drawing.draw(CurveFigure("c", "", "N", "y", (Line("a", x, x),), ()))
     figure.draw_without_rendering()
     assert "3.0" in [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
 
@@ -364,25 +364,42 @@ def test_a_linear_axis_keeps_its_own_ticks():
 def test_an_interval_that_misses_its_point_is_drawn():
     x = np.ones(1)
     figure = CurveFigure("c", "", "x", "y", (), (Points("a", x, x, x * 1.1, x * 1.2),))
-    assert plots.render(figure).startswith(b"\x89PNG")
+    assert drawing.render(figure).startswith(b"\x89PNG")
 
 
 def test_more_panels_than_a_row_holds():
     panel = MapPanel("a long title that needs more than one line", np.ones((1, 4, 4)))
-    assert sum(bool(axes.images) for axes in plots.draw(MapFigure("m", "", (panel,) * 6)).axes) == 6
+    assert sum(bool(axes.images) for axes in drawing.draw(MapFigure("m", "", (panel,) * 6)).axes) == 6
+
+
+@pytest.mark.parametrize("n_panels", [1, 2, 3, 4, 5, 8])
+def test_the_drawer_says_how_wide_it_draws(n_panels):
+    figure = MapFigure("m", "", (MapPanel("a map", np.ones((1, 4, 4))),) * n_panels)
+    for one in (figure, curves()):
+        inches = int.from_bytes(drawing.render(one)[16:20], "big") / 160  # as the PNG says
+        assert drawing.width(one) == pytest.approx(inches, abs=0.35)
+
+
+def test_points_have_students_intervals():
+    points = Points.of("a", [4, 16], [(1.0, 0.1, 10), (2.0, 0.2, 1000)])
+    np.testing.assert_array_equal(points.x, [4, 16])
+    np.testing.assert_allclose(points.high - points.y, [0.1 * 2.262157, 0.2 * 1.962341], rtol=1e-6)
+    np.testing.assert_allclose(points.low + points.high, 2 * points.y)
+    with pytest.raises(ValueError, match="shorter"):
+        Points.of("a", [4, 16], [(1.0, 0.1, 10)])
 
 
 def test_bad_figures():
     with pytest.raises(ValueError, match="'m': there is no panel"):
-        plots.draw(MapFigure("m", "", ()))
+        drawing.draw(MapFigure("m", "", ()))
     with pytest.raises(ValueError, match="'c': there is no curve"):
-        plots.draw(CurveFigure("c", "", "", "", (), ()))
+        drawing.draw(CurveFigure("c", "", "", "", (), ()))
     with pytest.raises(ValueError, match=r"panel 'p': expected \(1, H, W\)"):
-        plots.draw(MapFigure("m", "", (MapPanel("p", np.ones((2, 4, 4))),)))
+        drawing.draw(MapFigure("m", "", (MapPanel("p", np.ones((2, 4, 4))),)))
     with pytest.raises(TypeError, match="expected a MapFigure"):
-        plots.draw("m")
+        drawing.draw("m")
     with pytest.raises(ValueError, match="unknown 'bmp'"):
-        plots.render(maps(), "bmp")
+        drawing.render(maps(), "bmp")
 
 
 # --- HTML

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from strategies import OTHERS
 
 from theorylab.analytic import depth_maps
 from theorylab.analytic._residual import Chain
@@ -179,14 +180,14 @@ def brute_moments(variances, fields, rule, rng, draws=2_000_000):
     for alpha, beta in fields:
         k -= 1
         v = handed + alpha * o[k] + beta * rng.standard_normal(draws)
-        handed = v if rule is Rule.SALIENCY else np.maximum(v, 0)
-        if rule is not Rule.DECONVNET:
+        handed = np.where(v > 0, rule.up * v, -rule.down * v)
+        if rule.gate:
             handed = handed * (z[k] > 0)
     terms = np.array([g[k] * handed / variances[k], handed**2, v * o[k], v**2])
     return terms.mean(axis=1), terms.std(axis=1) / math.sqrt(draws)
 
 
-@pytest.mark.parametrize("rule", list(PAPER))
+@pytest.mark.parametrize("rule", [*PAPER, Rule.LINEAR, *OTHERS], ids=str)
 @pytest.mark.parametrize(
     ("variances", "fields"),
     [
@@ -197,7 +198,7 @@ def brute_moments(variances, fields, rule, rng, draws=2_000_000):
     ],
 )
 def test_chain_against_monte_carlo(rule, variances, fields):
-    if rule is Rule.SALIENCY:
+    if rule.up + rule.down == 0:
         fields = [(0.0, beta) for _, beta in fields]
     arrays = [(np.array([a]), np.array([b])) for a, b in fields]
     chain = Chain([np.array([v]) for v in variances])

@@ -8,13 +8,15 @@ import pytest
 from scipy import stats as scipy_stats
 
 import proofs_checks
-from proofs_checks import dead_zones, fc1_histograms, fgsm, trained_laws, trained_studies
 from proofs_checks.claim import Bench
+from proofs_checks.claims import dead_zones, fc1_histograms, fgsm
+from proofs_checks.judge import confident_interval
+from proofs_checks.results import Verdict
+from proofs_checks.studies import trained_laws, trained_maps
 from theorylab import analytic, images, montecarlo, training
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Conv
-from theorylab.report.results import Verdict
-from theorylab.rules import Rule
+from theorylab.rules import PAPER
 
 IDS = ("equation9", "dead-zones", "fc1-histograms", "figure7", "fgsm", "figure9-dense", "figure9-depth")
 
@@ -57,17 +59,37 @@ def test_verdicts_and_checks_at_the_quick_budget(classifier, seed):
 
 
 @pytest.mark.parametrize(
-    ("shown", "excluded", "expected", "said"),
+    ("proved", "excluded", "expected", "words"),
     [
-        (True, False, Verdict.HOLDS, False),
-        (False, True, Verdict.REFUTED, False),
-        (False, False, Verdict.REFUTED, True),  # a study too small for either says so
+        (True, False, Verdict.HOLDS, ""),
+        (False, True, Verdict.REFUTED, ""),
+        (False, False, Verdict.UNDECIDED, "undecided"),  # a study too small for either says so
     ],
 )
-def test_a_verdict_needs_an_interval(shown, excluded, expected, said):
-    verdict, small = trained_studies.verdict(shown, excluded)
+def test_a_verdict_needs_an_interval(proved, excluded, expected, words):
+    verdict, small = trained_maps.verdict(proved, excluded)
     assert verdict is expected
-    assert bool(small) is said
+    assert bool(small) is bool(words)
+    assert words in small
+
+
+def test_the_claims_that_are_measured_can_be_undecided():
+    declared = {claim.id: claim.verdicts for claim in proofs_checks.registry()}
+    for claim in IDS:
+        assert Verdict.UNDECIDED in declared[claim]
+
+
+def test_few_crops_decide_nothing_and_many_do():
+    """figure9-dense: the dense layers matter less if the difference of two mean cosines is above 0."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for size in (4, 4000):
+        numbers = {"dense": 0.5 + 0.4 * rng.standard_normal(size), "convolutions": 0.4 + np.zeros(size)}
+        low, high = confident_interval(
+            montecarlo.measurement(numbers), lambda mean: mean["dense"] - mean["convolutions"]
+        )
+        found[size] = trained_maps.verdict(low > 0, high < 0)[0]
+    assert found == {4: Verdict.UNDECIDED, 4000: Verdict.HOLDS}
 
 
 def test_a_share_that_was_never_seen_has_an_interval():
@@ -100,7 +122,7 @@ def test_bounds_hold_what_they_should():
 
 def test_a_network_up_to_a_unit(classifier):
     net, crop = classifier.network, crop_of(0)
-    below = trained_studies.up_to(net, "classifier.0")
+    below = trained_maps.up_to(net, "classifier.0")
     kept = net.forward(crop, keep=["classifier.0"]).activations["classifier.0"]
     np.testing.assert_array_equal(below.logits(crop), kept)
     assert "classifier.2.weight" not in below.parameters
@@ -108,12 +130,12 @@ def test_a_network_up_to_a_unit(classifier):
 
 def test_layers_and_replacing_them(classifier):
     net, other = classifier.network, classifier.random(0)
-    layers = trained_studies.layers_of(net)
+    layers = trained_maps.layers_of(net)
     assert layers == {
         False: ["features.0", "features.3", "features.6"],
         True: ["classifier.0", "classifier.2"],
     }
-    mixed = trained_studies.replaced(net, other, ["features.3"])
+    mixed = trained_maps.replaced(net, other, ["features.3"])
     for name, array in mixed.parameters.items():
         source = other if name.startswith("features.3.") else net
         np.testing.assert_array_equal(array, source.parameters[name])
@@ -124,13 +146,13 @@ def test_random_dense_layers_hand_down_what_the_cut_network_says(classifier):
     net, crop = classifier.network, crop_of(1)
     nodes = trained_laws.dense_part(net)
     features = trained_laws.features(net, "flatten", 2, np.random.default_rng(0))
-    drawn = trained_laws.DenseMaps(nodes, features, tuple(Rule))._drawn(np.random.default_rng(1))
+    drawn = trained_laws.DenseMaps(nodes, features, PAPER)._drawn(np.random.default_rng(1))
     whole = net.with_parameters(drawn.parameters)
     trace = whole.forward(crop, keep=["flatten"])
     seeds = np.eye(10)[:2]
-    arriving = whole.layer_gradients(trace, seeds, list(Rule), ["flatten"])["flatten"][0]
+    arriving = whole.layer_gradients(trace, seeds, PAPER, ["flatten"])["flatten"][0]
     image = trace.activations["flatten"].reshape(1, 1, -1)
-    alone = drawn.backward(drawn.forward(image), seeds, list(Rule))
+    alone = drawn.backward(drawn.forward(image), seeds, PAPER)
     np.testing.assert_allclose(alone.reshape(arriving.shape), arriving, rtol=1e-4, atol=1e-4)
     assert not any(array.any() for name, array in drawn.parameters.items() if name.endswith("bias"))
 
@@ -152,7 +174,7 @@ def test_dead_share_of_gaussian_filters_by_brute_force():
 def test_readout_maps_are_those_of_the_network(classifier):
     """``V J`` with the units' own gradients is the saliency map of the network with that readout."""
     net, crop = classifier.network, crop_of(2)
-    below = trained_studies.up_to(net, "classifier.1")
+    below = trained_maps.up_to(net, "classifier.1")
     units = below.backward(below.forward(crop), np.eye(128), ["saliency"])[0].reshape(128, -1)
     readout = np.random.default_rng(0).standard_normal((10, 128)).astype(np.float32)
     other = net.with_parameters({"classifier.2.weight": readout})
@@ -233,6 +255,14 @@ def test_alike_histograms_hold_and_others_do_not():
     assert fc1_histograms.measure(stand_in([0.01] * 9), 30, rng)["spread"].mean() == pytest.approx(
         0.01, rel=0.02
     )
+
+
+def test_histograms_of_which_some_are_alike_are_undecided():
+    weights = stand_in([0.01, 0.022] * 10)  # half of the pairs are far below the limit, half far above it
+    found = fc1_histograms.measure(weights, 60, np.random.default_rng(1))
+    outcome = fc1_histograms.outcome(found, weights, "Over pairs")
+    assert outcome.verdict is Verdict.UNDECIDED
+    assert "nor is it excluded" in outcome.finding
 
 
 def test_kurtosis_of_another_law():

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         training,
         weights,
     )
+    from theorylab._version import __version__
     from theorylab.analytic.of_stack import law
     from theorylab.auditing import audit
     from theorylab.laws import Gaussian, TruncatedGaussian
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from theorylab.stack import Stack
     from theorylab.units import LeakyReLU, ReLU
     from theorylab.visualization import visualize, visualize_many
-
-    __version__: str
 
 __all__ = [
     "AdaptiveAveragePool",
@@ -100,6 +99,7 @@ _HOMES = {
     "Residual": "specs",
     "Rule": "rules",
     "TruncatedGaussian": "laws",
+    "__version__": "_version",
     "audit": "auditing",
     "visualize": "visualization",
     "visualize_many": "visualization",
@@ -109,12 +109,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "__version__":
-        from importlib import metadata
-
-        value: Any = metadata.version("theorylab")
-    elif name in _HOMES:
-        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _HOMES:
+        value: Any = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     else:
         value = importlib.import_module(f"{__name__}.{name}")
     globals()[name] = value

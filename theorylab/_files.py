@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -56,6 +58,50 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
     return given
 
 
+def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes | str]) -> list[Path]:
+    """Write several files into a folder, by their paths within it: all or none, the last one last.
+
+    The folder is made, with those above it; files of the same names are replaced, others left alone.  An OSError leaves the
+    folder as it was before.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as top:
+    ...     [path.read_text() for path in write_together(f"{top}/new", {"a/b.txt": "1", "c.txt": "2"})]
+    ['1', '2']
+    """
+    folder = Path(folder)
+    targets = [folder / name for name in content]
+    parents = {parent for target in targets for parent in target.parents}
+    missing = sorted((path for path in parents if not path.exists()), key=lambda path: -len(path.parts))
+    staging = folder / f".theorylab-{secrets.token_hex(6)}"
+    moved: list[str] = []
+    try:
+        for name, data in content.items():
+            for part in ("new", "old"):
+                (staging / part / name).parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(staging / "new" / name, data)
+            if os.path.lexists(folder / name):
+                shutil.copy2(folder / name, staging / "old" / name, follow_symlinks=False)
+        for name, target in zip(content, targets, strict=True):
+            target.parent.mkdir(exist_ok=True, parents=True)
+            os.replace(staging / "new" / name, target)
+            moved.append(name)
+    except BaseException:
+        for name in moved:
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+                os.replace(staging / "old" / name, folder / name)
+        shutil.rmtree(staging, ignore_errors=True)
+        for path in missing:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+    shutil.rmtree(staging, ignore_errors=True)
+    return targets
+
+
 def check_file(path: str | os.PathLike[str]) -> None:
     """Check, without writing, that a file can be written at `path`.
 
@@ -75,6 +121,39 @@ def check_file(path: str | os.PathLike[str]) -> None:
         raise NotADirectoryError(f"{os.fspath(path)}: {target.parent} is a file, not a folder")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise PermissionError(f"{os.fspath(path)}: the folder {target.parent} is not writable")
+
+
+def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> None:
+    """See, without writing, whether files of these names can be written into `folder`, which need not exist.
+
+    Raises
+    ------
+    OSError
+        If `folder`, or a part of a path, is a file or not writable, or a folder stands where a file is to be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     check_folder(file.name)
+    Traceback (most recent call last):
+        ...
+    NotADirectoryError: /...: is a file, not a folder
+    """
+    folder = Path(folder)
+    files = [folder / name for name in names]
+    for wanted in dict.fromkeys((folder, *(file.parent for file in files))):
+        existing = wanted
+        while not os.path.lexists(existing) and existing != existing.parent:
+            existing = existing.parent
+        if not existing.is_dir():
+            of = "" if existing == folder else f" (wanted: the folder {folder})"
+            raise NotADirectoryError(f"{existing}: is a file, not a folder{of}")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise PermissionError(f"{existing}: the folder is not writable")
+    for file in files:
+        if os.path.lexists(file):
+            check_file(file)
 
 
 def check_readable(path: str, where: str, kind: str = "file") -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from theorylab import _validation
-from theorylab.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
@@ -81,6 +81,7 @@ def vgg16(
     input_shape: tuple[int, int, int] = (3, 224, 224),
     std: float | None = None,
     n_hidden: int = 4096,
+    readout: float = 1.0,
 ) -> Stack:
     """Describe VGG-16, configuration D.
 
@@ -93,6 +94,8 @@ def vgg16(
         Standard deviation of all weights below the readout; ``√(2/fan-in)`` of each layer if not given.
     n_hidden : int, default 4096
         Units of both hidden dense layers.
+    readout : float, default 1.0
+        Standard deviation of the readout's weights.
 
     Returns
     -------
@@ -125,7 +128,12 @@ def vgg16(
     hidden = [
         Dense(n_hidden, _std(n, std)) for n in (fan_in, _validation.positive_integer(n_hidden, "n_hidden"))
     ]
-    return Stack(input_shape, (*layers, AdaptiveAveragePool(VGG16_PLANE), *hidden), n_logits=n_logits)
+    return Stack(
+        input_shape,
+        (*layers, AdaptiveAveragePool(VGG16_PLANE), *hidden),
+        readout=Gaussian(readout),
+        n_logits=n_logits,
+    )
 
 
 def resnet(

@@ -1,4 +1,4 @@
-"""A stack of layers as the laws of depth read it: convolutions with their ReLU and max-pool, and residual stages."""
+"""A stack of layers as the laws of depth read it: convolutions with their unit and max-pool, and residual stages."""
 
 from __future__ import annotations
 
@@ -9,31 +9,20 @@ from collections.abc import Sequence
 from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
-from theorylab.specs import ConvSpec, Residual
+from theorylab.specs import ConvSpec, Dense, Residual
+from theorylab.stack import Layer
 
 Shape = tuple[int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A convolution, its ReLU, and the max-pool behind it if there is one.
-
-    Attributes
-    ----------
-    n_filters : int
-    grid : PatchGrid
-        The patches of its input.
-    std : float
-        Of its filters, as the laws run with it: ``√(2/fan-in)``, which keeps energies near 1 from layer to layer.
-    gain : float
-        The true standard deviation over that.
-    pool : MaxPool or None
-    """
+    """A convolution, its unit, and the max-pool behind it if there is one."""
 
     n_filters: int
-    grid: PatchGrid
-    std: float
-    gain: float
+    grid: PatchGrid  # the patches of its input
+    std: float  # as the laws run with it: √(2/fan-in), which keeps energies near 1 from layer to layer
+    gain: float  # the true standard deviation over that
     pool: MaxPool | None = None
 
     @classmethod
@@ -71,22 +60,17 @@ Path = tuple[Block, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Residual blocks that share one set of channels: a first sum of convolutions, then sums with what stands before.
+    """Residual blocks that share one set of channels: a first sum of convolutions, then sums with what comes before.
 
-    Attributes
-    ----------
-    head : tuple of Path
-        From the stage's input to its first sum: branch and projection, or the one convolution of a plain layer.
-    tails : tuple of Path
-        The branches of the identity blocks above, in order.
-    gain : float
-        As a block's: of the head's largest path.  The last convolution of every path has a `std` that makes up for the
-        rest, since a sum knows the scale of its terms.
+    A sum knows the scale of its terms: the last convolution of every path has a `std` that makes up for what the other
+    convolutions' working deviations leave out.
     """
 
-    head: tuple[Path, ...]
-    tails: tuple[Path, ...]
-    gain: float
+    head: tuple[
+        Path, ...
+    ]  # from the stage's input to its first sum: branch and projection, or one convolution
+    tails: tuple[Path, ...]  # the branches of the identity blocks above, in order
+    gain: float  # as a block's: of the head's largest path
 
     @property
     def channels(self) -> int:
@@ -102,9 +86,6 @@ class Stage:
     def depth(self) -> int:
         """Convolutions on the way through its branches."""
         return len(self.head[0]) + sum(len(path) for path in self.tails)
-
-
-Layer = ConvSpec | MaxPool | Residual
 
 
 def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
@@ -130,6 +111,8 @@ def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
     blocks: list[Block | Stage] = []
     for number, layer in enumerate(layers):
         try:
+            if isinstance(layer, Dense):  # reads the whole plane
+                layer = ConvSpec(layer.n_units, shape[1:], std=layer.std)
             if isinstance(layer, ConvSpec):
                 blocks.append(Block.of(shape, layer))
             elif isinstance(layer, MaxPool):

@@ -35,26 +35,12 @@ def points(dimension: int, count: int, replicates: int) -> np.ndarray:
 
 
 def triangular(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Build orthonormal bases along the rows, starting with the row that is least likely to hold.
+    """Build orthonormal bases along the active rows (n, k, p), starting with the row that is least likely to hold.
 
-    Parameters
-    ----------
-    rows : array, (n, k, p)
-    active : bool array, (n, k)
-        Rows that are conditions.
+    Returns `lower` (n, k, k), `active` in the new order, where inactive rows come last, and `basis` (n, k, p).
+    ``lower[i, j]`` is coordinate ``j`` of the row with the new number ``i``, scaled to unit length.  If that row depends on
+    earlier rows, ``lower[i, i]`` and vector ``i`` of the basis are zero.
 
-    Returns
-    -------
-    lower : array, (n, k, k)
-        ``L[i, j]``: coordinate ``j`` of the row with the new number ``i``, scaled to unit length.  ``L[i, i] = 0`` if the
-        row depends on earlier rows.
-    active : bool array, (n, k)
-        In the new order; inactive rows come last.
-    basis : array, (n, k, p)
-        Vector ``i`` is zero if ``L[i, i]`` is.
-
-    Notes
-    -----
     Modified Gram–Schmidt on the rows themselves squares nothing, so nearly dependent rows keep their digits.  The next row
     is the least likely to hold, given the means of the coordinates so far (Genz and Bretz' ordering), so that late factors
     vary little.
@@ -91,20 +77,9 @@ def triangular(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def moments(lower: np.ndarray, active: np.ndarray, cube: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return probability and first moment of each event, a value for each replicate.
+    """Return probabilities (replicates, n) of events, and first moments ``E[g 1]`` of the coordinates ``g`` in the basis.
 
-    Parameters
-    ----------
-    lower, active
-        From :func:`triangular`.
-    cube : array, (replicates, count, k − 1)
-        From :func:`points`.
-
-    Returns
-    -------
-    probability : array, (replicates, n)
-    first : array, (replicates, n, k)
-        ``E[g 1]`` of the coordinates ``g`` in the basis.
+    `lower` and `active` come from :func:`triangular`, the cube (replicates, count, k − 1) from :func:`points`.
     """
     n, k = active.shape
     replicates, count, _ = cube.shape

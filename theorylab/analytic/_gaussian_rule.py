@@ -20,7 +20,7 @@ POINTS = 512
 and 0.1 % less norm.  Window by window it is less: behind one 2×2 pool the mean map errs by 2 % of its norm, 3×3 by 5 %."""
 
 EXACT = 1e-7
-"""Relative size of an eigenvalue that is not told from 0, in a Gram matrix known exactly: its square root is what differs
+"""Eigenvalues below this share of the largest count as 0, in a Gram matrix known exactly: their square root is what differs
 from patch to patch, and rounding leaves 1e-8 of that.  (Between 1e-9 and 1e-5 nothing moves by more than 1e-4.)"""
 
 _BUDGET = 2**20  # doubles per work array: small enough to stay in the cache's neighbourhood
@@ -47,21 +47,10 @@ def normals(dimension: int, points: int = POINTS) -> np.ndarray:
 
 
 def factors(gram: np.ndarray, floor: float = EXACT) -> tuple[np.ndarray, np.ndarray]:
-    """Square roots of Gram matrices, and inverses of them where they have one.
+    """Square roots ``L`` of Gram matrices (n, k, k), and inverses ``M`` of them, ``Mᵀ L = I``, where they have one.
 
-    Parameters
-    ----------
-    gram : array, (n, k, k)
-        Equal patches make it singular, and approximate entries can make it indefinite.
-    floor : float
-        Eigenvalues below this share of the largest are not told from 0.
-
-    Returns
-    -------
-    root : array, (n, k, k)
-        ``L`` with ``L Lᵀ = gram``, the largest principal axis first; eigenvalues below 0 count as 0.
-    inverse : array, (n, k, k)
-        ``M`` with ``Mᵀ L = I``, up to the floor.
+    The largest principal axis comes first.  Equal patches make a matrix singular, approximate entries can make it indefinite:
+    eigenvalues below 0 count as 0, those below the share `floor` of the largest count as that share in the inverse.
 
     Examples
     --------

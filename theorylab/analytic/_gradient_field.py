@@ -13,10 +13,9 @@ import numpy as np
 from theorylab.analytic import _windows
 from theorylab.analytic._blocks import Block
 from theorylab.analytic._inner_products import InnerProducts, moved
-from theorylab.analytic._neighbour_moments import neighbour_moments
+from theorylab.analytic._joint_moments import neighbour_moments, pooled_moments
 from theorylab.analytic._plan import HERE, Shift, Step, differences, has_mean, offsets, times
 from theorylab.analytic._unit_moments import unit_moments
-from theorylab.analytic._window_moments import pooled_moments
 from theorylab.patches import PatchGrid
 from theorylab.rules import Rule
 from theorylab.units import Unit
@@ -28,11 +27,7 @@ Planes = dict[Shift, np.ndarray]
 class Projection:
     """A gradient over a plane of activations ``o`` as ``V̂ = α o + β ξ``: what is not along ``o`` counts as noise.
 
-    Attributes
-    ----------
-    energy, along, power : arrays, (H, W)
-        ``‖o‖²``, ``E⟨V̂, o⟩`` and ``E‖V̂‖²`` at each position, over the channels.
-    alpha, beta : arrays, (H, W)
+    ``‖o‖²``, ``E⟨V̂, o⟩`` and ``E‖V̂‖²`` are over the channels, at each position: all are (H, W).
     """
 
     energy: np.ndarray
@@ -50,14 +45,7 @@ class Projection:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Field:
-    """A modified gradient: the coefficients of its mean, and its noise.
-
-    Attributes
-    ----------
-    shifts : dict of shift to (H, W) array
-        ``a_s``; ``HERE`` is always there.
-    beta : array, (H, W)
-    """
+    """A modified gradient: the coefficients ``a_s`` of its mean, ``HERE`` always among them, and its noise; each (H, W)."""
 
     shifts: Planes
     beta: np.ndarray
@@ -99,16 +87,7 @@ class Field:
 
 
 class BlockLaw:
-    """A block with the inner products of its input, of the patches it reads and of its output.
-
-    Parameters
-    ----------
-    step : Step
-        Of a Block.
-    products : InnerProducts
-        Of its input.
-    unit : Unit
-    """
+    """A block with the inner products of its input, of the patches it reads and of its output."""
 
     def __init__(self, step: Step, products: InnerProducts, unit: Unit) -> None:
         assert isinstance(step.block, Block)
@@ -122,8 +101,6 @@ class BlockLaw:
     def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
         """Nothing inside, and the field at the block's input, from the one at its output.
 
-        Notes
-        -----
         ``T_ij`` is what unit ``(i, j)`` hands to its filter.  It depends on the filter through pre-activations, so
         ``E[w T_j] = c² Σ_m y_m b_jm`` over the patches that these belong to.  Folding ``D_jᵀ y_m`` back gives the activations of
         the layer below at the distance of the two patches: ``a'_s(pos) = n c² Σ_(j∋pos) b_(j, j+s)``.  And

@@ -14,14 +14,14 @@ import numpy as np
 
 from theorylab.analytic import _windows
 from theorylab.analytic._gaussian_rule import EXACT
+from theorylab.analytic._joint_moments import largest_energy, largest_gap
 from theorylab.analytic._plan import HERE, NEAR, Shift, offsets, opposite, times
-from theorylab.analytic._window_moments import largest_energy, largest_gap
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.units import Unit
 
 _POOLED = 1e-5
-"""Relative error of inner products above a max-pool: an eigenvalue of a Gram matrix below it is not told from 0."""
+"""Relative error of inner products above a max-pool: smaller eigenvalues of a Gram matrix are rounding."""
 
 
 def _half(shifts: Iterable[Shift]) -> set[Shift]:
@@ -65,14 +65,9 @@ def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 class InnerProducts:
-    """``D_s(pos)`` for a set of shifts ``s`` that is closed under sign.
+    """``D_s(pos)``, to the relative error `floor`, for a set of shifts ``s`` that is closed under sign and holds ``HERE``.
 
-    Parameters
-    ----------
-    planes : dict of shift to (H, W) array
-        One of each pair ``±s`` is enough, since ``D_(−s)(pos) = D_s(pos − s)``; ``HERE`` is always there.
-    floor : float
-        Relative error of the entries.
+    Of each pair ``±s`` one plane (H, W) is enough, since ``D_(−s)(pos) = D_s(pos − s)``.
     """
 
     def __init__(self, planes: dict[Shift, np.ndarray], floor: float = EXACT) -> None:
@@ -102,18 +97,9 @@ class InnerProducts:
         return moved(self._planes[opposite(shift)], shift)
 
     def gram(self, shifts: Sequence[Shift], at: np.ndarray | None = None) -> np.ndarray:
-        """``⟨o_(pos+s), o_(pos+s')⟩`` for all pairs of the given shifts.
+        """``⟨o_(pos+s), o_(pos+s')⟩`` for all pairs of ``S`` shifts, (n, S, S), at some flat positions or at all of them.
 
-        Parameters
-        ----------
-        shifts : sequence of shift, length S
-        at : int array, (n,), optional
-            Flat positions; all of them if not given.
-
-        Returns
-        -------
-        array, (n, S, S)
-            Rows and columns of positions outside are 0.
+        Rows and columns of positions outside are 0.
         """
         count = self.energy.size if at is None else len(at)
         result = np.zeros((count, len(shifts), len(shifts)))
@@ -159,8 +145,6 @@ class InnerProducts:
     def pooled(self, gain: float, pool: MaxPool, shifts: Iterable[Shift]) -> InnerProducts:
         """Activations behind filters, a ReLU and disjoint max-pool windows.
 
-        Notes
-        -----
         ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``, integrated for every window and its eight neighbours.  For two
         windows farther apart: the mean correlation of the activations at equal positions in the two, times what
         this falls short by, locally, for the neighbours.  (A maximum is smoother than its entries.)

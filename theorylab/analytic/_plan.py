@@ -1,8 +1,8 @@
-"""The first phase of the laws of depth: which inner products they will ask for, from the top down, by sizes alone.
+"""The first phase of the laws of depth: which inner products they need, from the top down, by sizes alone.
 
-A shift is the distance of two positions of one plane.  A gradient is a mixture of activations at a few shifts; its size, and
-what it becomes one layer down, ask for inner products of activations at more of them.  Energies go up and gradients
-go down, so what the gradients will need has to be known before either starts.
+A shift is the distance of two positions of one plane.  The gradient at a position is a mixture of activations at a few shifts.
+Its size, and what it becomes one layer down, need inner products of activations at more shifts.  These inner products go up
+from the image, and the gradients go down from the readout: what the gradients need must be known before either starts.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def offsets(pool: MaxPool) -> list[Shift]:
 
 
 def pool_needs(shifts: Iterable[Shift], pool: MaxPool) -> set[Shift]:
-    """Inner products of the patches below a max-pool that ``InnerProducts.pooled`` asks for."""
+    """Inner products of the patches below a max-pool that ``InnerProducts.pooled`` needs."""
     within = differences(offsets(pool))
     near = {(a + i, b + k) for s in (*NEAR, HERE) for a, b in [times(s, pool.stride)] for i, k in within}
     return near | {times(s, pool.stride) for s in shifts}
@@ -62,42 +62,35 @@ def has_mean(rule: Rule) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A block or a stage, and the shifts at which inner products are needed.
-
-    Attributes
-    ----------
-    block : Block or Stage
-    input, patches, output : set of shifts
-        Of the activations that it reads, of its patches, and of the activations that it puts out.
-    """
+    """A block or a stage, and the shifts at which inner products are needed."""
 
     block: Block | Stage
-    input: set[Shift]
+    input: set[Shift]  # of the activations that it reads
     patches: set[Shift]
-    output: set[Shift]
+    output: set[Shift]  # of the activations that it puts out
 
 
 def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
     """One step a block, from the image up."""
     steps: list[Step] = []
-    # Of the gradient at a block's output: the shifts of its mean, and the inner products that have been asked for.  Starts at
-    # the readout, whose gradient has no mean.
+    # `shifts` are those of the gradient's mean at a block's output, `output` those of the inner products that are needed there.
+    # The readout comes first; its gradient has no mean.
     shifts, output = {HERE}, {HERE}
     for block in reversed(blocks):
         if isinstance(block, Stage):
-            # Stages know energies alone; no pool stands above them, so that no gradient asks for more.
+            # A stage needs energies alone: there is no pool above it, so that its gradient is no mixture.
             steps.append(Step(block, {HERE}, {HERE}, output))
             output = {HERE}
             continue
         if block.pool is None:
-            patches = output | differences(shifts)  # the unit's neighbours in the mean, among each other
+            patches = output | differences(shifts)  # of a unit's neighbours in the mean, with each other
             mixed = shifts
         else:
             patches = pool_needs(output, block.pool)
-            mixed = differences(offsets(block.pool))  # a winner knows its whole window
+            mixed = differences(offsets(block.pool))  # a winner depends on its whole window
         # One layer down, distances are multiples of the stride.
         shifts = {times(s, block.grid.stride) for s in mixed} if has_mean(rule) else {HERE}
-        # The patches' inner products add up those of the input; the gradient's size takes the rest.
+        # Inner products of patches are sums of those of the input; the size of the gradient needs the others.
         below = {times(s, block.grid.stride) for s in patches} | differences(shifts)
         steps.append(Step(block, below, patches, output))
         output = below

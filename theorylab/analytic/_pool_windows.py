@@ -13,7 +13,7 @@ from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
-from theorylab.units import Unit
+from theorylab.units import RELU
 
 EQUAL = 1e-12
 """Patches that differ by less than this, relative to the larger, are equal: their units tie and the first wins."""
@@ -81,10 +81,11 @@ def windows_of(x: np.ndarray, grid: PatchGrid, pool: MaxPool, work: int) -> Iter
         yield Windows(part, basis, coordinates, equal)
 
 
-def require_disjoint(pool: MaxPool) -> None:
+def require_disjoint(pool: MaxPool, rule: Rule | None = None) -> None:
     """One unit can win several overlapping windows, and its rule then acts on a sum of readout weights: NoLaw."""
     if not pool.disjoint:
-        raise NoLaw(layer=f"max-pooling whose windows overlap, of size {pool.size} at stride {pool.stride}")
+        what = f"max-pooling whose windows overlap, of size {pool.size} at stride {pool.stride}"
+        raise NoLaw(rule, RELU, what)
 
 
 def checked(
@@ -95,15 +96,12 @@ def checked(
     law: WeightLaw,
     pool: MaxPool,
     filter_std: float | None,
-    unit: Unit,
 ) -> tuple[np.ndarray, Rule, int, float]:
     """Image, rule, ``N`` and ``c`` of the arguments that every law behind a max-pool takes."""
     x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
     rule = Rule(rule)
     n_filters = _validation.positive_integer(n_filters, "n_filters")
     std = _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std")
-    if unit.slope != 0:
-        raise NoLaw(rule, unit, "max-pooling")
-    require_disjoint(pool)
+    require_disjoint(pool, rule)
     pool.output_shape(grid.output_shape)
     return x, rule, n_filters, std

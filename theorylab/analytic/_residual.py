@@ -1,4 +1,4 @@
-"""Residual stages: sums of convolutions and of what stands before them, and gradients that skip the convolutions.
+"""Residual stages: sums of convolutions and of their input, and gradients that skip the convolutions.
 
 In one channel at one position a stage is a chain of a few independent normals: ``o_0 = σ(g_0)``, ``o_k = σ(o_(k−1) + g_k)``,
 where ``g_k`` is what branch ``k`` adds.  The gradient runs the chain backwards: ``V̂_k = T_(k+1) + α_k o_k + β_k ξ_k``, the
@@ -49,15 +49,9 @@ class PathLaw:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Chain:
-    """The normals of one channel of a stage, all positions at once.
+    """The normals of one channel of a stage, all positions at once."""
 
-    Attributes
-    ----------
-    variances : list of (n,) arrays
-        Of ``g_0 … g_K``.
-    """
-
-    variances: list[np.ndarray]
+    variances: list[np.ndarray]  # of g_0 … g_K, (n,) each
 
     def energy(self, points: int = POINTS) -> np.ndarray:
         """``E[o_K²]``, (n,)."""
@@ -81,15 +75,7 @@ class Chain:
     def moments(
         self, fields: list[tuple[np.ndarray, np.ndarray]], rule: Rule, points: int = POINTS
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What unit ``k`` hands on, where ``fields`` holds ``α`` and ``β`` of ``o_K … o_k``.
-
-        Returns
-        -------
-        slope, second : arrays, (n,)
-            ``E[g_k T_k]/Var g_k`` and ``E[T_k²]``.
-        along, power : arrays, (n,)
-            ``E[V̂_k o_k]`` and ``E[V̂_k²]``.
-        """
+        """``E[g_k T_k]/Var g_k``, ``E[T_k²]``, ``E[V̂_k o_k]``, ``E[V̂_k²]``; `fields` holds ``α`` and ``β`` of ``o_K … o_k``."""
         top = len(self.variances) - 1
         last = top + 1 - len(fields)
         u = normals(len(self.variances) + len(fields) - 1, points)
@@ -118,14 +104,7 @@ class Chain:
 
 
 class StageLaw:
-    """A stage with the inner products of all that runs through it.
-
-    Attributes
-    ----------
-    block : Stage
-    input, output : InnerProducts
-        Of what it reads, and of its last sum behind the ReLU: energies alone.
-    """
+    """A stage with the inner products of all that runs through it: energies alone."""
 
     def __init__(self, stage: Stage, products: InnerProducts) -> None:
         self.block, self.input = stage, products
@@ -144,20 +123,9 @@ class StageLaw:
         return InnerProducts({HERE: self.block.shape[0] * energy}, floor)
 
     def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
-        """The gradient down through the stage.
+        """The gradient at every sum below the topmost one, with the convolutions above it, and the field at the input.
 
-        Parameters
-        ----------
-        field : Field
-            Plain, at the stage's output.
-        rule : Rule
-
-        Returns
-        -------
-        inside : list of (int, Projection)
-            At every sum below the topmost one, from the top: convolutions between it and the output, and the gradient.
-        field : Field
-            At the stage's input.
+        The field at the output is plain, as there is no pool above a stage.
         """
         fields = [(field.shifts[HERE].ravel(), field.beta.ravel())]
         slope, second, *_ = self._moments(fields, rule)

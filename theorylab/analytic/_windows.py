@@ -35,18 +35,9 @@ def window_sums(plane: np.ndarray, grid: PatchGrid) -> np.ndarray:
 
 
 def spread(values: np.ndarray, grid: PatchGrid, rows: range, columns: range) -> np.ndarray:
-    """Add value ``(i, k)`` to the pixels of the given rows and columns of window ``(i, k)``.
+    """Add value ``(i, k)`` to the pixels of the given rows and columns of window ``(i, k)``: (H + 2P, W + 2P).
 
-    Parameters
-    ----------
-    values : array, (h, w)
-        For the first ``h`` and ``w`` windows of the grid's columns and rows.
-    rows, columns : range
-        Which taps of the window.
-
-    Returns
-    -------
-    array, (H + 2P, W + 2P)
+    `values` (h, w) are for the first ``h`` and ``w`` windows of the grid's columns and rows.
     """
     height = grid.input_shape[1] + 2 * grid.padding[0]
     width = grid.input_shape[2] + 2 * grid.padding[1]

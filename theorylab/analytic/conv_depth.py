@@ -7,9 +7,9 @@ top down (:mod:`theorylab.analytic._plan`), inner products of activations from t
 Unit ``(i, j)`` of a layer has the pre-activation ``w_i·y_j ~ N(0, c² ‖y_j‖²)`` and receives ``V̂``, a mixture of the
 activations around it and noise.  The positions share the filters ``w_i``, and that costs what the dense network has exactly:
 
-*Exact at every number of filters*: without pooling, the energies ``E‖o_pos‖² = n c² E‖y‖²/2``; the mean zero and the noise of
-rules without a gate (DeconvNet) and of rules whose ``h`` is a multiple of the identity (saliency), for the reasons of
-:mod:`theorylab.analytic.depth`; for one layer the mean map, the corrected limit of Theorem 1.
+*Exact at every number of filters*: without pooling, the energies ``E‖o_pos‖² = n c² E‖y‖² (1 + a²)/2`` of units of slope ``a``;
+the mean zero and the noise of rules without a gate (DeconvNet) and of rules whose ``h`` is a multiple of the identity
+(saliency), for the reasons of :mod:`theorylab.analytic.depth`; for one layer the mean map, the corrected limit of Theorem 1.
 
 *Exact in the limit of wide hidden layers* (errors of one over the width): for every rule, without pooling, with one max-pool, or
 with residual blocks, all means and alignments, up to integrals with 512 points (alignments within 0.002, a map within 2 % of its
@@ -47,13 +47,14 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic import _blocks
-from theorylab.analytic._blocks import Layer, Stage
+from theorylab.analytic._blocks import Stage
 from theorylab.analytic._gradient_field import BlockLaw, Field, Projection
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._plan import Step, plan
 from theorylab.analytic._residual import StageLaw
 from theorylab.nolaw import NoLaw
 from theorylab.rules import Rule
+from theorylab.stack import Layer
 from theorylab.units import RELU, Unit
 
 
@@ -98,9 +99,9 @@ def depth_maps(
     Parameters
     ----------
     x : array, (C, H, W)
-    layers : sequence of ConvSpec, MaxPool and Residual
-        From the input up; a unit stands behind each convolution, a max-pool of disjoint windows may stand behind that, and
-        a dense linear readout of one logit above all.  A hidden dense layer is a convolution whose kernel is the plane.
+    layers : sequence of ConvSpec, Dense, MaxPool and Residual
+        From the input up.  A unit follows each convolution, a max-pool of disjoint windows may follow the unit, and a dense
+        linear readout of one logit follows the last layer.
         Global average pooling under the readout changes nothing but the scale of the map and is left out.
     rule : Rule or str
         Any: of this package or of your own.
@@ -161,7 +162,10 @@ def depth_maps(
     x = _validation.image(x, x.shape).astype(np.float64, copy=False)
     rule = Rule(rule)
     readout_std = _validation.positive_number(readout_std, "readout_std")
-    blocks = _blocks.read(x.shape, layers)
+    try:
+        blocks = _blocks.read(x.shape, layers)
+    except NoLaw as error:
+        raise NoLaw(rule, unit, error.layer) from None
     for block in blocks:
         pooled = isinstance(block, Stage) or block.pool is not None
         if not unit.homogeneous or (pooled and unit.slope != 0):
@@ -201,7 +205,7 @@ def depth_maps(
 def _energies(
     x: np.ndarray, steps: Sequence[Step], unit: Unit, advance: Callable[[], None]
 ) -> list[BlockLaw | StageLaw]:
-    """Every block and stage with the inner products that the plan asks for."""
+    """Every block and stage with the inner products that the plan names."""
     laws: list[BlockLaw | StageLaw] = []
     products = InnerProducts.of_image(x, steps[0].input)
     for step in steps:

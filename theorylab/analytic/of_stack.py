@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,8 @@ from theorylab.rules import Rule
 from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
 from theorylab.stack import Layer, Stack, grid_of
 from theorylab.units import RELU
+
+_KNOWN = (ConvSpec, Dense, MaxPool, AdaptiveAveragePool, Residual)
 
 
 class MapLaw(Protocol):
@@ -88,11 +91,18 @@ class _Pooled:
     stack: Stack
     pool: MaxPool
     kind: str
+    progress: Callable[[int, int], None] | None = None
 
     @functools.cached_property
     def mean(self) -> np.ndarray:
         """``E S``, (C, H, W)."""
-        return pooled_mean_map(*self._arguments, law=self.stack.readout, pool=self.pool, filter_std=self._std)
+        return pooled_mean_map(
+            *self._arguments,
+            law=self.stack.readout,
+            pool=self.pool,
+            filter_std=self._std,
+            progress=self.progress,
+        )
 
     @functools.cached_property
     def variance(self) -> np.ndarray:
@@ -122,7 +132,9 @@ class _Pooled:
         return self.x, grid_of(_hidden(hidden), self.stack.input_shape), self.rule, _units(hidden)
 
 
-def law(stack: Stack, x: np.ndarray, rule: Rule | str) -> MapLaw:
+def law(
+    stack: Stack, x: np.ndarray, rule: Rule | str, *, progress: Callable[[int, int], None] | None = None
+) -> MapLaw:
     """Return the law of the raw map of one logit of a random network.
 
     Parameters
@@ -131,6 +143,8 @@ def law(stack: Stack, x: np.ndarray, rule: Rule | str) -> MapLaw:
     x : array, (C, H, W)
         The image.
     rule : Rule or str
+    progress : callable, optional
+        ``progress(done, total)`` in large pooling windows to integrate, or in layers of a deep network.
 
     Returns
     -------
@@ -167,6 +181,9 @@ def law(stack: Stack, x: np.ndarray, rule: Rule | str) -> MapLaw:
     x = _validation.image(x, stack.input_shape).astype(np.float64, copy=False)
     if stack.bias_std:
         raise NoLaw(rule, stack.unit, f"a hidden layer with biases of std {stack.bias_std:g}")
+    for number, layer in enumerate(stack.layers):
+        if type(layer) not in _KNOWN:
+            raise NoLaw(rule, stack.unit, f"layers[{number}], {layer!r}")
     hidden, above = stack.layers[0], stack.layers[1:]
     kind = "exact" if all(_gaussian(layer) for layer in stack.layers) else "limit"
     if isinstance(hidden, (ConvSpec, Dense)) and not above:
@@ -177,10 +194,10 @@ def law(stack: Stack, x: np.ndarray, rule: Rule | str) -> MapLaw:
             raise NoLaw(rule, stack.unit, repr(above[0]))
         if not above[0].disjoint:
             raise NoLaw(rule, stack.unit, f"{above[0]!r}, whose windows overlap")
-        return _Pooled(x, rule, stack, above[0], kind)
+        return _Pooled(x, rule, stack, above[0], kind, progress)
     if all(isinstance(layer, Dense) for layer in stack.layers):
         return _dense(stack, x, rule)
-    return _convolutional(stack, x, rule)
+    return _convolutional(stack, x, rule, progress)
 
 
 def _dense(stack: Stack, x: np.ndarray, rule: Rule) -> _Moments:
@@ -195,29 +212,26 @@ def _dense(stack: Stack, x: np.ndarray, rule: Rule) -> _Moments:
     return _Moments(x, rule, record.alpha * x, np.full(x.shape, record.beta**2))
 
 
-def _convolutional(stack: Stack, x: np.ndarray, rule: Rule) -> _Moments:
-    if stack.unit != RELU:
-        raise NoLaw(rule, stack.unit, "the convolutions of a deep network")
-    layers: list[ConvSpec | MaxPool | Residual] = []
+def _convolutional(
+    stack: Stack, x: np.ndarray, rule: Rule, progress: Callable[[int, int], None] | None
+) -> _Moments:
+    layers: list[Layer] = []
     scale = 1.0
     for number, layer in enumerate(stack.layers):
+        if not isinstance(layer, AdaptiveAveragePool):
+            layers.append(layer)
+            continue
         shape = stack.reads(number)
-        match layer:
-            case Dense():
-                layers.append(ConvSpec(layer.n_units, shape[1:] if len(shape) == 3 else 1, std=layer.weights))
-            case AdaptiveAveragePool():
-                if shape[1:] != layer.plane:
-                    if number + 1 < len(stack.layers) or layer.plane != (1, 1):
-                        raise NoLaw(
-                            rule,
-                            stack.unit,
-                            f"layers[{number}]: {layer!r} of a plane of {shape[1]}×{shape[2]}",
-                        )
-                    # Every position receives the readout weight of its channel over the number of positions.
-                    scale = 1 / (shape[1] * shape[2])
-            case ConvSpec() | MaxPool() | Residual():
-                layers.append(layer)
-    record = depth_maps(x, layers, rule, readout_std=_readout_std(rule, stack))[-1]
+        if shape[1:] != layer.plane:
+            if number + 1 < len(stack.layers) or layer.plane != (1, 1):
+                what = f"layers[{number}], {layer!r} of a plane of {shape[1]}×{shape[2]}"
+                instead = f"take a picture that makes it {layer.plane[0]}×{layer.plane[1]}, or {SIMULATE}"
+                raise NoLaw(rule, stack.unit, what, instead)
+            # Every position receives the readout weight of its channel over the number of positions.
+            scale = 1 / (shape[1] * shape[2])
+    record = depth_maps(
+        x, layers, rule, readout_std=_readout_std(rule, stack), unit=stack.unit, progress=progress
+    )[-1]
     assert record.mean_map is not None  # the input's record has both
     assert record.variance_map is not None
     return _Moments(x, rule, scale * record.mean_map, scale**2 * record.variance_map)

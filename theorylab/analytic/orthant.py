@@ -16,24 +16,11 @@ _NODES = (64, 40)  # of the quadrature, and of a coarser quadrature that measure
 
 
 def closed_orthants(correlations: np.ndarray) -> np.ndarray:
-    """Return orthant probabilities in up to three dimensions, many at once.
+    """Return orthant probabilities (...) in up to three dimensions, many at once, from correlations (..., k, k).
 
-    Parameters
-    ----------
-    correlations : array, (..., k, k)
-        With unit diagonals; entries beyond ±1 by rounding are clipped.  There are no other checks.
+    Diagonals must be 1; entries beyond ±1 by rounding are clipped.  ValueError for larger ``k`` or matrices that are not
+    square.
 
-    Returns
-    -------
-    array, (...)
-
-    Raises
-    ------
-    ValueError
-        If ``k`` exceeds 3 or the matrices are not square.
-
-    Notes
-    -----
     For every ``k`` they are ``2^−k (1 + (2/π) Σ_{r<s} asin ρ_rs)``.  For ``k = 2`` two half-planes at an angle leave a wedge of
     ``π/2 + asin ρ`` out of ``2π``.  For ``k = 3`` the complement of the event "some coordinate is negative" has the same
     probability as the event itself by symmetry, so inclusion and exclusion leaves ``2P = 1 − 3/2 + Σ P_rs``.  Correlations
@@ -88,23 +75,9 @@ def _merged(matrix: np.ndarray) -> np.ndarray | None:
 def small_orthants(correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return orthant probabilities in up to five dimensions, in closed form or by a one-dimensional quadrature.
 
-    Parameters
-    ----------
-    correlations : array, (n, k, k)
-        Not checked; :func:`orthant_probability` takes one matrix and checks it.
+    `correlations` (n, k, k) are not checked: :func:`orthant_probability` checks a single matrix.  Values and errors are (n,);
+    an error is the difference between two quadratures.  ValueError for larger ``k``.
 
-    Returns
-    -------
-    value, error : arrays, (n,)
-        `error` is the difference between two quadratures.
-
-    Raises
-    ------
-    ValueError
-        If ``k`` exceeds 5.
-
-    Notes
-    -----
     Along ``R(t) = I + t (R − I)`` the probability starts at ``2^−k``, and its derivative is (Plackett's identity: the heat
     equation of the Gaussian density) ``Σ_{r<s} ρ_rs/(2π √(1 − t² ρ_rs²)) P(the others > 0 | coordinates r and s are 0)``.
     The last factor has dimension ``k − 2`` and a closed form.  For singular ``R`` the integrand has a square-root end;
@@ -128,11 +101,11 @@ def small_orthants(correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _plackett(correlations: np.ndarray, nodes: int) -> np.ndarray:
+    """Integrate the derivative of :func:`small_orthants` by Gauss–Legendre quadrature in ``s``, ``t = 1 − s²``."""
     k = correlations.shape[-1]
-    """Integrate Plackett's identity by Gauss–Legendre quadrature in ``s``, ``t = 1 − s²``."""
-    points, weights = np.polynomial.legendre.leggauss(nodes)
+    roots, weights = np.polynomial.legendre.leggauss(nodes)
     result = np.full(len(correlations), 2.0**-k)
-    for root, weight in zip((points + 1) / 2, weights / 2, strict=True):
+    for root, weight in zip((roots + 1) / 2, weights / 2, strict=True):
         t = (1 - root) * (1 + root)
         matrix = t * correlations
         matrix[:, range(k), range(k)] = 1.0

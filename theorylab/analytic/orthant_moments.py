@@ -40,21 +40,8 @@ def _conditions(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.nd
 def event_probabilities(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return ``P(n_1·w > 0, …, n_k·w > 0)`` for up to five conditions, many at once.
 
-    Parameters
-    ----------
-    rows : array, (n, k, p)
-    active : bool array, (n, k)
-        Rows that are conditions; none of them may be zero.
-
-    Returns
-    -------
-    value, error : arrays, (n,)
-        See :func:`~theorylab.analytic.orthant.small_orthants`.
-
-    Raises
-    ------
-    ValueError
-        If there are more than five rows.
+    The conditions are those of `rows` (n, k, p) that are `active` (n, k); these must not be zero.  Value and error (n,) are
+    those of :func:`~theorylab.analytic.orthant.small_orthants`; ValueError for more than five rows.
 
     Examples
     --------
@@ -74,29 +61,13 @@ def event_probabilities(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarra
 def orthant_mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
     """Return ``E[w 1(n_1·w > 0, …, n_k·w > 0)]`` for ``w ~ N(0, I)``, up to four conditions, in closed form.
 
-    Parameters
-    ----------
-    rows : array, (n, k, p)
-        ``n_r``; no active row may be zero.
-    active : bool array, (n, k)
-        Rows that are conditions.
+    `rows` and `active` are as in :func:`event_probabilities`; ValueError for more than four rows.  The mean is (n, p).
 
-    Returns
-    -------
-    array, (n, p)
-
-    Raises
-    ------
-    ValueError
-        If there are more than four rows.
-
-    Notes
-    -----
     Integrating ``w φ(w) = −∇φ(w)`` over the cone by the divergence theorem leaves its faces: with ``u_r`` the unit
     inward normal of face ``r``, ``Σ_r u_r φ(0) P(n_s·w > 0 for s ≠ r | n_r·w = 0)``.  Given ``n_r·w = 0`` the other values
-    have covariances ``ρ_st − ρ_rs ρ_rt`` (unit rows), an orthant of dimension ``k − 1``.  An inactive condition enters as an
-    independent coordinate, and a factor 2 cancels its probability.  Rows that coincide are one face; opposite rows leave
-    no cone, and the mean is zero.
+    have covariances ``ρ_st − ρ_rs ρ_rt`` (unit rows), an orthant of dimension ``k − 1``.  An inactive condition
+    enters as an independent coordinate, and a factor 2 cancels its probability.  Rows that coincide are one face; opposite
+    rows leave no cone, and the mean is zero.
 
     Examples
     --------
@@ -124,23 +95,9 @@ def orthant_mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
 def orthant_second_moment(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
     """Return ``E[w wᵀ 1(n_1·w > 0, …)] − P I`` for ``w ~ N(0, I)`` and up to four conditions of probability ``P``.
 
-    Parameters
-    ----------
-    rows, active
-        As in :func:`orthant_mean`.
+    `rows` and `active` are as in :func:`orthant_mean`.  The result (n, p, p) is symmetric and has trace zero: length and
+    direction of ``w`` are independent, so ``E[‖w‖² 1] = p P``.
 
-    Returns
-    -------
-    array, (n, p, p)
-        Symmetric, of trace zero: length and direction of ``w`` are independent, so ``E[‖w‖² 1] = p P``.
-
-    Raises
-    ------
-    ValueError
-        If there are more than four rows.
-
-    Notes
-    -----
     Integrating by parts once more than for the mean, ``E[w_a w_b 1] = δ_ab P + Σ_r u_ra φ(0) E[w_b Π_{s≠r} 1 | n_r·w = 0]``.
     The last factor is the mean on an orthant with one condition less, in the space orthogonal to ``n_r``; its rows are the
     projections of ``n_s`` on this space.

@@ -1,4 +1,4 @@
-"""Exact mean map of a random three-layer network with max-pooling between its ReLU and its readout.
+"""Exact mean map of a random three-layer network with max-pooling between its ReLUs and its readout.
 
 A pool window holds the patches ``y_1 .. y_k``.  A filter ``w`` makes patch ``m`` the winner with a positive value where
 ``w·y_m > 0`` and ``w·(y_m − y_l) > 0`` for the other ``l``: an orthant.  Disjoint windows give each position at most one
@@ -22,7 +22,6 @@ from theorylab.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
 
 _REPLICATES = 8
 
@@ -59,7 +58,6 @@ def pooled_mean_map_with_error(
     law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
-    unit: Unit = RELU,
     points: int = 1024,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +65,7 @@ def pooled_mean_map_with_error(
 
     Parameters
     ----------
-    x, grid, rule, n_filters, law, pool, filter_std, unit, points, progress
+    x, grid, rule, n_filters, law, pool, filter_std, points, progress
         As in :func:`pooled_mean_map`.
 
     Returns
@@ -94,7 +92,7 @@ def pooled_mean_map_with_error(
     >>> bool(error.max() < 0.01 * abs(mean).max())
     True
     """
-    x, rule, n_filters, std = checked(x, grid, rule, n_filters, law, pool, filter_std, unit)
+    x, rule, n_filters, std = checked(x, grid, rule, n_filters, law, pool, filter_std)
     points = _validation.positive_integer(points, "points")
     readout_mean = rule.mean(law)
     if readout_mean == 0:
@@ -130,7 +128,6 @@ def pooled_mean_map(
     law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
-    unit: Unit = RELU,
     points: int = 1024,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
@@ -150,7 +147,6 @@ def pooled_mean_map(
         Of disjoint windows.
     filter_std : float, optional
         ``c`` of the Gaussian filters; ``law.std`` if not given.
-    unit : Unit, default ReLU()
     points : int, default 1024
         Of the quasi-random rule for windows of more than four positions; rounded up to 8 times a power of 2.
     progress : callable, optional
@@ -165,7 +161,7 @@ def pooled_mean_map(
     TypeError, ValueError
         For bad input.
     NoLaw
-        For overlapping windows, and for another unit than the ReLU.
+        For overlapping windows.
 
     Notes
     -----
@@ -187,16 +183,7 @@ def pooled_mean_map(
     array([[[-15.915,  15.915]]])
     """
     return pooled_mean_map_with_error(
-        x,
-        grid,
-        rule,
-        n_filters,
-        law=law,
-        pool=pool,
-        filter_std=filter_std,
-        unit=unit,
-        points=points,
-        progress=progress,
+        x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std, points=points, progress=progress
     )[0]
 
 

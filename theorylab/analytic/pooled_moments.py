@@ -19,7 +19,7 @@ from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
+from theorylab.units import RELU
 
 
 def pooled_variance_map(
@@ -31,13 +31,12 @@ def pooled_variance_map(
     law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
-    unit: Unit = RELU,
 ) -> np.ndarray:
     """Variance of every entry of the raw map of one logit behind a max-pool; exact for every ``N``.
 
     Parameters
     ----------
-    x, grid, rule, n_filters, law, pool, filter_std, unit
+    x, grid, rule, n_filters, law, pool, filter_std
         As in :func:`~theorylab.analytic.pooled.pooled_mean_map`; the rule has ``E[h(V)] = 0``, as saliency has, and a window
         holds up to four positions.
 
@@ -50,7 +49,7 @@ def pooled_variance_map(
     TypeError, ValueError
         For bad input.
     NoLaw
-        For overlapping or larger windows, the other rules, and another unit than the ReLU.
+        For overlapping or larger windows and for the other rules.
 
     Notes
     -----
@@ -70,9 +69,9 @@ def pooled_variance_map(
     """
     rule = Rule(rule)
     if rule.mean(law) != 0:
-        raise NoLaw(rule, layer="pooled_variance_map")
+        raise NoLaw(rule, RELU, "the variance behind a max-pool")
     return grid.fold(
-        pooled_patch_variance(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std, unit=unit)
+        pooled_patch_variance(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std)
     )
 
 
@@ -85,13 +84,12 @@ def pooled_patch_variance(
     law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
-    unit: Unit = RELU,
 ) -> np.ndarray:
     """Variance of what each patch alone contributes to the raw map, for every rule; exact for every ``N``.
 
     Parameters
     ----------
-    x, grid, rule, n_filters, law, pool, filter_std, unit
+    x, grid, rule, n_filters, law, pool, filter_std
         As in :func:`~theorylab.analytic.pooled.pooled_mean_map`; a window may hold up to four positions.
 
     Returns
@@ -105,7 +103,7 @@ def pooled_patch_variance(
     TypeError, ValueError
         For bad input.
     NoLaw
-        For overlapping or larger windows, and for another unit than the ReLU.
+        For overlapping or larger windows.
 
     Notes
     -----
@@ -122,9 +120,9 @@ def pooled_patch_variance(
     array([[0.2247],
            [0.2247]])
     """
-    x, rule, n_filters, std = checked(x, grid, rule, n_filters, law, pool, filter_std, unit)
+    x, rule, n_filters, std = checked(x, grid, rule, n_filters, law, pool, filter_std)
     if math.prod(pool.size) > 4:
-        raise NoLaw(rule, layer=f"max-pooling windows of {math.prod(pool.size)} positions (at most 4)")
+        raise NoLaw(rule, RELU, f"max-pooling windows of {math.prod(pool.size)} positions (at most 4)")
     first, second = np.zeros((2, grid.n_patches, grid.patch_size))
     for windows in windows_of(x, grid, pool, 0):
         for m in range(windows.numbers.shape[1]):

@@ -14,7 +14,7 @@ from theorylab.auditing._measure import Attribute, called, measure
 from theorylab.auditing._report import AuditReport, Randomized
 from theorylab.auditing._verdict import judge
 from theorylab.auditing.adapters import Layered
-from theorylab.report.progress import Progress, stepper
+from theorylab.progress import Progress, stepper
 
 
 def audit(
@@ -79,40 +79,33 @@ def audit(
     >>> print(audit(lambda picture, target: picture, x, [0, 1], name="the picture itself"))
     the picture itself: recovers the input, insensitive to class (sure to 99.9 %)
     """
-    pictures = _pictures(x)
-    targets = _targets(targets)
+    pictures, targets = _pictures(x), _targets(targets)
     parent = _random.sequence(seed)
     layered = attribute if isinstance(attribute, Layered) and attribute.layers else None
-    if gradient is None and hasattr(attribute, "gradient"):
-        gradient = attribute.gradient
     label = name or str(getattr(attribute, "__name__", type(attribute).__name__))
     noise = np.random.default_rng(_random.child(parent, 0))
-    first_map = called(attribute, pictures[0], targets[0])
+    channels = len(called(attribute, pictures[0], targets[0]))
     judged: dict[str, Attribute] = {
         label: attribute,
-        "white noise": lambda picture, target: noise.standard_normal((len(first_map), *picture.shape[1:])),
+        "white noise": lambda picture, target: noise.standard_normal((channels, *picture.shape[1:])),
     }
+    if gradient is None:
+        gradient = getattr(attribute, "gradient", None)
     if gradient is not None:
         judged["plain gradient"] = gradient
-    total = len(judged) * len(pictures)
-    step = stepper(progress, f"audit of {label}", total)
-    found = {}
-    maps = None
-    for place, (what, one) in enumerate(judged.items(), start=1):
-        rng = np.random.default_rng(_random.child(parent, place))
-        found[what], shown = measure(one, pictures, targets, rng=rng, step=step)
-        maps = shown if maps is None else maps
-    assert maps is not None
-    predicted = {"independent noise": math.sqrt(2)}
+    step = stepper(progress, f"audit of {label}", len(judged) * len(pictures))
+    measured, maps = {}, {}
+    for number, (what, one) in enumerate(judged.items(), start=1):
+        rng = np.random.default_rng(_random.child(parent, number))
+        measured[what], maps[what] = measure(one, pictures, targets, rng=rng, step=step)
+    verdicts = {what: judge(numbers) for what, numbers in measured.items()}
     law = getattr(attribute, "expected_distance", lambda picture: None)(pictures[0])
-    if law is not None:
-        predicted["exact law"] = law
     return AuditReport(
         label,
-        found[label],
-        judge(found[label]),
-        {what: (one, judge(one)) for what, one in found.items() if what != label},
-        predicted,
+        measured[label],
+        verdicts[label],
+        {what: (measured[what], verdicts[what]) for what in judged if what != label},
+        {"independent noise": math.sqrt(2), **({} if law is None else {"exact law": law})},
         _randomized(layered, attribute, pictures, targets[0], parent, progress)
         if layered and randomize
         else (),
@@ -120,7 +113,7 @@ def audit(
         len(pictures),
         len(targets),
         int(seed),
-        maps,
+        maps[label],
         pictures[0],
     )
 
@@ -185,12 +178,9 @@ def _convergence(
         return {}
     pairs = list(zip(targets[::2], targets[1::2], strict=False))
     rows = [[attribute.backward_cosines(x, one, other) for one, other in pairs] for x in pictures]
-    many = len(pictures) > 1
+    # Over pictures; over pairs of targets, where there is one picture.
+    units = rows if len(pictures) > 1 else [[pair] for pair in rows[0]]
     return {
-        name: Estimate.of(
-            np.array([np.mean([pair[name] for pair in row]) for row in rows])
-            if many
-            else np.array([pair[name] for pair in rows[0]])
-        )
+        name: Estimate.of(np.array([np.mean([pair[name] for pair in unit]) for unit in units]))
         for name in rows[0][0]
     }

@@ -1,12 +1,15 @@
-"""An audit as a picture."""
+"""An audit as a picture, and its files."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from theorylab.auditing._report import AuditReport, sure
-from theorylab.figures._drawing import Panel, maps_over_charts, plain
-from theorylab.report.plots import INK, PALETTE
+from theorylab import _files, _json
+from theorylab.auditing._report import AuditReport
+from theorylab.charts import MapPanel
+from theorylab.drawing import INK, PALETTE, encode, label_axes, maps_over_charts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +21,8 @@ _SHOWN = 3  # maps beside the picture
 def draw(report: AuditReport) -> Figure:
     """The picture and some maps over charts: recovery and class, layers drawn anew, convergence."""
     charts = 1 + bool(report.randomization) + bool(report.backward_cosines)
-    panels = [Panel(report.picture, "picture")]
-    panels += [Panel(one, f"map {place + 1}") for place, one in enumerate(report.maps[:_SHOWN])]
+    panels = [MapPanel("picture", report.picture)]
+    panels += [MapPanel(f"map {number}", map_) for number, map_ in enumerate(report.maps[:_SHOWN], start=1)]
     canvas, axes = maps_over_charts([("", panels)], charts)
     remaining = iter(axes)
     _draw_measured(next(remaining), report)
@@ -28,7 +31,7 @@ def draw(report: AuditReport) -> Figure:
     if report.backward_cosines:
         _draw_convergence(next(remaining), report)
     canvas.suptitle(
-        f"{report.name}: {report.verdict.words} ({sure(report.verdict)})",
+        f"{report.name}: {report.verdict.words} ({report.verdict.percent})",
         fontsize=10,
         color=INK,
         parse_math=False,
@@ -37,9 +40,18 @@ def draw(report: AuditReport) -> Figure:
     return canvas
 
 
+def save(report: AuditReport, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write the picture and the numbers of an audit; see :meth:`AuditReport.save`."""
+    content: dict[str, bytes | str] = {
+        "audit.png": encode(draw(report)),
+        "audit.json": _json.text(report.to_json()),
+    }
+    picture, numbers = _files.write_together(folder, content)
+    return picture, numbers
+
+
 def _draw_measured(axes: Axes, report: AuditReport) -> None:
-    columns = {report.name: report.measured, **{name: one for name, (one, _) in report.controls.items()}}
-    for place, (colour, (name, measured)) in enumerate(zip(PALETTE, columns.items(), strict=False)):
+    for place, (colour, (name, measured)) in enumerate(zip(PALETTE, report.columns.items(), strict=False)):
         bars = {f"to the {what}": one for what, one in measured.recovery.items()}
         bars |= {"two targets": measured.distance, "picture moved": measured.stability}
         means = [one.mean for one in bars.values()]
@@ -56,7 +68,7 @@ def _draw_measured(axes: Axes, report: AuditReport) -> None:
         axes.plot([2.6, 3.4], [height, height], ":", color=INK, linewidth=1)
     axes.set_ylim(-0.3, 2.9)  # room for the legend
     axes.legend(fontsize=6.5, frameon=False, loc="upper left")
-    plain(axes, "cosines, and distance of two targets", "", "")
+    label_axes(axes, "cosines, and distance of two targets", "", "")
     axes.tick_params(axis="x", labelsize=7)
 
 
@@ -71,7 +83,7 @@ def _draw_randomized(axes: Axes, report: AuditReport) -> None:
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_ylim(-0.3, 1.8)
     axes.legend(fontsize=6.5, frameon=False, loc="upper left")
-    plain(axes, "layers drawn anew", "", "map to the map before")
+    label_axes(axes, "layers drawn anew", "", "map to the map before")
     axes.tick_params(axis="x", labelsize=7)
 
 
@@ -86,5 +98,5 @@ def _draw_convergence(axes: Axes, report: AuditReport) -> None:
     )
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_ylim(-0.3, 1.05)
-    plain(axes, "backward signals of two targets", "", "cosine")
+    label_axes(axes, "backward signals of two targets", "", "cosine")
     axes.tick_params(axis="x", labelsize=7)

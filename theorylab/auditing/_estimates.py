@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from theorylab import stats
+from theorylab import drawing, stats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +46,10 @@ class Estimate:
             return cls(mean, -math.inf, math.inf, 1, math.inf)
         error = float(counted.std(ddof=1) / math.sqrt(len(counted)))
         return cls(mean, *stats.interval(mean, error, len(counted) - 1), len(counted), error)
+
+    def __str__(self) -> str:
+        """The mean and half the width of the interval: ``0.37 ± 0.01``."""
+        return drawing.with_reach(self.mean, self.high - self.mean)
 
     def above(self, threshold: float) -> float:
         """How sure it is that the expectation lies above `threshold`: 1 less the one-sided p-value of a t test.

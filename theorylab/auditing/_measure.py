@@ -83,50 +83,38 @@ def measure(
     step: Callable[[], None] = lambda: None,
 ) -> tuple[Measured, np.ndarray]:
     """All numbers of one attribution, and its maps of the first picture, (T, C, H, W)."""
-    table: dict[str, list[np.ndarray]] = {}
-    first, last = None, None
-    across = []
+    rows: list[dict[tuple[str, str], np.ndarray]] = []
+    across: list[float] = []
+    first = waiting = None
     zero_maps = 0
     for x in pictures:
         maps = called_many(attribute, x, targets)
         first = maps if first is None else first
-        if last is None:
-            last = maps
+        if waiting is None:
+            waiting = maps
         else:  # disjoint pairs, so that no map counts twice
-            if last.shape == maps.shape:
-                across.append(
-                    _mean(np.array([measures.cosine(a, b) for a, b in zip(last, maps, strict=True)]))
-                )
-            last = None
+            if waiting.shape == maps.shape:
+                pairs = zip(waiting, maps, strict=True)
+                across.append(_mean(np.array([measures.cosine(one, other) for one, other in pairs])))
+            waiting = None
         zero_maps += int((~maps.any(axis=(1, 2, 3))).sum())
         change = rng.standard_normal(x.shape)
         change *= MOVED * np.linalg.norm(x) / np.linalg.norm(change)
-        again = called_many(attribute, x + change, targets)
-        for name, values in _numbers(x, maps, again).items():
-            table.setdefault(name, []).append(values)
+        rows.append(_numbers(x, maps, called_many(attribute, x + change, targets)))
         step()
     assert first is not None
     # Pictures are the units; targets are, where there is only one.
-    many = len(pictures) > 1
     estimates = {
-        name: Estimate.of(np.array([_mean(row) for row in rows]) if many else rows[0])
-        for name, rows in table.items()
+        key: Estimate.of(np.array([_mean(row[key]) for row in rows]) if len(rows) > 1 else rows[0][key])
+        for key in rows[0]
     }
-
-    def part(kind: str) -> dict[str, Estimate]:
-        return {
-            name.partition(": ")[2]: one for name, one in estimates.items() if name.startswith(f"{kind}: ")
-        }
-
-    return Measured(
-        part("recovery"),
-        part("similarity"),
-        estimates["distance"],
-        estimates["rank"],
-        estimates["stability"],
-        Estimate.of(np.array(across)),
-        zero_maps,
-    ), first
+    recovery, similarity = (
+        {name: estimate for (kind, name), estimate in estimates.items() if kind == wanted}
+        for wanted in ("recovery", "similarity")
+    )
+    distance, rank, stability = (estimates["targets", name] for name in ("distance", "rank", "stability"))
+    across_pictures = Estimate.of(np.array(across))
+    return Measured(recovery, similarity, distance, rank, stability, across_pictures, zero_maps), first
 
 
 def called_many(attribute: Attribute, x: np.ndarray, targets: Sequence[int]) -> np.ndarray:
@@ -183,20 +171,21 @@ def _mean(values: np.ndarray) -> float:
     return float(counted.mean()) if len(counted) else float("nan")
 
 
-def _numbers(x: np.ndarray, maps: np.ndarray, again: np.ndarray) -> dict[str, np.ndarray]:
+def _numbers(x: np.ndarray, maps: np.ndarray, again: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
     """Of one picture: arrays over targets, or over disjoint pairs of them, so that no map counts twice."""
-    known = references(x, maps.shape[1])
-    found: dict[str, np.ndarray] = {}
-    for name, reference in known.items():
+    numbers: dict[tuple[str, str], np.ndarray] = {}
+    for name, reference in references(x, maps.shape[1]).items():
         edges = name == "edges"
         compare = measures.correlation if edges else measures.cosine
-        shown = [strength(one) if edges else one for one in maps]
-        found[f"recovery: {name}"] = np.array([compare(one, reference) for one in shown])
-        found[f"similarity: {name}"] = np.array([measures.similarity(one, reference) for one in shown])
-    pairs = list(zip(maps[::2], maps[1::2], strict=False))
-    found["distance"] = np.array([measures.distance(one, other) for one, other in pairs])
-    found["rank"] = np.array([measures.rank_correlation(one, other) for one, other in pairs])
-    found["stability"] = np.array(
-        [measures.cosine(one, other) for one, other in zip(maps, again, strict=True)]
-    )
-    return found
+        seen = [strength(one) if edges else one for one in maps]
+        numbers["recovery", name] = np.array([compare(one, reference) for one in seen])
+        numbers["similarity", name] = np.array([measures.similarity(one, reference) for one in seen])
+    targets, moved = (maps[::2], maps[1::2]), (maps, again)
+    for name, measure_of, (ones, others) in (
+        ("distance", measures.distance, targets),
+        ("rank", measures.rank_correlation, targets),
+        ("stability", measures.cosine, moved),
+    ):
+        pairs = zip(ones, others, strict=False)
+        numbers["targets", name] = np.array([measure_of(one, other) for one, other in pairs])
+    return numbers

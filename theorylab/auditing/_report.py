@@ -1,17 +1,16 @@
-"""The report of an audit: numbers, words, JSON, a table and a picture."""
+"""The report of an audit: plain data, in words, as JSON and as a table."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from theorylab import _files
+from theorylab import _json
+from theorylab._version import __version__
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
 from theorylab.auditing._verdict import Verdict
@@ -87,31 +86,29 @@ class AuditReport:
         if not self.verdict.sure:
             return f"{self.name}: {self.verdict.words}"
         more = "; more pictures would tell" if "undecided" in self.verdict.words else ""
-        return f"{self.name}: {self.verdict.words} (sure to {sure(self.verdict)}{more})"
+        return f"{self.name}: {self.verdict.words} (sure to {self.verdict.percent}{more})"
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the maps, as plain data; what is no number is None."""
-        import theorylab
-
-        return {
-            "theorylab": theorylab.__version__,
+        content = {
+            "theorylab": __version__,
             "attribution": self.name,
             "pictures": self.pictures,
             "targets": self.targets,
             "units": "pictures" if self.pictures > 1 else "targets",
             "seed": self.seed,
-            "verdict": _plain(dataclasses.asdict(self.verdict)),
-            "measured": _plain(dataclasses.asdict(self.measured)),
+            "verdict": self.verdict,
+            "measured": self.measured,
             "controls": {
-                name: {"verdict": verdict.words, "measured": _plain(dataclasses.asdict(measured))}
+                name: {"verdict": verdict.words, "measured": measured}
                 for name, (measured, verdict) in self.controls.items()
             },
-            "predicted_distance": _plain(self.predicted_distance),
-            "randomization": [_plain(dataclasses.asdict(one)) for one in self.randomization],
-            "backward_cosines": {
-                name: _plain(dataclasses.asdict(one)) for name, one in self.backward_cosines.items()
-            },
+            "predicted_distance": self.predicted_distance,
+            "randomization": self.randomization,
+            "backward_cosines": self.backward_cosines,
         }
+        plain: dict[str, Any] = _json.plain(content)
+        return plain
 
     def figure(self) -> Figure:
         """The picture, the maps of the first targets, and charts of what was measured."""
@@ -120,62 +117,50 @@ class AuditReport:
         return _drawing.draw(self)
 
     def save(self, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
-        """Write ``audit.png`` and ``audit.json``, each whole or not at all; the folder is made.
+        """Write ``audit.png`` and ``audit.json``, both or none; the folder is made.
 
         Raises
         ------
         OSError
             If the folder cannot be made or written.
         """
-        from theorylab.report import plots
+        from theorylab.auditing import _drawing
 
-        folder = Path(folder)
-        text = json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
-        drawn = plots.encode(self.figure())
-        folder.mkdir(parents=True, exist_ok=True)
-        return (
-            _files.write_atomically(folder / "audit.png", drawn),
-            _files.write_atomically(folder / "audit.json", f"{text}\n"),
-        )
+        return _drawing.save(self, folder)
+
+    @property
+    def columns(self) -> dict[str, Measured]:
+        """What was measured of the attribution, and beside it of its controls."""
+        return {self.name: self.measured, **{name: measured for name, (measured, _) in self.controls.items()}}
 
     def rows(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """A header and rows of words: the attribution beside its controls."""
-        columns = {self.name: self.measured, **{name: one for name, (one, _) in self.controls.items()}}
-        header = ("", *columns)
+
+        columns = {name: _entries(measured) for name, measured in self.columns.items()}
         rows: list[tuple[str, ...]] = []
-        for name in self.measured.recovery:
-            what = "strength to edges, corr." if name == "edges" else f"cosine to the {name}"
-            rows.append((what, *(words(one.recovery[name]) for one in columns.values())))
-        rows += [
-            (f"SSIM to the {name}", *(words(one.similarity[name]) for one in columns.values()))
-            for name in self.measured.similarity
-        ]
-        rows.append(("distance of two targets", *(words(one.distance) for one in columns.values())))
-        for name, value in self.predicted_distance.items():
-            rows.append((f"  {name} would have", f"{value:.3f}", *("" for _ in self.controls)))
-        rows.append(("rank correlation of two", *(words(one.rank_correlation) for one in columns.values())))
-        rows.append(("cosine, other picture", *(words(one.across_pictures) for one in columns.values())))
-        rows.append(("cosine, picture moved", *(words(one.stability) for one in columns.values())))
-        return header, rows
+        for entry in columns[self.name]:
+            rows.append((entry, *(str(entries[entry]) for entries in columns.values())))
+            if entry == _DISTANCE:
+                rows += [
+                    (f"  {name} would have", f"{value:.3f}", *("" for _ in self.controls))
+                    for name, value in self.predicted_distance.items()
+                ]
+        return ("", *columns), rows
 
 
-def words(one: Estimate) -> str:
-    """``0.37 ± 0.01``, half the width of the 95 % interval."""
-    if math.isnan(one.mean):
-        return "–"
-    reach = one.high - one.mean
-    mean = "0.00" if f"{one.mean:.2f}" == "-0.00" else f"{one.mean:.2f}"
-    return f"{mean} ± {reach:.2f}" if math.isfinite(reach) else mean
+_DISTANCE = "distance of two targets"
 
 
-def sure(verdict: Verdict) -> str:
-    """In per cent, never rounded up to certainty."""
-    return f"{min(math.floor(1000 * verdict.sure) / 10, 99.9):.1f} %"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
+def _entries(measured: Measured) -> dict[str, Estimate]:
+    """What a table says of one attribution, by the words at the left."""
+    return {
+        **{
+            "strength to edges, corr." if name == "edges" else f"cosine to the {name}": estimate
+            for name, estimate in measured.recovery.items()
+        },
+        **{f"SSIM to the {name}": estimate for name, estimate in measured.similarity.items()},
+        _DISTANCE: measured.distance,
+        "rank correlation of two": measured.rank_correlation,
+        "cosine, other picture": measured.across_pictures,
+        "cosine, picture moved": measured.stability,
+    }

@@ -48,6 +48,11 @@ class Verdict:
     sure: float
     words: str
 
+    @property
+    def percent(self) -> str:
+        """How sure, in per cent, never rounded up to certainty."""
+        return f"{min(math.floor(1000 * self.sure) / 10, 99.9):.1f} %"
+
 
 def judge(measured: Measured) -> Verdict:
     """The verdict on one attribution."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import abc
 import copy
-import functools
 import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -63,6 +62,7 @@ class NetworkAttribution:
     def __init__(self, net: Network, rule: Rule | str) -> None:
         self.net = net
         self.rule = Rule(rule)
+        self._draw: tuple[_random.Seed, dict[str, np.ndarray]] | None = None
 
     def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
         return visualize(self.net, x, self.rule, target)
@@ -90,13 +90,16 @@ class NetworkAttribution:
         own = {name: array for name, array in drawn.items() if name.rpartition(".")[0] in layers}
         return NetworkAttribution(self.net.with_parameters(own), self.rule)
 
-    @functools.lru_cache(maxsize=1)  # noqa: B019 - one draw, used layer by layer
     def _drawn(self, seed: _random.Seed) -> dict[str, np.ndarray]:
+        """All weights anew; the last draw is kept, because it is used layer by layer."""
         from theorylab.laws import Gaussian
 
         assert isinstance(self.net, GraphNetwork)
-        dtype = self.net.dtype.type
-        return draw_parameters(self.net.nodes, law=Gaussian(1.0), seed=seed, init="fan-in", dtype=dtype)
+        if self._draw is None or self._draw[0] != seed:
+            dtype = self.net.dtype.type
+            drawn = draw_parameters(self.net.nodes, law=Gaussian(1.0), seed=seed, init="fan-in", dtype=dtype)
+            self._draw = seed, drawn
+        return self._draw[1]
 
     def backward_cosines(self, x: np.ndarray, one: int, other: int) -> dict[str, float]:
         """How alike the modified gradients of two logits are below each ReLU, logits first: their cosine.

@@ -37,5 +37,11 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             _fail(str(error))
         except (ValueError, TypeError) as error:
             _fail(str(error) or type(error).__name__)
+        except NotImplementedError as error:
+            from theorylab.nolaw import NoLaw
+
+            if not isinstance(error, NoLaw):
+                raise
+            _fail(str(error))
 
     return run

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import enum
+import importlib
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,21 +30,64 @@ class PredictedNetwork(enum.StrEnum):
     VGG16 = "vgg16"
 
 
-class RuleName(enum.StrEnum):
-    SALIENCY = "saliency"
-    DECONVNET = "deconvnet"
-    GUIDED = "guided"
-    ALL = "all"
-
-
 class Preset(enum.StrEnum):
     PAPER = "paper"
     AUTHORS = "authors"
 
 
+ALL = "all"
+
+
+def rule_names() -> tuple[str, ...]:
+    """What ``--rule`` takes, read when a command runs."""
+    from theorylab.rules import registered
+
+    return tuple(rule.value for rule in registered())
+
+
+def _rule(value: str, more: tuple[str, ...]) -> str:
+    """The name of a registered rule; of ``MODULE:NAME`` the module is imported first, which registers it."""
+    module, _, name = value.rpartition(":")
+    if module:
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
+        try:
+            importlib.import_module(module)
+        except (Exception, SystemExit) as error:
+            raise typer.BadParameter(f"{module}: {type(error).__name__}: {error}") from None
+    names = (*rule_names(), *(() if module else more))
+    if name not in names:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, names))}.")
+    return name
+
+
+def _rule_option(words: str, *more: str) -> Any:
+    """An option whose choices are read when the command runs."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in (*rule_names(), *more) if name.startswith(incomplete)]
+
+    return typer.Option(
+        "--rule",
+        metavar="RULE",
+        callback=lambda value: _rule(value, more),
+        autocompletion=complete,
+        help=words,
+    )
+
+
+_RULES = "saliency, deconvnet, guided, linear, or MODULE:NAME, a rule that a module of yours defines"
+OneRule = Annotated[str, _rule_option(f"Without --attribute: the backward rule, {_RULES}.")]
+Rules = Annotated[str, _rule_option(f"Backward rule: {_RULES}; or all, the paper's three.", ALL)]
 Image = Annotated[
-    str,
-    typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket)."),
+    str, typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket).")
+]
+ImageOption = Annotated[
+    str | None, typer.Option("--image", help="A picture: a path or a bundled name. [default: cat]")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, help="Worker processes; results do not depend on it. [default: all]"),
 ]
 Out = Annotated[
     Path | None,

@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from theorylab.exhibits import Exhibit
 
 _PIPE = 140  # columns
 
 
 def figure_file(out: Path | None, image: str, kind: str) -> Path:
     """Where a figure goes; that it can be written there is seen before the work begins."""
-    from theorylab.report import plots
+    from theorylab import drawing
 
     file = out or Path(f"{Path(image).stem}-{kind}.png")
-    plots.check_path(file)
+    drawing.check_path(file)
     return file
 
 
-def show(shown: Any, file: Path, about: dict[str, Any], *, quiet: bool, as_json: bool) -> None:
+def show(exhibit: Exhibit, file: Path, about: dict[str, Any], *, quiet: bool, as_json: bool) -> None:
     """Save a figure, then say in JSON or as a table what it shows; `about` says of what."""
-    from theorylab.report import plots, tables
+    from theorylab import drawing
 
-    plots.save(shown.figure, file)
+    drawing.save(exhibit.figure, file)
     if as_json:
-        as_text({**about, **shown.numbers, "files": [str(file)]})
+        as_text({**about, **exhibit.numbers, "files": [str(file)]})
     elif not quiet:
-        display(tables.table(shown.header, shown.rows))
+        display(drawing.table(exhibit.header, exhibit.rows))
         typer.echo(f"Written: {file}")
 
 
 def as_text(content: Any) -> None:
     """JSON on stdout, of which every number is finite (null where it is not)."""
-    from theorylab.figures import finite
+    from theorylab import _json
 
-    typer.echo(json.dumps(finite(content), indent=2, ensure_ascii=False, allow_nan=False))
+    typer.echo(_json.text(content), nl=False)
 
 
 def display(renderable: Any) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import AsJson, Quiet, Seed
 
 EXAMPLES = (
     ("theorylab audit photo.jpg", "guided backpropagation, in the best weights present"),
@@ -21,12 +21,6 @@ EXAMPLES = (
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-class AuditedRule(enum.StrEnum):
-    SALIENCY = "saliency"
-    DECONVNET = "deconvnet"
-    GUIDED = "guided"
 
 
 class Which(enum.StrEnum):
@@ -48,9 +42,7 @@ def audit(
             help="Your own attribution: module:name of a callable (x, target) -> map, imported from the current folder."
         ),
     ] = None,
-    rule: Annotated[
-        AuditedRule, typer.Option(help="Without --attribute: the backward rule.")
-    ] = AuditedRule.GUIDED,
+    rule: options.OneRule = "guided",
     network: Annotated[
         Which, typer.Option(help="Without --attribute: trained or random weights.")
     ] = Which.TRAINED,
@@ -69,27 +61,24 @@ def audit(
         bool,
         typer.Option("--randomize/--no-randomize", help="Also draw the layers' weights anew, one by one."),
     ] = True,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder for audit.png and audit.json.")] = Path("audit"),
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Ask whether a saliency map is just the image again.
 
     With --quiet the verdict alone; --json prints the content of audit.json.
     """
-    from theorylab import auditing
-    from theorylab.report import progress, save, tables
+    from theorylab import _files, auditing, drawing, progress
 
-    save.check_folder(out)
+    _files.check_folder(out, ("audit.png", "audit.json"))
     files = _pictures(image)
     # The user's own code may print; with --json stdout is for the result alone.
     aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
-    with progress.shown(quiet) as report, aside:
+    with progress.live(quiet) as report, aside:
         if attribute is None:
-            label, found, pictures, about = _own(
-                files, rule.value, network.value, weights, size, seed, report
-            )
+            label, found, pictures, about = _own(files, rule, network.value, weights, size, seed, report)
             if not quiet:
                 typer.echo(f"Network: {about}", err=True)
         else:
@@ -103,7 +92,7 @@ def audit(
         return
     if not quiet:
         header, rows = result.rows()
-        output.display(tables.table(header, rows))
+        output.display(drawing.table(header, rows))
     typer.echo(str(result))
     if not quiet:
         typer.echo(f"Written: {', '.join(map(str, written))}")

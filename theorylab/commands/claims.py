@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import AsJson, Quiet
 
 EXAMPLES = (
     ("theorylab claims", "what is claimed, and where in the paper"),
@@ -14,7 +14,7 @@ EXAMPLES = (
 )
 
 
-def claims(quiet: Quiet = False, as_json: AsJson = False) -> None:
+def claims(quiet: options.Quiet = False, as_json: options.AsJson = False) -> None:
     """List the claims of the paper that can be verified.
 
     With --quiet the ids alone, one a line.
@@ -42,7 +42,7 @@ def claims(quiet: Quiet = False, as_json: AsJson = False) -> None:
         for claim in known:
             typer.echo(claim.id)
         return
-    from theorylab.report import tables
+    from theorylab import drawing
 
     rows = [(claim.id, claim.section, claim.statement) for claim in known]
-    output.display(tables.table(("claim", "section", "statement"), rows))
+    output.display(drawing.table(("claim", "section", "statement"), rows))

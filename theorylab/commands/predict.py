@@ -6,18 +6,8 @@ from typing import Annotated
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import (
-    AsJson,
-    Image,
-    Kernel,
-    Out,
-    Pool,
-    PredictedNetwork,
-    Quiet,
-    RuleName,
-    Stride,
-)
 
 EXAMPLES = (
     ("theorylab predict photo.jpg --filters 64 --rule all", "three rules: photo-prediction.png"),
@@ -28,47 +18,47 @@ EXAMPLES = (
 
 
 def predict(
-    image: Image,
+    image: options.Image,
     network: Annotated[
-        PredictedNetwork, typer.Option(help="cnn: the three-layer network; vgg16: all 16 layers.")
-    ] = PredictedNetwork.CNN,
+        options.PredictedNetwork, typer.Option(help="cnn: the three-layer network; vgg16: all 16 layers.")
+    ] = options.PredictedNetwork.CNN,
     filters: Annotated[
         int | None, typer.Option(min=1, help="Number of the CNN's filters. [default: 256]")
     ] = None,
-    kernel: Kernel = 7,
-    stride: Stride = 2,
+    kernel: options.Kernel = 7,
+    stride: options.Stride = 2,
     size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
-    pool: Pool = None,
-    rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.GUIDED,
-    out: Out = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    pool: options.Pool = None,
+    rule: options.Rules = "guided",
+    out: options.Out = None,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the maps that the theory predicts, without simulation.
 
     They are written as a picture; the table, or the JSON, says how much of the input one map is expected to show.
     """
     file = output.figure_file(out, image, "prediction")
-    deep = network is PredictedNetwork.VGG16
+    deep = network is options.PredictedNetwork.VGG16
     for name, given in (("--filters", filters), ("--pool", pool)):
         if deep and given is not None:
             raise ValueError(f"{name}: {network.value} has its own layers, there is nothing to choose")
-    from theorylab import images
-    from theorylab.report import predictions, progress
+    from theorylab import exhibits, images, models, progress
+    from theorylab.laws import TruncatedGaussian
+    from theorylab.patches import PatchGrid
+    from theorylab.pooling import MaxPool
 
-    x = images.load(image, size)
-    with progress.shown(quiet) as report:
-        shown = (
-            predictions.predicted_vgg16(x, rule=rule.value, progress=report)
-            if deep
-            else predictions.predicted(
-                x,
-                n_filters=filters or 256,
-                kernel=kernel,
-                stride=stride,
-                pool=pool,
-                rule=rule.value,
-                progress=report,
-            )
+    x, weights = images.load(image, size), TruncatedGaussian(0.1)
+    if deep:
+        stack = models.vgg16(input_shape=x.shape, std=weights.std, readout=weights.std)
+        settings: dict[str, str | int | None] = {"network": network.value}
+    else:
+        settings = {"network": network.value, "n_filters": filters or 256, "kernel": kernel, "stride": stride}
+        settings["pool"] = pool
+        windows = None if pool is None else MaxPool(pool)
+        stack = models.three_layer(
+            PatchGrid(x.shape, kernel, stride), filters or 256, pool=windows, weights=weights
         )
-    output.show(shown, file, {"image": image}, quiet=quiet, as_json=as_json)
+    with progress.live(quiet) as report:
+        exhibit = exhibits.predicted(stack, x, rule=rule, progress=report)
+    output.show(exhibit, file, {"image": image, **settings}, quiet=quiet, as_json=as_json)

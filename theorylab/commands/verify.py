@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import AsJson, Budget, Quiet, Seed
 
 EXAMPLES = (
     ("theorylab verify --budget quick", "every claim, in some two minutes"),
@@ -32,16 +32,13 @@ def verify(
             metavar="CLAIM", help="Ids, as listed by `theorylab claims`; none: all.", autocompletion=_ids
         ),
     ] = None,
-    image: Annotated[
-        str | None, typer.Option(help="A picture: a path or a bundled name. [default: cat]")
-    ] = None,
+    image: options.ImageOption = None,
     budget: Annotated[
-        Budget, typer.Option(help="How many networks are simulated, hence how small an error is seen.")
-    ] = Budget.STANDARD,
-    seed: Seed = 0,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; results do not depend on it. [default: all]")
-    ] = None,
+        options.Budget,
+        typer.Option(help="How many networks are simulated, hence how small an error is seen."),
+    ] = options.Budget.STANDARD,
+    seed: options.Seed = 0,
+    jobs: options.Jobs = None,
     out: Annotated[
         Path | None, typer.Option(help="Write results.json, report.html and figures/ into this folder.")
     ] = None,
@@ -56,8 +53,8 @@ def verify(
         float, typer.Option(help="Self-test: multiply every exact law; at 1.03 every check must fail.")
     ] = 1.0,
     details: Annotated[bool, typer.Option("--details", help="List all checks.")] = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Check the paper's claims against exact laws and simulation.
 
@@ -66,17 +63,16 @@ def verify(
     """
     import dataclasses
 
-    from theorylab import _validation, images
-    from theorylab.report import progress, save, tables
+    import proofs_checks
+    from proofs_checks.report import save, terminal
+    from theorylab import _validation, images, progress
 
     # What can be known to be wrong is said before the long run, not after it.
     _validation.positive_number(law_scale, "--law-scale")
     if out is not None:
         save.check_folder(out)
     images.load(image)
-    import proofs_checks
-
-    with progress.shown(quiet) as report:
+    with progress.live(quiet) as report:
         result = proofs_checks.verify(
             names or (),
             image=image,
@@ -94,7 +90,7 @@ def verify(
     if as_json:
         output.as_text(result.to_json())
     elif not (quiet and result.passed):
-        output.display(tables.render(result, details))
+        output.display(terminal.render(result, details))
     if out is not None and not as_json and not quiet:
         typer.echo(f"Written: {out / 'report.html'}, {out / 'results.json'}")
     raise typer.Exit(0 if result.passed else 1)

@@ -6,21 +6,8 @@ from typing import Annotated
 
 import typer
 
+from theorylab.commands import _options as options
 from theorylab.commands import _output as output
-from theorylab.commands._options import (
-    AsJson,
-    Image,
-    Kernel,
-    Network,
-    Out,
-    Pool,
-    Preset,
-    Quiet,
-    RuleName,
-    Seed,
-    Stride,
-    Weights,
-)
 
 EXAMPLES = (
     ("theorylab visualize photo.jpg", "three rules, the largest logit: photo-maps.png"),
@@ -31,16 +18,17 @@ EXAMPLES = (
 
 
 def visualize(
-    image: Image,
+    image: options.Image,
     network: Annotated[
-        Network, typer.Option(help="Three layers, convolutional or fully connected, or a deep network.")
-    ] = Network.CNN,
+        options.Network,
+        typer.Option(help="Three layers, convolutional or fully connected, or a deep network."),
+    ] = options.Network.CNN,
     filters: Annotated[
         int | None, typer.Option(min=1, help="Filters, or hidden units. [default: cnn 256, fcn 4096]")
     ] = None,
-    kernel: Kernel = 7,
-    stride: Stride = 2,
-    pool: Pool = None,
+    kernel: options.Kernel = 7,
+    stride: options.Stride = 2,
+    pool: options.Pool = None,
     size: Annotated[
         int | None,
         typer.Option(min=1, help="Side of the square that the picture is resized to. [default: 224, fcn 64]"),
@@ -48,47 +36,42 @@ def visualize(
     logits: Annotated[
         int | None, typer.Option(min=1, help="Logits of the network. [default: 10; 1000 with trained ones]")
     ] = None,
-    rule: Annotated[RuleName, typer.Option(help="Backward rule.")] = RuleName.ALL,
+    rule: options.Rules = options.ALL,
     target: Annotated[str, typer.Option(help="max, random, cost or a logit's index.")] = "max",
     preset: Annotated[
-        Preset | None,
+        options.Preset | None,
         typer.Option(
             help="Scale of the input: norm 1, or 0–255. [default: paper; with trained weights authors]"
         ),
     ] = None,
-    weights: Weights = None,
-    seed: Seed = 0,
-    out: Out = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    weights: options.Weights = None,
+    seed: options.Seed = 0,
+    out: options.Out = None,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show the maps of a picture in a random or a trained network.
 
     They are written as a picture; the table, or the JSON, says how each is scaled and how much of the input it shows.
     """
     file = output.figure_file(out, image, "maps")
-    from theorylab import images
-    from theorylab.report import maps, progress
+    from theorylab import exhibits, images, progress
 
-    fcn = network is Network.FCN
+    fcn = network is options.Network.FCN
     # Biases that were trained on 0–255 drown an input of norm 1.
-    scale = (preset or (Preset.PAPER if weights is None else Preset.AUTHORS)).value
+    scale = (preset or (options.Preset.PAPER if weights is None else options.Preset.AUTHORS)).value
     x = images.load(image, size or (64 if fcn else 224), scale)
-    with progress.shown(quiet) as report:
-        shown = maps.visualized(
+    n_logits = logits or (10 if weights in (None, "hed") else 1000)
+    choice = exhibits.NetworkChoice(network.value, filters, kernel, stride, n_logits, pool, weights)
+    with progress.live(quiet) as report:
+        exhibit = exhibits.visualized(
             x,
-            network=network.value,
-            n_filters=filters,
-            kernel=kernel,
-            stride=stride,
-            n_logits=logits or (10 if weights in (None, "hed") else 1000),
-            pool=pool,
-            rule=rule.value,
+            choice,
+            rule=rule,
             target=int(target) if target.lstrip("+-").isdecimal() else target,
-            weights=weights,
             seed=seed,
             read_logit=as_json,
             progress=report,
         )
     about = {"image": image, "preset": scale}
-    output.show(shown, file, about, quiet=quiet, as_json=as_json)
+    output.show(exhibit, file, about, quiet=quiet, as_json=as_json)

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from theorylab import _random, _validation
+from theorylab._version import __version__
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import PAPER, Rule
 from theorylab.specs import ConvSpec
+from theorylab.stack import Stack
 
 OVER = ("n_filters", "kernel", "stride", "pool", "depth")
 """What a curve can go over."""
@@ -74,33 +76,19 @@ class Point:
         """The pooling layer, if there is one."""
         return MaxPool(self.pool) if self.pool > 1 else None
 
-    @property
-    def layers(self) -> tuple[ConvSpec, ...]:
-        """All convolutions, from the picture up."""
+    def stack(self, shape: tuple[int, int, int]) -> Stack:
+        """The network on a picture of a shape."""
         above = ConvSpec(self.n_filters, 3, padding=1, std=math.sqrt(2 / (9 * self.n_filters)))
-        return (ConvSpec(self.n_filters, self.kernel, self.stride), *[above] * (self.depth - 1))
+        pools = () if self.max_pool is None else (self.max_pool,)
+        first = ConvSpec(self.n_filters, self.kernel, self.stride)
+        return Stack(shape, (first, *pools, *[above] * (self.depth - 1)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Design:
     """A study: one picture, points along one axis, and how many networks.
 
-    Parameters
-    ----------
-    picture : str
-        Names the picture in words; `digest` tells it for sure.
-    digest : str
-        SHA-256 of the prepared picture.
-    shape : (C, H, W)
-    over : str
-        One of `OVER`.
-    points : tuple of Point
-    rules : tuple of Rule
-    replicates, block : int
-        Networks a point, at most, and networks a block.
-    precision : float or None
-        A point ends when every interval is narrower: its half width over the estimate.
-    seed : int
+    :meth:`of` makes it.  `digest` is the SHA-256 of the prepared picture, `picture` its name in words.
 
     Examples
     --------
@@ -177,9 +165,7 @@ class Design:
             for value in values[over]
         )
         for point in points:
-            plane = point.grid(x.shape).output_shape  # that it fits
-            if point.max_pool is not None:
-                point.max_pool.output_shape(plane)
+            point.stack(x.shape)  # that it fits
         different = tuple(dict.fromkeys(Rule(rule) for rule in rules))
         if not different:
             raise ValueError("rules: expected at least one")
@@ -212,8 +198,6 @@ class Design:
 
     def to_json(self) -> dict[str, Any]:
         """All that the numbers depend on, with the version of theorylab, in types of JSON."""
-        from theorylab import __version__
-
         return {
             "theorylab": __version__,
             "picture": {"name": self.picture, "sha256": self.digest, "shape": list(self.shape)},

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theorylab import _files
+from theorylab import _files, drawing
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.convergence.quantities import QUANTITIES, Comparison
 from theorylab.convergence.results import SIMULTANEOUS, Convergence
-from theorylab.report import _format, plots, tables
-from theorylab.report.results import CurveFigure, Line, Points
 from theorylab.rules import Rule
 
 if TYPE_CHECKING:
@@ -33,14 +32,7 @@ WIDTH = 80
 def figures(convergence: Convergence) -> list[CurveFigure]:
     """One figure a quantity: measured points with 95 % intervals, over the predicted curves.
 
-    Parameters
-    ----------
-    convergence : Convergence
-
-    Returns
-    -------
-    list of CurveFigure
-        Named after the quantities; those that were not measured anywhere are left out.
+    Named after the quantities; those that were not measured anywhere are left out.
     """
     drawn = []
     for quantity, words in QUANTITIES.items():
@@ -88,16 +80,7 @@ def _points(convergence: Convergence, rule: Rule, quantity: str) -> Points | Non
 
 
 def table(convergence: Convergence) -> Group:
-    """The study in a terminal: under each measured value, with its standard error, the predicted one.
-
-    Parameters
-    ----------
-    convergence : Convergence
-
-    Returns
-    -------
-    a renderable of rich
-    """
+    """The study in a terminal: under each measured value, with its standard error, the predicted one."""
     from rich.console import Group
     from rich.text import Text
 
@@ -109,7 +92,7 @@ def table(convergence: Convergence) -> Group:
             axis = str(getattr(result.point, convergence.design.over))
             rows.append((words if number == 0 else "", axis, *cells))
     axis = "N" if convergence.design.over == "n_filters" else convergence.design.over
-    grid = tables.table(("measured\npredicted", axis, *(rule.value for rule in rules)), rows)
+    grid = drawing.table(("measured\npredicted", axis, *(rule.value for rule in rules)), rows)
     for column in grid.columns:
         column.no_wrap = True
     return Group(grid, Text(), Text(_conclusion(convergence)))
@@ -126,7 +109,7 @@ _SHORT = {
 
 def _cell(comparison: Comparison) -> str:
     law, measured, error = comparison.law, comparison.measured, comparison.standard_error
-    predicted = "no law" if law.value is None else _format.number(law.value)
+    predicted = "no law" if law.value is None else drawing.number(law.value)
     predicted += {"estimate": " est.", "limit": " limit"}.get(law.kind or "", "")
     return f"{'–' if measured is None or error is None else _rounded(measured, error)}\n{predicted}"
 
@@ -140,11 +123,11 @@ def _rounded(value: float, error: float) -> str:
     ('152.3 ± 1.3', '−0.0018 ± 0.0016', '2')
     """
     if error == 0:
-        return _format.number(value)
+        return drawing.number(value)
     # At most four, or three rules side by side would not fit a terminal.
     decimals = min(4, max(0, 1 - math.floor(math.log10(error))))
-    spread = f"{error:.{decimals}f}" if error >= 5e-5 else _format.number(error, 1)
-    return f"{value:.{decimals if error >= 5e-5 else 5}f} ± {spread}".replace("-", _format.MINUS)
+    spread = f"{error:.{decimals}f}" if error >= 5e-5 else drawing.number(error, 1)
+    return f"{value:.{decimals if error >= 5e-5 else 5}f} ± {spread}".replace("-", drawing.MINUS)
 
 
 def _conclusion(convergence: Convergence) -> str:
@@ -169,26 +152,12 @@ def _conclusion(convergence: Convergence) -> str:
 def save(convergence: Convergence, folder: str | os.PathLike[str]) -> Path:
     """Write ``figures/*.png``, ``table.txt`` and, last, ``results.json``: where it is, the others are.
 
-    Parameters
-    ----------
-    convergence : Convergence
-    folder : str or os.PathLike
-        An existing one.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder.
-
-    Raises
-    ------
-    OSError
-        If a file cannot be written.
+    The folder exists, and is returned; OSError if a file cannot be written.
     """
     from rich.console import Console
 
     folder = Path(folder)
-    pictures = {figure.name: plots.render(figure) for figure in figures(convergence)}
+    pictures = {figure.name: drawing.render(figure) for figure in figures(convergence)}
     stream = io.StringIO()
     Console(file=stream, width=WIDTH, color_system=None).print(table(convergence))
     (folder / "figures").mkdir(exist_ok=True)

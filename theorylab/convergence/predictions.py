@@ -26,30 +26,15 @@ _ORTHOGONAL = Law(math.sqrt(2), "exact")
 class RuleLaws:
     """One rule at one geometry without or with pooling, for every number of filters.
 
-    The mean map and the covariance of a map are both ``N`` times those of one filter, and so is the fourth cumulant.
-
-    Attributes
-    ----------
-    mean : array, (C, H, W)
-        Of one filter.
-    toward : float
-        Cosine of the mean map and the image; 0 where the mean is zero.
-    noise : float or None
-        Trace of one filter's covariance.
-    noise_error : float
-        Of an estimate; 0 where the noise is exact.
-    lost : float or None
-        What ``E⟨S, S'⟩`` of two logits lacks of ``E‖S‖²``, for one filter.
-    variances, cumulants : array or None
-        Of the entries that one patch holds, for one filter.
+    All is of one filter: mean map and covariance are both ``N`` times those, and so is the fourth cumulant.
     """
 
-    mean: np.ndarray
-    toward: float
-    noise: float | None
-    noise_error: float = 0.0
-    lost: float | None = None
-    variances: np.ndarray | None = None
+    mean: np.ndarray  # (C, H, W)
+    toward: float  # cosine of the mean map and the image; 0 where the mean is zero
+    noise: float | None  # trace of the covariance
+    noise_error: float = 0.0  # of an estimate; 0 where the noise is exact
+    lost: float | None = None  # what E⟨S, S'⟩ of two logits lacks of E‖S‖²
+    variances: np.ndarray | None = None  # of the entries that one patch holds, and their cumulants
     cumulants: np.ndarray | None = None
 
     def at(self, n_filters: int) -> dict[str, Law]:
@@ -85,24 +70,12 @@ class RuleLaws:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """All that is predicted at one point.
+    """All that is predicted at one point, by rule."""
 
-    Attributes
-    ----------
-    laws : dict
-        By rule, then by quantity; where there is no law the quantity is left out.
-    targets : dict
-        By rule: the direction of the mean map, norm 1.
-    entries : int array
-        Flat indices of the entries that one patch alone holds.
-    centres : dict
-        By rule: the exact means of these entries, where they are known.
-    """
-
-    laws: dict[Rule, dict[str, Law]]
-    targets: dict[Rule, np.ndarray]
-    entries: np.ndarray
-    centres: dict[Rule, np.ndarray]
+    laws: dict[Rule, dict[str, Law]]  # by quantity; left out where there is none
+    targets: dict[Rule, np.ndarray]  # the direction of the mean map, norm 1
+    entries: np.ndarray  # flat indices of those that one patch alone holds
+    centres: dict[Rule, np.ndarray]  # the exact means of these entries, where they are known
 
 
 class Predictor:
@@ -166,10 +139,7 @@ class Predictor:
         energy = float((mean**2).sum() + variance.sum())
         lost = energy - analytic.expected_class_product(x, grid, rule, 1)
         alone = self._alone(grid)
-        try:
-            cumulants = analytic.fourth_cumulant_map(x, grid, rule, 1)[alone]
-        except NoLaw:
-            cumulants = None
+        cumulants = analytic.fourth_cumulant_map(x, grid, rule, 1)[alone]
         return RuleLaws(mean, toward, float(variance.sum()), 0.0, lost, variance[alone], cumulants)
 
     def _pooled(self, point: Point, rule: Rule, mean: np.ndarray, toward: float) -> RuleLaws:
@@ -189,7 +159,7 @@ class Predictor:
 
     def _deep(self, point: Point, rule: Rule) -> tuple[dict[str, Law], np.ndarray]:
         """Laws of depth and the mean map: exact where the mean is zero, limits where it is not."""
-        bottom = analytic.depth_maps(self.x, point.layers, rule)[-1]
+        bottom = analytic.depth_maps(self.x, point.stack(self.x.shape).layers, rule)[-1]
         assert bottom.mean_map is not None
         assert bottom.variance_map is not None
         variance, signal = float(bottom.variance_map.mean()), float((bottom.mean_map**2).sum())

@@ -97,13 +97,10 @@ def numbers_of(
     entries: np.ndarray,
     centres: Mapping[Rule, np.ndarray],
 ) -> dict[str, float]:
-    """What is kept of one network.
+    """What is kept of one network, from its maps of two logits, (rules, 2, C, H, W).
 
     Parameters
     ----------
-    maps : array, (rules, 2, C, H, W)
-        Of two logits.
-    rules : sequence of Rule
     image : array, (C, H, W), norm 1
     targets : sequence of such arrays, one a rule
     entries : int array
@@ -133,22 +130,7 @@ def numbers_of(
 
 
 def compare(measured: Measurement, rule: Rule, laws: Mapping[str, Law], size: int) -> dict[str, Comparison]:
-    """All quantities of one rule from a study's means.
-
-    Parameters
-    ----------
-    measured : Measurement
-        Of :func:`numbers_of`, at least two replicates.
-    rule : Rule
-    laws : mapping
-        By quantity.
-    size : int
-        Entries of a map.
-
-    Returns
-    -------
-    dict, by quantity
-    """
+    """All quantities of one rule from the means of :func:`numbers_of`, beside their laws; `size` is a map's entries."""
     statistics, name = measured.statistics, rule.value
     along = statistics.names.index(f"{name} along")
     # Squaring an estimated mean adds its variance, in expectation.

@@ -1,4 +1,4 @@
-"""What a study found, as plain data."""
+"""The results of a study, as plain data."""
 
 from __future__ import annotations
 

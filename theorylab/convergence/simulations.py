@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable
 
 import numpy as np
 
@@ -12,10 +10,9 @@ from theorylab import montecarlo
 from theorylab.convergence.design import Point
 from theorylab.convergence.predictions import Prediction
 from theorylab.convergence.quantities import numbers_of
-from theorylab.laws import Gaussian
 from theorylab.montecarlo import Measurement
 from theorylab.rules import Rule
-from theorylab.sampling import MapSampler, QuickGaussian, StackSampler, TiledSampler
+from theorylab.sampling import sampler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,36 +39,11 @@ class Maps:
         x, rules = self.x, self.rules
         image = x / np.linalg.norm(x)
         targets = [self.prediction.targets[rule] for rule in rules]
-        draw = self._drawer()
+        drawer = sampler(self.point.stack(x.shape), x, dtype=np.float32)
         rows = []
         for _ in range(size):
-            drawn = draw(rng)
+            drawn = drawer.draw(rng, rules, n_readouts=2)
             rows.append(
                 numbers_of(drawn, rules, image, targets, self.prediction.entries, self.prediction.centres)
             )
         return montecarlo.measurement({name: np.array([row[name] for row in rows]) for name in rows[0]})
-
-    def _drawer(self) -> Callable[[np.random.Generator], np.ndarray]:
-        """A function that draws one network's maps, (rules, 2, C, H, W), by the quickest sampler there is."""
-        x, point, rules = self.x, self.point, self.rules
-        if point.depth > 1:
-            return functools.partial(_draw, StackSampler(x, point.layers), rules)
-        grid = point.grid(x.shape)
-        if point.max_pool is None:
-            return functools.partial(_draw, TiledSampler(x, grid, point.n_filters), rules)
-        sampler = MapSampler(
-            x,
-            grid,
-            point.n_filters,
-            law=QuickGaussian(1.0),
-            filter_law=Gaussian(1.0),
-            pool=point.max_pool,
-            dtype=np.float32,
-        )
-        return lambda rng: sampler.draw(rng, rules, n_readouts=2)[:, :, 0]
-
-
-def _draw(
-    sampler: StackSampler | TiledSampler, rules: tuple[Rule, ...], rng: np.random.Generator
-) -> np.ndarray:
-    return sampler.draw(rng, rules, n_readouts=2)

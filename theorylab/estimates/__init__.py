@@ -1,4 +1,4 @@
-"""Exact laws but for one integral, which is averaged over draws; joins closed forms and simulation, and says its error."""
+"""Laws with one integral that is averaged over draws, each with its standard error.  May import closed forms and simulation."""
 
 from theorylab.estimates.pooled_cosine import pooled_expected_cosine
 

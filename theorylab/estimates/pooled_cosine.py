@@ -9,11 +9,9 @@ import numpy as np
 from theorylab import _random, _validation
 from theorylab.analytic import pooled_mean_map
 from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
-from theorylab.nolaw import NoLaw
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
 
 
 def pooled_expected_cosine(
@@ -25,7 +23,6 @@ def pooled_expected_cosine(
     law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
     filter_std: float | None = None,
-    unit: Unit = RELU,
     target: str = "input",
     unit_mean: np.ndarray | None = None,
     draws: int = 256,
@@ -35,7 +32,7 @@ def pooled_expected_cosine(
 
     Parameters
     ----------
-    x, grid, rule, n_filters, law, pool, filter_std, unit
+    x, grid, rule, n_filters, law, pool, filter_std
         As in :func:`~theorylab.analytic.pooled_mean_map`.
     target : {"input", "mean"}
     unit_mean : array, (C, H, W), optional
@@ -76,8 +73,6 @@ def pooled_expected_cosine(
     if target not in ("input", "mean"):
         raise ValueError(f"target: expected 'input' or 'mean', got {target!r}")
     rule = Rule(rule)
-    if unit.slope != 0:
-        raise NoLaw(rule, unit, "max-pooling")
     mean = pooled_mean_map(x, grid, rule, 1, pool=pool) if unit_mean is None else np.asarray(unit_mean)
     x = np.asarray(x, dtype=np.float64)
     n_filters = _validation.positive_integer(n_filters, "n_filters")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from theorylab.figures._base import Made, Settings, content, files_of, finite, save
+from theorylab.figures._base import Made, Settings, content, files_of, save
 
 if TYPE_CHECKING:
     from theorylab.figures._subjects import Subject
@@ -77,4 +77,4 @@ def make(name: str, settings: Settings = Settings()) -> Made:  # noqa: B008 - fr
     return made
 
 
-__all__ = ["NAMES", "Made", "Settings", "content", "files_of", "finite", "make", "save", "subject"]
+__all__ = ["NAMES", "Made", "Settings", "content", "files_of", "make", "save", "subject"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from theorylab import _files, _random, images
-from theorylab.report.progress import Progress, stepper
+from theorylab import _files, _json, _random, images
+from theorylab._version import __version__
+from theorylab.drawing import encode
+from theorylab.progress import Progress, stepper
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,11 +86,6 @@ class Made:
     canvas: Figure
     numbers: dict[str, Any]
 
-    @property
-    def stem(self) -> str:
-        """Of its files."""
-        return f"figure-{self.name}"
-
 
 def files_of(name: str, folder: Path) -> tuple[Path, Path]:
     """The picture and the numbers of a figure."""
@@ -106,20 +101,18 @@ def content(made: Made, settings: Settings) -> dict[str, Any]:
     >>> content(Made("2", "Empty.", Figure(figsize=(1, 1)), {"cosine": np.float32(0.5)}), Settings())["numbers"]
     {'cosine': 0.5}
     """
-    import theorylab
-
     return {
         "figure": made.name,
-        "theorylab": theorylab.__version__,
+        "theorylab": __version__,
         "caption": made.caption,
         "image": settings.image or images.bundled()[0],
         "seed": settings.seed,
-        "numbers": finite(made.numbers),
+        "numbers": _json.plain(made.numbers),
     }
 
 
 def save(made: Made, folder: str | os.PathLike[str], settings: Settings) -> tuple[Path, Path]:
-    """Write the picture and, beside it, its numbers; each whole or not at all.
+    """Write the picture and, beside it, its numbers; both or none.
 
     Raises
     ------
@@ -135,28 +128,7 @@ def save(made: Made, folder: str | os.PathLike[str], settings: Settings) -> tupl
     ...     [path.name for path in save(made, folder, Settings())]
     ['figure-2.png', 'figure-2.json']
     """
-    from theorylab.report import plots
-
-    folder = Path(folder)
-    picture, numbers = files_of(made.name, folder)
-    text = json.dumps(content(made, settings), indent=2, ensure_ascii=False, allow_nan=False)
-    drawn = plots.encode(made.canvas)
-    folder.mkdir(parents=True, exist_ok=True)
-    _files.write_atomically(picture, drawn)
-    _files.write_atomically(numbers, f"{text}\n")
+    names = [path.name for path in files_of(made.name, Path(folder))]
+    parts = encode(made.canvas), _json.text(content(made, settings))
+    picture, numbers = _files.write_together(folder, dict(zip(names, parts, strict=True)))
     return picture, numbers
-
-
-def finite(value: Any) -> Any:
-    """As JSON has it: arrays as lists, what is not a number as null."""
-    if isinstance(value, dict):
-        return {str(key): finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(entry) for entry in value]
-    if isinstance(value, np.ndarray):
-        return finite(value.tolist())
-    if isinstance(value, (np.integer, np.bool_)):
-        return value.item()
-    if isinstance(value, (float, np.floating)):
-        return float(value) if math.isfinite(value) else None
-    return value

@@ -145,13 +145,13 @@ def vgg(settings: Settings, source: str) -> Subject:
 
 
 def small(settings: Settings) -> Subject:
-    """The small classifier that the package trains itself."""
+    """The small classifier that comes with the package."""
     from theorylab import training
 
-    classifier = training.small_classifier(progress=settings.progress)
+    classifier = training.small_classifier()
     shape = (3, settings.side, settings.side)
     return Subject(
-        f"small classifier, trained here (test accuracy {classifier.accuracy:.2f})",
+        f"small classifier of the package (test accuracy {classifier.accuracy:.2f})",
         SMALL,
         classifier.at(shape),
         GraphNetwork(training.small_nodes(shape), classifier.random(settings.seed).parameters),

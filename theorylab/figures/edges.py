@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab import measures, sampling
+from theorylab.charts import MapPanel
+from theorylab.drawing import fixed, rows_of_maps
 from theorylab.figures._base import Made, Settings
-from theorylab.figures._drawing import Panel, rows_of_maps, two
 from theorylab.figures._subjects import subject
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
@@ -32,8 +33,8 @@ def make(settings: Settings) -> Made:
         x, grid, "guided", FILTERS, size=1, pool=MaxPool(POOL), seed=settings.stream(11)
     )[0]
     step()
-    rows = [("", [Panel(rgb, "input"), *(Panel(one, name) for name, one in detectors.items())])]
-    panels, numbers = [Panel(None)], {}
+    rows = [("", [MapPanel("input", rgb), *(MapPanel(name, one) for name, one in detectors.items())])]
+    panels, numbers = [MapPanel("", None)], {}
     for name, one in maps.items():
         strength = np.sqrt((one**2).sum(axis=0, keepdims=True))
         numbers[name] = {
@@ -43,8 +44,8 @@ def make(settings: Settings) -> Made:
             }
             for detector, edge in detectors.items()
         }
-        words = ", ".join(f"{key} {two(value['correlation'])}" for key, value in numbers[name].items())
-        panels.append(Panel(strength, name, f"correlation: {words}"))
+        words = ", ".join(f"{key} {fixed(value['correlation'])}" for key, value in numbers[name].items())
+        panels.append(MapPanel(name, strength, note=f"correlation: {words}"))
     rows.append(("strength", panels))
     return Made(
         "edges",

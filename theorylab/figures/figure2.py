@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab import measures
+from theorylab.charts import MapPanel
+from theorylab.drawing import fixed, rows_of_maps
+from theorylab.exhibits import title
 from theorylab.figures._base import Made, Settings
-from theorylab.figures._drawing import Panel, rows_of_maps, two
 from theorylab.figures._subjects import subject
-from theorylab.report.maps import RULE_NAMES
-from theorylab.rules import Rule
+from theorylab.rules import PAPER
 from theorylab.visualization import visualize_many
 
 OTHERS = 3
@@ -30,18 +31,19 @@ def make(settings: Settings) -> Made:
         largest,
         *sorted(settings.stream(2).choice(rest, min(OTHERS, len(rest)), replace=False).tolist()),
     ]
-    maps = visualize_many(net, x, list(Rule), logits)
+    maps = visualize_many(net, x, PAPER, logits)
     step()
     rows, numbers = [], {}
-    for rule, shown in zip(Rule, maps, strict=True):
+    for rule, shown in zip(PAPER, maps, strict=True):
         cosines = [measures.cosine(one, x) for one in shown]
         distances = [measures.distance(shown[0], one) for one in shown[1:]]
-        panels = [Panel(rgb, "input")]
+        panels = [MapPanel("input", rgb)]
         for place, (logit, one) in enumerate(zip(logits, shown, strict=True)):
-            beside = f", distance to max {two(distances[place - 1])}" if place else ""
-            title = f"max ({chosen.name_of(logit)})" if place == 0 else chosen.name_of(logit)
-            panels.append(Panel(one, title, f"cosine to the input {two(cosines[place])}{beside}"))
-        rows.append((RULE_NAMES[rule], panels))
+            beside = f", distance to max {fixed(distances[place - 1])}" if place else ""
+            words = f"max ({chosen.name_of(logit)})" if place == 0 else chosen.name_of(logit)
+            note = f"cosine to the input {fixed(cosines[place])}{beside}"
+            panels.append(MapPanel(words, one, note=note))
+        rows.append((title(rule), panels))
         numbers[rule.value] = {"cosine_to_input": cosines, "distance_to_max": distances}
     return Made(
         "2",

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from theorylab.drawing import PALETTE, label_axes, maps_over_charts
 from theorylab.figures._base import Made, Settings
-from theorylab.figures._drawing import maps_over_charts, plain
 from theorylab.figures._subjects import Subject, layer_titles, subject
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv
-from theorylab.report.plots import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +53,7 @@ def make(settings: Settings) -> Made:
     layers.set_xticks(range(len(titles)), titles, rotation=90)
     layers.set_ylim(-0.03, 1.8)  # room for the legend
     layers.legend(fontsize=7, frameon=False, loc="upper left")
-    plain(layers, "closed by the forward ReLU", "", "share")
+    label_axes(layers, "closed by the forward ReLU", "", "share")
     return Made(
         "3",
         f"Dead zones, and the weights of two units of fc1 ({deciding.label}); shares by layer: {best.label}.",
@@ -98,7 +97,7 @@ def _draw_plane(axes: Axes, rng: np.random.Generator) -> dict[str, float]:
     axes.set_xlim(-3, 3)
     axes.set_ylim(-3, 4.6)  # room for the legend
     axes.legend(fontsize=7, frameon=False, loc="upper left")
-    plain(axes, "filters in a cone", "", "")
+    label_axes(axes, "filters in a cone", "", "")
     spread = float(angles.max() - angles.min())
     # A patch is dead if its angle is more than a right angle away from the outermost filters on both sides.
     return {
@@ -124,5 +123,5 @@ def _draw_histograms(axes: Axes, chosen: Subject) -> dict[str, Any]:
         test = stats.ks_2samp(*(weights[unit - 1] for unit in units))
         found["kolmogorov_smirnov"] = {"distance": float(test.statistic), "p_value": float(test.pvalue)}
     axes.legend(fontsize=8, frameon=False)
-    plain(axes, "weights of two units of fc1", "weight", "count")
+    label_axes(axes, "weights of two units of fc1", "weight", "count")
     return found

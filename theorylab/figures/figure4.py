@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab import analytic, measures, sampling
+from theorylab.charts import MapPanel
+from theorylab.drawing import fixed, rows_of_maps
+from theorylab.exhibits import title
 from theorylab.figures._base import Made, Settings
-from theorylab.figures._drawing import Panel, rows_of_maps, two
 from theorylab.patches import PatchGrid
-from theorylab.report.maps import RULE_NAMES
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 
 FILTERS, HIDDEN, KERNEL, STRIDE = 256, 4096, 7, 2
-ORDER = (Rule.GUIDED, Rule.DECONVNET, Rule.SALIENCY)
+ORDER = PAPER[::-1]
 
 
 def make(settings: Settings) -> Made:
@@ -25,16 +26,13 @@ def make(settings: Settings) -> Made:
     step = settings.steps("figure 4", len(windows) * len(ORDER))
     rows, numbers = [], {}
     for place, (label, (grid, units)) in enumerate(windows.items()):
-        panels = [Panel(x, "input")]
+        panels = [MapPanel("input", x)]
         for rule in ORDER:
             one = _map(x, grid, rule, units, settings.stream(4, place))
             measured = measures.cosine(one, x)
             predicted = analytic.expected_cosine(x, grid, rule, units)
-            panels.append(
-                Panel(
-                    one, RULE_NAMES[rule], f"cosine to the input {two(measured)}, predicted {two(predicted)}"
-                )
-            )
+            note = f"cosine to the input {fixed(measured)}, predicted {fixed(predicted)}"
+            panels.append(MapPanel(title(rule), one, note=note))
             numbers[f"{label}, {rule.value}"] = {"cosine": measured, "predicted": predicted}
             step()
         rows.append((label, panels))

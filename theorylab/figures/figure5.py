@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from theorylab import analytic, measures, sampling
+from theorylab.charts import MapPanel
+from theorylab.drawing import PALETTE, fixed, label_axes, maps_over_charts
 from theorylab.figures._base import Made, Settings
-from theorylab.figures._drawing import Panel, maps_over_charts, plain, two
 from theorylab.laws import Gaussian
 from theorylab.patches import PatchGrid
-from theorylab.report.plots import PALETTE
 from theorylab.rules import Rule
 from theorylab.sampling.three_layer import MapSampler
 
@@ -44,7 +44,7 @@ def make(settings: Settings) -> Made:
             (
                 label[:3],
                 [
-                    Panel(one, f"{symbol} = {n}", f"cosine {two(cosine)}, predicted {two(law)}")
+                    MapPanel(f"{symbol} = {n}", one, note=f"cosine {fixed(cosine)}, predicted {fixed(law)}")
                     for one, n, cosine, law in zip(maps, counts, measured, predicted, strict=True)
                 ],
             )
@@ -58,7 +58,7 @@ def make(settings: Settings) -> Made:
         chart.plot(counts, measured_by[label], "o", color=colour, markeredgecolor="white")
     chart.set_xscale("log")
     chart.legend(fontsize=8, frameon=False)
-    plain(
+    label_axes(
         chart, "guided backpropagation", "number of filters N, or of hidden units N_h", "cosine to the input"
     )
     return Made(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab import estimates, measures, networks, sampling
+from theorylab.charts import MapPanel
+from theorylab.drawing import fixed, rows_of_maps
+from theorylab.exhibits import title
 from theorylab.figures._base import Made, Settings
-from theorylab.figures._drawing import Panel, rows_of_maps, two
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
-from theorylab.report.maps import RULE_NAMES
-from theorylab.rules import Rule
+from theorylab.rules import PAPER
 from theorylab.visualization import visualize_many
 
 FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2
-ORDER = (Rule.GUIDED, Rule.DECONVNET, Rule.SALIENCY)
+ORDER = PAPER[::-1]
 
 
 def make(settings: Settings) -> Made:
@@ -23,7 +24,7 @@ def make(settings: Settings) -> Made:
     grid = PatchGrid(x.shape, KERNEL, STRIDE)
     pool = MaxPool(POOL)
     step = settings.steps("figure 6", len(ORDER) + 2)
-    rows: list[tuple[str, list[Panel]]] = [(f"three layers, pool {POOL}×{POOL}", [Panel(x, "input")])]
+    rows: list[tuple[str, list[MapPanel]]] = [(f"three layers, pool {POOL}×{POOL}", [MapPanel("input", x)])]
     numbers: dict[str, dict[str, object]] = {"three layers": {}, "VGG-16": {}}
     for place, rule in enumerate(ORDER):
         one = sampling.three_layer_maps(
@@ -33,9 +34,8 @@ def make(settings: Settings) -> Made:
             x, grid, rule, FILTERS, pool=pool, seed=settings.seed
         )
         measured = measures.cosine(one, x)
-        rows[0][1].append(
-            Panel(one, RULE_NAMES[rule], f"cosine to the input {two(measured)}, predicted {two(predicted)}")
-        )
+        note = f"cosine to the input {fixed(measured)}, predicted {fixed(predicted)}"
+        rows[0][1].append(MapPanel(title(rule), one, note=note))
         numbers["three layers"][rule.value] = {
             "cosine": measured,
             "predicted": predicted,
@@ -46,10 +46,10 @@ def make(settings: Settings) -> Made:
     step()
     maps = visualize_many(net, x, ORDER, ["max"])[:, 0]
     step()
-    rows.append(("random VGG-16", [Panel(x, "input")]))
+    rows.append(("random VGG-16", [MapPanel("input", x)]))
     for rule, one in zip(ORDER, maps, strict=True):
         measured = measures.cosine(one, x)
-        rows[1][1].append(Panel(one, RULE_NAMES[rule], f"cosine to the input {two(measured)}"))
+        rows[1][1].append(MapPanel(title(rule), one, note=f"cosine to the input {fixed(measured)}"))
         numbers["VGG-16"][rule.value] = {
             "cosine": measured,
             "similarity": measures.similarity(one, np.asarray(x)),

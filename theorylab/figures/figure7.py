@@ -8,15 +8,14 @@ import math
 import numpy as np
 
 from theorylab import display, stats
+from theorylab.drawing import INK, PALETTE, label_axes, maps_over_charts
+from theorylab.exhibits import title
 from theorylab.figures._base import Made, Settings
-from theorylab.figures._drawing import maps_over_charts, plain
 from theorylab.figures._pictures import batches
 from theorylab.figures._subjects import SMALL, hed_is_present, subject
 from theorylab.networks import GraphNetwork
 from theorylab.networks.batches import batch_maps
-from theorylab.report.maps import RULE_NAMES
-from theorylab.report.plots import INK, PALETTE
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 
 SMALL_SIDE = 32
 WHITE_NOISE = math.sqrt(2)
@@ -45,7 +44,7 @@ def make(settings: Settings) -> Made:
     canvas, (chart,) = maps_over_charts([], 1)
     for place, (name, parts) in enumerate(found.items()):
         rows = np.concatenate(parts)
-        summary = {rule.value: _summary(column) for rule, column in zip(Rule, rows.T, strict=True)}
+        summary = {rule.value: _summary(column) for rule, column in zip(PAPER, rows.T, strict=True)}
         numbers[name] = summary
         means = np.array([entry["mean"] for entry in summary.values()])
         reach = np.abs(np.array([entry["interval"] for entry in summary.values()]).T - means)
@@ -59,10 +58,10 @@ def make(settings: Settings) -> Made:
     chart.axhline(
         WHITE_NOISE, xmax=0.33, color=INK, linestyle=":", label="predicted for independent noise, √2"
     )
-    chart.set_xticks(range(len(Rule)), [RULE_NAMES[rule] for rule in Rule])
+    chart.set_xticks(range(len(PAPER)), [title(rule) for rule in PAPER])
     chart.set_ylim(0, 1.9)
     chart.legend(fontsize=8, frameon=False, ncols=3, loc="upper right")
-    plain(chart, f"maps of two random logits, {total} pictures", "", "mean l2 distance of unit maps")
+    label_axes(chart, f"maps of two random logits, {total} pictures", "", "mean l2 distance of unit maps")
     return Made(
         "7",
         f"Mean distance of the maps of two random logits over {total} pictures. {chosen.label}.",
@@ -76,7 +75,7 @@ def _maps(net: GraphNetwork, pictures: np.ndarray, logits: np.ndarray) -> np.nda
     import threadpoolctl
 
     with threadpoolctl.threadpool_limits(1 if len(pictures) > 1 else None, user_api="blas"):
-        return batch_maps(net, pictures, logits, list(Rule))
+        return batch_maps(net, pictures, logits, PAPER)
 
 
 def _sized(settings: Settings) -> Settings:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab import measures
+from theorylab.charts import MapPanel
+from theorylab.drawing import fixed, rows_of_maps
+from theorylab.exhibits import title
 from theorylab.figures._base import Made, Settings
-from theorylab.figures._drawing import Panel, rows_of_maps, two
 from theorylab.figures._subjects import Subject, subject
-from theorylab.report.maps import RULE_NAMES
-from theorylab.rules import Rule
+from theorylab.rules import PAPER, Rule
 from theorylab.visualization import visualize_many
 
 STEPS = tuple(float(2.0**power) for power in range(-3, 7))
@@ -31,21 +32,20 @@ def make(settings: Settings) -> Made:
     maps, classes = {}, {}
     for name, picture in pictures.items():
         x = chosen.prepared(picture)
-        maps[name] = visualize_many(net, x, list(Rule), ["max"])[:, 0]
+        maps[name] = visualize_many(net, x, PAPER, ["max"])[:, 0]
         classes[name] = chosen.name_of(int(np.argmax(net.logits(x))))
         step()
     kept = {
         rule.value: measures.cosine(one, other)
-        for rule, one, other in zip(Rule, maps["before"], maps["after"], strict=True)
+        for rule, one, other in zip(PAPER, maps["before"], maps["after"], strict=True)
     }
     rows = []
     for name, picture in pictures.items():
-        panels = [
-            Panel(picture, classes[name], "" if name == "before" else f"step of {size:.3g} levels of 255")
-        ]
-        for rule, one in zip(Rule, maps[name], strict=True):
-            note = "" if name == "before" else f"cosine to before {two(kept[rule.value])}"
-            panels.append(Panel(one, RULE_NAMES[rule], note))
+        note = "" if name == "before" else f"step of {size:.3g} levels of 255"
+        panels = [MapPanel(classes[name], picture, note=note)]
+        for rule, one in zip(PAPER, maps[name], strict=True):
+            note = "" if name == "before" else f"cosine to before {fixed(kept[rule.value])}"
+            panels.append(MapPanel(title(rule), one, note=note))
         rows.append((name, panels))
     return Made(
         "8",

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from theorylab import measures
+from theorylab.charts import MapPanel
+from theorylab.drawing import fixed, rows_of_maps
 from theorylab.figures._base import Made, Settings
-from theorylab.figures._drawing import Panel, rows_of_maps, two
 from theorylab.figures._subjects import subject
 from theorylab.networks import GraphNetwork
 from theorylab.visualization import visualize
@@ -38,15 +39,15 @@ def make(settings: Settings) -> Made:
         "trained up to": [layers[: layers.index(layer) + 1] for layer in picked],
         "all trained but": [[other for other in layers if other != layer] for layer in picked],
     }
-    rows: list[tuple[str, list[Panel]]] = []
+    rows: list[tuple[str, list[MapPanel]]] = []
     numbers: dict[str, Any] = {}
     ends = {"trained up to": random, "all trained but": trained}
     for kind, sets in kinds.items():
-        panels = [Panel(rgb, "input"), Panel(ends[kind], "none", _note(ends[kind], trained, x))]
+        panels = [MapPanel("input", rgb), MapPanel("none", ends[kind], note=_note(ends[kind], trained, x))]
         numbers[kind] = {"none": _numbers(ends[kind], trained, x)}
         for layer, kept in zip(picked, sets, strict=True):
             one = guided(chosen.partly(kept))
-            panels.append(Panel(one, titles[layer], _note(one, trained, x)))
+            panels.append(MapPanel(titles[layer], one, note=_note(one, trained, x)))
             numbers[kind][titles[layer]] = _numbers(one, trained, x)
         rows.append((kind, panels))
     return Made(
@@ -73,4 +74,6 @@ def _numbers(one: np.ndarray, trained: np.ndarray, x: np.ndarray) -> dict[str, f
 
 def _note(one: np.ndarray, trained: np.ndarray, x: np.ndarray) -> str:
     numbers = _numbers(one, trained, x)
-    return f"to trained {two(numbers['distance_to_trained'])}, cosine to x {two(numbers['cosine_to_input'])}"
+    return (
+        f"to trained {fixed(numbers['distance_to_trained'])}, cosine to x {fixed(numbers['cosine_to_input'])}"
+    )

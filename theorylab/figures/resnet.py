@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from theorylab import images, measures, networks, weights
+from theorylab.charts import MapPanel
+from theorylab.drawing import fixed, rows_of_maps
+from theorylab.exhibits import title
 from theorylab.figures._base import Made, Settings
-from theorylab.figures._drawing import Panel, rows_of_maps, two
 from theorylab.figures._subjects import TORCHVISION_MEAN, TORCHVISION_STD, column
-from theorylab.report.maps import RULE_NAMES
-from theorylab.rules import Rule
+from theorylab.rules import PAPER
 from theorylab.visualization import visualize_many
 
 
@@ -25,22 +26,24 @@ def make(settings: Settings) -> Made:
         label = f"trained weights ({settings.weights})"
         x = (rgb - 255 * column(TORCHVISION_MEAN)) / (255 * column(TORCHVISION_STD))
     step = settings.steps("figure resnet", 1)
-    maps = visualize_many(net, x, list(Rule), ["max", "random"], seed=settings.stream(10))
+    maps = visualize_many(net, x, PAPER, ["max", "random"], seed=settings.stream(10))
     step()
-    rows: list[tuple[str, list[Panel]]] = [("largest logit", []), ("another logit", [])]
+    rows: list[tuple[str, list[MapPanel]]] = [("largest logit", []), ("another logit", [])]
     numbers = {}
-    for rule, (largest, other) in zip(Rule, maps, strict=True):
+    for rule, (largest, other) in zip(PAPER, maps, strict=True):
         apart = measures.distance(largest, other)
         for (_, panels), one in zip(rows, (largest, other), strict=True):
-            panels.append(Panel(one, RULE_NAMES[rule], f"cosine to the input {two(measures.cosine(one, x))}"))
-        rows[1][1][-1] = Panel(other, RULE_NAMES[rule], f"{rows[1][1][-1].note}, distance {two(apart)}")
+            note = f"cosine to the input {fixed(measures.cosine(one, x))}"
+            if one is other:
+                note += f", distance {fixed(apart)}"
+            panels.append(MapPanel(title(rule), one, note=note))
         numbers[rule.value] = {
             "cosine": [measures.cosine(largest, x), measures.cosine(other, x)],
             "similarity": measures.similarity(largest, x),
             "distance": apart,
         }
     for _, panels in rows:
-        panels.insert(0, Panel(rgb, "input"))
+        panels.insert(0, MapPanel("input", rgb))
     return Made(
         "resnet",
         f"ResNet-50, {label}.",

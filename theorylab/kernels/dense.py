@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.kernels import _threads
-from theorylab.layers.dense import backward_bias, backward_weights, check, check_bias
-
-__all__ = ["backward_bias", "backward_input", "backward_weights", "forward"]
+from theorylab.layers.dense import check, check_bias
 
 _BLOCK_BYTES = 4 * 2**20  # size of a block of the matrix
 _BLOCK = 64  # least number of its rows or columns

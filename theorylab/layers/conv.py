@@ -1,4 +1,4 @@
-"""Convolution (the cross-correlation of neural networks): patches times filters, and its three gradients."""
+"""Convolution (the cross-correlation of neural networks): patches times filters, and its gradient."""
 
 from __future__ import annotations
 
@@ -88,44 +88,6 @@ def forward(
     return result.reshape(len(x), len(weights), *grid.output_shape)
 
 
-def backward_patches(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """Return the gradient with respect to every patch, before overlapping patches are added: ``Σ_i R_ij w_i``.
-
-    Parameters
-    ----------
-    gradient : array, (B, N, H', W')
-        With respect to the output.
-    weights : array, (N, C, kh, kw)
-    grid : PatchGrid
-
-    Returns
-    -------
-    array, (B, J, p)
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit the grid.
-
-    Notes
-    -----
-    The inner sum of Eq. 4.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 2))
-    >>> backward_patches(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0]]]]), grid)
-    array([[[ 2.,  3.],
-            [20., 30.]]])
-    """
-    weights = check_weights(weights, grid)
-    gradient = check_gradient(gradient, grid, len(weights))
-    columns = gradient.reshape(*gradient.shape[:2], grid.n_patches)
-    result: np.ndarray = columns.swapaxes(-1, -2) @ weights.reshape(len(weights), -1)
-    return result
-
-
 def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
     """Return the gradient with respect to the image: the adjoint of `forward` in ``x``.
 
@@ -157,75 +119,7 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -
     >>> backward_input(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0]]]]), grid)
     array([[[[ 2., 23., 30.]]]])
     """
-    return grid.fold(backward_patches(gradient, weights, grid))
-
-
-def backward_weights(gradient: np.ndarray, x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """Return the gradient with respect to the filters, summed over the batch: the adjoint of `forward` in `weights`.
-
-    Parameters
-    ----------
-    gradient : array, (B, N, H', W')
-        With respect to the output.
-    x : array, (B, C, H, W)
-    grid : PatchGrid
-
-    Returns
-    -------
-    array, (N, C, kh, kw)
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit the grid or the two batches differ in length.
-
-    Notes
-    -----
-    ``Σ_j R_ij y_j``: patch ``y_j`` is the gradient, in the filter, of its output at position ``j`` (Eq. 1 gives ``R``).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> grid = PatchGrid((1, 1, 3), kernel=(1, 2))
-    >>> backward_weights(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0, 4.0]]]]), grid)
-    array([[[[32., 43.]]]])
-    """
-    x, gradient = check_batch(x, grid), check_gradient(gradient, grid)
-    if len(gradient) != len(x):
-        raise ValueError(f"gradient: batch of {len(gradient)} for {len(x)} images")
+    weights = check_weights(weights, grid)
+    gradient = check_gradient(gradient, grid, len(weights))
     columns = gradient.reshape(*gradient.shape[:2], grid.n_patches)
-    result = np.tensordot(columns, grid.extract(x), axes=([0, 2], [0, 1]))
-    return result.reshape(-1, grid.input_shape[0], *grid.kernel)
-
-
-def backward_bias(gradient: np.ndarray) -> np.ndarray:
-    """Return the gradient with respect to the bias: the sum over the batch and the positions.
-
-    Parameters
-    ----------
-    gradient : array, (B, N, H', W')
-        With respect to the output.
-
-    Returns
-    -------
-    array, (N,)
-
-    Raises
-    ------
-    ValueError
-        If `gradient` does not have four axes.
-
-    Notes
-    -----
-    Every output of filter ``i`` is its inner product plus the same ``b_i``; the derivative of each is 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> backward_bias(np.ones((2, 3, 4, 5)))
-    array([40., 40., 40.])
-    """
-    gradient = np.asarray(gradient)
-    if gradient.ndim != 4:
-        raise ValueError(f"gradient: expected (B, N, H', W'), got {gradient.shape}")
-    return np.asarray(gradient.sum(axis=(0, 2, 3)))
+    return grid.fold(columns.swapaxes(-1, -2) @ weights.reshape(len(weights), -1))

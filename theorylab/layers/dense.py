@@ -1,4 +1,4 @@
-"""The fully connected layer: a matrix, and its three gradients."""
+"""The fully connected layer: a matrix, and its gradient."""
 
 from __future__ import annotations
 
@@ -88,66 +88,3 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """
     weights = check(weights, "weights", (None, None))
     return np.asarray(check(gradient, "gradient", (None, len(weights))) @ weights)
-
-
-def backward_weights(gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return the gradient with respect to the weights, summed over the batch.
-
-    Parameters
-    ----------
-    gradient : array, (B, n_out)
-        With respect to the output.
-    x : array, (B, n_in)
-
-    Returns
-    -------
-    array, (n_out, n_in)
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit each other.
-
-    Notes
-    -----
-    ``Rᵀ x``: the adjoint of `forward` in `weights`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> backward_weights(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]))
-    array([[3., 4.],
-           [6., 8.]])
-    """
-    x = check(x, "x", (None, None))
-    return np.asarray(check(gradient, "gradient", (len(x), None)).T @ x)
-
-
-def backward_bias(gradient: np.ndarray) -> np.ndarray:
-    """Return the gradient with respect to the bias: the sum over the batch.
-
-    Parameters
-    ----------
-    gradient : array, (B, n_out)
-        With respect to the output.
-
-    Returns
-    -------
-    array, (n_out,)
-
-    Raises
-    ------
-    ValueError
-        If `gradient` does not have two axes.
-
-    Notes
-    -----
-    The derivative of every output in its own bias is 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> backward_bias(np.array([[1.0, 2.0], [3.0, 4.0]]))
-    array([4., 6.])
-    """
-    return np.asarray(check(gradient, "gradient", (None, None)).sum(axis=0))

@@ -1,9 +1,9 @@
 """Replicates, streamed: mergeable moments and the engine that fills them, anywhere, and loses nothing."""
 
 from theorylab.montecarlo.checkpoints import CheckpointFolder
-from theorylab.montecarlo.engine import Measurement, Study, measurement, replicate, replicate_all
+from theorylab.montecarlo.engine import Study, replicate, replicate_all
 from theorylab.montecarlo.executors import DaskExecutor, JoblibExecutor
-from theorylab.montecarlo.moments import ArrayMoments, Statistics
+from theorylab.montecarlo.moments import ArrayMoments, Measurement, Simulation, Statistics, measurement
 
 __all__ = [
     "ArrayMoments",
@@ -11,6 +11,7 @@ __all__ = [
     "DaskExecutor",
     "JoblibExecutor",
     "Measurement",
+    "Simulation",
     "Statistics",
     "Study",
     "measurement",

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from theorylab import _files
-from theorylab.montecarlo.engine import Measurement
-from theorylab.montecarlo.moments import ArrayMoments, Statistics
+from theorylab.montecarlo.moments import ArrayMoments, Measurement, Statistics
 
 _DIGEST = 64  # hexadecimal digits of SHA-256, at the very end of the file: the comment of the zip archive
 _CONFIGURATION = "study.json"

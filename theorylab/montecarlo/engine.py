@@ -3,52 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from theorylab import _random, _validation
 from theorylab.montecarlo.executors import Executor, JoblibExecutor, Task, run_task
-from theorylab.montecarlo.moments import ArrayMoments, Statistics
-
-Progress = Callable[[int, int], None]
-
-
-@dataclasses.dataclass
-class Measurement:
-    """What one block, or a whole study, measured: numbers once a replicate, and moments of maps."""
-
-    statistics: Statistics
-    maps: dict[str, ArrayMoments] = dataclasses.field(default_factory=dict)
-
-    def merge(self, other: Measurement) -> None:
-        """Take in the next block, in place."""
-        self.statistics.merge(other.statistics)
-        for name, moments in other.maps.items():
-            self.maps[name].merge(moments)
-
-    @property
-    def replicates(self) -> int:
-        """Replicates behind it."""
-        return self.statistics.count
-
-
-Simulation = Callable[[np.random.Generator, int], Measurement]
-"""``simulate(rng, size)``: measures `size` independent replicates drawn from `rng`."""
-
-
-def measurement(
-    numbers: Mapping[str, np.ndarray], maps: Mapping[str, ArrayMoments] | None = None
-) -> Measurement:
-    """A block's measurement from vectors of one number a replicate.
-
-    Examples
-    --------
-    >>> measurement({"a": np.array([1.0, 2.0])}).replicates
-    2
-    """
-    return Measurement(Statistics.of(numbers), dict(maps or {}))
+from theorylab.montecarlo.moments import Measurement, Simulation
+from theorylab.progress import Progress
 
 
 class Checkpoints(Protocol):
@@ -84,6 +47,7 @@ class Study:
 
     Examples
     --------
+    >>> from theorylab.montecarlo import measurement
     >>> Study("dice", measurement, 25, block=10, seed=0).n_blocks
     3
     """
@@ -115,12 +79,7 @@ class Study:
 class _Merged:
     """A study under way: blocks come in any order and are merged in theirs."""
 
-    def __init__(
-        self,
-        study: Study,
-        checkpoints: Checkpoints | None,
-        progress: Callable[[str, int, int], None] | None,
-    ) -> None:
+    def __init__(self, study: Study, checkpoints: Checkpoints | None, progress: Progress | None) -> None:
         self.study = study
         self.checkpoints = checkpoints
         self.progress = progress
@@ -182,7 +141,7 @@ def replicate_all(
     *,
     executor: Executor | None = None,
     checkpoints: Checkpoints | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Measurement]:
     """Run the blocks of many studies, side by side, and merge each study's in their order.
 
@@ -213,6 +172,7 @@ def replicate_all(
 
     Examples
     --------
+    >>> from theorylab.montecarlo import measurement
     >>> def throw(rng, size):
     ...     return measurement({"eyes": rng.integers(1, 7, size).astype(float)})
     >>> def sure(measured):
@@ -250,6 +210,7 @@ def replicate(
     block: int,
     seed: _random.Seed | np.random.SeedSequence,
     jobs: int = 1,
+    name: str = "replicates",
     progress: Progress | None = None,
 ) -> Measurement:
     """Run independent replicates and merge what they measured.
@@ -261,8 +222,10 @@ def replicate(
     jobs : int
         Worker processes.  The result does not depend on it: blocks are merged in their order, and each runs with one
         BLAS thread, because BLAS rounds differently with another number of threads.
+    name : str, default "replicates"
+        What `progress` is told of.
     progress : callable, optional
-        ``progress(done, total)`` in replicates.
+        ``progress(name, done, total)`` in replicates.
 
     Returns
     -------
@@ -276,6 +239,7 @@ def replicate(
 
     Examples
     --------
+    >>> from theorylab.montecarlo import measurement
     >>> def throw(rng, size):
     ...     return measurement({"eyes": rng.integers(1, 7, size).astype(float)})
     >>> study = replicate(throw, 6000, block=100, seed=1)
@@ -283,8 +247,7 @@ def replicate(
     >>> abs(value - 3.5) < 4 * error
     True
     """
-    study = Study("replicates", simulate, replicates, block, seed)
+    study = Study(name, simulate, replicates, block, seed)
     executor = JoblibExecutor(min(_validation.positive_integer(jobs, "jobs"), study.n_blocks))
-    report = None if progress is None else (lambda _, done, total: progress(done, total))
-    (measured,) = replicate_all([study], executor=executor, progress=report)
+    (measured,) = replicate_all([study], executor=executor, progress=progress)
     return measured

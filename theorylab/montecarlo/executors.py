@@ -11,16 +11,15 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import joblib
 import numpy as np
 import threadpoolctl
 
 from theorylab import _validation
-
-if TYPE_CHECKING:
-    from theorylab.montecarlo.engine import Measurement
+from theorylab._version import __version__
+from theorylab.montecarlo.moments import Measurement, Simulation
 
 Key = TypeVar("Key")
 
@@ -29,7 +28,7 @@ Key = TypeVar("Key")
 class Task:
     """One block: a simulation, its random numbers and how many replicates."""
 
-    simulate: Callable[[np.random.Generator, int], Measurement]
+    simulate: Simulation
     seed: np.random.SeedSequence
     size: int
 
@@ -235,8 +234,6 @@ class DaskExecutor:
     def _submit(self, client: Any, task: Task, simulations: dict[int, Any]) -> Any:
         # A simulation holds the picture: it is sent once, as a task of its own, which can be run again if the worker
         # that keeps it is lost (data that were scattered could not).
-        from theorylab import __version__
-
         simulation = simulations.get(id(task.simulate))
         if simulation is None:
             simulations.clear()  # those of studies whose blocks have all been sent
@@ -265,8 +262,6 @@ def _same(simulate: Any) -> Any:
 
 
 def _on_worker(version: str, simulate: Any, seed: np.random.SeedSequence, size: int) -> Measurement:
-    from theorylab import __version__
-
     if __version__ != version:
         raise ValueError(f"a worker has theorylab {__version__}, this study is of {version}")
     # For good: a worker's threads share the limit, and the one that ends first would lift it for the others.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -145,3 +146,56 @@ class Statistics:
             gradient[i] = (at(self.mean + step) - at(self.mean - step)) / (2 * errors[i])
         variance = gradient @ self.covariance @ gradient / self.count
         return at(self.mean), float(np.sqrt(max(variance, 0.0)))
+
+
+@dataclasses.dataclass
+class Measurement:
+    """What one block, or a whole study, measured: numbers once a replicate, and moments of maps."""
+
+    statistics: Statistics
+    maps: dict[str, ArrayMoments] = dataclasses.field(default_factory=dict)
+
+    def merge(self, other: Measurement) -> None:
+        """Take in the next block, in place."""
+        self.statistics.merge(other.statistics)
+        for name, moments in other.maps.items():
+            self.maps[name].merge(moments)
+
+    @property
+    def replicates(self) -> int:
+        """Replicates behind it."""
+        return self.statistics.count
+
+    def estimate(self, function: str | Callable[[dict[str, float]], float]) -> tuple[float, float, int]:
+        """A mean by its name, or a smooth function of the means: value, standard error, replicates.
+
+        Examples
+        --------
+        >>> measurement({"a": np.array([1.0, 3.0])}).estimate("a")
+        (2.0, 1.0, 2)
+        """
+        smooth = function if callable(function) else operator.itemgetter(function)
+        return *self.statistics.estimate(smooth), self.replicates
+
+
+Simulation = Callable[[np.random.Generator, int], Measurement]
+"""``simulate(rng, size)``: measures `size` independent replicates drawn from `rng`."""
+
+
+def measurement(
+    numbers: Mapping[str, np.ndarray] | Iterable[Mapping[str, float]],
+    maps: Mapping[str, ArrayMoments] | None = None,
+) -> Measurement:
+    """A block's measurement from vectors of one number a replicate, or from one row of numbers a replicate.
+
+    Examples
+    --------
+    >>> measurement({"a": np.array([1.0, 2.0])}).replicates
+    2
+    >>> measurement([{"a": 1.0}, {"a": 2.0}]).estimate("a")
+    (1.5, 0.5, 2)
+    """
+    if not isinstance(numbers, Mapping):
+        rows = list(numbers)
+        numbers = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return Measurement(Statistics.of(numbers), dict(maps or {}))

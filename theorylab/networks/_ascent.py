@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from theorylab.kernels import magnitude
-from theorylab.networks.nodes import Node
+from theorylab.networks.nodes import Node, Parameters
 
 
 def ascent(
     nodes: Sequence[Node],
-    parameters: Mapping[str, np.ndarray],
+    parameters: Parameters,
     images: np.ndarray,
     keep: Collection[str] = (),
 ) -> tuple[np.ndarray, dict[str, Any], dict[str, np.ndarray]]:
@@ -24,7 +24,7 @@ def ascent(
     ----------
     nodes : sequence of Node
         In topological order.
-    parameters : mapping of str to array
+    parameters : mapping of str to array or Rows
     images : array, (B, C, H, W), of the parameters' dtype
     keep : collection of str
         Nodes whose outputs are handed back.

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from theorylab.networks import _scaling
-from theorylab.networks.nodes import Node
+from theorylab.networks.nodes import Node, Parameters
 from theorylab.rules import Rule
 
 
 def descent(
     nodes: Sequence[Node],
-    parameters: Mapping[str, np.ndarray],
+    parameters: Parameters,
     saved: Mapping[str, Any],
     seeds: np.ndarray,
     rules: Sequence[Rule],
@@ -26,12 +26,12 @@ def descent(
     ----------
     nodes : sequence of Node
         In topological order.
-    parameters : mapping of str to array
+    parameters : mapping of str to array or Rows
     saved : mapping of node name to what its forward pass kept
     seeds : array, (B, K)
         Gradients with respect to the logits.
     rules : sequence of Rule, length B
-        Of each seed; equal ones stand together.
+        Of each seed; quick where equal ones are neighbours.
     dtype : float32 or float64
 
     Yields

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from theorylab.networks.readout import Readout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +20,8 @@ class GraphTrace:
     ----------
     network : GraphNetwork
         The one that made it; no other one takes it back.
-    logits : array, (K,)
+    readout : array, (K,), or Readout
+        The logits, or what computes them when they are asked for.
     saved : dict of node name to what that node keeps
         Masks as bool, winners as integers, shapes; no activation.
     activations : dict of node name to array
@@ -25,6 +29,28 @@ class GraphTrace:
     """
 
     network: object
-    logits: np.ndarray
+    readout: np.ndarray | Readout
     saved: Mapping[str, Any]
     activations: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def logits(self) -> np.ndarray:
+        """``(K,)``; of weights in rows they are computed when first asked for, which can be most of the work."""
+        if isinstance(self.readout, Readout):
+            logits: np.ndarray = self.readout.logits()[0]
+            return logits
+        return self.readout
+
+    def logit(self, index: int) -> float:
+        """One of the `logits`, bit by bit; of weights in rows only its row is drawn.
+
+        An IndexError if there is no such logit.
+        """
+        if isinstance(self.readout, Readout) and "logits" not in vars(self):
+            return self.readout.logit(index)[0]
+        return self.logits[index]
+
+    @property
+    def pre_activation(self) -> np.ndarray:
+        """``(N, H', W')`` of a three-layer network: ``w_i · y_j`` plus the hidden bias."""
+        return self.activations["filters"]

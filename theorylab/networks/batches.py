@@ -38,7 +38,7 @@ def batch_logits(net: GraphNetwork, images: np.ndarray) -> np.ndarray:
     >>> batch_logits(net, np.ones((2, 3, 32, 32))).shape
     (2, 5)
     """
-    return ascent(net.nodes, net.parameters, _images(net, images))[0]
+    return ascent(net.nodes, net.weights, _images(net, images))[0]
 
 
 def batch_maps(
@@ -84,13 +84,13 @@ def batch_maps(
         )
     if logits.size and not (logits.min() >= 0 and logits.max() < net.n_logits):
         raise ValueError(f"logits: indices go from 0 to {net.n_logits - 1}")
-    _, saved, _ = ascent(net.nodes, net.parameters, images)
+    _, saved, _ = ascent(net.nodes, net.weights, images)
     maps = np.empty((len(images), len(chosen), logits.shape[1], *net.input_shape), dtype=net.dtype)
     for r, rule in enumerate(chosen):
         for t in range(logits.shape[1]):
             seeds = np.eye(net.n_logits)[logits[:, t]]
             for name, gradient, exponents in descent(
-                net.nodes, net.parameters, saved, seeds, [rule] * len(seeds), net.dtype
+                net.nodes, net.weights, saved, seeds, [rule] * len(seeds), net.dtype
             ):
                 if name == net.nodes[0].name:
                     maps[:, r, t] = _scaling.undo(gradient, exponents)[0]

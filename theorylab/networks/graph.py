@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +15,9 @@ from theorylab.networks import _scaling
 from theorylab.networks._ascent import ascent
 from theorylab.networks._descent import descent
 from theorylab.networks._trace import GraphTrace
-from theorylab.networks.nodes import Node
+from theorylab.networks.nodes import Dense, Node, Shape
 from theorylab.networks.parameters import trace_shapes
+from theorylab.networks.readout import Progress, Readout, Rows
 from theorylab.rules import Rule
 
 # Bytes of gradients that one step of the backward pass may hold; it decides how many maps go together.
@@ -28,13 +31,17 @@ class GraphNetwork:
     ----------
     nodes : sequence of Node
         In topological order, an ``Input`` first: see :mod:`theorylab.networks.nodes`.
-    parameters : mapping of str to array
-        Exactly those that the nodes name, all float32 or all float64.  Arrays are not copied.
+    parameters : mapping of str to array or Rows
+        Exactly those that the nodes name, all float32 or all float64.  Arrays are not copied.  The weights of a
+        convolution or dense layer may be :class:`~theorylab.networks.readout.Rows`, which need not fit into memory; the
+        axes of a row do not matter.
 
     Attributes
     ----------
     nodes : tuple of Node
-    parameters : read-only mapping, in the order of the nodes
+    parameters : read-only mapping of str to array, in the order of the nodes
+    rows : dict of str to Rows
+        The parameters that are no arrays.
     shapes : dict of node name to the shape of its output
 
     Raises
@@ -73,27 +80,34 @@ class GraphNetwork:
            [ 3., -1.]])
     """
 
-    def __init__(self, nodes: Sequence[Node], parameters: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, nodes: Sequence[Node], parameters: Mapping[str, np.ndarray | Rows]) -> None:
         self.nodes = tuple(nodes)
         self.shapes, wanted = trace_shapes(self.nodes)
-        if len(self.shapes[self.nodes[-1].name]) != 1:
-            raise ValueError(
-                f"node {self.nodes[-1].name!r}: the last output must be (K,), not {self.shapes[self.nodes[-1].name]}"
-            )
+        last = self.nodes[-1].name
+        if len(self.shapes[last]) != 1:
+            raise ValueError(f"node {last!r}: the last output must be (K,), not {self.shapes[last]}")
         for name in [*wanted, *parameters]:
             if (name in wanted) != (name in parameters):
                 raise ValueError(f"parameters: {name!r} is {'missing' if name in wanted else 'in no node'}")
-        checked = {
-            name: _validation.real_array(parameters[name], name, shape) for name, shape in wanted.items()
-        }
-        dtypes = {array.dtype for array in checked.values()}
+        arrays: dict[str, np.ndarray] = {}
+        self.rows: dict[str, Rows] = {}
+        for name, shape in wanted.items():
+            weights = parameters[name]
+            if isinstance(weights, Rows):
+                self.rows[name] = _checked_rows(weights, name, shape)
+            else:
+                arrays[name] = _validation.real_array(weights, name, shape)
+        dtypes = {weights.dtype for weights in (*arrays.values(), *self.rows.values())}
         if len(dtypes) > 1:
             raise ValueError("parameters: float32 beside float64; expected one dtype for all")
         self._dtype = dtypes.pop() if dtypes else np.dtype(np.float64)
-        self.parameters: Mapping[str, np.ndarray] = MappingProxyType(checked)
+        self.parameters: Mapping[str, np.ndarray] = MappingProxyType(arrays)
 
-    def __reduce__(self) -> tuple:
-        return GraphNetwork, (self.nodes, dict(self.parameters))  # a read-only view cannot be pickled
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "parameters": dict(self.parameters)}  # a read-only view cannot be pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, parameters=MappingProxyType(state["parameters"]))
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -107,6 +121,11 @@ class GraphNetwork:
         return self.shapes[self.nodes[-1].name][0]
 
     @property
+    def weights(self) -> dict[str, np.ndarray | Rows]:
+        """All parameters, arrays and rows."""
+        return {**self.parameters, **self.rows}
+
+    @property
     def dtype(self) -> np.dtype:
         """float32 or float64; images are converted to it."""
         return self._dtype
@@ -117,7 +136,7 @@ class GraphNetwork:
         Parameters
         ----------
         parameters : mapping of str to array
-            Any part of `self.parameters`; arrays are converted to the network's dtype.
+            Any part of the parameters; arrays are converted to the network's dtype.
 
         Returns
         -------
@@ -129,16 +148,21 @@ class GraphNetwork:
             If a name is unknown or an array does not fit.
         """
         fitted = {name: np.asarray(array, dtype=self.dtype) for name, array in parameters.items()}
-        return GraphNetwork(self.nodes, {**self.parameters, **fitted})
+        return GraphNetwork(self.nodes, {**self.weights, **fitted})
 
-    def forward(self, x: np.ndarray, *, keep: Collection[str] = ()) -> GraphTrace:
-        """Forward pass; keeps only what backward passes need.
+    def forward(
+        self, x: np.ndarray, *, keep: Collection[str] = (), progress: Progress | None = None
+    ) -> GraphTrace:
+        """Run forward; keep only what backward passes need.
 
         Parameters
         ----------
         x : array, (C, H, W)
         keep : collection of str
             Nodes whose outputs the trace holds on to beside that.
+        progress : callable, optional
+            ``progress(done, total)`` in logits, where the last weights are Rows: such logits are computed when the trace
+            is asked for them, one row after another.
 
         Returns
         -------
@@ -152,10 +176,18 @@ class GraphNetwork:
         """
         self._check_names(keep)
         x = _validation.real_array(x, "x", self.input_shape).astype(self.dtype, copy=False)
-        logits, saved, kept = ascent(self.nodes, self.parameters, x[None], keep)
+        weights, last = self.weights, self.nodes[-1]
+        readout: np.ndarray | Readout
+        if isinstance(last, Dense) and last.parameter("weight") in self.rows and last.name not in keep:
+            features, saved, kept = ascent(self.nodes[:-1], weights, x[None], keep)
+            saved[last.name] = None
+            readout = last.readout(weights, features, progress)
+        else:
+            logits, saved, kept = ascent(self.nodes, weights, x[None], keep)
+            readout = logits[0]
         return GraphTrace(
             self,
-            logits[0],
+            readout,
             MappingProxyType(saved),
             MappingProxyType({name: value[0] for name, value in kept.items()}),
         )
@@ -248,34 +280,46 @@ class GraphNetwork:
         if trace.network is not self:
             raise ValueError("trace: it comes from another network's forward pass")
         self._check_names(names)
-        chosen = [Rule(rule) for rule in rules]
+        rules = [Rule(rule) for rule in rules]
         seeds = np.asarray(logit_gradients)
         seeds = _validation.real_array(seeds, "logit_gradients", (*seeds.shape[:1], self.n_logits))
-        count = len(chosen) * len(seeds)
-        found = {
-            name: (np.empty((count, *self.shapes[name]), dtype=self.dtype), np.zeros(count, dtype=np.int64))
+        lead = (len(rules), len(seeds))
+        gradients = {
+            name: (np.empty((*lead, *self.shapes[name]), dtype=self.dtype), np.zeros(lead, dtype=np.int64))
             for name in names
         }
+        weights = self.weights
         # Two or three of the largest tensors are alive at a time, beside what branches keep.
         widest = 4 * max(math.prod(shape) for shape in self.shapes.values()) * self.dtype.itemsize
         together = max(1, _BACKWARD_BYTES // widest)
-        for start in range(0, count, together):
-            part = slice(start, min(start + together, count))
-            own = [(chosen[i // len(seeds)], seeds[i % len(seeds)]) for i in range(start, part.stop)]
+        # A batch takes all rules and as many targets as fit: weights that are drawn serve all rules at once.
+        n_rules = min(together, max(1, len(rules)))
+        n_targets = together // n_rules
+        for r, t in itertools.product(range(0, lead[0], n_rules), range(0, lead[1], n_targets)):
+            part = slice(r, r + n_rules), slice(t, t + n_targets)
+            batch, targets = rules[part[0]], seeds[part[1]]
             passed = descent(
                 self.nodes,
-                self.parameters,
+                weights,
                 trace.saved,
-                np.array([row for _, row in own]),
-                [rule for rule, _ in own],
+                np.tile(targets, (len(batch), 1)),
+                [rule for rule in batch for _ in targets],
                 self.dtype,
             )
             for name, gradient, exponents in passed:
-                if name in found:
-                    found[name][0][part], found[name][1][part] = _scaling.undo(gradient, exponents)
+                if name in gradients:
+                    for whole, values in zip(
+                        gradients[name], _scaling.undo(gradient, exponents), strict=True
+                    ):
+                        whole[part] = values.reshape(len(batch), len(targets), *values.shape[1:])
+                    del values
                 del gradient  # or it would be alive beside the next
-        lead = (len(chosen), len(seeds))
-        return {
-            name: (gradients.reshape(*lead, *self.shapes[name]), exponents.reshape(lead))
-            for name, (gradients, exponents) in found.items()
-        }
+        return gradients
+
+
+def _checked_rows(rows: Rows, name: str, shape: Shape) -> Rows:
+    if len(shape) == 1:
+        raise TypeError(f"{name}: expected an array, got {type(rows).__name__}")
+    if rows.shape[0] != shape[0] or math.prod(rows.shape[1:]) != math.prod(shape[1:]):
+        raise ValueError(f"{name}: expected shape {shape}, got {rows.shape}")
+    return rows

@@ -12,7 +12,9 @@ of :mod:`theorylab.layers`.  Shapes are those of one image,
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +24,7 @@ from theorylab import _validation
 from theorylab.kernels import conv, dense, pool
 from theorylab.kernels import unit as units
 from theorylab.layers import average_pool, batch_norm
+from theorylab.networks.readout import Progress, Readout, Rows, row_blocks
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool as PoolWindows
 from theorylab.rules import Rule
@@ -30,7 +33,7 @@ from theorylab.units import RELU, Unit
 Shape = tuple[int, ...]
 Pair = int | tuple[int, int]
 Arrays = tuple[np.ndarray, ...]
-Parameters = Mapping[str, np.ndarray]
+Parameters = Mapping[str, Any]  # arrays; the weights of Conv and Dense may be Rows
 RuleRows = list[tuple[Rule, slice]]  # which rule holds for which rows of a batch of gradients
 
 
@@ -92,18 +95,38 @@ def _planes(shape: Shape) -> tuple[int, int, int]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Conv(_Single):
-    """Convolution.  Parameters ``<prefix>.weight`` (N, C, kh, kw) and, with `bias`, ``<prefix>.bias`` (N,).
+class _Weighted(_Single):
+    """A node with parameters ``<prefix>.<part>``; two nodes of one `prefix` share them.  By default it is the name."""
 
-    `prefix` is the node's name unless given: two nodes with one prefix share their weights.
-    """
+    prefix: str | None = dataclasses.field(default=None, kw_only=True)
+
+    def parameter(self, part: str) -> str:
+        """Name one of its parameters."""
+        return f"{self.prefix or self.name}.{part}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Linear(_Weighted):
+    """A layer of weights, as an array or as :class:`~theorylab.networks.readout.Rows`, and biases."""
+
+    bias: bool = dataclasses.field(default=True, kw_only=True)
+
+    def _shapes(self, weight: Shape) -> dict[str, Shape]:
+        shapes = {self.parameter("weight"): weight}
+        return {**shapes, self.parameter("bias"): weight[:1]} if self.bias else shapes
+
+    def _bias(self, parameters: Parameters) -> np.ndarray | None:
+        return parameters[self.parameter("bias")] if self.bias else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv(_Linear):
+    """Convolution.  Parameters ``<prefix>.weight`` (N, C, kh, kw) and, with `bias`, ``<prefix>.bias`` (N,)."""
 
     n_filters: int
     kernel: Pair
     stride: Pair = 1
     padding: Pair = 0
-    bias: bool = True
-    prefix: str | None = None
 
     def _grid(self, shape: Shape) -> PatchGrid:
         return PatchGrid(_planes(shape), self.kernel, self.stride, self.padding)
@@ -112,29 +135,29 @@ class Conv(_Single):
         return _validation.positive_integer(self.n_filters, "n_filters"), *self._grid(shapes[0]).output_shape
 
     def parameter_shapes(self, *shapes: Shape) -> dict[str, Shape]:
-        prefix = self.prefix or self.name
-        weight: dict[str, Shape] = {
-            f"{prefix}.weight": (self.n_filters, shapes[0][0], *self._grid(shapes[0]).kernel)
-        }
-        return {**weight, f"{prefix}.bias": (self.n_filters,)} if self.bias else weight
+        return self._shapes((self.n_filters, shapes[0][0], *self._grid(shapes[0]).kernel))
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        prefix, grid = self.prefix or self.name, self._grid(arrays[0].shape[1:])
-        bias = parameters[f"{prefix}.bias"] if self.bias else None
-        return conv.forward(arrays[0], parameters[f"{prefix}.weight"], grid, bias), grid
+        grid, bias = self._grid(arrays[0].shape[1:]), self._bias(parameters)
+        blocks = [
+            conv.forward(arrays[0], filters, grid, None if bias is None else bias[rows])
+            for rows, filters in row_blocks(parameters[self.parameter("weight")])
+        ]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1), grid
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        weights = parameters[f"{self.prefix or self.name}.weight"]
-        return (conv.backward_input(gradient, weights, saved),)
+        shares = (
+            conv.backward_input(gradient[:, rows], filters, saved)
+            for rows, filters in row_blocks(parameters[self.parameter("weight")])
+        )
+        return (functools.reduce(operator.iadd, shares),)
 
 
 @dataclasses.dataclass(frozen=True)
-class Dense(_Single):
+class Dense(_Linear):
     """Fully connected layer.  Parameters ``<prefix>.weight`` (n_out, n_in) and, with `bias`, ``<prefix>.bias``."""
 
     n_outputs: int
-    bias: bool = True
-    prefix: str | None = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
         if len(shapes[0]) != 1:
@@ -142,17 +165,31 @@ class Dense(_Single):
         return (_validation.positive_integer(self.n_outputs, "n_outputs"),)
 
     def parameter_shapes(self, *shapes: Shape) -> dict[str, Shape]:
-        prefix = self.prefix or self.name
-        weight: dict[str, Shape] = {f"{prefix}.weight": (self.n_outputs, *shapes[0])}
-        return {**weight, f"{prefix}.bias": (self.n_outputs,)} if self.bias else weight
+        return self._shapes((self.n_outputs, *shapes[0]))
+
+    def readout(
+        self, parameters: Parameters, features: np.ndarray, progress: Progress | None = None
+    ) -> Readout:
+        """Put off its output, where the weights are Rows."""
+        return Readout(parameters[self.parameter("weight")], self._bias(parameters), features, progress)
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        prefix = self.prefix or self.name
-        bias = parameters[f"{prefix}.bias"] if self.bias else None
-        return dense.forward(arrays[0], parameters[f"{prefix}.weight"], bias), None
+        weights = parameters[self.parameter("weight")]
+        if isinstance(weights, Rows):
+            return self.readout(parameters, arrays[0]).logits(), None
+        return dense.forward(arrays[0], weights, self._bias(parameters)), None
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        return (dense.backward_input(gradient, parameters[f"{self.prefix or self.name}.weight"]),)
+        weights = parameters[self.parameter("weight")]
+        if not isinstance(weights, Rows):
+            return (dense.backward_input(gradient, weights),)
+        # Only rows that some gradient reaches are drawn.
+        shares = (
+            dense.backward_input(gradient[:, indices], rows.reshape(len(rows), -1))
+            for indices, rows in weights.blocks(np.flatnonzero(gradient.any(axis=0)))
+        )
+        none = np.zeros((len(gradient), math.prod(weights.shape[1:])), gradient.dtype)
+        return (functools.reduce(operator.iadd, shares, next(shares, none)),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,26 +269,21 @@ class AdaptiveAveragePool(_Single):
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchNorm(_Single):
+class BatchNorm(_Weighted):
     """Batch normalisation.  Parameters ``<prefix>.weight``, ``.bias``, ``.running_mean``, ``.running_var``."""
 
     eps: float = 1e-5
-    prefix: str | None = None
 
     def parameter_shapes(self, *shapes: Shape) -> dict[str, Shape]:
         channels = _planes(shapes[0])[:1]
-        parts = ("weight", "bias", "running_mean", "running_var")
-        return {f"{self.prefix or self.name}.{part}": channels for part in parts}
+        return {self.parameter(part): channels for part in ("weight", "bias", "running_mean", "running_var")}
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        weight, bias, mean, variance = (
-            parameters[name] for name in self.parameter_shapes(arrays[0].shape[1:])
-        )
-        return batch_norm.forward(arrays[0], weight, bias, mean, variance, self.eps), None
+        values = (parameters[name] for name in self.parameter_shapes(arrays[0].shape[1:]))
+        return batch_norm.forward(arrays[0], *values, self.eps), None
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        prefix = self.prefix or self.name
-        weight, variance = parameters[f"{prefix}.weight"], parameters[f"{prefix}.running_var"]
+        weight, variance = parameters[self.parameter("weight")], parameters[self.parameter("running_var")]
         return (batch_norm.backward_input(gradient, weight, variance, self.eps),)
 
 

@@ -126,7 +126,7 @@ def draw_parameters(
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}")
     parent = _random.sequence(seed)
-    dense_biases = {f"{node.prefix or node.name}.bias" for node in nodes if isinstance(node, Dense)}
+    dense_biases = {node.parameter("bias") for node in nodes if isinstance(node, Dense)}
     drawn = {}
     for position, (name, shape) in enumerate(trace_shapes(nodes)[1].items()):
         if len(shape) > 1:

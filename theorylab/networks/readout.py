@@ -1,41 +1,56 @@
 """Weights that may be too large to hold: rows that are drawn when they are asked for.
 
-A row is one logit's readout weights, or one filter.  The readout of a three-layer CNN with 256 filters,
-109 × 109 positions and 1000 logits has 2.97 billion weights; one logit's share is 12 MB in float32.  Row ``k``
-comes from the ``k``-th child of a seed sequence: a single row, a block of them and the whole array are the
-same numbers.
+A row is the readout weights of one logit, or one filter.  The readout of a three-layer CNN with 256 filters, 109 × 109
+positions and 1000 logits has 2.97 billion weights; the share of one logit is 12 MB in float32.  Row ``k`` comes from the
+``k``-th child of a seed sequence: a single row, a block of them and the whole array are the same numbers.
 """
 
 from __future__ import annotations
 
+import abc
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import numpy as np
 
 from theorylab import _random, _validation
 from theorylab.laws import WeightLaw
 
+Progress = Callable[[int, int], None]
+
 #: Bytes of weights that are kept in memory; more are drawn anew at every pass.
 MEMORY_LIMIT = 256 * 2**20
 
 
-class Rows(Protocol):
-    """What a network asks of its weights: ``shape[0]`` rows of shape ``shape[1:]``."""
+class Rows(abc.ABC):
+    """Weights that a layer asks for row by row: :class:`StoredRows` or :class:`DrawnRows`.
 
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def dtype(self) -> np.dtype: ...
+    Attributes
+    ----------
+    shape : tuple of int
+        ``shape[0]`` rows of shape ``shape[1:]``.
+    dtype : float32 or float64
+    """
 
-    def array(self) -> np.ndarray: ...
-    def row(self, index: int) -> np.ndarray: ...
-    def blocks(self, indices: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]: ...
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @abc.abstractmethod
+    def array(self) -> np.ndarray:
+        """Return all rows; a ValueError if they exceed a memory limit."""
+
+    @abc.abstractmethod
+    def row(self, index: int) -> np.ndarray:
+        """Return one row, of shape ``shape[1:]``."""
+
+    @abc.abstractmethod
+    def blocks(self, indices: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield ``(indices, rows)``, which together hold the rows asked for, in their order; all by default."""
 
 
-class StoredRows:
+class StoredRows(Rows):
     """Rows of an array that exists.
 
     Parameters
@@ -55,34 +70,26 @@ class StoredRows:
 
     def __init__(self, array: np.ndarray) -> None:
         self._array = array
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """``(n, ...)``."""
-        return self._array.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64."""
-        return self._array.dtype
+        self.shape, self.dtype = array.shape, array.dtype
 
     def array(self) -> np.ndarray:
-        """All rows, ``(n, ...)``."""
+        """Return the array."""
         return self._array
 
     def row(self, index: int) -> np.ndarray:
-        """One row, ``(...)``."""
-        return self._array[index]
+        """Return one row, ``(...)``."""
+        row: np.ndarray = self._array[index]
+        return row
 
     def blocks(self, indices: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Pairs ``(indices, rows)`` that together hold the rows asked for; all of them by default."""
+        """Yield one block."""
         if indices is None:
             yield np.arange(self.shape[0]), self._array
         elif len(indices):
             yield np.asarray(indices), self._array[indices]
 
 
-class DrawnRows:
+class DrawnRows(Rows):
     """Rows drawn from a law, each from its own stream of random numbers.
 
     Parameters
@@ -100,6 +107,10 @@ class DrawnRows:
         blocks of at most a quarter of the limit (at least one row) are drawn at every pass.
     threads : int, default 2
         How many rows are drawn at the same time.  The numbers do not depend on it.
+
+    Attributes
+    ----------
+    law : WeightLaw
 
     Raises
     ------
@@ -130,82 +141,129 @@ class DrawnRows:
         memory_limit: int | None = None,
         threads: int = 2,
     ) -> None:
-        self._law = law
-        self._shape = (_validation.positive_integer(count, "count"), *row_shape)
-        self._sequence = sequence
-        self._dtype = np.dtype(dtype)
-        if self._dtype not in (np.float32, np.float64):
-            raise ValueError(f"dtype: expected float32 or float64, got {self._dtype}")
+        self.law = law
+        self.shape = (_validation.positive_integer(count, "count"), *row_shape)
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ValueError(f"dtype: expected float32 or float64, got {self.dtype}")
         limit = MEMORY_LIMIT if memory_limit is None else memory_limit
         self._limit = _validation.positive_integer(limit, "memory_limit")
         self._threads = _validation.positive_integer(threads, "threads")
+        self._sequence = sequence
         self._kept: np.ndarray | None = None
-
-    @property
-    def law(self) -> WeightLaw:
-        """Of every entry."""
-        return self._law
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """``(count, *row_shape)``."""
-        return self._shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64."""
-        return self._dtype
 
     @property
     def nbytes(self) -> int:
         """Size of all rows together."""
-        return math.prod(self._shape) * self._dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def array(self) -> np.ndarray:
-        """All rows, ``(count, *row_shape)``, read-only; a ValueError if they exceed the memory limit."""
+        """Return all rows, ``(count, *row_shape)``, read-only; a ValueError if they exceed the memory limit."""
         if self.nbytes > self._limit:
             raise ValueError(
-                f"weights {self._shape} of {self._dtype} take {self.nbytes:,} bytes, the memory_limit is "
+                f"weights {self.shape} of {self.dtype} take {self.nbytes:,} bytes, the memory_limit is "
                 f"{self._limit:,}: go through them with .blocks(), or raise memory_limit"
             )
         if self._kept is None:
-            kept = self._draw(np.arange(self._shape[0]))
-            kept.flags.writeable = False
-            self._kept = kept
+            self._kept = self._draw(np.arange(self.shape[0]))
+            self._kept.flags.writeable = False
         return self._kept
 
     def row(self, index: int) -> np.ndarray:
-        """One row, ``row_shape``: drawn alone unless all are kept."""
-        if not 0 <= index < self._shape[0]:
-            raise IndexError(f"row {index} of {self._shape[0]}")
+        """Return one row, ``row_shape``: drawn alone unless all are kept."""
+        if not 0 <= index < self.shape[0]:
+            raise IndexError(f"row {index} of {self.shape[0]}")
         if self._kept is not None:
-            return self._kept[index]
+            kept: np.ndarray = self._kept[index]
+            return kept
         rng = np.random.default_rng(_random.child(self._sequence, int(index)))
-        return self._law.sample(self._shape[1:], seed=rng, dtype=self._dtype.type)
+        return self.law.sample(self.shape[1:], seed=rng, dtype=self.dtype.type)
 
     def blocks(self, indices: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Pairs ``(indices, rows)`` that together hold the rows asked for, in their order; all by default."""
+        """Yield one block of all rows if they fit the memory limit, else blocks of a quarter of it."""
         if indices is None and self.nbytes <= self._limit:
-            yield np.arange(self._shape[0]), self.array()
+            yield np.arange(self.shape[0]), self.array()
             return
-        indices = np.arange(self._shape[0]) if indices is None else np.asarray(indices)
-        step = max(1, self._limit // 4 * self._shape[0] // self.nbytes)
+        indices = np.arange(self.shape[0]) if indices is None else np.asarray(indices)
+        step = max(1, self._limit // 4 * self.shape[0] // self.nbytes)
         for start in range(0, len(indices), step):
             part = indices[start : start + step]
             yield part, self._draw(part)
 
     def _draw(self, indices: np.ndarray) -> np.ndarray:
-        block = np.empty((len(indices), *self._shape[1:]), dtype=self._dtype)
+        block = np.empty((len(indices), *self.shape[1:]), dtype=self.dtype)
 
-        def fill(place: int) -> None:
-            block[place] = self.row(indices[place])
+        def fill(position: int) -> None:
+            block[position] = self.row(indices[position])
 
         if self._threads == 1 or len(indices) == 1:
-            for place in range(len(indices)):
-                fill(place)
+            for position in range(len(indices)):
+                fill(position)
         else:
-            # NumPy's generators let go of the interpreter lock.  Each row writes to its own place: the order
-            # in which threads finish changes nothing; list() passes on what they raise.
+            # NumPy's generators let go of the interpreter lock.  Each row fills its own part of the block, so the
+            # order in which threads finish changes nothing; list() passes on what they raise.
             with ThreadPoolExecutor(self._threads) as pool:
                 list(pool.map(fill, range(len(indices))))
         return block
+
+
+def row_blocks(weights: np.ndarray | Rows) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield consecutive rows with the slice of indices that they have; an array is one block."""
+    if isinstance(weights, Rows):
+        for indices, rows in weights.blocks():
+            yield slice(int(indices[0]), int(indices[-1]) + 1), rows
+    else:
+        yield slice(0, len(weights)), weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Readout:
+    """Logits that are computed when they are asked for, one row of weights at a time.
+
+    Parameters
+    ----------
+    weights : Rows
+        ``K`` rows of ``n`` weights each; the axes of a row do not matter.
+    bias : array, (K,), or None
+    features : array, (B, n)
+        What the rows are multiplied with.
+    progress : callable, optional
+        ``progress(done, total)`` in logits, while all of them are computed.
+
+    Notes
+    -----
+    ``f_k = ⟨V_k, a⟩`` of Eq. 4.  One pairwise sum for each row, and no BLAS: the bits are the same for any size of
+    block, for stored and for drawn rows, and for any number of threads.
+
+    Examples
+    --------
+    >>> readout = Readout(StoredRows(np.array([[1.0, 2.0], [3.0, 4.0]])), None, np.array([[1.0, -1.0]]))
+    >>> readout.logits(), readout.logit(1)
+    (array([[-1., -1.]]), array([-1.]))
+    """
+
+    weights: Rows
+    bias: np.ndarray | None
+    features: np.ndarray
+    progress: Progress | None = None
+
+    def logits(self) -> np.ndarray:
+        """Compute all logits, ``(B, K)``."""
+        count = self.weights.shape[0]
+        logits = np.empty((len(self.features), count), dtype=self.features.dtype)
+        if self.progress is not None:
+            self.progress(0, count)  # the time left is counted from here, not from the first block
+        for indices, rows in self.weights.blocks():
+            for index, row in zip(indices, rows, strict=True):
+                logits[:, index] = self._product(index, row)
+            if self.progress is not None:
+                self.progress(int(indices[-1]) + 1, count)
+        return logits
+
+    def logit(self, index: int) -> np.ndarray:
+        """Compute one logit, ``(B,)``, bit by bit that of :meth:`logits`; an IndexError if there is no such."""
+        return self._product(index, self.weights.row(index))
+
+    def _product(self, index: int, row: np.ndarray) -> np.ndarray:
+        products = np.array([(row.reshape(-1) * features).sum() for features in self.features])
+        return products if self.bias is None else products + self.bias[index]

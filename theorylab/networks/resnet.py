@@ -55,7 +55,7 @@ def resnet_nodes(
     >>> sum(isinstance(node, Activation) for node in nodes), sum(isinstance(node, Conv) for node in nodes)
     (49, 53)
     """
-    stack = models.resnet(blocks, width, n_logits=n_logits, input_shape=tuple(input_shape))
+    stack = models.resnet(blocks, width, n_logits=n_logits, input_shape=input_shape)
     names = ["conv1", "bn1", "relu", "maxpool"]
     for stage, count in enumerate(blocks, start=1):
         for number in range(count):

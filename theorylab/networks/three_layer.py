@@ -1,4 +1,4 @@
-"""The random three-layer network of the paper: filters on patches, a ReLU, a dense readout.
+"""The random three-layer network of the paper: filters on patches, a unit, a dense readout.
 
 With one patch, the whole image, it is the three-layer fully connected network.
 """
@@ -8,70 +8,25 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Collection
 
 import numpy as np
 
-from theorylab import _validation
-from theorylab.kernels import conv
-from theorylab.kernels import pool as pooling
-from theorylab.kernels import unit as units
-from theorylab.networks.readout import DrawnRows, Rows, StoredRows
+from theorylab import _random, _validation, models
+from theorylab.laws import TruncatedGaussian, WeightLaw
+from theorylab.networks._trace import GraphTrace
+from theorylab.networks.from_stack import Blueprint
+from theorylab.networks.graph import GraphNetwork
+from theorylab.networks.readout import DrawnRows, Progress, Rows, StoredRows
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
 from theorylab.units import RELU, Unit
 
-# Bytes of gradients that one step of the backward pass may hold; it decides how many maps go together.
-_BACKWARD_BYTES = 256 * 2**20
 
-Progress = Callable[[int, int], None]
+class ThreeLayerNetwork(GraphNetwork):
+    """Convolution, unit, max-pooling if asked for, dense readout; no bias unless asked for.
 
-
-@dataclasses.dataclass(frozen=True)
-class Trace:
-    """What a forward pass leaves for the backward passes.
-
-    Attributes
-    ----------
-    pre_activation : array, (N, H', W')
-        ``w_i · y_j`` plus the hidden bias.
-    logits : array, (K,)
-        Computed when first asked for: with a large readout this is the expensive part.
-    progress : callable or None
-        Told while they are computed, ``progress(done, total)`` in logits.
-    """
-
-    network: ThreeLayerNetwork
-    pre_activation: np.ndarray
-    progress: Progress | None = dataclasses.field(default=None, repr=False, compare=False)
-
-    @functools.cached_property
-    def logits(self) -> np.ndarray:
-        """``(K,)``: ``f_k = ⟨V_k, a⟩``, ``a`` the rectified, and pooled, pre-activations."""
-        return self.network._read_out(self._pooled[0], self.progress)
-
-    def logit(self, index: int) -> np.floating:
-        """One of the `logits`, bit by bit; of a readout that is not kept only its row is drawn.
-
-        An IndexError if there is no such logit.
-        """
-        if "logits" in self.__dict__:
-            return self.logits[index]
-        return _product(self.network.readout_rows.row(index), self._pooled[0])
-
-    @functools.cached_property
-    def _pooled(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """What the readout sees, (N, H'', W''), and the winners where there is a pooling layer."""
-        activation = units.forward(self.pre_activation, self.network.unit)
-        if self.network.pool is None:
-            return activation, None
-        values, winners = pooling.forward(activation[None], self.network.pool)
-        return values[0], winners
-
-
-class ThreeLayerNetwork:
-    """Convolution, ReLU, max-pooling if asked for, dense readout; no bias unless asked for.
+    A graph of the nodes "input", "filters", "unit", "pool", "flatten" and "readout" whose weights are read row by row.
 
     Parameters
     ----------
@@ -81,10 +36,14 @@ class ThreeLayerNetwork:
         Of the dtype of `filters`, float32 or float64: the dtype of everything that the network computes.  With
         pooling the last two axes are the pooled plane's.
     pool : MaxPool, optional
-        Between the ReLU and the readout.
+        Between the unit and the readout.
     hidden_bias : float, default 0.0
         Added to every pre-activation.
     unit : Unit, default ReLU()
+
+    Attributes
+    ----------
+    filter_rows, readout_rows : Rows
 
     Raises
     ------
@@ -94,7 +53,8 @@ class ThreeLayerNetwork:
     Notes
     -----
     The network of Lemma 1.  Its ``V_{q_ij, k}`` is ``readout[k, i, row, column]`` with ``j`` the patch at
-    (row, column).
+    (row, column).  A raw map is Eq. 4 without its normalising coefficient.  With overlapping pooling windows ``h``
+    acts on the sum of what a unit receives, not on each readout weight.
 
     Examples
     --------
@@ -118,22 +78,14 @@ class ThreeLayerNetwork:
         hidden_bias: float = 0.0,
         unit: Unit = RELU,
     ) -> None:
-        self.grid = grid
-        self.unit = unit
-        self.pool = pool
-        self.filter_rows = _rows(filters, "filters")
-        self.readout_rows = _rows(readout, "readout")
-        wanted = (grid.input_shape[0], *grid.kernel)
-        if self.filter_rows.shape[1:] != wanted:
-            raise ValueError(
-                f"filters: expected (N, {', '.join(map(str, wanted))}), got {self.filter_rows.shape}"
-            )
-        plane = grid.output_shape if pool is None else pool.output_shape(grid.output_shape)
-        hidden = (self.filter_rows.shape[0], *plane)
-        if self.readout_rows.shape[1:] != hidden:
-            raise ValueError(
-                f"readout: expected (K, {', '.join(map(str, hidden))}), got {self.readout_rows.shape}"
-            )
+        self.grid, self.pool, self.unit = grid, pool, unit
+        self.filter_rows, self.readout_rows = _rows(filters, "filters"), _rows(readout, "readout")
+        n_filters, n_logits = self.filter_rows.shape[0], self.readout_rows.shape[0]
+        stack = dataclasses.replace(
+            models.three_layer(grid, n_filters, unit=unit, pool=pool), n_logits=n_logits
+        )
+        _check_shape(self.filter_rows, "filters", "N", (grid.input_shape[0], *grid.kernel))
+        _check_shape(self.readout_rows, "readout", "K", stack.shape_above)
         if self.readout_rows.dtype != self.filter_rows.dtype:
             raise ValueError(
                 f"readout: dtype {self.readout_rows.dtype} beside filters of {self.filter_rows.dtype}"
@@ -145,158 +97,168 @@ class ThreeLayerNetwork:
         if not math.isfinite(hidden_bias):
             raise ValueError(f"hidden_bias: expected a finite number, got {hidden_bias}")
         self.hidden_bias = float(hidden_bias)
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """``(C, H, W)``."""
-        return self.grid.input_shape
-
-    @property
-    def n_logits(self) -> int:
-        """``K``."""
-        return self.readout_rows.shape[0]
-
-    @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64; images are converted to it."""
-        return self.filter_rows.dtype
+        names = ["filters", "unit", *([] if pool is None else ["pool"]), "flatten", "readout"]
+        parameters: dict[str, np.ndarray | Rows] = {
+            "filters.weight": self.filter_rows,
+            "readout.weight": self.readout_rows,
+        }
+        if hidden_bias:
+            parameters["filters.bias"] = np.full(n_filters, hidden_bias, self.filter_rows.dtype)
+        super().__init__(Blueprint(stack, names=names, bias=bool(hidden_bias)).nodes, parameters)
 
     @property
     def filters(self) -> np.ndarray:
         """``(N, C, kh, kw)``; a ValueError if they exceed the memory limit and are drawn block by block."""
         return self.filter_rows.array()
 
-    @property
-    def _hidden_shape(self) -> tuple[int, int, int]:
-        rows, columns = self.grid.output_shape
-        return self.filter_rows.shape[0], rows, columns
-
-    def forward(self, x: np.ndarray, *, progress: Progress | None = None) -> Trace:
-        """Forward pass up to the ReLU; the logits follow when they are asked for.
-
-        Parameters
-        ----------
-        x : array, (C, H, W)
-        progress : callable, optional
-            ``progress(done, total)`` in logits, once they are asked for; never called if they are not.
-
-        Returns
-        -------
-        Trace
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `x` is not a finite real array of the network's input shape.
-        """
-        x = _validation.real_array(x, "x", self.input_shape).astype(self.dtype, copy=False)
-        pre_activation = np.empty(self._hidden_shape, dtype=self.dtype)
-        for indices, filters in self.filter_rows.blocks():
-            pre_activation[indices[0] : indices[-1] + 1] = conv.forward(x[None], filters, self.grid)[0]
-        if self.hidden_bias:
-            pre_activation += self.dtype.type(self.hidden_bias)
-        return Trace(self, pre_activation, progress)
-
-    def logits(self, x: np.ndarray) -> np.ndarray:
-        """The ``K`` logits of an image.
-
-        Parameters
-        ----------
-        x : array, (C, H, W)
-
-        Returns
-        -------
-        array, (K,)
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `x` is not a finite real array of the network's input shape.
-        """
-        return self.forward(x).logits
-
-    def _read_out(self, activation: np.ndarray, progress: Progress | None = None) -> np.ndarray:
-        logits = np.empty(self.n_logits, dtype=self.dtype)
-        if progress is not None:
-            progress(0, self.n_logits)  # the time left is counted from here, not from the first block
-        for indices, rows in self.readout_rows.blocks():
-            for index, row in zip(indices, rows, strict=True):
-                logits[index] = _product(row, activation)
-            if progress is not None:
-                progress(int(indices[-1]) + 1, self.n_logits)
-        return logits
-
-    def backward(self, trace: Trace, logit_gradients: np.ndarray, rules: Sequence[Rule | str]) -> np.ndarray:
-        """Raw maps of many rules and targets behind one forward pass.
-
-        Parameters
-        ----------
-        trace : Trace
-            Of this network's `forward`.
-        logit_gradients : array, (T, K)
-            Each row seeds one backward pass; a unit vector gives the map of one logit.  Only readouts with a
-            gradient that is not 0 are drawn.
-        rules : sequence of Rule or str, length R
-
-        Returns
-        -------
-        array, (R, T, C, H, W)
-
-        Raises
-        ------
-        ValueError
-            If the gradients' shape is another, a gradient is not finite or a rule is unknown.
-
-        Notes
-        -----
-        Eq. 4 without its normalising coefficient.
-        """
-        chosen = [Rule(rule) for rule in rules]
-        seeds = np.asarray(logit_gradients)
-        seeds = _validation.real_array(seeds, "logit_gradients", (*seeds.shape[:1], self.n_logits))
-        seeds = seeds.astype(self.dtype, copy=False)
-        maps = np.empty((len(chosen), len(seeds), *self.input_shape), dtype=self.dtype)
-        entries = math.prod(self._hidden_shape) * 2 + self.grid.n_patches * self.grid.patch_size * 2
-        together = max(1, _BACKWARD_BYTES // (entries * self.dtype.itemsize * max(1, len(chosen))))
-        for start in range(0, len(seeds) if chosen else 0, together):
-            part = slice(start, start + together)
-            maps[:, part] = self._maps(trace, seeds[part], chosen)
-        return maps
-
-    def _maps(self, trace: Trace, seeds: np.ndarray, rules: list[Rule]) -> np.ndarray:
-        upstream = np.zeros((len(seeds), *self.readout_rows.shape[1:]), dtype=self.dtype)
-        for indices, rows in self.readout_rows.blocks(np.flatnonzero(seeds.any(axis=0))):
-            for index, row in zip(indices, rows, strict=True):
-                for t in np.flatnonzero(seeds[:, index]):
-                    upstream[t] += seeds[t, index] * row
-        _, winners = trace._pooled if self.pool is not None else (None, None)
-        if winners is not None:
-            winners = np.broadcast_to(winners, upstream.shape)
-            upstream = pooling.backward(upstream, winners, (len(seeds), *self._hidden_shape))
-        # With overlapping windows `h` acts on the sum of what a unit receives, not on each readout weight.
-        signal = np.concatenate(
-            [units.backward(upstream, trace.pre_activation[None], rule, self.unit) for rule in rules]
-        )
-        del upstream
-        maps: np.ndarray | None = None
-        for indices, filters in self.filter_rows.blocks():
-            part = signal[:, indices[0] : indices[-1] + 1]  # a slice: no copy where all filters are at hand
-            share = conv.backward_input(part, filters, self.grid)
-            maps = share if maps is None else np.add(maps, share, out=maps)
-        assert maps is not None  # a network has at least one filter
-        return maps.reshape(len(rules), len(seeds), *self.input_shape)
-
-
-def _product(row: np.ndarray, activation: np.ndarray) -> np.floating:
-    # Pairwise summation row by row, not BLAS: the same bits for any size of block, kept or drawn, and for any
-    # number of threads.
-    return (row * activation).sum()
+    def forward(
+        self, x: np.ndarray, *, keep: Collection[str] = (), progress: Progress | None = None
+    ) -> GraphTrace:
+        """Run as any graph does; the trace keeps the pre-activations, too."""
+        return super().forward(x, keep={"filters", *keep}, progress=progress)
 
 
 def _rows(weights: np.ndarray | Rows, name: str) -> Rows:
-    if isinstance(weights, (DrawnRows, StoredRows)):
+    if isinstance(weights, Rows):
         return weights
     array = _validation.real_array(weights, name)
     if array.ndim != 4 or not array.size:
         raise ValueError(f"{name}: expected four axes, none of them empty, got {array.shape}")
     return StoredRows(array)
+
+
+def _check_shape(rows: Rows, name: str, count: str, row_shape: tuple[int, ...]) -> None:
+    if rows.shape[1:] != row_shape:
+        raise ValueError(f"{name}: expected ({count}, {', '.join(map(str, row_shape))}), got {rows.shape}")
+
+
+def three_layer_cnn(
+    grid: PatchGrid,
+    n_filters: int = 256,
+    n_logits: int = 1000,
+    pool: MaxPool | None = None,
+    law: WeightLaw = TruncatedGaussian(0.1),  # noqa: B008 - frozen
+    *,
+    seed: _random.Seed = 0,
+    readout_law: WeightLaw | None = None,
+    hidden_bias: float = 0.0,
+    unit: Unit = RELU,
+    dtype: type = np.float64,
+    memory_limit: int | None = None,
+) -> ThreeLayerNetwork:
+    """Draw a three-layer CNN with random weights.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+        Input shape, filter size, stride and padding.
+    n_filters : int, default 256
+        ``N``.
+    n_logits : int, default 1000
+        ``K``.
+    pool : MaxPool, optional
+        Between the unit and the readout; windows may overlap.
+    law : WeightLaw, default TruncatedGaussian(0.1)
+        Of all weights.
+    seed : int or Generator
+    readout_law : WeightLaw, optional
+        Of the readout, if it is another.
+    hidden_bias : float, default 0.0
+        Added to every pre-activation.
+    unit : Unit, default ReLU()
+    dtype : float64 or float32
+        Of weights, logits and maps.
+    memory_limit : int, optional
+        Bytes of filters, and of readouts, that are kept; 256 MB by default.  What exceeds it is drawn anew at
+        each pass, block by block: less memory, more time, the same numbers.
+
+    Returns
+    -------
+    ThreeLayerNetwork
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a count is not a positive integer, the bias is not finite, or dtype or seed are of the wrong kind.
+
+    Notes
+    -----
+    The network of Lemma 1.  Logit ``k`` has its own stream of random numbers: it does not change when logits
+    are added.  At 224 × 224 × 3 with 7 × 7 filters and stride 2 the largest of 1000 logits needs 3 billion
+    draws (about a minute); a logit chosen by its index needs a thousandth.
+
+    Examples
+    --------
+    >>> net = three_layer_cnn(PatchGrid((3, 8, 8), kernel=3), n_filters=4, n_logits=5)
+    >>> net.filters.shape, net.logits(np.ones((3, 8, 8))).shape
+    ((4, 3, 3, 3), (5,))
+    """
+    n_logits = _validation.positive_integer(n_logits, "n_logits")
+    features = models.three_layer(grid, n_filters, pool=pool).shape_above
+    parent = _random.sequence(seed)
+    draw = functools.partial(DrawnRows, dtype=dtype, memory_limit=memory_limit)
+    filters = draw(law, n_filters, (grid.input_shape[0], *grid.kernel), _random.child(parent, 0))
+    readout = draw(law if readout_law is None else readout_law, n_logits, features, _random.child(parent, 1))
+    return ThreeLayerNetwork(grid, filters, readout, pool=pool, hidden_bias=hidden_bias, unit=unit)
+
+
+def three_layer_fcn(
+    input_shape: tuple[int, int, int],
+    n_hidden: int = 4096,
+    n_logits: int = 1000,
+    *,
+    law: WeightLaw = TruncatedGaussian(0.1),  # noqa: B008 - frozen
+    seed: _random.Seed = 0,
+    readout_law: WeightLaw | None = None,
+    hidden_bias: float = 0.0,
+    unit: Unit = RELU,
+    dtype: type = np.float64,
+    memory_limit: int | None = None,
+) -> ThreeLayerNetwork:
+    """Draw a three-layer fully connected network with random weights.
+
+    Parameters
+    ----------
+    input_shape : (C, H, W)
+    n_hidden : int, default 4096
+        Hidden units.
+    n_logits, law, seed, readout_law, hidden_bias, unit, dtype, memory_limit
+        As for :func:`three_layer_cnn`.
+
+    Returns
+    -------
+    ThreeLayerNetwork
+        With one patch, the whole image; hidden unit ``i``'s weights are ``filters[i]``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`three_layer_cnn`.
+
+    Notes
+    -----
+    Eq. 4 with ``J = 1``.  The hidden weights of 4096 units on 224 × 224 × 3 are 4.9 GB: they are drawn in
+    blocks, once in the forward and once in the backward pass.  For maps of many networks, sample the law of
+    the map instead, with :func:`theorylab.sampling.fcn_maps`.
+
+    Examples
+    --------
+    >>> net = three_layer_fcn((1, 4, 4), n_hidden=6, n_logits=3)
+    >>> net.filters.shape
+    (6, 1, 4, 4)
+    """
+    shape = tuple(input_shape)
+    if len(shape) != 3:
+        raise ValueError(f"input_shape: expected (C, H, W), got {input_shape!r}")
+    return three_layer_cnn(
+        PatchGrid(shape, kernel=shape[1:]),
+        _validation.positive_integer(n_hidden, "n_hidden"),
+        n_logits,
+        law=law,
+        seed=seed,
+        readout_law=readout_law,
+        hidden_bias=hidden_bias,
+        unit=unit,
+        dtype=dtype,
+        memory_limit=memory_limit,
+    )

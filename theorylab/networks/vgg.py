@@ -47,7 +47,7 @@ def vgg16_nodes(
     >>> [node.name for node in nodes[:4]], sum(isinstance(node, Activation) for node in nodes)
     (['input', 'features.0', 'features.1', 'features.2'], 15)
     """
-    stack = models.vgg16(n_logits, input_shape=tuple(input_shape), n_hidden=n_hidden)
+    stack = models.vgg16(n_logits, input_shape=input_shape, n_hidden=n_hidden)
     features = [f"features.{number}" for number in range(31)]
     dense = [f"classifier.{number}" for number in (0, 1, 3, 4, 6)]
     names = [*features, "avgpool", "flatten", *dense]

@@ -3,7 +3,6 @@
 from theorylab.sampling.dense import DenseSampler, fcn_maps
 from theorylab.sampling.of_stack import GraphSampler, draw, sampler, three_layer_maps
 from theorylab.sampling.quick import QuickGaussian
-from theorylab.sampling.stack import StackSampler
 from theorylab.sampling.three_layer import MapSampler
 from theorylab.sampling.tiled import TiledSampler
 
@@ -12,7 +11,6 @@ __all__ = [
     "GraphSampler",
     "MapSampler",
     "QuickGaussian",
-    "StackSampler",
     "TiledSampler",
     "draw",
     "fcn_maps",

@@ -69,12 +69,19 @@ def layer(name: str, source: str, shape: Shape, module: Any, prefix: str) -> Nod
         _need(module.padding_mode == "zeros", f"padding_mode={module.padding_mode!r}")
         padding, bias = _conv_padding(module), module.bias is not None
         return Conv(
-            name, source, module.out_channels, module.kernel_size, module.stride, padding, bias, prefix
+            name,
+            source,
+            module.out_channels,
+            module.kernel_size,
+            module.stride,
+            padding,
+            bias=bias,
+            prefix=prefix,
         )
     if kind is nn.Linear:
-        return Dense(name, source, module.out_features, module.bias is not None, prefix)
+        return Dense(name, source, module.out_features, bias=module.bias is not None, prefix=prefix)
     if kind is nn.BatchNorm2d:
-        return BatchNorm(name, source, module.eps, prefix)
+        return BatchNorm(name, source, module.eps, prefix=prefix)
     if kind is nn.MaxPool2d:
         _need(_pair(module.dilation) == (1, 1), f"dilation={module.dilation}")
         _need(not module.ceil_mode, "ceil_mode=True")

@@ -1,7 +1,7 @@
-"""A small classifier that is trained without a download.  Imports networks, layers and images.
+"""A small trained classifier that needs no download.  Imports networks, laws and images.
 
-:func:`small_classifier` trains it on pictures of scikit-image within a minute, by the layers of this package, and keeps the
-weights in the user's cache; :func:`crops` gives the pictures for training and testing.
+:func:`small_classifier` reads its weights from a file of the package; they were trained by the layers of the package.
+:func:`crops` gives the pictures for training and testing.
 """
 
 from theorylab.training._classifier import Classifier, small_classifier, small_nodes

@@ -1,0 +1,141 @@
+"""Do trained filters leave patches on which no filter is active?"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from proofs_checks.claim import CONFIDENCE, Bench, Claim, Outcome, Wrong
+from proofs_checks.studies import trained_laws, trained_maps
+from theorylab import PatchGrid, montecarlo, training
+from theorylab.montecarlo import Measurement
+from theorylab.networks.nodes import Conv, Node
+from theorylab.training import Classifier
+
+CROPS = 4000
+FILTERS = 3
+BANKS = 64
+REPLICATES = 2000
+PATCHES = 32
+ZONE = 0.05
+"""The least share of patches that counts as a dead zone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DeadPatches:
+    """Share of the positions of a crop at which no filter of a convolution is active.
+
+    Each replicate is a crop.  Numbers, by convolution: ``dead <node>``, and ``closed <node>``, the share of closed units.
+    """
+
+    classifier: Classifier
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        net = self.classifier.network
+        crops, _ = training.crops("test", size, seed=rng)
+        values = {net.nodes[0].name: crops}
+        last = trained_maps.layers_of(net)[False][-1]
+        numbers = {}
+        for node in net.nodes[1:]:
+            values[node.name], _ = node.forward(net.parameters, *(values[name] for name in node.inputs))
+            if isinstance(node, Conv):
+                active = values[node.name] > 0
+                numbers[f"dead {node.name}"] = 1 - active.any(axis=1).mean(axis=(1, 2))
+                numbers[f"closed {node.name}"] = 1 - active.mean(axis=(1, 2, 3))
+            if node.name == last:
+                break
+        return montecarlo.measurement(numbers)
+
+
+def bounds(measured: Measurement, name: str) -> tuple[float, float]:
+    """Interval of the mean of a number between 0 and 1, also where every crop gave 0.
+
+    Notes
+    -----
+    The empirical Bernstein bound of Maurer and Pontil (2009): the mean is within
+    ``√(2 v ln(2/δ)/n) + 7 ln(2/δ)/(3(n − 1))`` of its expectation with probability 1 − δ on each side, ``v`` the variance of
+    the sample.  Student's interval would be a point where nothing was ever seen.
+    """
+    mean, error, n = measured.estimate(name)
+    term = math.log(2 / ((1 - CONFIDENCE) / 2))
+    reach = math.sqrt(2 * term) * error + 7 * term / (3 * (n - 1))
+    return mean - reach, mean + reach
+
+
+@trained_maps.one_thread
+def run(bench: Bench) -> Outcome:
+    """The share of dead patches, and its law for Gaussian filters on the patches that the trained layers read."""
+    classifier = bench.classifier
+    net = classifier.network
+    layers = trained_maps.layers_of(net)[False]
+    measured = bench.study("trained, dead patches", DeadPatches(classifier), CROPS, block=48)
+    checks = []
+    for node in net.nodes:
+        if node.name in layers:
+            simulate = trained_laws.GaussianBanks(_patches(bench, node), FILTERS, BANKS)
+            checks.append(
+                bench.moment(
+                    f"dead share of the patches that {node.name} reads, {FILTERS} Gaussian filters",
+                    bench.study(f"Gaussian filters at {node.name}", simulate, REPLICATES, block=25),
+                    "dead",
+                    2.0**-FILTERS,
+                    Wrong("one filter fewer: 2^(1 − N)", 2.0 ** (1 - FILTERS)),
+                )
+            )
+    trained = {layer: bounds(measured, f"dead {layer}") for layer in layers}
+    filters = {layer: len(net.parameters[f"{layer}.weight"]) for layer in layers}
+    verdict, small = trained_maps.verdict(
+        all(trained[layer][0] > max(ZONE, 2.0 ** -filters[layer]) for layer in layers),
+        any(high < ZONE for _, high in trained.values()),
+    )
+    means = {
+        what: " / ".join(f"{100 * measured.estimate(f'{what} {layer}')[0]:.2g} %" for layer in layers)
+        for what in ("dead", "closed")
+    }
+    most = max(high for _, high in trained.values())
+    return Outcome(
+        verdict,
+        f"{trained_maps.network_words(classifier)}, the share of patches without an active filter is {means['dead']} at "
+        f"the three convolutions, at most {100 * most:.1f} % by its interval; a dead zone would hold {100 * ZONE:.0f} % in "
+        f"every layer. Of single units {means['closed']} are closed, against one half in a random layer. As many random "
+        f"filters, {' / '.join(map(str, filters.values()))}, leave 2^(−N) of the patches without one that is active."
+        f"{small}",
+        tuple(checks),
+        checks[0].name,
+    )
+
+
+def _patches(bench: Bench, node: Node) -> np.ndarray:
+    """Some non-zero patches that a convolution of the trained network reads, each of another crop."""
+    assert isinstance(node, Conv)
+    net = bench.classifier.network
+    rng = np.random.default_rng(bench.seed_of(f"patches at {node.name}"))
+    images = trained_laws.features(net, node.source, PATCHES, rng)
+    channels, height, width = images.shape[1:]
+    grid = PatchGrid((channels, height, width), node.kernel, node.stride, node.padding)
+    chosen = []
+    for patches in grid.extract(images):
+        alive = np.flatnonzero(patches.any(axis=1))
+        if len(alive):
+            chosen.append(patches[rng.choice(alive)])
+    return np.array(chosen)
+
+
+CLAIM = Claim(
+    id="dead-zones",
+    order=260,
+    section="3.2.3, Figure 3",
+    statement="Trained filters lie in a small part of the space of patches, so that at every convolution many patches "
+    "reach no filter at all and are removed by the ReLU, more than with random filters.",
+    exact_law="N Gaussian filters without biases leave a patch that is not zero without an active filter with "
+    "probability 2^(−N), whatever the patch and whatever the layers below it.",
+    proof="Given a patch y ≠ 0 the products w_i·y are N independent normal numbers of mean zero, since filters are "
+    "independent of each other and of all below. Each is positive with probability ½, so none is with probability "
+    "2^(−N). A zero patch gives zeros, which the strict ReLU closes always.",
+    n_checks=3,
+    run=run,
+    verdicts=trained_maps.VERDICTS,
+    formula=(r"\mathrm{P}(w_i \cdot y \leq 0 \text{ for } i = 1, \ldots, N) = 2^{-N},\quad y \neq 0",),
+)

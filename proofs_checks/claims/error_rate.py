@@ -1,0 +1,85 @@
+"""The error of the mean over filters falls as N^(−1/2)."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from proofs_checks.claim import Bench, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
+from proofs_checks.studies.estimation import EstimationError
+from theorylab import analytic
+
+COUNTS = (4, 16, 64, 256, 1024)
+
+
+def run(bench: Bench) -> Outcome:
+    """Root-mean-square error at five filter counts for the patch of the picture with the most energy."""
+    patches = bench.grid.extract(bench.x)
+    patch = patches[np.argmax((patches**2).sum(axis=1))]
+    measured = bench.study("estimation error", EstimationError(patch, COUNTS), 1200, block=50)
+    logs = np.log(COUNTS) - np.mean(np.log(COUNTS))
+
+    def slope(mean: dict[str, float]) -> float:
+        errors = np.array([0.5 * math.log(mean[f"squared_{n}"]) for n in COUNTS])
+        return float(logs @ errors / (logs @ logs))
+
+    def rms(n: int, mean: dict[str, float]) -> float:
+        return math.sqrt(mean[f"squared_{n}"])
+
+    rate = bench.compare(
+        "slope of log(rms error) on log N", "rate", measured, slope, -0.5, Wrong("1/N", -1.0)
+    )
+    size = bench.moment(
+        "rms error at N = 256",
+        measured,
+        functools.partial(rms, 256),
+        analytic.estimation_error(patch.size, 256),
+        Wrong("no mask: √(p/N)", math.sqrt(patch.size / 256)),
+    )
+    points = Points.of("one patch", COUNTS, [measured.estimate(functools.partial(rms, n)) for n in COUNTS])
+    smooth = np.geomspace(COUNTS[0], COUNTS[-1], 50).astype(int)
+    figure = CurveFigure(
+        "error-rate",
+        f"Root-mean-square error of the mean of N masked filters of {patch.size} taps, with 95 % intervals.",
+        "filters N",
+        "rms error (units of c)",
+        (
+            Line(
+                "one patch",
+                smooth.astype(float),
+                np.array([analytic.estimation_error(patch.size, int(n)) for n in smooth]),
+            ),
+        ),
+        (points,),
+        x_scale="log",
+        y_scale="log",
+    )
+    return Outcome(
+        Verdict.HOLDS if rate.passed else Verdict.REFUTED,
+        f"The error falls with slope {rate.estimate:.4f} and is {size.estimate:.4f} c at N = 256.",
+        (rate, size),
+        rate.name,
+        (figure,),
+    )
+
+
+CLAIM = Claim(
+    id="error-rate",
+    order=50,
+    section="3.1.1",
+    statement="An error ε in the mean over filters needs a number of filters of order p/ε²: the error falls as N^(−1/2).",
+    exact_law="E‖(1/N) Σ_i w̃_i − E w̃‖² = c² (p/2 − 1/(2π))/N for every N: no hidden factor.",
+    formula=(
+        r"\mathrm{E}\,\|\bar{w} - \mathrm{E}\,\tilde{w}\|^2 = \dfrac{c^2}{N} \left(\dfrac{p}{2} -"
+        r" \dfrac{1}{2\pi}\right)",
+        r"\bar{w} = \dfrac{1}{N} \sum_{i=1}^{N}\, \tilde{w}_i,\quad \tilde{w}_i = w_i\,\mathbf{1}(w_i"
+        r" \cdot y > 0)",
+    ),
+    proof="The terms are independent, so the expected squared error of their mean is the variance of one over N. One "
+    "term has E‖w̃‖² = c² p/2, the trace of the half-space's second moment, and a mean of squared norm c²/(2π).",
+    n_checks=2,
+    run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
+)

@@ -1,0 +1,126 @@
+"""The step on which the proof of Theorem 1 rests: moments of a filter on a half-space."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from proofs_checks.claim import Bench, Claim, Outcome, Verdict, Wrong
+from proofs_checks.studies.three_layers import unit
+from theorylab import montecarlo
+from theorylab.analytic import halfspace
+from theorylab.montecarlo import Measurement
+
+FILTERS = 4000
+
+
+@dataclasses.dataclass(frozen=True)
+class HalfSpaces:
+    """Means over `FILTERS` filters of the masked filter and its products, for two patches at 60 degrees.
+
+    A replicate is two independent batches of filters, so that the product of their means estimates ``‖E w̃‖²``.
+    """
+
+    u: np.ndarray
+    v: np.ndarray
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        numbers = {name: np.zeros(size) for name in ("along", "norm", "energy", "wedge", "trace")}
+        for i in range(size):
+            means = []
+            for _ in range(2):
+                w = rng.standard_normal((FILTERS, self.u.size), dtype=np.float32)
+                along, other = w @ self.u.astype(np.float32), w @ self.v.astype(np.float32)
+                seen, both = along > 0, (along > 0) & (other > 0)
+                energies = np.einsum("ij,ij->i", w, w, dtype=np.float64)
+                means.append(w[seen].sum(axis=0, dtype=np.float64) / FILTERS)
+                numbers["along"][i] += along[seen].sum(dtype=np.float64) / FILTERS / 2
+                numbers["energy"][i] += energies[seen].sum() / FILTERS / 2
+                numbers["wedge"][i] += (along * other)[both].sum(dtype=np.float64) / FILTERS / 2
+                numbers["trace"][i] += energies[both].sum() / FILTERS / 2
+            numbers["norm"][i] = means[0] @ means[1]
+        return montecarlo.measurement(numbers)
+
+
+def run(bench: Bench) -> Outcome:
+    """The patch of the picture with the most energy, and a second one at 60 degrees to it."""
+    patches = bench.grid.extract(bench.x)
+    u = unit(patches[np.argmax((patches**2).sum(axis=1))])
+    rng = np.random.default_rng(bench.seed_of("second patch"))
+    free = rng.standard_normal(u.size)
+    v = 0.5 * u + math.sqrt(0.75) * unit(free - (free @ u) * u)
+    p = u.size
+    measured = bench.study("half-spaces", HalfSpaces(u, v), 240, block=10)
+    mean, pair = halfspace.mean(u), halfspace.pair_matrix(u, v)
+    along = bench.moment(
+        "E[w 1(w·y>0)] along y/‖y‖",
+        measured,
+        "along",
+        float(mean @ u),
+        Wrong("mask independent of the filter: 0", 0.0),
+    )
+    norm = bench.moment(
+        "‖E[w 1(w·y>0)]‖², all directions",
+        measured,
+        "norm",
+        float(mean @ mean),
+        Wrong("mask independent of the filter: 0", 0.0),
+    )
+    energy = bench.moment(
+        "trace of E[w wᵀ 1(w·y>0)]",
+        measured,
+        "energy",
+        float(np.trace(halfspace.second_moment(u))),
+        Wrong("no mask: p", float(p)),
+    )
+    wedge = bench.moment(
+        "u·M u' on the wedge of two patches",
+        measured,
+        "wedge",
+        float(u @ pair @ v),
+        Wrong("filter independent of the masks: cos θ (π−θ)/(2π)", 0.5 / 3),
+    )
+    trace = bench.moment(
+        "trace of M on the wedge of two patches",
+        measured,
+        "trace",
+        float(np.trace(pair)),
+        Wrong("masks independent of each other: p/4", p / 4),
+    )
+    checks = (along, norm, energy, wedge, trace)
+    return Outcome(
+        Verdict.HOLDS if along.passed and norm.passed else Verdict.REFUTED,
+        f"The masked filter's mean has length {math.sqrt(max(norm.estimate, 0)):.4f} c, of which {along.estimate:.4f} c lies "
+        f"along the patch: 1/√(2π) = {1 / math.sqrt(2 * math.pi):.4f}, whatever the patch's norm.",
+        checks,
+        along.name,
+    )
+
+
+CLAIM = Claim(
+    id="halfspace-mean",
+    order=20,
+    section="3.1.1",
+    statement="The mean of a Gaussian filter that a ReLU lets through points along the patch.",
+    exact_law="E[w 1(w·y>0)] = c/√(2π) y/‖y‖, E[w wᵀ 1(w·y>0)] = c²/2 I, and on the wedge of two patches at angle θ "
+    "M = c² {(π−θ)/(2π) I + [u u'ᵀ + u' uᵀ − cos θ (u uᵀ + u' u'ᵀ)]/(2π sin θ)}. Note the unit patch: its norm is lost.",
+    formula=(
+        r"\mathrm{E}[w\,\mathbf{1}(w \cdot y > 0)] = \dfrac{c}{\sqrt{2\pi}}\,\dfrac{y}{\|y\|}",
+        r"\mathrm{E}[w w^{\mathrm{T}}\,\mathbf{1}(w \cdot y > 0)] = \dfrac{c^2}{2}\,I",
+        r"\text{two patches: } M = \mathrm{E}[w w^{\mathrm{T}}\,\mathbf{1}(w \cdot y_1 > 0)\,\mathbf{1}(w"
+        r" \cdot y_2 > 0)]",
+        r"\dfrac{M}{c^2} = \dfrac{\pi - \theta}{2\pi}\,I + \dfrac{u_1 u_2^{\mathrm{T}} + u_2"
+        r" u_1^{\mathrm{T}} - \cos\theta\,(u_1 u_1^{\mathrm{T}} + u_2 u_2^{\mathrm{T}})}{2\pi\,\sin\theta}",
+        r"u_1 = y_1/\|y_1\|,\quad u_2 = y_2/\|y_2\|,\quad \cos\theta = u_1 \cdot u_2",
+    ),
+    proof="Split w into its part z along y/‖y‖ and the rest. The half-space is z > 0, and the rest, independent of z, "
+    "averages to 0; E[z 1(z>0)] = c/√(2π).\n\n"
+    "w wᵀ does not change under w → −w, which swaps the half-space and its complement, so each holds half of c² I.\n\n"
+    "For two patches only the plane they span matters; there the wedge has half-width (π−θ)/2 about the bisector, and "
+    "∫ cos², ∫ sin² over it give ((π−θ) ± sin θ)/(2π).",
+    n_checks=5,
+    run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
+)

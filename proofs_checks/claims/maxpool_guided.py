@@ -1,0 +1,84 @@
+"""Does max-pooling leave guided backpropagation as it was?"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from proofs_checks.claim import Bench, Claim, MapFigure, MapPanel, Outcome, Verdict, Wrong
+from proofs_checks.studies import pooled, pooled_chart
+from proofs_checks.studies.three_layers import inner, unit
+from theorylab import analytic
+
+
+def run(bench: Bench) -> Outcome:
+    """Size, shape and direction of the mean map behind 2×2 windows."""
+    x = bench.x
+    mean, _ = pooled.predicted_means(bench)
+    plain = x * analytic.local_contrast(x, bench.grid)
+    measured = pooled.pooled_recovery(bench)
+    size = bench.moment(
+        "size of the mean map, per filter",
+        measured,
+        "guided along",
+        float(np.linalg.norm(mean)),
+        Wrong("no backward ReLU: no mean", 0.0),
+    )
+    shape = bench.ratio(
+        "share of the mean map's energy along the prediction",
+        measured,
+        lambda m: m["guided halves_along"] / m["guided halves"],
+        1.0,
+        Wrong("Eq. 7: the mean map is x⊙κ", inner(unit(plain), unit(mean)) ** 2),
+    )
+    before = inner(unit(plain), x)
+    direction = bench.ratio(
+        "cosine of the mean map and x",
+        measured,
+        lambda m: m["guided toward"] / math.sqrt(m["guided halves"]),
+        inner(unit(mean), x),
+        Wrong("Eq. 7: as without pooling", before),
+    )
+    figure = MapFigure(
+        "maxpool-guided",
+        "Guided backpropagation behind 2×2 max-pooling: the predicted mean map, and the measured mean of "
+        f"{measured.replicates} networks of {pooled.FILTERS} filters; beside it the mean map without pooling, on "
+        "a scale of its own.",
+        (
+            MapPanel("input x", x),
+            MapPanel("without pooling", plain),
+            MapPanel("predicted", mean, "mean"),
+            MapPanel("measured", measured.maps["guided"].mean, "mean"),
+        ),
+    )
+    return Outcome(
+        Verdict.REFUTED if bench.rejects(direction, before) else Verdict.HOLDS,
+        f"The mean map's cosine to x falls from {before:.3f} without pooling to {direction.estimate:.3f}: pooling favours the "
+        "patch that stands out from its window, and the picture becomes an edge map.",
+        (size, shape, direction),
+        direction.name,
+        (figure, pooled_chart.against_input(bench)),
+    )
+
+
+CLAIM = Claim(
+    id="maxpool-guided",
+    order=150,
+    section="3.2.1",
+    statement="Max-pooling leaves guided backpropagation as it was: it still recovers the input.",
+    exact_law="E S = N m₀ c Σ_j D_jᵀ E[w 1_j], 1_j: w·y_j > 0 and w·(y_j − y_m) > 0 for the other patches m of the window: "
+    "a sum of boundary terms along y_j and along the differences y_j − y_m.",
+    formula=(
+        r"\mathrm{E}\,S = N m_0 c \sum_j\, D_j^{\mathrm{T}}\, \mathrm{E}[w\,\mathbf{1}_j],\quad w \sim"
+        r" \mathcal{N}(0, I)",
+        r"\mathbf{1}_j = \mathbf{1}\left(w \cdot y_j > 0,\; w \cdot (y_j - y_m) > 0 \text{ for all } m"
+        r" \neq j\right)",
+    ),
+    proof="With disjoint windows a unit receives max(V, 0), of mean m₀, if it wins and is positive, an event of w alone. By the "
+    "divergence theorem the mean of w on an intersection of half-spaces n_r·w > 0 is Σ_r n_r/‖n_r‖ (2π)^(−1/2) times the "
+    "probability of the other conditions given n_r·w = 0: an orthant of one dimension less.",
+    n_checks=3,
+    run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
+)

@@ -1,0 +1,74 @@
+"""Does max-pooling leave saliency as it was?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from proofs_checks.claim import Bench, Claim, MapFigure, MapPanel, Outcome, Verdict, Wrong
+from proofs_checks.studies import pooled
+from theorylab import Rule, analytic
+from theorylab.analytic import pooled_variance_map
+
+
+def run(bench: Bench) -> Outcome:
+    """Mean and energy of the pooled saliency map at the paper's size."""
+    n = pooled.SALIENCY_FILTERS
+    measured = pooled.pooled_saliency(bench)
+    variance = pooled_variance_map(bench.x, bench.grid, Rule.SALIENCY, n, pool=pooled.POOL)
+    law = float(variance.sum())
+    before = float(analytic.variance_map(bench.x, bench.grid, Rule.SALIENCY, n).sum())
+    zero_mean = bench.ratio(
+        "share of energy that is noise (mean map 0)",
+        measured,
+        lambda mean: 1 - mean["halves"] / mean["energy"],
+        1.0,
+        Wrong("half of the energy is a common mean", 0.5),
+    )
+    energy = bench.moment(
+        f"energy of the map, N = {n}",
+        measured,
+        "energy",
+        law,
+        Wrong("Eq. 7: the law without pooling", before),
+    )
+    figure = MapFigure(
+        "maxpool-saliency",
+        f"Saliency behind 2×2 max-pooling, {measured.replicates} networks of {n} filters: variance and mean of the maps, "
+        "each predicted and measured on one scale.",
+        (
+            MapPanel("predicted variance", variance, "variance"),
+            MapPanel("measured variance", measured.maps["map"].variance, "variance"),
+            MapPanel("predicted mean", np.zeros(bench.x.shape), "mean"),
+            MapPanel("measured mean", measured.maps["map"].mean, "mean"),
+        ),
+    )
+    return Outcome(
+        Verdict.REFUTED if bench.rejects(energy, before) else Verdict.HOLDS,
+        f"Noise with mean zero, as without pooling; but with {energy.estimate / before:.2f} of the energy, and no longer "
+        "white: its variance shows the picture, because the patch that wins a window tells about its filter.",
+        (zero_mean, energy),
+        energy.name,
+        (figure,),
+    )
+
+
+CLAIM = Claim(
+    id="maxpool-saliency",
+    order=140,
+    section="3.2.1",
+    statement="Max-pooling leaves the saliency map of a random three-layer network as Lemma 1 has it.",
+    exact_law="E S = 0 and Cov S = N v c² Σ_j D_jᵀ E[w wᵀ 1_j] D_j, 1_j: patch j is its window's first maximum and positive. "
+    "The mean stays zero; the variance does not stay.",
+    formula=(
+        r"\mathrm{E}\,S = 0",
+        r"\mathrm{Cov}\,S = N v c^2 \sum_j\, D_j^{\mathrm{T}}\, \mathrm{E}[w w^{\mathrm{T}}"
+        r" \mathbf{1}_j]\, D_j,\quad w \sim \mathcal{N}(0, I)",
+        r"\mathbf{1}_j = 1 \text{ where } w \cdot y_j > 0",
+        r"\text{and is the first maximum of its window}",
+    ),
+    proof="Readout weights of different windows are independent with mean zero, so E S = 0 and windows add without cross terms; "
+    "within a window one unit wins. E[w wᵀ 1_j] is the second moment of a filter on an orthant, by the divergence theorem twice.",
+    n_checks=2,
+    run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
+)

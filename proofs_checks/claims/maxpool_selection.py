@@ -1,0 +1,56 @@
+"""The step from Eq. 6 to Eq. 7: is a unit chosen exactly when it is positive?"""
+
+from __future__ import annotations
+
+from proofs_checks.claim import Bench, Claim, Outcome, Verdict, Wrong
+from proofs_checks.studies import pooled, pooled_chart
+from theorylab.analytic import selection_probabilities
+
+
+def run(bench: Bench) -> Outcome:
+    """Both conditional probabilities on the picture with 2×2 windows."""
+    law = selection_probabilities(bench.x, bench.grid, pool=pooled.POOL)
+    measured = pooled.selection(bench)
+    chosen = bench.ratio(
+        "P(chosen | positive)",
+        measured,
+        lambda mean: mean["open_winners"] / mean["open_units"],
+        law.chosen_given_positive,
+        Wrong("Eq. 7: 1", 1.0),
+    )
+    positive = bench.moment(
+        "P(positive | chosen)", measured, "open_winners", law.positive_given_chosen, Wrong("Eq. 7: 1", 1.0)
+    )
+    refuted = bench.rejects(chosen, 1.0) or bench.rejects(positive, 1.0)
+    return Outcome(
+        Verdict.REFUTED if refuted else Verdict.HOLDS,
+        f"Of the positive units {chosen.estimate:.0%} are chosen; of the chosen units {positive.estimate:.0%} are positive, the "
+        "others stand first in a window of zeros, where all units tie. Larger windows raise the second and lower the first.",
+        (chosen, positive),
+        chosen.name,
+        (pooled_chart.selection_chart(bench),),
+    )
+
+
+CLAIM = Claim(
+    id="maxpool-selection",
+    order=130,
+    section="3.2.1",
+    statement="With a proper window a unit is chosen by the max-pool if and only if it is positive, with high probability.",
+    exact_law="A window of zeros has the orthant probability P(w·y_m ≤ 0 for all m); P(positive | chosen) is one minus its mean, "
+    "and P(chosen | positive) = (1 − mean)/(size of the window/2). One rises and the other falls with the window.",
+    formula=(
+        r"P_0 = \text{mean over windows of } \mathrm{P}(w \cdot y_m \leq 0 \text{ for all } m)",
+        r"\mathrm{P}(\text{positive} \mid \text{chosen}) = 1 - P_0",
+        r"\mathrm{P}(\text{chosen} \mid \text{positive}) = \dfrac{1 - P_0}{k/2},\quad k \text{ units a"
+        r" window}",
+    ),
+    proof="Every window chooses exactly one unit; it is positive unless all units of the window are closed. That all k are "
+    "closed is the event that the filter lies in the orthant w·y_m ≤ 0 of the window's patches, a probability of their "
+    "correlations alone: in closed form up to three patches, by one integral at four.\n\n"
+    "A unit is positive with probability ½, so a window holds k/2 positive units on average; chosen and positive is one at "
+    "most, with probability 1 − P₀, P₀ the mean orthant. Their quotient is P(chosen | positive).",
+    n_checks=2,
+    run=run,
+    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
+)

@@ -1,0 +1,90 @@
+"""Theorem 1: what guided backpropagation recovers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from proofs_checks.claim import Bench, Claim, MapFigure, MapPanel, Outcome, Verdict, Wrong
+from proofs_checks.studies import shelf
+from proofs_checks.studies.three_layers import unit
+from theorylab import analytic
+
+N = shelf.PAPER_FILTERS
+
+
+def run(bench: Bench) -> Outcome:
+    """Size, shape and direction of the measured mean map at the paper's size."""
+    target = bench.x * analytic.local_contrast(bench.x, bench.grid)
+    mean, _ = shelf.predicted(bench, N)
+    measured, many = shelf.recovery(bench, N), shelf.recovery(bench, shelf.MOST)
+    length = float(np.linalg.norm(mean))
+    limit = float((unit(target) * bench.x).sum())
+    shuffled = np.random.default_rng(bench.seed_of("shuffled target")).permutation(target.ravel())
+    size = bench.moment(
+        f"size of the mean map along x⊙κ, N = {N}",
+        measured,
+        "along",
+        length,
+        Wrong("no backward ReLU (m₀ = 0): no mean", 0.0),
+    )
+    shape = bench.ratio(
+        "share of the mean map's energy along x⊙κ",
+        many,
+        lambda mean: mean["halves_along"] / mean["halves"],
+        1.0,
+        Wrong("the target's entries shuffled", float((unit(shuffled) * unit(target.ravel())).sum()) ** 2),
+    )
+    direction = bench.compare(
+        "cosine of the mean map and x",
+        "ratio",
+        many,
+        lambda mean: mean["toward"] / math.sqrt(mean["halves"]),
+        limit,
+        # Where contrast is constant the theorem is true, and cannot serve as the wrong law.
+        Wrong("Theorem 1 as written: 1", 1.0) if limit < 0.97 else Wrong("nothing recovered: 0", 0.0),
+    )
+    verdict = Verdict.REFUTED if bench.rejects(direction, 1.0) else Verdict.HOLDS_IN_THE_LIMIT
+    figure = MapFigure(
+        "theorem1",
+        f"The picture, the predicted mean map x⊙κ and the measured mean of {many.replicates} guided-backpropagation "
+        f"maps ({shelf.MOST} filters, kernel {bench.grid.kernel[0]}, stride {bench.grid.stride[0]}).",
+        (
+            MapPanel("input x", bench.x),
+            MapPanel("predicted x⊙κ", shelf.predicted(bench, shelf.MOST)[0], "mean"),
+            MapPanel("measured mean", many.maps["map"].mean, "mean"),
+            MapPanel("κ (local contrast)", analytic.local_contrast(bench.x, bench.grid)[None]),
+        ),
+    )
+    return Outcome(
+        verdict,
+        f"The mean map is x⊙κ ({100 * shape.estimate:.1f} % of its energy); its cosine to x is "
+        f"{direction.estimate:.3f}, and no number of filters moves it.",
+        (size, shape, direction),
+        direction.name,
+        (figure,),
+    )
+
+
+CLAIM = Claim(
+    id="theorem1",
+    order=30,
+    section="3.1.1 Thm 1",
+    statement="With sufficiently many filters the guided-backpropagation map of a random three-layer network is "
+    "approximately the input image, up to scale.",
+    exact_law="E S = N m₀ c/√(2π) · x⊙κ for every N, with κ_t = Σ_{j∋t} 1/‖y_j‖: the image after local contrast "
+    "normalisation. It is x only where all patches have one norm and cover alike.",
+    formula=(
+        r"\mathrm{E}\,S = \dfrac{N m_0 c}{\sqrt{2\pi}}\; x \odot \kappa \quad \text{for every } N",
+        r"\kappa_t = \sum_{j \ni t}\, \dfrac{1}{\|y_j\|},\quad m_0 = \mathrm{E}\,\max(V, 0)",
+    ),
+    proof="E S = Σ_j D_jᵀ Σ_i E[max(V_ij, 0)] E[w_i 1(w_i·y_j > 0)], because readout and filters are independent.\n\n"
+    "The first factor is m₀. In the second only the part of w along y_j knows the half-space, and its mean on it is "
+    "c/√(2π) in the direction y_j/‖y_j‖.\n\n"
+    "D_jᵀ y_j is the image restricted to patch j; so Σ_j D_jᵀ y_j/‖y_j‖ multiplies each pixel by the sum of the inverse "
+    "norms of the patches that hold it. The scale factor grows with N, the direction does not depend on it.",
+    n_checks=3,
+    run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
+)

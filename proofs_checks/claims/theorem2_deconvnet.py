@@ -1,0 +1,112 @@
+"""Theorem 2 for DeconvNet: Gaussian marginals, and a stamp that never averages out."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from proofs_checks.claim import Bench, Claim, Outcome, Wrong
+from proofs_checks.results import Verdict
+from proofs_checks.studies import shelf
+from proofs_checks.studies.noise import correlation, decorrelation, zero_mean_check
+from theorylab import Gaussian, Rule, analytic
+from theorylab.charts import CurveFigure, Line, MapFigure, MapPanel, Points
+from theorylab.montecarlo import Measurement
+from theorylab.sampling import MapSampler
+
+
+def run(bench: Bench) -> Outcome:
+    """Mean, variance and correlation on a crop: the law does not depend on the picture."""
+    crop, grid = shelf.small_picture(bench)
+    measured = shelf.deconvnet_noise(bench)
+    total = float(analytic.variance_map(crop, grid, Rule.DECONVNET, 8).sum())
+    zero_mean = zero_mean_check(bench, measured)
+    energy = bench.moment(
+        "energy of the map", measured, "energy", total, Wrong("a forward mask: half of that", total / 2)
+    )
+    other_phase = bench.ratio(
+        "1 − correlation at lag (0, 1), another stride phase",
+        measured,
+        functools.partial(decorrelation, 0),
+        1.0,
+        Wrong("the stamp at every lag: 1 − 1/π", 1 - 1 / math.pi),
+    )
+    near, far = (
+        bench.ratio(
+            f"correlation at lag {shelf.LAGS[i]}, the same stride phase",
+            measured,
+            functools.partial(correlation, i),
+            1 / math.pi,
+            Wrong("independent entries, as written: 0", 0.0),
+        )
+        for i in (1, 2)
+    )
+    maps = MapFigure(
+        "theorem2-deconvnet",
+        "One DeconvNet map at full size: noise that knows nothing of the picture, yet not white.",
+        (
+            MapPanel("input x", bench.x),
+            MapPanel("one DeconvNet map", _one_map(bench)),
+            MapPanel("a corner, enlarged", _one_map(bench)[:, 40:72, 40:72]),
+        ),
+    )
+    return Outcome(
+        Verdict.REFUTED if bench.rejects(far, 0.0) else Verdict.HOLDS_IN_THE_LIMIT,
+        f"Mean zero, but entries of one channel and stride phase are correlated {far.estimate:.4f} = 1/π at any distance "
+        "and for every N: the map is not white and no number of filters makes it so.",
+        (zero_mean, energy, other_phase, near, far),
+        far.name,
+        (maps, _correlations(measured, grid.stride[1])),
+    )
+
+
+def _correlations(measured: Measurement, stride: int) -> CurveFigure:
+    """Correlation along a row against the lag."""
+    lags = (*shelf.LAGS, *shelf.ROW_LAGS)
+    along_row = [i for i, (down, _) in enumerate(lags) if down == 0]
+    distance = np.array([lags[i][1] for i in along_row], dtype=float)
+    estimates = [measured.estimate(functools.partial(correlation, i)) for i in along_row]
+    return CurveFigure(
+        "deconvnet-correlation",
+        "Correlation of two entries of one DeconvNet map, one channel, against their distance along a row: 1/π at every "
+        "multiple of the stride, 0 between, without end. Measured points with 95 % intervals.",
+        "distance along a row (pixels)",
+        "correlation",
+        (Line("DeconvNet", distance, np.where(distance % stride == 0, 1 / math.pi, 0.0)),),
+        (Points.of("DeconvNet", distance, estimates),),
+    )
+
+
+def _one_map(bench: Bench) -> np.ndarray:
+    sampler = MapSampler(bench.x, bench.grid, 16, law=Gaussian(1.0), dtype=np.float32)
+    rng = np.random.default_rng(bench.seed_of("one DeconvNet map"))
+    return sampler.draw(rng, [Rule.DECONVNET])[0, 0, 0].astype(np.float64)
+
+
+CLAIM = Claim(
+    id="theorem2-deconvnet",
+    order=90,
+    section="3.1.2 Thm 2",
+    statement="With sufficiently many filters the DeconvNet map of a random three-layer network (no pooling) is Gaussian "
+    "noise with independent entries, N(0, I).",
+    exact_law="E S = 0, Cov S = N c² [(m₂ − m₀²) Σ_j D_jᵀD_j + m₀² T Tᵀ], T = Σ_j D_jᵀ: two interior entries of one channel "
+    "and stride phase are correlated m₀²/m₂ (1/π for a Gaussian readout) at any distance, for every N.",
+    formula=(
+        r"\mathrm{E}\,S = 0",
+        r"\mathrm{Cov}\,S = N c^2 \left[(m_2 - m_0^2) \sum_j\, D_j^{\mathrm{T}} D_j + m_0^2\, T"
+        r" T^{\mathrm{T}}\right],\quad T = \sum_j\, D_j^{\mathrm{T}}",
+        r"m_0 = \mathrm{E}\,\max(V, 0),\quad m_2 = \mathrm{E}\,\max(V, 0)^2",
+        r"\text{interior entries of one channel and stride phase:}",
+        r"\mathrm{corr}(S_t, S_s) = \dfrac{m_0^2}{m_2} = \dfrac{1}{\pi}",
+    ),
+    proof="S = Σ_i Σ_j max(V_ij, 0) D_jᵀ w_i. The filters have mean 0 and nothing else depends on them: E S = 0.\n\n"
+    "Given two patches, E[max(V,0) max(V',0)] is m₂ where they are one and m₀² where they differ; E[w_i w_iᵀ] = c² I. "
+    "The part m₀² of all pairs is T Tᵀ: every filter is stamped at every position with the same weight m₀. Entries t, t' "
+    "that the same taps can reach (equal stride phase) share the whole stamp.\n\n"
+    "Both parts grow as N: more filters change nothing.",
+    n_checks=5,
+    run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
+)

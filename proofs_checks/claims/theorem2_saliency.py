@@ -1,0 +1,91 @@
+"""Theorem 2 for saliency: noise, white up to coverage."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from proofs_checks.claim import Bench, Claim, MapFigure, MapPanel, Outcome, Verdict, Wrong
+from proofs_checks.studies import shelf
+from proofs_checks.studies.noise import decorrelation, zero_mean_check
+from theorylab import Rule, analytic
+
+
+def run(bench: Bench) -> Outcome:
+    """Mean, variance by coverage, and correlation at three lags."""
+    x, grid = bench.x, bench.grid
+    measured = shelf.saliency_noise(bench)
+    variance = analytic.variance_map(x, grid, Rule.SALIENCY, shelf.PAPER_FILTERS)
+    often = grid.coverage > grid.coverage.mean()
+    total, dense = float(variance.sum()), float(variance[often].sum())
+    zero_mean = zero_mean_check(bench, measured)
+    energy = bench.moment(
+        "energy of the map", measured, "energy", total, Wrong("no forward mask: twice that", 2 * total)
+    )
+    coverage = bench.ratio(
+        "variance of much-covered over little-covered entries",
+        measured,
+        lambda mean: mean["dense"] / mean["sparse"] * (~often).sum() / max(1, often.sum()),
+        dense / (total - dense) * (~often).sum() / max(1, often.sum()),
+        Wrong("coverage squared", _squared_ratio(variance, often)),
+    )
+    white = [
+        bench.ratio(
+            f"1 − correlation at lag {lag}",
+            measured,
+            functools.partial(decorrelation, i),
+            1.0,
+            Wrong("the stamp of DeconvNet: 1 − 1/π", 1 - 0.3183),
+        )
+        for i, lag in enumerate(shelf.LAGS)
+    ]
+    unequal = bench.rejects(coverage, 1.0)
+    figure = MapFigure(
+        "theorem2-saliency",
+        "One network's saliency is noise, and the mean over networks shrinks to nothing; all that is left of the "
+        "geometry is the variance, which follows coverage. Both variances are on one scale; the measured one scatters, being "
+        f"that of {measured.replicates} networks.",
+        (
+            MapPanel("input x", x),
+            MapPanel("predicted variance", variance, "variance"),
+            MapPanel("measured variance", measured.maps["map"].variance, "variance"),
+            MapPanel("measured mean (predicted 0)", measured.maps["map"].mean),
+        ),
+    )
+    return Outcome(
+        Verdict.REFUTED if unequal else Verdict.HOLDS_IN_THE_LIMIT,
+        f"Mean zero and uncorrelated, as stated; but the variance follows coverage: {coverage.estimate:.2f} times larger "
+        "where more patches than average hold a pixel, at every N. White after division by √coverage.",
+        (zero_mean, energy, coverage, *white),
+        coverage.name,
+        (figure,),
+    )
+
+
+def _squared_ratio(variance: np.ndarray, often: np.ndarray) -> float:
+    """The ratio of the coverage check if variance went with the square of coverage: its negative control."""
+    squares = variance**2
+    return float(squares[often].mean() / squares[~often].mean())
+
+
+CLAIM = Claim(
+    id="theorem2-saliency",
+    order=80,
+    section="3.1.2 Thm 2",
+    statement="With sufficiently many filters the saliency map of a random three-layer network is Gaussian noise with "
+    "independent entries of one variance, N(0, I).",
+    exact_law="E S = 0 and Cov S = N v c²/2 Σ_j D_jᵀD_j for every N: uncorrelated, with variance proportional to the number "
+    "of patches that hold the entry (those of zeros left out). N(0, I) only where coverage is constant.",
+    formula=(
+        r"\mathrm{E}\,S = 0",
+        r"\mathrm{Cov}\,S = \dfrac{N v c^2}{2} \sum_{j:\,y_j \neq 0}\, D_j^{\mathrm{T}} D_j,\quad v ="
+        r" \mathrm{E}\,V^2",
+    ),
+    proof="S = Σ_j D_jᵀ Σ_i V_ij w_i 1_ij with E V_ij = 0, so E S = 0; and E[V_ij V_ij'] = 0 for j ≠ j', so patches add "
+    "without cross terms although they share filters.\n\n"
+    "Each gives v E[w wᵀ 1(w·y_j>0)] = v c²/2 I, put back at its place: Σ_j D_jᵀD_j is diagonal and counts patches.",
+    n_checks=6,
+    run=run,
+    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
+)

@@ -1,0 +1,185 @@
+"""How a measurement is judged against an exact law and against a wrong one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from proofs_checks.results import Check, NegativeControl
+from theorylab import stats
+from theorylab.montecarlo import Measurement
+
+FALSE_ALARM_PROBABILITY = 1e-4
+"""Of one run over all checks of the registry, for any seed."""
+
+RESERVE = 10
+"""The nominal levels add up to a tenth of that: the t statistic of a skew quantity has a heavier tail than
+Student's, and the reserve covers it."""
+
+
+Estimator = str | Callable[[dict[str, float]], float]
+"""The name of a mean, or a smooth function of the means."""
+
+CONFIDENCE = 0.999
+"""Of the intervals behind a verdict where there is no law."""
+
+
+def confident_interval(measured: Measurement, function: Estimator) -> tuple[float, float]:
+    """The interval behind a verdict where there is no law, of a mean or a function of the means."""
+    value, error, replicates = measured.estimate(function)
+    return stats.interval(value, error, replicates - 1, confidence=CONFIDENCE)
+
+
+def weighted_slope(x: np.ndarray, y: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
+    """Slope of y on x by weighted least squares, and its standard error from the errors of the y."""
+    weights = errors**-2.0
+    centred = x - np.average(x, weights=weights)
+    precision = (weights * centred**2).sum()
+    return float((weights * centred * y).sum() / precision), float(precision**-0.5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrong:
+    """A wrong law for the negative control: what it is, and the value it predicts."""
+
+    what: str
+    value: float
+
+
+@dataclasses.dataclass(kw_only=True)
+class Judge:
+    """Makes checks at one level.
+
+    Attributes
+    ----------
+    level : float
+        Of each check, two-sided.
+    law_scale : float
+        Multiplies every exact law.  At 1 the laboratory is honest; at 1.03 every check must fail, and that is how the
+        laboratory is tested.
+    """
+
+    level: float
+    law_scale: float = 1.0
+
+    def compare(
+        self,
+        name: str,
+        kind: str,
+        measured: Measurement,
+        estimator: Estimator,
+        expected: float,
+        wrong: Wrong,
+    ) -> Check:
+        """One check: a mean by its name, or a number formed from the means, against an exact law and against a wrong one."""
+        return self.judge(name, kind, *measured.estimate(estimator), expected, wrong)
+
+    def moment(
+        self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
+    ) -> Check:
+        """A mean, variance or covariance against its law."""
+        return self.compare(name, "moment", measured, estimator, expected, wrong)
+
+    def ratio(
+        self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
+    ) -> Check:
+        """A number formed from means, such as a cosine or a correlation, against its law."""
+        return self.compare(name, "ratio", measured, estimator, expected, wrong)
+
+    def judge(
+        self,
+        name: str,
+        kind: str,
+        estimate: float,
+        error: float,
+        replicates: int,
+        expected: float,
+        wrong: Wrong,
+        *,
+        tolerance: float = 0.0,
+    ) -> Check:
+        """One check from an estimate and its standard error.
+
+        `tolerance` is for laws that are approximate: how far off, relatively, the law itself says that it may be.  The null
+        hypothesis is then all values within it, for the negative control too, and "sees" counts from its edge.
+        """
+        law = expected * self.law_scale
+
+        def p_value_of(value: float) -> float:
+            beyond = max(abs(estimate - value) - tolerance * abs(value), 0.0)
+            return stats.compare_p_value(beyond, error, 0.0, replicates - 1)
+
+        p_value, control = p_value_of(law), p_value_of(wrong.value)
+        seen = stats.detectable_effect(error, law, replicates - 1, level=self.level)
+        return Check(
+            name=name,
+            kind=kind,
+            estimate=estimate,
+            expected=law,
+            standard_error=error,
+            p_value=p_value,
+            replicates=replicates,
+            detectable_effect=tolerance + seen,
+            passed=p_value >= self.level,
+            negative_control=NegativeControl(wrong.what, control, control < self.level),
+            tolerance=tolerance,
+        )
+
+    def identity(
+        self,
+        name: str,
+        measured: list[np.ndarray],
+        law: list[np.ndarray],
+        what: str,
+        wrong: list[np.ndarray],
+        *,
+        tolerance: float = 1e-10,
+    ) -> Check:
+        """A deterministic check: the relative error over all of several arrays, against rounding."""
+
+        def error(predicted: list[np.ndarray], scale: float) -> float:
+            # Summed over the cases before dividing: a single map may be zero, all of them together may not.
+            missed = sum(
+                float(((a - scale * b) ** 2).sum()) for a, b in zip(measured, predicted, strict=True)
+            )
+            return math.sqrt(missed / sum(float((a**2).sum()) for a in measured))
+
+        if not any(array.any() for array in measured):
+            raise ValueError(f"{name}: every measured array is zero, so nothing is compared")
+        estimate, control = error(law, self.law_scale), error(wrong, 1.0)
+        return Check(
+            name=name,
+            kind="identity",
+            estimate=estimate,
+            expected=0.0,
+            standard_error=0.0,
+            p_value=float(estimate <= tolerance),
+            replicates=len(measured),
+            detectable_effect=tolerance,
+            passed=estimate <= tolerance,
+            negative_control=NegativeControl(what, float(control <= tolerance), control > tolerance),
+        )
+
+    def slope(
+        self,
+        name: str,
+        studies: Mapping[int, Measurement],
+        estimator: Callable[[dict[str, float]], float],
+        expected: float,
+        wrong: Wrong,
+    ) -> Check:
+        """A rate: the slope of an estimate on log axes, over independent studies of several sizes."""
+        logs = [
+            study.statistics.estimate(lambda mean: math.log(estimator(mean))) for study in studies.values()
+        ]
+        slope, error = weighted_slope(np.log(list(studies)), *map(np.array, zip(*logs, strict=True)))
+        replicates = min(study.replicates for study in studies.values())
+        return self.judge(name, "rate", slope, error, replicates, expected, wrong)
+
+    def rejects(self, check: Check, value: float) -> bool:
+        """Whether a check's measurement rejects another value: how verdicts on the paper's own words are reached."""
+        p_value = stats.compare_p_value(check.estimate, check.standard_error, value, check.replicates - 1)
+        return p_value < self.level

@@ -1,0 +1,107 @@
+"""The report as one HTML file that opens offline."""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from proofs_checks.report import deviations, formulas, words
+from proofs_checks.results import ClaimResult, Verdict, Verification
+from theorylab import drawing
+
+_PIXELS_AN_INCH = 110
+_PACKAGES = ("numpy", "scipy", "numba")
+
+
+def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes] | None = None) -> str:
+    """The whole report as one HTML document.
+
+    Parameters
+    ----------
+    verification : Verification
+    pictures : mapping, optional
+        PNG files of figures already drawn, by the claim's id and the figure's name; the others are drawn here.
+
+    Returns
+    -------
+    str
+        Styles and pictures are inside; nothing is fetched and no script runs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a figure cannot be drawn, or the headline of a claim names none of its checks.
+
+    Examples
+    --------
+    >>> page = render(Verification("0.1", 0, "quick", "cat", 0.01, "Bonferroni", ()))
+    >>> page.splitlines()[0]
+    '<!DOCTYPE html>'
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("proofs_checks.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["powers"] = drawing.powers
+    template = environment.get_template("report.html.j2")
+    pictures = pictures or {}
+    claims = [_claim(claim, pictures, verification.command_for(claim.id)) for claim in verification.claims]
+    return template.render(
+        run=verification,
+        claims=claims,
+        failed=[claim for claim in verification.claims if claim.passed is False],
+        not_run=[claim for claim in verification.claims if claim.verdict is Verdict.NOT_RUN],
+        n_checked=sum(bool(claim.checks) for claim in verification.claims),
+        # Claims without a law that were run all the same, as trained networks with given weights.
+        n_measured=sum(
+            not claim.checks and claim.verdict is not Verdict.NOT_RUN for claim in verification.claims
+        ),
+        n_checks=sum(len(claim.checks) for claim in verification.claims),
+        counts=[
+            (reading.words, sum(claim.verdict is verdict for claim in verification.claims))
+            for verdict, reading in words.VERDICTS.items()
+        ],
+        meanings=[
+            (verdict.value, reading.words, reading.meaning) for verdict, reading in words.VERDICTS.items()
+        ],
+        alarm=words.p_value(verification.false_alarm_probability),
+        command=verification.command or verification.command_for(),
+        versions=versions(),
+        f=words,
+    )
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Names and versions of what the numbers depend on."""
+    packages = [(package, importlib.metadata.version(package)) for package in _PACKAGES]
+    return (("python", platform.python_version()), *packages)
+
+
+def _claim(claim: ClaimResult, pictures: Mapping[tuple[str, str], bytes], command: str) -> dict[str, Any]:
+    figures = []
+    for figure in claim.figures:
+        picture = pictures.get((claim.id, figure.name)) or drawing.render(figure)
+        # A small figure is not blown up to the width of the page.
+        width = round(_PIXELS_AN_INCH * drawing.width(figure))
+        figures.append((figure.caption, base64.b64encode(picture).decode("ascii"), width))
+    scale = deviations.scale(claim.checks)
+    proof = [part.strip() for part in claim.proof.split("\n\n") if part.strip()]
+    return {
+        "result": claim,
+        "headline": claim.headline_check(),
+        "words": words.VERDICTS[claim.verdict].words,
+        "figures": figures,
+        "proof": proof,
+        "formula": formulas.svg(claim.formula, claim.exact_law),
+        "scale": scale,
+        "deviations": [deviations.svg(check, scale) for check in claim.checks],
+        "command": command,
+    }

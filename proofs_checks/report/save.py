@@ -1,0 +1,77 @@
+"""The files of a verification, written all or none."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from proofs_checks.results import Verification
+from theorylab import _files, _json, drawing
+
+
+def save(verification: Verification, folder: str | os.PathLike[str]) -> Path:
+    """Write ``results.json``, ``report.html`` and ``figures/*.png``.
+
+    Everything is drawn before the first file is written; if anything fails, the folder is as it was before.  Files of the
+    same names are replaced, others left alone.
+
+    Parameters
+    ----------
+    verification : Verification
+    folder : str or os.PathLike
+        Made if it does not exist, with the folders above it.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    OSError
+        If `folder` is a file or cannot be written; see `check_folder`.
+    TypeError, ValueError
+        If a figure cannot be drawn.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> run = Verification("0.1", 0, "quick", "cat", 0.01, "Bonferroni", ())
+    >>> with tempfile.TemporaryDirectory() as top:
+    ...     sorted(path.name for path in save(run, f"{top}/new/run").iterdir())
+    ['report.html', 'results.json']
+    """
+    check_folder(folder)
+    _files.write_together(folder, render(verification))
+    return Path(folder)
+
+
+def render(verification: Verification) -> dict[str, bytes | str]:
+    """The content of every file of a verification, by its path within the folder.
+
+    ``results.json`` is the last one: where it stands, the others do.
+
+    Examples
+    --------
+    >>> list(render(Verification("0.1", 0, "quick", "cat", 0.01, "Bonferroni", ())))
+    ['report.html', 'results.json']
+    """
+    from proofs_checks.report import html
+
+    figures = [(claim.id, figure) for claim in verification.claims for figure in claim.figures]
+    names = [figure.name for _, figure in figures]
+    pictures = {(claim, figure.name): drawing.render(figure) for claim, figure in figures}
+    content: dict[str, bytes | str] = {}
+    for (claim, name), picture in pictures.items():
+        stem = name if names.count(name) == 1 else f"{claim}-{name}"
+        # Names become file names: nothing in them may lead out of the folder.
+        content[f"figures/{re.sub(r'[^A-Za-z0-9_-]+', '-', stem)}.png"] = picture
+    content["report.html"] = html.render(verification, pictures)
+    content["results.json"] = _json.text(verification.to_json())
+    return content
+
+
+def check_folder(folder: str | os.PathLike[str]) -> None:
+    """See, before a long run, whether results can be saved in `folder`; an OSError if not."""
+    _files.check_folder(folder, ("report.html", "results.json", "figures/a figure"))

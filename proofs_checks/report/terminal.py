@@ -1,0 +1,173 @@
+"""A verification in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from proofs_checks.report import words
+from proofs_checks.results import Check, ClaimResult, Verdict, Verification
+from theorylab.drawing import empty_table, number
+
+_ALARM = "bold white on red"
+# No checks: neither passed nor failed.
+_MARKS = {True: Text("✓", "green"), False: Text("✗", _ALARM), None: Text("–", "dim")}
+_NARROW = 9
+
+
+def render(verification: Verification, details: bool = False) -> RenderableType:
+    """What a terminal shows of a verification: the table of claims, every failure, the conclusion.
+
+    Parameters
+    ----------
+    verification : Verification
+    details : bool, default False
+        Add all checks of all claims with their negative controls.
+
+    Returns
+    -------
+    a renderable of rich; colours are left out where the output is no terminal
+
+    Raises
+    ------
+    ValueError
+        If the headline of a claim names none of its checks.
+
+    Examples
+    --------
+    >>> from rich.console import Console
+    >>> empty = Verification("0", 0, "quick", "cat", 0.01, "Holm", ())
+    >>> Console(width=60).print(render(empty))
+    No claim was checked.
+    """
+    if not verification.claims:
+        return Text("No claim was checked.")
+    parts: list[RenderableType] = [claims_table(verification)]
+    if details:
+        parts += [claim_details(claim) for claim in verification.claims]
+    return Group(*parts, conclusion(verification))
+
+
+def claims_table(verification: Verification) -> Table:
+    """One row for each claim, with its headline check; see `render`."""
+    header = ("measured", "predicted", "how sure")
+    numbers = [_headline(claim.headline_check()) for claim in verification.claims]
+    widths = [max(map(len, "\n".join(column).split("\n"))) for column in zip(header, *numbers, strict=True)]
+    # Ids stay whole, up to what the other columns and the gaps between them leave of 80.
+    room = 80 - sum(widths) - 1 - 2 * _NARROW - 7 * 2
+    widest = max((len(claim.id) for claim in verification.claims), default=0)
+    table = empty_table()
+    table.add_column("", no_wrap=True)
+    table.add_column("claim", overflow="fold", min_width=max(min(widest, room), 8))
+    table.add_column("section", overflow="fold", max_width=_NARROW)
+    table.add_column("verdict", overflow="fold", max_width=_NARROW)
+    for title in header:
+        table.add_column(title, justify="left" if title == header[-1] else "right", no_wrap=True)
+    for claim, cells in zip(verification.claims, numbers, strict=True):
+        verdict = _verdict(claim)
+        if claim.passed is False:
+            verdict = Text("CHECK FAILED", _ALARM)
+        table.add_row(
+            _MARKS[claim.passed].copy(),
+            Text(claim.id, "bold"),
+            Text(claim.section),
+            verdict,
+            *map(Text, cells),
+        )
+    return table
+
+
+def _verdict(claim: ClaimResult) -> Text:
+    reading = words.VERDICTS[claim.verdict]
+    return Text(reading.words, reading.style)
+
+
+def _headline(check: Check | None) -> tuple[str, str, str]:
+    if check is None:
+        return "–", "–", ""
+    sure = words.certainty(check).replace(", ", "\n")
+    return number(check.estimate), number(check.expected), sure
+
+
+def claim_details(claim: ClaimResult) -> RenderableType:
+    """All checks of one claim with their negative controls."""
+    table = empty_table()
+    table.add_column("", no_wrap=True)
+    table.add_column("check · negative control", ratio=1, overflow="fold")
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("predicted", justify="right", no_wrap=True)
+    table.add_column("how sure", max_width=19)
+    table.add_column("p", justify="right", no_wrap=True)
+    for check in claim.checks:
+        _add_check(table, check)
+    heading = Text.assemble((claim.id, "bold"), f"  {claim.section}  ")
+    heading.append_text(_verdict(claim))
+    if claim.passed is False:
+        heading.append("  ").append("CHECK FAILED", _ALARM)
+    statement = Text(f"{claim.statement}\n").append(claim.finding, "italic")
+    below: list[RenderableType] = [Text(), table] if claim.checks else []
+    return Padding(Group(heading, statement, *below), (1, 0, 0, 0))
+
+
+def _add_check(table: Table, check: Check) -> None:
+    control = check.negative_control
+    table.add_row(
+        Text("✓", "green") if check.passed else Text("✗", _ALARM),
+        Text(check.name).append("" if check.passed else "  FAILED", _ALARM),
+        Text(number(check.estimate)),
+        Text(number(check.expected)),
+        Text(words.certainty(check)),
+        Text(words.p_value(check.p_value)),
+    )
+    said = "rejected" if control.rejected else "NOT REJECTED"
+    table.add_row(
+        Text(" ") if control.rejected else Text("✗", _ALARM),
+        Text("· ", "dim").append(control.what, "dim"),
+        Text(),
+        Text(),
+        Text(said, "dim" if control.rejected else _ALARM),
+        Text(words.p_value(control.p_value), "dim"),
+    )
+
+
+def conclusion(verification: Verification) -> Text:
+    """The last lines: every failure by name, then how many claims passed."""
+    text = Text()
+    failed = [claim for claim in verification.claims if claim.passed is False]
+    for claim in verification.claims:
+        if claim.verdict is Verdict.NOT_RUN:
+            text.append(f"\n– {claim.id}: not run", "bold").append(f": {claim.finding}")
+    for claim in failed:
+        for check in claim.failures:
+            text.append("\n✗ ", _ALARM).append(f"{claim.id}: {check.name}: ")
+            if check.passed:
+                text.append("negative control not rejected", _ALARM).append(
+                    f": {check.negative_control.what} ({words.p_equals(check.negative_control.p_value)})"
+                )
+            else:
+                text.append("check failed", _ALARM).append(
+                    f": measured {number(check.estimate)}, predicted {number(check.expected)}"
+                    f" ({words.p_equals(check.p_value)})"
+                )
+    checked = [claim for claim in verification.claims if claim.checks]
+    n_claims, n_checks = len(checked), sum(len(claim.checks) for claim in checked)
+    text.append("\n")
+    if verification.self_test:
+        text.append(f"Self-test: every exact law was multiplied by {verification.law_scale}.", _ALARM).append(
+            "\n"
+        )
+    if not checked:
+        text.append("Nothing was checked.")
+    elif failed:
+        text.append(f"{len(failed)} of {_count(n_claims, 'claim')} FAILED.", _ALARM)
+    else:
+        text.append(f"{_count(n_checks, 'check')} of {_count(n_claims, 'claim')}: all passed", "bold green")
+        text.append(", and every negative control was rejected.")
+    text.append("\nVerdicts judge the paper's statement as written; checks judge the exact law.", "dim")
+    return text
+
+
+def _count(how_many: int, noun: str) -> str:
+    return f"{how_many} {noun}" if how_many == 1 else f"{how_many} {noun}s"

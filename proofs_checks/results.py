@@ -1,0 +1,205 @@
+"""What a verification found, as plain data: the schema of ``results.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import shlex
+from typing import Any
+
+from theorylab import _json, stats
+from theorylab.charts import Chart
+
+
+class Verdict(enum.Enum):
+    """Of the paper's statement as written; whether the laboratory's own law passed is said elsewhere."""
+
+    HOLDS = "holds"
+    HOLDS_IN_THE_LIMIT = "holds-in-the-limit"
+    REFUTED = "refuted"
+    UNDECIDED = "undecided"
+    NOT_RUN = "not-run"
+
+
+@dataclasses.dataclass(frozen=True)
+class NegativeControl:
+    """A wrong law put through the same check, which must reject it."""
+
+    what: str
+    p_value: float
+    rejected: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One comparison of a measurement with an exact law.
+
+    Parameters
+    ----------
+    name : str
+        What is compared, in words.
+    kind : str
+        ``"identity"`` (deterministic, up to rounding), ``"moment"`` (a mean, variance or covariance), ``"ratio"`` (a
+        cosine, distance or correlation formed from moments), ``"rate"`` (a slope on log axes) or ``"approximation"`` (a
+        ratio whose law is approximate, within `tolerance`).
+    estimate, expected, standard_error : float
+        In the units of the quantity compared.
+    p_value : float
+        Two-sided, against the exact law.  An identity has 1 (within rounding) or 0.
+    replicates : int
+        Independent networks, or draws, behind the estimate.
+    detectable_effect : float
+        The smallest relative error of the law that the check would see with probability 95 %.
+    passed : bool
+    negative_control : NegativeControl
+    tolerance : float
+        Relative error that an approximate law allows itself; 0 for the exact ones.
+    """
+
+    name: str
+    kind: str
+    estimate: float
+    expected: float
+    standard_error: float
+    p_value: float
+    replicates: int
+    detectable_effect: float
+    passed: bool
+    negative_control: NegativeControl
+    tolerance: float = 0.0
+
+    @property
+    def measured(self) -> tuple[float, float, int]:
+        """The estimate, its standard error and the replicates behind it."""
+        return self.estimate, self.standard_error, self.replicates
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the estimate."""
+        return stats.interval(self.estimate, self.standard_error, self.replicates - 1)
+
+    @property
+    def convincing(self) -> bool:
+        """Whether it passed and its negative control was rejected."""
+        return self.passed and self.negative_control.rejected
+
+
+@dataclasses.dataclass(frozen=True)
+class ClaimResult:
+    """What was found about one claim of the paper.
+
+    `headline` names the check that the table shows, and is empty where there is none; `finding` says the outcome in one
+    plain sentence with numbers, or why the claim was not run; `proof` is the derivation of the exact law in plain text,
+    paragraphs apart by an empty line; `formula` is the law as lines of mathtext, without dollar signs.
+    """
+
+    id: str
+    section: str
+    statement: str
+    verdict: Verdict
+    exact_law: str
+    proof: str
+    finding: str
+    checks: tuple[Check, ...]
+    headline: str
+    figures: tuple[Chart, ...] = ()
+    formula: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the exact law passed every check and every negative control was rejected; None if nothing was checked."""
+        if not self.checks:
+            return None
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that failed, or whose negative control was not rejected."""
+        return tuple(check for check in self.checks if not check.convincing)
+
+    def headline_check(self) -> Check | None:
+        """The check that the table shows; None if nothing was checked."""
+        if not self.checks and not self.headline:
+            return None
+        for check in self.checks:
+            if check.name == self.headline:
+                return check
+        raise ValueError(f"{self.id}: no check is called {self.headline!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """A whole run of ``theorylab verify``.
+
+    `law_scale` and `weights` are what the run was given; `command` is the command line that made it, if it was one.
+    Every exact law was multiplied by `law_scale`: what is not 1 is a self-test, which says nothing of the paper.
+    """
+
+    version: str
+    seed: int
+    budget: str
+    image: str
+    false_alarm_probability: float
+    correction: str
+    claims: tuple[ClaimResult, ...]
+    command: str = ""
+    law_scale: float = 1.0
+    weights: str | None = None
+
+    def command_for(self, *claims: str) -> str:
+        """The command line that repeats the run, for these claims alone or for all of the registry.
+
+        The numbers of a claim do not depend on which others are run with it.
+
+        Examples
+        --------
+        >>> run = Verification("0.1", 7, "quick", "my cat.png", 0.01, "Bonferroni", ())
+        >>> run.command_for("theorem1")
+        "theorylab verify theorem1 --image 'my cat.png' --budget quick --seed 7"
+        """
+        words = ["theorylab", "verify", *claims]
+        if self.image:
+            words += ["--image", self.image]
+        if self.weights is not None:
+            words += ["--weights", self.weights]
+        words += ["--budget", self.budget, "--seed", str(self.seed)]
+        if self.self_test:
+            words += ["--law-scale", repr(self.law_scale)]
+        return shlex.join(words)
+
+    @property
+    def self_test(self) -> bool:
+        """Whether the laws were made wrong on purpose."""
+        return self.law_scale != 1.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether every claim's checks passed; a claim without checks counts neither way."""
+        return all(claim.passed is not False for claim in self.claims)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``results.json``: standard types only, every number finite (null where it is not)."""
+        return {
+            "theorylab": self.version,
+            "seed": self.seed,
+            "budget": self.budget,
+            "image": self.image,
+            "law_scale": float(self.law_scale),
+            "weights": self.weights,
+            "passed": self.passed,
+            "false_alarm_probability": self.false_alarm_probability,
+            "correction": self.correction,
+            "claims": [
+                {
+                    "id": claim.id,
+                    "section": claim.section,
+                    "statement": claim.statement,
+                    "verdict": claim.verdict.value,
+                    "exact_law": claim.exact_law,
+                    "finding": claim.finding,
+                    "passed": claim.passed,
+                    "checks": _json.plain(claim.checks),
+                }
+                for claim in self.claims
+            ],
+        }

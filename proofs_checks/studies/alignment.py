@@ -1,0 +1,90 @@
+"""What the claims about whole architectures share: checks, sentences and the figure of alignments."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from proofs_checks.claim import Bench, Wrong
+from proofs_checks.judge import confident_interval
+from proofs_checks.results import Check
+from proofs_checks.studies.three_layers import inner, unit
+from theorylab.analytic.conv_depth import LayerMaps
+from theorylab.charts import CurveFigure, Line, Points
+from theorylab.montecarlo import Measurement
+from theorylab.rules import PAPER, Rule
+
+
+def mean_alignment(rule: Rule, layers: int, mean: dict[str, float]) -> float:
+    """Mean over the topmost watched layers."""
+    return sum(mean[f"{rule.value} alignment {n}"] for n in range(layers)) / layers
+
+
+def guided_checks(
+    bench: Bench,
+    measured: Measurement,
+    records: Sequence[LayerMaps],
+    x: np.ndarray,
+    hidden: str,
+    wrong: Wrong,
+    tolerance: float,
+) -> tuple[Check, Check]:
+    """Guided backpropagation: the mean alignment with all layers but the input, and the direction of the mean map.
+
+    The direction is seen as the mean map's part along x over its part along the prediction, of which no map's noise is left.
+    """
+    count = len(records) - 1
+    alignment = bench.judge(
+        f"guided: mean alignment with {hidden}",
+        "approximation",
+        *measured.estimate(functools.partial(mean_alignment, Rule.GUIDED, count)),
+        float(np.mean([record.alignment for record in records[:count]])),
+        wrong,
+        tolerance=tolerance,
+    )
+    cosine = inner(unit(np.asarray(records[-1].mean_map)), x)
+    tilt = bench.judge(
+        "guided: mean map along x over along the prediction",
+        "approximation",
+        *measured.estimate(lambda mean: mean["guided toward"] / mean["guided along"]),
+        cosine,
+        Wrong("the picture itself: 1/cos", 1 / cosine),
+        tolerance=tolerance,
+    )
+    return alignment, tilt
+
+
+def noise_apart(shown: Mapping[Rule, Measurement], noisy: Measurement) -> bool:
+    """Whether some rules show the picture and saliency does not, by intervals of their cosines to x.
+
+    Noise must be seen, not only not contradicted: saliency's interval holds 0 and lies wholly below those of the others,
+    which are above 0.  So a study too small to tell saliency from DeconvNet does not pass.
+    """
+    low, high = confident_interval(noisy, f"{Rule.SALIENCY.value} toward")
+    least = min(confident_interval(measured, f"{rule.value} toward")[0] for rule, measured in shown.items())
+    return bool(low <= 0 <= high < least)
+
+
+def likeness(measured: Measurement) -> str:
+    """Cosine and structural similarity to the picture, and cosine of two logits' maps, by rule in words."""
+    words = []
+    for rule in reversed(PAPER):
+        toward, error, _ = measured.estimate(f"{rule.value} toward")
+        similar, logits = (measured.estimate(f"{rule.value} {what}")[0] for what in ("similar", "logits"))
+        words.append(f"{rule.value} {toward:.2f} ± {error:.2f}, {similar:.2f} and {logits:.3f}")
+    return "; ".join(words)
+
+
+def alignment_figure(
+    name: str, caption: str, laws: Mapping[Rule, Sequence[LayerMaps]], measured: Measurement
+) -> CurveFigure:
+    """Alignment against depth: predicted lines, measured points with 95 % intervals."""
+    lines, points = [], []
+    for rule, records in laws.items():
+        layers = np.array([record.layer for record in records], dtype=float)
+        estimates = [measured.estimate(f"{rule.value} alignment {n}") for n in range(len(records))]
+        lines.append(Line(rule.value, layers, np.array([record.alignment for record in records])))
+        points.append(Points.of(rule.value, layers, estimates))
+    return CurveFigure(name, caption, "convolutions below", "alignment", tuple(lines), tuple(points))

@@ -1,0 +1,142 @@
+"""Whole architectures with random weights, simulated by the package's own networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from proofs_checks.studies.three_layers import inner, unit
+from theorylab import Gaussian, Rule, display, measures, montecarlo
+from theorylab.montecarlo import ArrayMoments, Measurement
+from theorylab.networks import GraphNetwork
+from theorylab.networks.nodes import Conv, Dense, Flatten, Node
+from theorylab.networks.parameters import draw_parameters
+from theorylab.networks.resnet import resnet_nodes
+from theorylab.networks.vgg import vgg16_nodes
+
+NETWORKS = 4
+"""In a replicate."""
+
+SMALL = 2**18
+"""Weights of a layer that is drawn anew for each of them; most scatter comes from the narrow layers near the picture."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchitectureMaps:
+    """Maps of an architecture with Gaussian weights of variance 2 over the fan-in.
+
+    Each replicate is four networks, and a replicate is the mean over them.  Drawing the weights costs more than running a
+    network, so the four share one draw for their large layers, the units in another order and each with a sign of its own:
+    independent Gaussian weights have the same law in any order and sign, so each network has that of a fresh one.
+
+    Numbers by rule, S the map over its norm: ``alignment <n>`` of ``V̂`` with the activation that node `watched[n]` puts
+    out; ``toward`` ⟨S, x⟩; ``similar``, the structural similarity of the picture and the map as it is shown; with `logits`,
+    ``logits`` ⟨S, S'⟩ of two of them; and where a mean is predicted, ``along`` ⟨S, m⟩/‖m‖.
+    """
+
+    x: np.ndarray
+    build: Callable[[tuple[int, int, int]], list[Node]]
+    rules: tuple[Rule, ...]
+    watched: tuple[str, ...] = ()
+    means: Mapping[Rule, np.ndarray] = dataclasses.field(default_factory=dict)
+    logits: bool = False
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        rows = []
+        shown = {rule.value: ArrayMoments.empty(self.x.shape) for rule in self.rules}
+        for _ in range(size):
+            weights = self._weights(rng)
+            drawn = [self._seen(_another(weights, rng)) for _ in range(NETWORKS)]
+            rows.append(
+                {name: float(np.mean([numbers[name] for numbers, _ in drawn])) for name in drawn[0][0]}
+            )
+            for _, maps in drawn:
+                for rule, one in maps.items():
+                    shown[rule.value].add(one)
+        return montecarlo.measurement(rows, shown)
+
+    def one(self, rng: np.random.Generator) -> dict[Rule, np.ndarray]:
+        """The maps of one network and one logit, each of norm 1."""
+        return self._seen(self._weights(rng))[1]
+
+    def _weights(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return draw_parameters(self.build(self.x.shape), law=Gaussian(1.0), seed=rng, init="fan-in")
+
+    def _seen(self, weights: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[Rule, np.ndarray]]:
+        nodes = self.build(self.x.shape)
+        net = GraphNetwork(nodes, weights)
+        trace = net.forward(self.x, keep=self.watched)
+        source = nodes[0].name
+        seeds = np.eye(1 + self.logits, net.n_logits)
+        found = net.layer_gradients(trace, seeds, self.rules, {*self.watched, source})
+        numbers, maps = {}, {}
+        for r, rule in enumerate(self.rules):
+            for n, name in enumerate(self.watched):
+                gradient, activation = found[name][0][r, 0], trace.activations[name]
+                numbers[f"{rule.value} alignment {n}"] = inner(_unit(gradient), _unit(activation))
+            one, *others = (_unit(gradient) for gradient in found[source][0][r])
+            numbers[f"{rule.value} toward"] = inner(one, unit(self.x))
+            numbers[f"{rule.value} similar"] = measures.similarity(one, self.x)
+            for other in others:
+                numbers[f"{rule.value} logits"] = inner(one, other)
+            if rule in self.means:
+                numbers[f"{rule.value} along"] = inner(one, unit(self.means[rule]))
+            maps[rule] = one
+        return numbers, maps
+
+
+def _another(weights: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Weights of another network: small layers drawn anew, in large ones the units in another order, each with a random sign."""
+    drawn = dict(weights)
+    for name, array in weights.items():
+        if array.ndim < 2:
+            continue
+        if array.size <= SMALL:
+            drawn[name] = rng.standard_normal(array.shape, dtype=array.dtype.type)
+            drawn[name] *= array.dtype.type(math.sqrt(2 / math.prod(array.shape[1:])))
+            continue
+        signs = rng.choice(np.array([-1, 1], dtype=array.dtype), len(array))
+        drawn[name] = array[rng.permutation(len(array))]
+        drawn[name] *= signs.reshape(-1, *[1] * (array.ndim - 1))
+    return drawn
+
+
+def _unit(array: np.ndarray) -> np.ndarray:
+    return display.unit_norm(array.astype(np.float64))
+
+
+def vgg16_convolutions(shape: tuple[int, int, int]) -> list[Node]:
+    """VGG-16 with a linear readout of two logits on its last pool: its dense layers need 224 pixels."""
+    nodes = vgg16_nodes(shape)
+    last = next(n for n, node in enumerate(nodes) if node.name == "avgpool")
+    kept = nodes[:last]
+    return [*kept, Flatten("flatten", kept[-1].name), Dense("readout", "flatten", 2, bias=False)]
+
+
+def read_by_convolutions(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """Names of the nodes whose outputs the convolutions of a chain read, from the top down."""
+    return tuple(node.inputs[0] for node in reversed(nodes) if isinstance(node, Conv))
+
+
+def resnet50(shape: tuple[int, int, int]) -> list[Node]:
+    """ResNet-50 with two logits."""
+    return resnet_nodes(shape, n_logits=2)
+
+
+def resnet50_without_pool(shape: tuple[int, int, int]) -> list[Node]:
+    """The same without its max-pool, whose windows overlap."""
+    return [
+        dataclasses.replace(node, source="relu")
+        if isinstance(node, Conv) and node.source == "maxpool"
+        else node
+        for node in resnet50(shape)
+        if node.name != "maxpool"
+    ]
+
+
+def read_by_blocks(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """Names of the nodes whose outputs the bottlenecks, and at last the first convolution, read, from the top down."""
+    return tuple(node.inputs[0] for node in reversed(nodes) if node.name.endswith("conv1"))

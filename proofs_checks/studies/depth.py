@@ -1,0 +1,112 @@
+"""Deep random networks, simulated from the definitions, and their limit of wide layers, for the claims about depth."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from theorylab import ConvSpec, PatchGrid, Rule
+from theorylab.montecarlo import Measurement
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack:
+    """Random networks of convolutions and ReLUs on one picture; the readout of one logit has variance 1.
+
+    A dense layer is a 1×1 convolution of a picture of one position.
+
+    Gaussian weights are symmetric: a network in which the weights of some layers are negated has the same law, and other
+    units open.  One draw of weights therefore serves `copies` networks, each with signs and a readout of its own.  They
+    are dependent, so a replicate is the mean over them.
+    """
+
+    x: np.ndarray
+    layers: tuple[ConvSpec, ...]
+    copies: int = 1
+
+    @property
+    def grids(self) -> list[PatchGrid]:
+        """The patches of every layer's input."""
+        grids: list[PatchGrid] = []
+        channels, height, width = self.x.shape
+        for layer in self.layers:
+            grid = PatchGrid((channels, height, width), layer.kernel, layer.stride, layer.padding)
+            channels, (height, width) = layer.n_filters, grid.output_shape
+            grids.append(grid)
+        return grids
+
+    def descend(
+        self, rng: np.random.Generator, size: int, rules: Sequence[Rule]
+    ) -> Iterator[tuple[int, np.ndarray, dict[Rule, np.ndarray]]]:
+        """Draw `size` sets of weights; from the top layer down to the picture yield ``l``, ``o^(l)``, each rule's ``V̂^(l)``.
+
+        Both arrays are (size, copies, C, H, W), in single precision.
+        """
+        lead = (size, self.copies)
+        grids = self.grids
+        signs = rng.choice(np.array([-1, 1], dtype=np.float32), (len(grids), *lead, 1, 1))
+        outputs: list[np.ndarray] = [np.broadcast_to(self.x.astype(np.float32), (*lead, *self.x.shape))]
+        weights, before = [], []
+        for grid, layer, sign in zip(grids, self.layers, signs, strict=True):
+            w = rng.standard_normal((size, grid.patch_size, layer.n_filters), dtype=np.float32)
+            w *= np.float32(layer.std)
+            z = grid.extract(outputs[-1]).reshape(size, -1, grid.patch_size) @ w
+            z = sign * z.reshape(*lead, grid.n_patches, layer.n_filters)
+            planes = np.maximum(z, 0).swapaxes(-1, -2)
+            weights.append(w)
+            before.append(z)
+            outputs.append(planes.reshape(*lead, layer.n_filters, *grid.output_shape))
+        gradients = dict.fromkeys(rules, rng.standard_normal(outputs[-1].shape, dtype=np.float32))
+        for number in reversed(range(len(grids))):
+            grid, w, z = grids[number], weights[number], before[number]
+            for rule, gradient in gradients.items():
+                columns = gradient.reshape(*lead, -1, grid.n_patches).swapaxes(-1, -2)
+                handed = signs[number] * rule.backward(columns, z)
+                patches = handed.reshape(size, -1, w.shape[-1]) @ w.swapaxes(-1, -2)
+                gradients[rule] = grid.fold(patches.reshape(*lead, grid.n_patches, grid.patch_size))
+            yield number, outputs[number], dict(gradients)
+
+
+def stacked(
+    channels: int, n_filters: Sequence[int], kernels: Sequence[int], strides: Sequence[int]
+) -> tuple[ConvSpec, ...]:
+    """Convolutions under each other, from the picture up, padded as is usual, of variance 2 over the fan-in."""
+    fan_ins = [kernel**2 * below for kernel, below in zip(kernels, (channels, *n_filters[:-1]), strict=True)]
+    return tuple(
+        ConvSpec(n, kernel, stride, (kernel - 1) // 2, std=math.sqrt(2 / fan_in))
+        for n, kernel, stride, fan_in in zip(n_filters, kernels, strides, fan_ins, strict=True)
+    )
+
+
+def dense(widths: Sequence[int]) -> tuple[ConvSpec, ...]:
+    """Dense layers, from the entries of the input up, of variance 2 over the fan-in."""
+    ones = [1] * (len(widths) - 1)
+    return stacked(widths[0], widths[1:], ones, ones)
+
+
+def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Inner products over the last three axes, summed in double precision."""
+    return (a * b).sum(axis=(-3, -2, -1), dtype=np.float64)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cosines over the last three axes."""
+    return inner(a, b) / np.sqrt(inner(a, a) * inner(b, b))
+
+
+def extrapolated(
+    studies: Mapping[int, Measurement], estimator: Callable[[dict[str, float]], float]
+) -> tuple[float, float, int]:
+    """An estimate in the limit of wide layers from independent studies of two widths: value, standard error, replicates.
+
+    At width ``n`` the estimate is ``A + a/n + O(1/n²)``.  Of widths ``n < m``, ``(m A(m) − n A(n))/(m − n)`` is without the
+    ``a/n`` (Richardson's extrapolation), and no bias has to be tolerated.  The replicates are the fewer of the two.
+    """
+    (narrow, first), (wide, second) = sorted(studies.items())
+    (near, near_error), (far, far_error) = (s.statistics.estimate(estimator) for s in (first, second))
+    weight = wide / (wide - narrow)
+    error = math.hypot(weight * far_error, (weight - 1) * near_error)
+    return weight * far - (weight - 1) * near, error, min(first.replicates, second.replicates)

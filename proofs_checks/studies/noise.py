@@ -1,0 +1,33 @@
+"""Numbers of maps that are noise, and the check that their mean is zero."""
+
+from __future__ import annotations
+
+from proofs_checks.claim import Bench, Wrong
+from proofs_checks.results import Check
+from theorylab.montecarlo import Measurement
+
+
+def correlation(lag: int, mean: dict[str, float]) -> float:
+    """Correlation of entries at a lag."""
+    return mean[f"product_{lag}"] / mean[f"power_{lag}"]
+
+
+def decorrelation(lag: int, mean: dict[str, float]) -> float:
+    """One minus the correlation of entries at a lag: 1 for white noise."""
+    return 1 - mean[f"product_{lag}"] / mean[f"power_{lag}"]
+
+
+def noise_share(mean: dict[str, float]) -> float:
+    """Share of the map's energy that two independent networks do not have in common: 1 where the mean map is 0."""
+    return 1 - mean["networks"] / mean["energy"]
+
+
+def zero_mean_check(bench: Bench, measured: Measurement) -> Check:
+    """That the mean map is zero, as a law of 1: the share of the energy that is noise."""
+    return bench.ratio(
+        "share of energy that is noise (mean map 0)",
+        measured,
+        noise_share,
+        1.0,
+        Wrong("half of the energy is a common mean", 0.5),
+    )

@@ -1,0 +1,127 @@
+"""Simulations of the three-layer network with max-pooling that several claims share."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from proofs_checks.claim import Bench
+from proofs_checks.studies.three_layers import inner, unit
+from theorylab import Gaussian, MaxPool, PatchGrid, Rule, montecarlo
+from theorylab.analytic import pooled_mean_map
+from theorylab.montecarlo import ArrayMoments, Measurement
+from theorylab.sampling import MapSampler
+
+POOL = MaxPool(2)
+FILTERS = 1024
+SALIENCY_FILTERS = 256
+RULES = (Rule.GUIDED, Rule.DECONVNET)
+
+
+@dataclasses.dataclass(frozen=True)
+class PooledRecovery:
+    """Guided and DeconvNet maps behind a max-pool, against their predicted means.
+
+    Each replicate is a network with its filters in two halves.  Numbers, per rule and per filter: ``along`` ⟨S, m⟩ and
+    ``toward`` ⟨S, x⟩ for the unit predicted mean ``m`` and unit image; ``halves`` and ``halves_along``, whose
+    expectations are ‖E S‖² and its part along ``m``; and ``cross``, of expectation ⟨E S_guided, E S_deconvnet⟩.
+    """
+
+    x: np.ndarray
+    grid: PatchGrid
+    means: tuple[np.ndarray, ...]
+    pool: MaxPool = POOL
+    n_filters: int = FILTERS
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        sampler = MapSampler(
+            self.x, self.grid, self.n_filters, law=Gaussian(1.0), pool=self.pool, dtype=np.float32
+        )
+        image = unit(self.x).ravel()
+        rows = []
+        shown = {rule.value: ArrayMoments.empty(self.grid.input_shape) for rule in RULES}
+        for _ in range(size):
+            drawn = sampler.draw(rng, RULES, groups=2)[:, 0].astype(np.float64) / self.n_filters
+            parts = drawn.reshape(len(RULES), 2, -1)
+            row = {"cross": 2 * float(parts[0, 0] @ parts[1, 1] + parts[0, 1] @ parts[1, 0])}
+            for rule, (first, second), mean in zip(RULES, parts, self.means, strict=True):
+                direction = unit(mean).ravel()
+                along = first @ direction, second @ direction
+                row[f"{rule.value} along"] = float(sum(along))
+                row[f"{rule.value} toward"] = float((first + second) @ image)
+                row[f"{rule.value} halves"] = 4 * float(first @ second)
+                row[f"{rule.value} halves_along"] = 4 * float(along[0] * along[1])
+                shown[rule.value].add((first + second).reshape(self.grid.input_shape))
+            rows.append(row)
+        return montecarlo.measurement(rows, shown)
+
+
+@dataclasses.dataclass(frozen=True)
+class PooledSaliency:
+    """Saliency behind a max-pool: ``energy`` ‖S‖² and ``halves`` 4⟨S¹, S²⟩, of expectation ‖E S‖²."""
+
+    x: np.ndarray
+    grid: PatchGrid
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        sampler = MapSampler(
+            self.x, self.grid, SALIENCY_FILTERS, law=Gaussian(1.0), pool=POOL, dtype=np.float32
+        )
+        rows = []
+        shown = ArrayMoments.empty(self.grid.input_shape)
+        for _ in range(size):
+            first, second = sampler.draw(rng, [Rule.SALIENCY], groups=2)[0, 0].astype(np.float64)
+            whole = first + second
+            rows.append({"energy": inner(whole, whole), "halves": 4 * inner(first, second)})
+            shown.add(whole)
+        return montecarlo.measurement(rows, {"map": shown})
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """How the choice of a max-pool and the sign of an activation agree.
+
+    Shares per window and filter: ``open_winners``, winners that are positive; ``open_units``, positive activations.
+    """
+
+    x: np.ndarray
+    grid: PatchGrid
+    pool: MaxPool = POOL
+    n_filters: int = 256
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        patches = self.grid.extract(self.x).astype(np.float32)
+        windows = self.pool.windows(self.grid.output_shape)
+        rows = []
+        for _ in range(size):
+            filters = rng.standard_normal((self.grid.patch_size, self.n_filters), dtype=np.float32)
+            open_units = ((patches @ filters) > 0)[windows]
+            winners, units = open_units.any(axis=1).mean(), open_units.sum(axis=1).mean()
+            rows.append({"open_winners": winners, "open_units": units})
+        return montecarlo.measurement(rows)
+
+
+def predicted_means(bench: Bench) -> tuple[np.ndarray, ...]:
+    """Predicted mean maps of one filter, of the rules of `PooledRecovery`."""
+    return bench.once(_means, bench.grid)
+
+
+def _means(x: np.ndarray, grid: PatchGrid) -> tuple[np.ndarray, ...]:
+    return tuple(pooled_mean_map(x, grid, rule, 1, pool=POOL) for rule in RULES)
+
+
+def pooled_recovery(bench: Bench) -> Measurement:
+    """At the paper's geometry, 2×2 windows."""
+    simulate = PooledRecovery(bench.x, bench.grid, predicted_means(bench))
+    return bench.study(f"max-pool, {FILTERS} filters", simulate, 104, block=4)
+
+
+def pooled_saliency(bench: Bench) -> Measurement:
+    """At the paper's geometry, 2×2 windows."""
+    return bench.study("max-pool, saliency", PooledSaliency(bench.x, bench.grid), 80, block=4)
+
+
+def selection(bench: Bench) -> Measurement:
+    """At the paper's geometry, 2×2 windows."""
+    return bench.study("max-pool, selection", Selection(bench.x, bench.grid), 80, block=4)

@@ -1,0 +1,174 @@
+"""What the claims of Proposition 1 share: tails of the entries of V̂^(1), and their correlation between positions."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from proofs_checks.claim import Bench, Wrong
+from proofs_checks.results import Check
+from proofs_checks.studies.depth import Stack, dense, inner
+from proofs_checks.studies.three_layers import unit
+from theorylab import PatchGrid, montecarlo
+from theorylab.analytic import depth_profile
+from theorylab.charts import Points
+from theorylab.montecarlo import Measurement
+from theorylab.rules import PAPER, Rule
+
+FIRST = 24
+"""Units of the first hidden layer, whose gradient is measured: so many are never all closed."""
+WIDTHS = {4: 110_000, 8: 30_000, 16: 110_000}
+"""Units of the layer above it, and replicates."""
+QUOTED = 16
+DEEP_REPLICATES = 130_000
+COPIES = 8
+BLOCK = 500
+ONE_LAYER = {Rule.SALIENCY: 15.0, Rule.DECONVNET: 15.0, Rule.GUIDED: 33.0}
+"""Excess kurtosis under one layer of one unit; derived in the proofs of the claims."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tails:
+    """Moments of the entries of ``V̂^(1)``: ``<rule> second`` and ``<rule> fourth``, and ``guided along`` ⟨V̂, o⟩/‖o‖.
+
+    Those of guided backpropagation are taken across ``o^(1)``, where its mean does not reach.
+    """
+
+    stack: Stack
+    rules: tuple[Rule, ...]
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        numbers = {}
+        for layer, output, gradients in self.stack.descend(rng, size, self.rules):
+            if layer != 1:
+                continue
+            for rule, gradient in gradients.items():
+                entries = gradient[..., 0, 0].astype(np.float64)
+                if rule is Rule.GUIDED:
+                    along, entries = across(entries, output[..., 0, 0].astype(np.float64))
+                    numbers["guided along"] = along.mean(axis=1)
+                squares = entries**2
+                numbers[f"{rule.value} second"] = squares.mean(axis=(1, 2))
+                numbers[f"{rule.value} fourth"] = (squares**2).mean(axis=(1, 2))
+            break
+        return montecarlo.measurement(numbers)
+
+
+def across(vectors: np.ndarray, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Components of vectors along `axis` ≥ 0, and in an orthonormal basis across it.
+
+    The basis is that of the Householder reflection that turns the axis into the first unit vector, up to sign.
+    """
+    normal = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), np.finfo(float).tiny)
+    along = (vectors * normal).sum(axis=-1)
+    normal[..., 0] += 1
+    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    reflected = vectors - 2 * (vectors * normal).sum(axis=-1, keepdims=True) * normal
+    return along, reflected[..., 1:]
+
+
+@dataclasses.dataclass(frozen=True)
+class Positions:
+    """``V̂^(l)`` at the positions of a convolutional network.
+
+    Each replicate is two networks.  Numbers: ``energy`` ‖V̂^(1)‖²; ``networks``, its product between them; ``dense`` and
+    ``sparse``, its energy at positions held by more, or not more, patches than the mean; and for every hidden layer but the
+    last ``product_l`` and ``power_l``, the means of V̂_s V̂_t over different positions and of V̂_t² over the positions that
+    lie ``margins`` from the border.
+    """
+
+    stack: Stack
+    rule: Rule
+    margins: tuple[int, ...]
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        coverage = self.stack.grids[1].coverage[0]
+        often = coverage > coverage.mean()
+        numbers = {}
+        for layer, _, gradients in self.stack.descend(rng, 2 * size, [self.rule]):
+            if layer == 0:
+                break
+            gradient = gradients[self.rule][:, 0].astype(np.float64)
+            margin = self.margins[layer - 1]
+            inside = gradient[..., margin : gradient.shape[-2] - margin, margin : gradient.shape[-1] - margin]
+            count = inside.shape[-2] * inside.shape[-1]
+            power = inner(inside, inside)
+            product = ((inside.sum(axis=(-2, -1)) ** 2).sum(axis=-1) - power) / (count - 1)
+            numbers[f"power_{layer}"] = power.reshape(size, 2).mean(axis=1) / count
+            numbers[f"product_{layer}"] = product.reshape(size, 2).mean(axis=1) / count
+        squares = (gradient**2).sum(axis=1).reshape(size, 2, -1).mean(axis=1)
+        numbers["energy"] = squares.sum(axis=1)
+        numbers["dense"] = squares[:, often.ravel()].sum(axis=1)
+        numbers["sparse"] = squares[:, ~often.ravel()].sum(axis=1)
+        numbers["networks"] = inner(gradient[::2], gradient[1::2])
+        return montecarlo.measurement(numbers)
+
+
+def tails(bench: Bench, n: int) -> Measurement:
+    """Entries of ``V̂^(1)`` under one layer of `n` units, all rules: the smallest deep network."""
+    stack = Stack(_patch(bench), dense([_patch(bench).size, FIRST, n]), COPIES)
+    return bench.study(f"tails, {n} units", Tails(stack, PAPER), WIDTHS[n], block=BLOCK)
+
+
+def deep_tails(bench: Bench) -> Measurement:
+    """The same under two layers, for the rules whose law is known there."""
+    stack = Stack(_patch(bench), dense([_patch(bench).size, FIRST, QUOTED, QUOTED]), COPIES)
+    simulate = Tails(stack, (Rule.SALIENCY, Rule.DECONVNET))
+    return bench.study(f"tails, twice {QUOTED} units", simulate, DEEP_REPLICATES, block=BLOCK)
+
+
+def _patch(bench: Bench) -> np.ndarray:
+    """The strongest 3×3 patch of the picture, as the input of a dense network."""
+    grid = PatchGrid(bench.x.shape, min(3, *bench.x.shape[1:]))
+    patches = grid.extract(bench.x)
+    return unit(patches[np.argmax((patches**2).sum(axis=1))]).reshape(-1, 1, 1)
+
+
+def excess(rule: Rule, mean: dict[str, float]) -> float:
+    """Excess kurtosis of an entry from pooled moments; its mean is 0."""
+    return mean[f"{rule.value} fourth"] / mean[f"{rule.value} second"] ** 2 - 3
+
+
+def slope_check(bench: Bench, rule: Rule) -> Check:
+    """Rate at which an entry becomes Gaussian."""
+    return bench.slope(
+        "slope of log(excess kurtosis) on log n",
+        {n: tails(bench, n) for n in WIDTHS},
+        functools.partial(excess, rule),
+        -1.0,
+        Wrong("n^(−1/2)", -0.5),
+    )
+
+
+def tail_checks(bench: Bench, rule: Rule) -> list[Check]:
+    """Variance and excess kurtosis under two layers, and the rate: one law for saliency and DeconvNet."""
+    measured = deep_tails(bench)
+    # Top layer first; the entries of the input only set its variance, not that of V̂^(1).
+    beta = depth_profile([1, FIRST, QUOTED, QUOTED], rule)[1].beta
+    factor = 1 + ONE_LAYER[rule] / 3 / QUOTED
+    halved = "forward mask" if rule is Rule.SALIENCY else "backward ReLU"
+    return [
+        bench.moment(
+            f"variance of an entry under two layers of n = {QUOTED}",
+            measured,
+            f"{rule.value} second",
+            beta**2,
+            Wrong(f"no {halved}: twice that for each layer", 4 * beta**2),
+        ),
+        bench.moment(
+            f"excess kurtosis of an entry under two layers of n = {QUOTED}",
+            measured,
+            functools.partial(excess, rule),
+            3 * (factor**2 - 1),
+            Wrong("Gaussian at this n: 0", 0.0),
+        ),
+        slope_check(bench, rule),
+    ]
+
+
+def tail_points(bench: Bench, rule: Rule) -> Points:
+    """Excess kurtosis against the width, with 95 % intervals."""
+    estimates = [tails(bench, n).estimate(functools.partial(excess, rule)) for n in WIDTHS]
+    return Points.of(rule.value, WIDTHS, estimates)

@@ -1,0 +1,152 @@
+"""Which studies the claims share, with their sizes at the standard budget.
+
+The sizes are set so that every check sees an error of 3 % with probability 95 % after the correction for multiplicity;
+a test keeps this so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from skimage.transform import resize
+
+from proofs_checks.claim import Bench
+from proofs_checks.studies.three_layers import Noise, Recovery
+from theorylab import PatchGrid, Rule, analytic, law, models
+from theorylab.laws import STANDARD_NORMAL, Gaussian, TruncatedGaussian, WeightLaw
+from theorylab.montecarlo import Measurement
+
+PAPER_FILTERS = 256
+FILTER_COUNTS = (16, 64, 256, 1024)
+FEWEST, MOST = FILTER_COUNTS[0], FILTER_COUNTS[-1]
+REPLICATES = {16: 2000, 64: 420, 256: 224, 1024: 64}
+BLOCKS = {16: 40, 64: 20, 256: 8, 1024: 4}
+LAGS = ((0, 1), (0, 2), (8, 8))
+ROW_LAGS = tuple((0, k) for k in range(3, 17))
+"""Further lags along a row, for the picture of DeconvNet's correlation."""
+SMALL_SIDE = 40
+
+
+def predicted(
+    bench: Bench,
+    n_filters: int,
+    weights: WeightLaw = STANDARD_NORMAL,
+    *,
+    stride: int = 2,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance map of guided backpropagation on the picture."""
+    grid = bench.grid if stride == 2 else stride_one(bench)
+    return bench.once(_predicted, grid, n_filters, weights)
+
+
+def _predicted(
+    x: np.ndarray, grid: PatchGrid, n_filters: int, weights: WeightLaw
+) -> tuple[np.ndarray, np.ndarray]:
+    known = law(models.three_layer(grid, n_filters, weights=weights), x, Rule.GUIDED)
+    return known.mean, known.variance
+
+
+def cosine_curve(x: np.ndarray, grid: PatchGrid, counts: np.ndarray) -> np.ndarray:
+    """Expected cosine of guided backpropagation to `x` at many filter counts.
+
+    The mean map and the covariance are both proportional to ``N``, so one evaluation serves all counts.
+    """
+    limit = analytic.expected_cosine(x, grid, Rule.GUIDED, 1)
+    alone = analytic.expected_cosine(x, grid, Rule.GUIDED, 1, target="mean")
+    return limit / alone / np.sqrt(1 + (alone**-2.0 - 1) / counts)
+
+
+def distance_curve(x: np.ndarray, grid: PatchGrid, rule: Rule, counts: np.ndarray) -> np.ndarray:
+    """Class distance at many filter counts, by the same proportionality."""
+    energy = analytic.expected_energy(x, grid, rule, 1)
+    signal = float((analytic.mean_map(x, grid, rule, 1) ** 2).sum())
+    lost = energy - analytic.expected_class_product(x, grid, rule, 1)
+    return np.sqrt(2 * lost / (counts * signal + energy - signal))
+
+
+def recovery(bench: Bench, n_filters: int) -> Measurement:
+    """Guided backpropagation on the picture, the paper's grid, Gaussian weights.
+
+    Few filters make many cheap replicates, for the noise; many filters little noise, for the mean.
+    """
+    mean, variance = predicted(bench, n_filters)
+    simulate = Recovery(
+        bench.x,
+        bench.grid,
+        n_filters,
+        Gaussian(1.0),
+        Gaussian(1.0),
+        mean,
+        classes=n_filters > FEWEST,
+        halves=n_filters == MOST,
+        variance=variance if n_filters == FEWEST else None,
+    )
+    return bench.study(
+        f"guided, {n_filters} filters", simulate, REPLICATES[n_filters], block=BLOCKS[n_filters]
+    )
+
+
+def dense_recovery(bench: Bench, n_filters: int) -> Measurement:
+    """The same at stride 1, the stride of the authors' code."""
+    grid = stride_one(bench)
+    mean, _ = predicted(bench, n_filters, stride=1)
+    simulate = Recovery(bench.x, grid, n_filters, Gaussian(1.0), Gaussian(1.0), mean)
+    return bench.study(f"guided, stride 1, {n_filters} filters", simulate, 180, block=4)
+
+
+def stride_one(bench: Bench) -> PatchGrid:
+    """The paper's kernel at stride 1."""
+    return PatchGrid(bench.x.shape, bench.grid.kernel, stride=1)
+
+
+def truncated_recovery(bench: Bench) -> Measurement:
+    """The same with every weight from the truncated Gaussian of the paper's experiments."""
+    weights = TruncatedGaussian(0.1)
+    mean, _ = predicted(bench, PAPER_FILTERS, weights)
+    simulate = Recovery(bench.x, bench.grid, PAPER_FILTERS, weights, weights, mean)
+    return bench.study("guided, truncated weights", simulate, 216, block=8)
+
+
+def saliency_noise(bench: Bench) -> Measurement:
+    """Saliency on the picture, the paper's grid."""
+    simulate = Noise(bench.x, bench.grid, PAPER_FILTERS, Rule.SALIENCY, Gaussian(1.0), LAGS)
+    return bench.study("saliency, 256 filters", simulate, 56, block=4)
+
+
+def small_crop(x: np.ndarray, side: int) -> np.ndarray:
+    """A crop from the middle of the picture, of norm 1: for laws that hold at every size and need many networks."""
+    _, height, width = x.shape
+    h, w = min(side, height), min(side, width)
+    top, left = (height - h) // 2, (width - w) // 2
+    crop = x[:, top : top + h, left : left + w]
+    if not crop.any():  # a middle of the mean colour: such a law does not depend on the picture, any will do
+        crop = np.ones(crop.shape)
+    return np.ascontiguousarray(crop / np.linalg.norm(crop))
+
+
+def shrunk(x: np.ndarray, side: int) -> np.ndarray:
+    """The picture at another size."""
+    small = resize(x, (x.shape[0], side, side), order=1, anti_aliasing=False)
+    return small if small.any() else np.ones(small.shape)
+
+
+def thumbnail(x: np.ndarray, side: int) -> np.ndarray:
+    """The picture in means over square blocks, and the middle of that."""
+    channels, height, width = x.shape
+    block = max(1, min(height, width) // side)
+    rows, columns = height // block, width // block
+    cut = x[:, : rows * block, : columns * block]
+    means = cut.reshape(channels, rows, block, columns, block).mean(axis=(2, 4))
+    return small_crop(means if means.any() else x, side)
+
+
+def small_picture(bench: Bench) -> tuple[np.ndarray, PatchGrid]:
+    """A crop with a grid of the paper's kernel and stride."""
+    crop = small_crop(bench.x, SMALL_SIDE)
+    return crop, PatchGrid(crop.shape, min(bench.grid.kernel[0], *crop.shape[1:]), stride=2)
+
+
+def deconvnet_noise(bench: Bench) -> Measurement:
+    """DeconvNet on a crop, many networks: one shared stamp of the filter a map leaves few degrees of freedom."""
+    crop, grid = small_picture(bench)
+    simulate = Noise(crop, grid, 8, Rule.DECONVNET, Gaussian(1.0), LAGS + ROW_LAGS, np.float64)
+    return bench.study("deconvnet, 8 filters, crop", simulate, 12000, block=250)

@@ -1,0 +1,133 @@
+"""Simulations that several claims share: each draws networks and keeps a few numbers of each.
+
+Functions of a module, so that worker processes can import them.  Every one has the signature of
+:data:`theorylab.montecarlo.engine.Simulation` once its leading arguments are bound.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from theorylab import PatchGrid, Rule, montecarlo
+from theorylab.laws import WeightLaw
+from theorylab.montecarlo import ArrayMoments, Measurement
+from theorylab.sampling import MapSampler
+
+
+def unit(array: np.ndarray) -> np.ndarray:
+    """`array` over its norm."""
+    return array / np.linalg.norm(array)
+
+
+def inner(a: np.ndarray, b: np.ndarray) -> float:
+    """Euclidean inner product in float64."""
+    return float(np.vdot(a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recovery:
+    """Guided-backpropagation maps of one architecture: how they lie to the image and to the predicted mean.
+
+    Each replicate is a network.  Numbers, for the predicted direction ``m`` and the unit image ``x``: ``along`` ⟨S, m⟩,
+    ``toward`` ⟨S, x⟩, ``energy`` ‖S‖², and by request
+
+    - `classes`: a second logit, and ``classes`` ⟨S, S'⟩;
+    - `halves`: the filters in two halves, ``halves`` 4⟨S¹, S²⟩ and ``halves_along`` 4⟨S¹, m⟩⟨S², m⟩, whose expectations
+      are ‖E S‖² and its part along ``m``, free of the noise's bias, and the mean of the maps;
+    - `variance`, the predicted variance map: ``weighted``, the energy around the mean map weighted by it.
+    """
+
+    x: np.ndarray
+    grid: PatchGrid
+    n_filters: int
+    law: WeightLaw
+    filter_law: WeightLaw
+    mean: np.ndarray
+    classes: bool = False
+    halves: bool = False
+    variance: np.ndarray | None = None
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        sampler = MapSampler(
+            self.x, self.grid, self.n_filters, law=self.law, filter_law=self.filter_law, dtype=np.float32
+        )
+        axes = np.stack([unit(self.mean).ravel(), unit(self.x).ravel()])
+        rows = []
+        shown = ArrayMoments.empty(self.grid.input_shape)
+        for _ in range(size):
+            drawn = sampler.draw(
+                rng, [Rule.GUIDED], n_readouts=1 + self.classes, groups=1 + self.halves
+            ).astype(np.float64)
+            parts = drawn.reshape(1 + self.classes, 1 + self.halves, -1)
+            whole = parts.sum(axis=1)
+            on_axes, energies = whole @ axes.T, whole @ whole.T
+            row = {
+                "along": on_axes[:, 0].mean(),
+                "toward": on_axes[:, 1].mean(),
+                "energy": np.trace(energies) / len(whole),
+            }
+            if self.classes:
+                row["classes"] = energies[0, 1]
+            if self.halves:
+                row["halves"] = 4 * float(parts[0, 0] @ parts[0, 1])
+                row["halves_along"] = 4 * float((parts[0, 0] @ axes[0]) * (parts[0, 1] @ axes[0]))
+                shown.add(whole[0].reshape(self.grid.input_shape))
+            if self.variance is not None:
+                row["weighted"] = float((whole[0] - self.mean.ravel()) ** 2 @ self.variance.ravel())
+            rows.append(row)
+        return montecarlo.measurement(rows, {"map": shown} if self.halves else {})
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """Saliency or DeconvNet maps of one architecture: how far they are from white noise.
+
+    Each replicate is two networks.  Numbers: ``energy`` ‖S‖²; ``networks`` ⟨S, T⟩ between them (its expectation is
+    ‖E S‖²); ``classes`` ⟨S, S'⟩ between two logits of one network; ``dense`` and ``sparse``, the energy of entries
+    held by more, or not more, patches than the mean; for each lag ``product_i`` and ``power_i``, the sums of
+    S_t S_(t+lag) and of (S_t² + S_(t+lag)²)/2 over entries of the interior.
+    """
+
+    x: np.ndarray
+    grid: PatchGrid
+    n_filters: int
+    rule: Rule
+    law: WeightLaw
+    lags: tuple[tuple[int, int], ...]
+    dtype: type = np.float32
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        sampler = MapSampler(self.x, self.grid, self.n_filters, law=self.law, dtype=self.dtype)
+        often = self.grid.coverage > self.grid.coverage.mean()
+        names = ["energy", "networks", "classes", "dense", "sparse"]
+        names += [f"{name}_{i}" for i in range(len(self.lags)) for name in ("product", "power")]
+        numbers = {name: np.zeros(size) for name in names}
+        shown = ArrayMoments.empty(self.grid.input_shape)
+        for i in range(size):
+            first, sibling = sampler.draw(rng, [self.rule], n_readouts=2)[0, :, 0].astype(np.float64)
+            other = sampler.draw(rng, [self.rule])[0, 0, 0].astype(np.float64)
+            numbers["networks"][i] = inner(first, other)
+            numbers["classes"][i] = inner(first, sibling)
+            for one in (first, other):
+                squares = one**2
+                numbers["energy"][i] += squares.sum() / 2
+                numbers["dense"][i] += squares[often].sum() / 2
+                numbers["sparse"][i] += squares[~often].sum() / 2
+                for k, lag in enumerate(self.lags):
+                    here, there = lagged(one, self.grid, lag)
+                    numbers[f"product_{k}"][i] += inner(here, there)
+                    numbers[f"power_{k}"][i] += (inner(here, here) + inner(there, there)) / 2
+            shown.add(first)
+        return montecarlo.measurement(numbers, {"map": shown})
+
+
+def lagged(map_: np.ndarray, grid: PatchGrid, lag: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The interior of a map and the same shifted by `lag` ≥ 0: pairs of entries held by all the patches they can be."""
+    (kernel_rows, kernel_columns), (_, height, width) = grid.kernel, grid.input_shape
+    rows = slice(kernel_rows - 1, height - kernel_rows + 1 - lag[0])
+    columns = slice(kernel_columns - 1, width - kernel_columns + 1 - lag[1])
+    here = map_[:, rows, columns]
+    there = map_[:, rows.start + lag[0] : rows.stop + lag[0], columns.start + lag[1] : columns.stop + lag[1]]
+    return here, there

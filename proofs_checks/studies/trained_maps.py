@@ -1,0 +1,190 @@
+"""What the claims about trained networks measure: maps of the small classifier and of its random counterpart.
+
+Each replicate is one test crop and, where a network or a layer is random, a fresh draw of it.  Intervals and verdicts speak
+of this network and of crops of these ten pictures.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import threadpoolctl
+
+from proofs_checks.claim import Bench
+from proofs_checks.results import Verdict
+from theorylab import display, montecarlo, training
+from theorylab.montecarlo import Measurement
+from theorylab.networks import GraphNetwork
+from theorylab.networks.nodes import Dense
+from theorylab.rules import PAPER, Rule
+from theorylab.training import Classifier
+
+one_thread = threadpoolctl.threadpool_limits.wrap(limits=1, user_api="blas")
+"""Decorator: BLAS rounds differently with another number of threads, in this process as in the workers."""
+
+NEARLY_EQUAL = 0.9
+"""The least cosine at which two maps count as nearly equal: 26°."""
+
+KINDS = ("trained", "random")
+RECTIFIED = (Rule.GUIDED, Rule.DECONVNET)
+HIDDEN = "classifier.0"
+"""The first dense layer, "fc1"."""
+
+
+VERDICTS = (Verdict.HOLDS, Verdict.REFUTED, Verdict.UNDECIDED)
+"""Those that :func:`verdict` can give."""
+
+
+def verdict(proved: bool, excluded: bool) -> tuple[Verdict, str]:
+    """The verdict from intervals, and what to add to the finding where the study was too small for one.
+
+    Examples
+    --------
+    >>> verdict(proved=False, excluded=False)[0]
+    <Verdict.UNDECIDED: 'undecided'>
+    """
+    if proved:
+        return Verdict.HOLDS, ""
+    if excluded:
+        return Verdict.REFUTED, ""
+    return (
+        Verdict.UNDECIDED,
+        " At this budget the statement is not shown, nor is it excluded: it is undecided.",
+    )
+
+
+def words(measured: Measurement, names: Mapping[str, str]) -> str:
+    """Means with their standard errors, in words."""
+    estimates = {word: measured.estimate(name) for word, name in names.items()}
+    return ", ".join(f"{word} {value:.3f} ± {error:.3f}" for word, (value, error, _) in estimates.items())
+
+
+def network_words(classifier: Classifier) -> str:
+    """Which network a finding speaks of."""
+    weights = sum(array.size for array in classifier.network.parameters.values())
+    return (
+        f"On a classifier of ten pictures with three convolutions and {weights:,} weights, "
+        f"{100 * classifier.accuracy:.0f} % right on test crops"
+    )
+
+
+def unit_rows(maps: np.ndarray) -> np.ndarray:
+    """Maps ``(..., C, H, W)`` as rows of norm 1, float64; a zero map stays zero."""
+    return display.unit_norm(maps.astype(np.float64)).reshape(*maps.shape[:-3], -1)
+
+
+def maps_of(
+    net: GraphNetwork, x: np.ndarray, logits: Sequence[int] | np.ndarray, rules: Sequence[Rule]
+) -> np.ndarray:
+    """Unit maps of some logits: (R, T, d)."""
+    seeds = np.eye(net.n_logits)[list(logits)]
+    return unit_rows(net.backward(net.forward(x), seeds, rules))
+
+
+def replaced(net: GraphNetwork, other: GraphNetwork, layers: Sequence[str]) -> GraphNetwork:
+    """`net` with the weights and biases of some layers taken from `other`."""
+    chosen = {
+        name: array for name, array in other.parameters.items() if name.rpartition(".")[0] in set(layers)
+    }
+    return net.with_parameters(chosen)
+
+
+def layers_of(net: GraphNetwork) -> dict[bool, list[str]]:
+    """Names of the layers with weights in their order: convolutions under False, dense layers under True."""
+    found: dict[bool, list[str]] = {False: [], True: []}
+    for node in net.nodes:
+        if f"{node.name}.weight" in net.parameters:
+            found[isinstance(node, Dense)].append(node.name)
+    return found
+
+
+def up_to(net: GraphNetwork, last: str) -> GraphNetwork:
+    """The network up to a node, whose entries are the logits."""
+    end = 1 + next(place for place, node in enumerate(net.nodes) if node.name == last)
+    nodes = net.nodes[:end]
+    kept = {node.name for node in nodes}
+    return GraphNetwork(
+        nodes, {name: array for name, array in net.parameters.items() if name.rpartition(".")[0] in kept}
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PerCrop(abc.ABC):
+    """A study of a classifier in which each replicate is one test crop."""
+
+    classifier: Classifier
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        return montecarlo.measurement(
+            self._one(crop, rng) for crop in training.crops("test", size, seed=rng)[0]
+        )
+
+    @abc.abstractmethod
+    def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+        """The numbers of one crop."""
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitMaps(PerCrop):
+    """How alike the maps of units of the first dense layer are.
+
+    Numbers: ``<trained or random> <rule>``, the mean cosine over all pairs of a few random units.
+    """
+
+    units: int
+
+    def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+        row = {}
+        for kind, net in zip(KINDS, (self.classifier.network, self.classifier.random(rng)), strict=True):
+            below = up_to(net, HIDDEN)
+            chosen = rng.choice(below.n_logits, self.units, replace=False)
+            for rule, maps in zip(PAPER, maps_of(below, crop, chosen, PAPER), strict=True):
+                pairs = (maps @ maps.T)[np.triu_indices(self.units, 1)]
+                row[f"{kind} {rule.value}"] = float(pairs.mean())
+        return row
+
+
+@dataclasses.dataclass(frozen=True)
+class LogitMaps(PerCrop):
+    """Distance of the unit maps of two random logits: ``<trained or random> <rule>``."""
+
+    def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+        row = {}
+        for kind, net in zip(KINDS, (self.classifier.network, self.classifier.random(rng)), strict=True):
+            pair = rng.choice(net.n_logits, 2, replace=False)
+            for rule, (one, other) in zip(PAPER, maps_of(net, crop, pair, PAPER), strict=True):
+                row[f"{kind} {rule.value}"] = float(np.linalg.norm(one - other))
+        return row
+
+
+def logit_maps(bench: Bench) -> Measurement:
+    """The distances of two logits' maps, which two claims speak of."""
+    return bench.study("trained, two logits", LogitMaps(bench.classifier), 160, block=10)
+
+
+@dataclasses.dataclass(frozen=True)
+class Randomised(PerCrop):
+    """Guided maps of the predicted logit when some layers are random: their cosines with the trained network's.
+
+    Numbers: ``dense`` and ``convolutions``, where those are all random; ``<layer>``, where it alone is.
+    """
+
+    def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+        net, other = self.classifier.network, self.classifier.random(rng)
+        target = [int(net.logits(crop).argmax())]
+        trained = maps_of(net, crop, target, [Rule.GUIDED])[0, 0]
+        layers = layers_of(net)
+        groups = {"convolutions": layers[False], "dense": layers[True]}
+        groups |= {layer: [layer] for both in layers.values() for layer in both}
+        return {
+            name: float(trained @ maps_of(replaced(net, other, group), crop, target, [Rule.GUIDED])[0, 0])
+            for name, group in groups.items()
+        }
+
+
+def randomised(bench: Bench) -> Measurement:
+    """Partly random networks, which two claims speak of."""
+    return bench.study("trained, layers made random", Randomised(bench.classifier), 120, block=10)

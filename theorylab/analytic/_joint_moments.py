@@ -1,0 +1,162 @@
+"""Small integrals over the pre-activations ``z ~ N(0, G)`` of a few patches, ``G`` their Gram matrix times the filters' variance.
+
+A max-pool window: its largest value, and the modified gradient that it hands on.  Below a pool, a unit that receives
+``V̂_j = Σ_s a_s σ(z_(j+s)) + β ξ``, because its window's patches stand at neighbouring positions: ``G`` is nearly singular, and
+derivatives come by Stein's lemma instead of an inverse.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theorylab.analytic._gaussian_rule import EXACT, POINTS, chunks, factors, handed_on, normals
+from theorylab.rules import Rule
+
+# Relative to the size of a window's pre-activations, the handicap of each further position: patches that are equal up to
+# rounding tie, and the first wins.
+_TIE = 1e-5
+
+
+def largest_energy(gram: np.ndarray, points: int = POINTS) -> np.ndarray:
+    """``E[max(0, z_1, …, z_k)²]`` for ``z ~ N(0, gram)``: (n,) from (n, k, k).
+
+    Notes
+    -----
+    A maximum is nearly its entries: what is integrated is the difference to their mean square, which is known.
+
+    Examples
+    --------
+    Of two independent normals the square of the larger one counts, unless both are negative:
+
+    >>> exact = 3 / 4 + 1 / (2 * np.pi)
+    >>> bool(abs(largest_energy(np.eye(2)[None])[0] - exact) < 1e-2)
+    True
+    """
+    size = gram.shape[-1]
+    u = normals(size, points)
+    result = np.trace(gram, axis1=1, axis2=2) / (2 * size)
+    for part in chunks(len(gram), points * size):
+        z = np.maximum(u @ factors(gram[part])[0].swapaxes(1, 2), 0)
+        result[part] += (z.max(axis=2) ** 2 - (z**2).mean(axis=2)).mean(axis=1)
+    return np.asarray(result)
+
+
+def largest_gap(gram: np.ndarray, points: int = POINTS) -> np.ndarray:
+    """``E[(max(0, z_1, …, z_k) − max(0, z'_1, …, z'_k))²]`` for two windows at once: (n,) from (n, 2k, 2k).
+
+    Of two neighbouring windows it is small, and so is then its error: that keeps Gram matrices of pooled activations
+    positive.
+
+    Examples
+    --------
+    Two windows of one independent entry each: ``1/2 + 1/2 − 2/(2π)``.
+
+    >>> bool(abs(largest_gap(np.eye(2)[None])[0] - (1 - 1 / np.pi)) < 1e-2)
+    True
+    """
+    size = gram.shape[-1] // 2
+    u = normals(2 * size, points)
+    result = np.empty(len(gram))
+    for part in chunks(len(gram), points * 2 * size):
+        z = np.maximum(u @ factors(gram[part])[0].swapaxes(1, 2), 0)
+        result[part] = ((z[..., :size].max(axis=2) - z[..., size:].max(axis=2)) ** 2).mean(axis=1)
+    return result
+
+
+def pooled_moments(
+    gram: np.ndarray,
+    alpha: np.ndarray,
+    beta: np.ndarray,
+    rule: Rule,
+    *,
+    floor: float = EXACT,
+    points: int = POINTS,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a filter's mean and energy become behind a window: ``b`` (n, k, k) in ``E[w T_j] = c² Σ_m b_jm y_m``, and ``E[T_j²]``.
+
+    `gram` (n, k, k) holds ``c² ⟨y_j, y_m⟩``, to the relative error `floor`.  The pool hands its winner
+    ``V̂ = α max(0, z_1, …, z_k) + β ξ``.
+
+    ``T_j = 1(j wins) h(V̂)``, and ``z_j > 0`` too if the rule has a gate.  Without one, a window that has no positive entry
+    sends its gradient to its first one.  ``ξ`` is integrated in closed form.  With ``z = L u`` and
+    ``u`` standard normal, ``Cov(w, u) = c² Yᵀ L⁻ᵀ``, so ``E[w T] = c² Σ_m y_m (L⁻ᵀ E[u T])_m``.
+
+    Examples
+    --------
+    A window of one position is no pool:
+
+    >>> b, second = pooled_moments(np.array([[[4.0]]]), np.zeros(1), np.ones(1), Rule.GUIDED)
+    >>> bool(abs(b.item() - 1 / (2 * np.pi) / 2) < 1e-3), bool(abs(second.item() - 1 / 4) < 1e-12)
+    (True, True)
+    """
+    size = gram.shape[-1]
+    u = normals(size, points)
+    coefficients, second = np.empty(gram.shape), np.empty(gram.shape[:2])
+    handicap = _TIE * np.arange(size)
+    for part in chunks(len(gram), points * size):
+        root, inverse = factors(gram[part], floor)
+        z = u @ root.swapaxes(1, 2)
+        scale = np.sqrt(np.trace(gram[part], axis1=1, axis2=2) / size)
+        winner = (z - scale[:, None, None] * handicap).argmax(axis=2)
+        largest = np.maximum(np.take_along_axis(z, winner[..., None], axis=2)[..., 0], 0)
+        mean, std = alpha[part, None] * largest, np.broadcast_to(beta[part, None], largest.shape)
+        _, first, energy = handed_on(rule, mean, std)
+        if rule.gate:
+            first, energy = first * (largest > 0), energy * (largest > 0)
+        else:
+            winner = np.where(largest > 0, winner, 0)
+        wins = winner[:, None] == np.arange(size)[:, None]  # (n, k, points)
+        second[part] = (wins * energy[:, None]).mean(axis=2)
+        coefficients[part] = (wins * first[:, None]) @ u / points @ inverse.swapaxes(1, 2)
+    return coefficients, second
+
+
+def neighbour_moments(
+    gram: np.ndarray, a: np.ndarray, beta: np.ndarray, rule: Rule, centre: int, points: int = POINTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a filter's mean and energy become at one unit: ``b`` (n, S) in ``E[w T_j] = c² Σ_s b_s y_(j+s)``, and ``E[T_j²]``.
+
+    `gram` (n, S, S) is the covariance of the pre-activations of ``S`` neighbours, with rows of zeros for those that do not exist;
+    `centre` is the unit itself among them, and `a` (n, S) holds the coefficients of their activations.
+
+    ``T = h(V̂)``, times ``1(z_j > 0)`` if the rule has a gate.  Stein: ``E[w T] = c² Σ_s y_(j+s) E[∂T/∂z_(j+s)]``.  With
+    ``m = Σ_s a_s σ(z_(j+s))`` and ``ξ`` integrated, the slope is ``a_s 1(z_(j+s) > 0) E[h'(V̂)]`` under the gate; and the
+    gate's jump adds to ``b_0`` the density of ``z_j`` at 0 times ``E[h(V̂) | z_j = 0]``.
+
+    Examples
+    --------
+    Alone it is the closed form: ``α = 0`` leaves the jump, ``β/√(2π)`` times the density ``1/√(2π)``.
+
+    >>> b, second = neighbour_moments(np.ones((1, 1, 1)), np.zeros((1, 1)), np.ones(1), Rule.GUIDED, 0)
+    >>> bool(abs(b.item() - 1 / (2 * np.pi)) < 1e-12), bool(abs(second.item() - 1 / 4) < 1e-12)
+    (True, True)
+    """
+    size = gram.shape[-1]
+    u = normals(size, points)
+    coefficients, second = np.zeros(a.shape), np.zeros(len(gram))
+    for part in chunks(len(gram), points * size):
+        weights, noise = a[part], np.broadcast_to(beta[part, None], (len(a[part]), points))
+        z = u @ factors(gram[part])[0].swapaxes(1, 2)  # (n, points, S)
+        slope, _, energy = handed_on(rule, (np.maximum(z, 0) @ weights[..., None])[..., 0], noise)
+        if rule.gate:
+            is_open = z[..., centre] > 0
+            slope, energy = slope * is_open, energy * is_open
+        second[part] = energy.mean(axis=1)
+        coefficients[part] = weights * ((slope[:, None] @ (z > 0).astype(np.float64))[:, 0] / points)
+        if rule.gate:
+            variance = gram[part, centre, centre]
+            alive = variance > 0
+            share = np.divide(
+                gram[part, :, centre], variance[:, None], out=np.zeros(weights.shape), where=alive[:, None]
+            )
+            # The others given z_j = 0: what regression on z_j leaves.
+            z -= share[:, None] * z[..., centre, None]
+            z[..., centre] = 0
+            _, jump, _ = handed_on(rule, (np.maximum(z, 0) @ weights[..., None])[..., 0], noise)
+            coefficients[part, centre] += np.divide(
+                jump.mean(axis=1), np.sqrt(2 * np.pi * variance), out=np.zeros(len(weights)), where=alive
+            )
+            # A patch of zeros activates nothing: the gate is closed at 0.
+            coefficients[part] *= alive[:, None]
+            second[part] *= alive
+    return coefficients, second

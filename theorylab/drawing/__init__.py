@@ -1,0 +1,36 @@
+"""Charts drawn with matplotlib's objects alone, numbers in words, and plain tables.
+
+Knows plain data only (:mod:`theorylab.charts`): no network is run and no law is evaluated here.
+"""
+
+from theorylab.drawing._charts import draw, width
+from theorylab.drawing._curves import label_axes
+from theorylab.drawing._files import FORMATS, check_path, encode, render, save
+from theorylab.drawing._maps import maps_over_charts, rows_of_maps
+from theorylab.drawing._numbers import MINUS, fixed, number, percent, powers, with_reach
+from theorylab.drawing._style import FAINT, INK, PALETTE
+from theorylab.drawing._table import empty_table, table
+
+__all__ = [
+    "FAINT",
+    "FORMATS",
+    "INK",
+    "MINUS",
+    "PALETTE",
+    "check_path",
+    "draw",
+    "empty_table",
+    "encode",
+    "fixed",
+    "label_axes",
+    "maps_over_charts",
+    "number",
+    "percent",
+    "powers",
+    "render",
+    "rows_of_maps",
+    "save",
+    "table",
+    "width",
+    "with_reach",
+]

@@ -1,0 +1,166 @@
+"""Rows of maps, and charts under them: the one drawer of maps of reports, figures and audits."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from theorylab import display
+from theorylab.charts import MapFigure, MapPanel
+from theorylab.drawing._numbers import number
+from theorylab.drawing._style import FAINT, INK, WIDTH
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Rows = Sequence[tuple[str, Sequence[MapPanel]]]
+
+# Inches: a page of a figure, the names of its rows, the height of a chart, a line of words.
+_PAGE, _LABEL, _CHART, _LINE = 8.0, 0.3, 3.0, 0.14
+
+
+def columns_of(n_panels: int) -> int:
+    """How many maps stand side by side in a figure of a report: full rows where three in a row make them."""
+    return n_panels if n_panels <= 4 else (3 if n_panels % 3 == 0 or n_panels == 5 else 4)
+
+
+def side_of(columns: int) -> float:
+    """Width of one map in a figure of a report, in inches."""
+    return WIDTH / columns if columns > 2 else 2.7
+
+
+def draw_maps(figure: MapFigure) -> Figure:
+    """All panels of a figure, each with the range of its raw values under it; a ValueError if there are none."""
+    if not figure.panels:
+        raise ValueError(f"figure {figure.name!r}: there is no panel in it")
+    columns = columns_of(len(figure.panels))
+    side = side_of(columns)
+    spans = _spans(figure.panels)
+    panels = [
+        dataclasses.replace(
+            panel,
+            title=textwrap.fill(panel.title, int(11.5 * side)),
+            note=_range_words(panel, spans.get(panel.scale)),
+        )
+        for panel in figure.panels
+    ]
+    rows = [("", panels[start : start + columns]) for start in range(0, len(panels), columns)]
+    height, breadth = np.asarray(panels[0].map).shape[-2:]
+    return _draw_rows(rows, side, aspect=min(height / breadth, 2.0), spans=spans)[0]
+
+
+def rows_of_maps(rows: Rows) -> Figure:
+    """Each row a name and its panels; every map is shown by its own joint minimum and maximum."""
+    return maps_over_charts(rows, 0)[0]
+
+
+def maps_over_charts(rows: Rows, charts: int) -> tuple[Figure, list[Axes]]:
+    """Rows of maps, and under them some empty axes for charts, side by side.
+
+    Parameters
+    ----------
+    rows : sequence of (str, sequence of MapPanel)
+        The name at the left of each row, and its maps.
+    charts : int
+
+    Returns
+    -------
+    (matplotlib.figure.Figure, list of matplotlib.axes.Axes)
+    """
+    columns = max((len(panels) for _, panels in rows), default=3)
+    side = (_PAGE - _LABEL) / max(columns, 3)
+    wrapped = [
+        (
+            name,
+            [
+                dataclasses.replace(
+                    panel,
+                    title=textwrap.fill(panel.title, int(13 * side)),
+                    note=textwrap.fill(panel.note, int(13 * side)),
+                )
+                for panel in panels
+            ],
+        )
+        for name, panels in rows
+    ]
+    return _draw_rows(wrapped, side, charts=charts, label=_LABEL)
+
+
+def _draw_rows(
+    rows: Rows,
+    side: float,
+    *,
+    charts: int = 0,
+    label: float = 0.0,
+    aspect: float = 1.0,
+    spans: dict[str, tuple[float, float]] | None = None,
+) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    columns = max((len(panels) for _, panels in rows), default=0)
+    heights = [side * aspect + _LINE * _lines(panels) for _, panels in rows]
+    parts = [height for height in (sum(heights), _CHART * bool(charts)) if height]
+    canvas = Figure(
+        figsize=(label + side * max(columns, 3 * bool(charts)), sum(parts)),
+        layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01),
+    )
+    areas = canvas.subfigures(len(parts), 1, squeeze=False, height_ratios=parts)[:, 0]
+    if rows:
+        grid = areas[0].subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+        for axes_row, (name, panels) in zip(grid, rows, strict=True):
+            for axes, panel in zip(axes_row, panels, strict=False):
+                _draw_map(axes, panel, (spans or {}).get(panel.scale))
+            if name:
+                axes_row[0].set_ylabel(name, fontsize=9, color=INK, parse_math=False)
+            for axes in axes_row[len(panels) :]:
+                axes.set_axis_off()
+    return canvas, list(areas[-1].subplots(1, charts, squeeze=False)[0]) if charts else []
+
+
+def _lines(panels: Sequence[MapPanel]) -> int:
+    """Lines of words over and under a row, and one for the gaps."""
+    titles, notes = [panel.title for panel in panels], [panel.note for panel in panels]
+    return 1 + sum(max(words.count("\n") + bool(words) for words in several) for several in (titles, notes))
+
+
+def _draw_map(axes: Axes, panel: MapPanel, span: tuple[float, float] | None) -> None:
+    if panel.map is None:
+        axes.set_axis_off()
+        return
+    raw = np.asarray(panel.map)
+    if raw.ndim != 3 or raw.shape[0] not in (1, 3):
+        raise ValueError(f"panel {panel.title!r}: expected (1, H, W) or (3, H, W), got {raw.shape}")
+    pixels = np.moveaxis(display.shades(raw, span), 0, -1)
+    if raw.shape[0] == 1:
+        axes.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=1)
+    else:
+        axes.imshow(pixels)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(color=FAINT, linewidth=0.4)
+    # Words are plain: a dollar sign in them is a dollar sign.
+    axes.set_title(panel.title, fontsize=9, color=INK, parse_math=False, pad=4)
+    axes.set_xlabel(panel.note, fontsize=7, color=FAINT, parse_math=False, labelpad=3)
+
+
+def _spans(panels: Sequence[MapPanel]) -> dict[str, tuple[float, float]]:
+    """Least and greatest raw value of the maps on each common scale."""
+    ends: dict[str, list[float]] = {}
+    for panel in panels:
+        if panel.scale and panel.map is not None:
+            ends.setdefault(panel.scale, []).extend((float(np.min(panel.map)), float(np.max(panel.map))))
+    return {scale: (min(values), max(values)) for scale, values in ends.items()}
+
+
+def _range_words(panel: MapPanel, span: tuple[float, float] | None) -> str:
+    if panel.map is None:
+        return panel.note
+    ranges = [(float(np.min(panel.map)), float(np.max(panel.map))), *([span] if span else [])]
+    return "\nshown on ".join(f"{number(low, 3)} … {number(high, 3)}" for low, high in ranges)

@@ -1,0 +1,77 @@
+"""Numbers as text: the one formatter of tables, pictures and pages."""
+
+from __future__ import annotations
+
+import math
+import re
+
+MINUS = "\N{MINUS SIGN}"
+_SUPERSCRIPTS = str.maketrans(MINUS + "0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float, digits: int = 5) -> str:
+    """A number to a few significant digits, with a true minus sign.
+
+    Examples
+    --------
+    >>> number(0.70710678), number(-3.0), number(1.25e-7), number(12345678.0), number(float("nan"))
+    ('0.70711', '−3', '1.25e−7', '1.2346e7', '–')
+    """
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else ("∞" if value > 0 else f"{MINUS}∞")
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    text = mantissa + (f"e{int(exponent)}" if exponent else "")
+    return ("0" if text == "-0" else text).replace("-", MINUS)
+
+
+def fixed(value: float, decimals: int = 2) -> str:
+    """A number to a few decimals, without a minus sign before a zero.
+
+    Examples
+    --------
+    >>> fixed(0.375), fixed(-0.001), fixed(-0.51)
+    ('0.38', '0.00', '−0.51')
+    """
+    return f"{value:z.{decimals}f}".replace("-", MINUS)
+
+
+def with_reach(mean: float, reach: float) -> str:
+    """A mean with half the width of its interval, or alone where the interval is infinite.
+
+    Examples
+    --------
+    >>> with_reach(0.372, 0.011), with_reach(0.372, float("inf")), with_reach(float("nan"), 0.0)
+    ('0.37 ± 0.01', '0.37', '–')
+    """
+    if math.isnan(mean):
+        return "–"
+    return f"{fixed(mean)} ± {fixed(reach)}" if math.isfinite(reach) else fixed(mean)
+
+
+def percent(ratio: float) -> str:
+    """A ratio as per cent, to two significant digits; the space before the sign does not break.
+
+    Examples
+    --------
+    >>> [percent(ratio).replace("\xa0", "~") for ratio in (0.00312, 0.5, 2.0, 1e-7)]
+    ['0.31~%', '50~%', '200~%', '1e−5~%']
+    """
+    value = 100 * ratio
+    # "%g" would write 200 as 2e+02.
+    return (f"{value:.0f}" if 99.5 <= value < 1e6 else number(value, 2)) + "\N{NO-BREAK SPACE}%"
+
+
+def powers(text: str) -> str:
+    """Write ``e−9`` as a power of ten.
+
+    Examples
+    --------
+    >>> powers("1.2e−15, < 1e−16").replace("\xa0", "~")
+    '1.2~×~10⁻¹⁵, < 10⁻¹⁶'
+    """
+
+    def power(match: re.Match[str]) -> str:
+        exponent = "10" + match[2].translate(_SUPERSCRIPTS)
+        return exponent if match[1] == "1" else f"{match[1]}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{exponent}"
+
+    return re.sub(rf"([\d.]+)e({MINUS}?\d+)", power, text)

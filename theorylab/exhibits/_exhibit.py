@@ -1,0 +1,56 @@
+"""What an exhibit holds, and how rules are named in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from theorylab.charts import MapFigure
+from theorylab.rules import PAPER, Rule
+
+
+@dataclasses.dataclass(frozen=True)
+class Exhibit:
+    """A figure, rows of numbers under a header for people, and the same numbers by name for programs.
+
+    Attributes
+    ----------
+    figure : MapFigure
+    header : tuple of str
+    rows : tuple of tuples of float or str
+        One for each rule, as long as the header.
+    numbers : dict
+        Standard types; what is not a number is NaN.
+    """
+
+    figure: MapFigure
+    header: tuple[str, ...]
+    rows: tuple[tuple[float | str, ...], ...]
+    numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def title(rule: Rule) -> str:
+    """What people call a rule.
+
+    Examples
+    --------
+    >>> title(Rule("guided"))
+    'guided backpropagation'
+    """
+    return rule.title
+
+
+def rules_named(name: Rule | str) -> tuple[Rule, ...]:
+    """One rule, or those of the paper for ``"all"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such rule.
+
+    Examples
+    --------
+    >>> [rule.value for rule in rules_named("guided")], len(rules_named("all"))
+    (['guided'], 3)
+    """
+    return PAPER if name == "all" else (Rule(name),)

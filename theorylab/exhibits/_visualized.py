@@ -1,0 +1,213 @@
+"""Maps of one picture as one network shows them, with a few numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from theorylab.charts import MapFigure, MapPanel
+from theorylab.exhibits._exhibit import Exhibit, rules_named, title
+from theorylab.measures import cosine, similarity
+from theorylab.progress import Progress
+from theorylab.rules import Rule
+
+_DEEP = ("vgg16", "resnet50")
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkChoice:
+    """A random network by a few sizes.
+
+    Attributes
+    ----------
+    network : {"cnn", "fcn", "vgg16", "resnet50"}
+        Three layers, or one of the deep networks.
+    n_filters : int, optional
+        Filters of the CNN (256 if not given), or hidden units of the FCN (4096).
+    kernel, stride : int
+        Of the CNN.
+    n_logits : int
+    pool : int, optional
+        Side of the CNN's max-pooling windows.
+    weights : str or os.PathLike, optional
+        Trained weights of a deep network, as in :func:`theorylab.weights.load`; what they leave out stays random.
+    """
+
+    network: str = "cnn"
+    n_filters: int | None = None
+    kernel: int = 7
+    stride: int = 2
+    n_logits: int = 10
+    pool: int | None = None
+    weights: str | os.PathLike[str] | None = None
+
+    def build(self, input_shape: tuple[int, int, int], seed: int) -> Any:
+        """The network for pictures of one shape.
+
+        Raises
+        ------
+        TypeError, ValueError, ModuleNotFoundError
+            For an unknown network, sizes or weights that do not fit, or a missing library to read them.
+
+        Examples
+        --------
+        >>> NetworkChoice(n_filters=8, kernel=3).build((1, 6, 6), 0).n_logits
+        10
+        """
+        from theorylab import networks
+        from theorylab.patches import PatchGrid
+        from theorylab.pooling import MaxPool
+
+        if self.network in _DEEP:
+            return self._build_deep(input_shape, seed)
+        if self.weights is not None:
+            raise ValueError(
+                f"weights: there are trained ones for 'vgg16' and 'resnet50', not for {self.network!r}"
+            )
+        if self.network == "cnn":
+            grid = PatchGrid(input_shape, self.kernel, self.stride)
+            windows = None if self.pool is None else MaxPool(self.pool)
+            return networks.three_layer_cnn(grid, self.n_filters or 256, self.n_logits, windows, seed=seed)
+        if self.network == "fcn":
+            if self.pool is not None:
+                raise ValueError("pool: the fully connected network has one position, nothing can be pooled")
+            return networks.three_layer_fcn(
+                input_shape, n_hidden=self.n_filters or 4096, n_logits=self.n_logits, seed=seed
+            )
+        raise ValueError(f"network: unknown {self.network!r}, choose 'cnn', 'fcn', 'vgg16' or 'resnet50'")
+
+    def _build_deep(self, input_shape: tuple[int, int, int], seed: int) -> Any:
+        from theorylab import networks, weights
+
+        if self.weights is not None:
+            weights.check_source(
+                os.fspath(self.weights)
+            )  # before random weights are drawn, which takes seconds
+        for name, given in (("filters", self.n_filters), ("pool", self.pool)):
+            if given is not None:
+                raise ValueError(f"{name}: {self.network} has its own layers, there is nothing to choose")
+        build = networks.vgg16 if self.network == "vgg16" else networks.resnet50
+        net = build(input_shape=input_shape, n_logits=self.n_logits, seed=seed)
+        return net if self.weights is None else weights.load(net, self.weights)
+
+
+class _Watched:
+    """A network that keeps its trace and the logit gradients of its backward pass: which logit was shown.
+
+    Where logits are read one after another, which can take a minute, `progress` is told.
+    """
+
+    def __init__(self, net: Any, progress: Progress | None) -> None:
+        from theorylab.networks import ThreeLayerNetwork
+
+        self._net, self.n_logits = net, net.n_logits
+        self._one_by_one = isinstance(net, ThreeLayerNetwork)
+        self._progress = None if progress is None else functools.partial(progress, "logits, for the target")
+
+    def forward(self, x: np.ndarray) -> Any:
+        if self._one_by_one:
+            self.trace = self._net.forward(x, progress=self._progress)
+        else:
+            self.trace = self._net.forward(x)
+        return self.trace
+
+    def backward(self, trace: Any, logit_gradients: np.ndarray, rules: list[Rule]) -> np.ndarray:
+        self.gradients = logit_gradients
+        maps: np.ndarray = self._net.backward(trace, logit_gradients, rules)
+        return maps
+
+    def target(self, asked: str | int, read_logit: bool) -> dict[str, Any]:
+        """Which logit the maps are of, and its value; none where they are of the cost, a function of all."""
+        if asked == "cost":
+            return {"asked": asked, "index": None, "logit": None}
+        index = int(np.argmax(self.gradients[0]))
+        value = None
+        if read_logit:  # alone where that is possible
+            value = float(self.trace.logit(index) if self._one_by_one else self.trace.logits[index])
+        return {"asked": asked, "index": index, "logit": value}
+
+
+def visualized(
+    x: np.ndarray,
+    choice: NetworkChoice = NetworkChoice(),
+    *,
+    rule: Rule | str = "all",
+    target: str | int = "max",
+    seed: int = 0,
+    read_logit: bool = False,
+    progress: Progress | None = None,
+) -> Exhibit:
+    """The maps of one network.
+
+    Parameters
+    ----------
+    x : (C, H, W) array
+    choice : NetworkChoice
+    rule : Rule, str or "all"
+    target : str or int
+        "max", "random", "cost" or the index of a logit.
+    seed : int
+    read_logit : bool, default False
+        Also say the value of the logit that is shown.
+    progress : callable, optional
+        ``progress(label, done, total)``: of the whole with a total of 0, since it is not known how long it takes; of the
+        logits of a network of three layers where the target needs them all.
+
+    Returns
+    -------
+    Exhibit
+        The norm of each raw map and its cosine with the input; in `numbers` also their structural similarity.
+
+    Raises
+    ------
+    TypeError, ValueError, ModuleNotFoundError
+        As :meth:`NetworkChoice.build`, and for an unknown rule or target.
+
+    Examples
+    --------
+    >>> exhibit = visualized(np.ones((1, 6, 6)), NetworkChoice(n_filters=8, kernel=3), rule="guided")
+    >>> [panel.title for panel in exhibit.figure.panels]
+    ['input', 'guided backpropagation']
+    """
+    from theorylab import visualization
+
+    if progress is not None:
+        progress(f"maps in a network ({choice.network})", 0, 0)
+    net = choice.build(x.shape, seed)
+    rules, watched = rules_named(rule), _Watched(net, progress)
+    maps = visualization.visualize_many(watched, x, rules, [target], seed=seed)[:, 0]
+    kind = "random" if choice.weights is None else "trained"
+    figure = MapFigure(
+        "maps",
+        f"Raw maps of the logit {target!r} of a {kind} network ({choice.network}).",
+        (MapPanel("input", x), *(MapPanel(title(one), map_) for one, map_ in zip(rules, maps, strict=True))),
+    )
+    measured = [_measured(one, map_, x) for one, map_ in zip(rules, maps, strict=True)]
+    rows = tuple(
+        (title(one), row["norm"], row["cosine_with_input"]) for one, row in zip(rules, measured, strict=True)
+    )
+    numbers = {
+        "network": choice.network,
+        "weights": "random" if choice.weights is None else os.fspath(choice.weights),
+        "input_shape": list(x.shape),
+        "n_logits": net.n_logits,
+        "seed": seed,
+        "target": watched.target(target, read_logit),
+        "maps": measured,
+    }
+    return Exhibit(figure, ("rule", "norm of the map", "cosine with the input"), rows, numbers)
+
+
+def _measured(rule: Rule, map_: np.ndarray, x: np.ndarray) -> dict[str, Any]:
+    return {
+        "rule": rule.value,
+        "norm": float(np.linalg.norm(map_)),
+        "cosine_with_input": cosine(map_, x),
+        # The window of the similarity is 7 × 7.
+        "ssim_with_input": similarity(map_, x) if min(x.shape[1:]) >= 7 else math.nan,
+    }

@@ -1,0 +1,86 @@
+"""The progress of a long run: the one kind of callback, and bars on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+Progress = Callable[[str, int, int], None]
+"""``progress(label, done, total)``, called as work is done; a total of 0 says that the end is not known."""
+
+_NUMBERS = 53  # columns that the bar and the numbers behind a label take, up to totals of five digits
+
+
+@contextlib.contextmanager
+def live(quiet: bool = False) -> Iterator[Progress | None]:
+    """A callback ``progress(label, done, total)`` that draws a live bar for each label: done, total and the time left.
+
+    Parameters
+    ----------
+    quiet : bool, default False
+        Show nothing.
+
+    Yields
+    ------
+    callable or None
+        None where nothing is to be shown: on request, and where stderr is no terminal but a pipe or a file, in which
+        bars would be noise.  A total of 0 says that the end is not known: the bar then only moves.
+
+    Examples
+    --------
+    >>> with live(quiet=True) as progress:
+    ...     print(progress)
+    None
+    """
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    from rich import progress
+    from rich.table import Column
+
+    # On a narrow terminal a long label is cut short, not the numbers.
+    label = Column(no_wrap=True, overflow="ellipsis", max_width=max(12, console.width - _NUMBERS))
+    columns = (
+        progress.TextColumn("{task.description}", markup=False, table_column=label),
+        progress.BarColumn(bar_width=12),
+        progress.MofNCompleteColumn(),
+        progress.TaskProgressColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, progress.TaskID] = {}
+
+        def update(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=total or None)
+            bars.update(tasks[label], completed=done, total=total or None)
+
+        yield update
+
+
+def stepper(progress: Progress | None, label: str, total: int) -> Callable[[], None]:
+    """A function to call after each of `total` steps; it tells `progress`, if there is one.
+
+    Examples
+    --------
+    >>> step = stepper(lambda *words: print(*words), "maps", 2)
+    >>> step()
+    maps 1 2
+    """
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(label, done, total)
+
+    return step

@@ -1,1 +1,0 @@
-"""Results of a verification: their schema, tables, plots and the HTML report."""
