@@ -106,7 +106,7 @@ def test_a_logit_that_is_chosen_is_read_alone(target, monkeypatch):
     x, choice = images.load("cat", 9), NetworkChoice(n_filters=4)
     words = {"rule": "saliency", "target": target, "read_logit": True}
     expected = exhibits.visualized(x, choice, **words).numbers
-    monkeypatch.delattr(networks.ThreeLayerNetwork, "_read_out")  # all of them cannot be had
+    monkeypatch.delattr(networks.readout.Readout, "logits")  # all of them cannot be had
     assert exhibits.visualized(x, choice, **words).numbers == expected
 
 

@@ -1,4 +1,5 @@
 import math
+import pickle
 import tracemalloc
 
 import naive
@@ -10,12 +11,16 @@ from strategies import RULES, dtypes, grids, image_with_zeros, seeds
 from theorylab.laws import Gaussian, TruncatedGaussian
 from theorylab.networks import (
     DrawnRows,
+    GraphNetwork,
     StoredRows,
     ThreeLayerNetwork,
     graph,
     three_layer_cnn,
     three_layer_fcn,
 )
+from theorylab.networks.batches import batch_logits, batch_maps
+from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input
+from theorylab.networks.parameters import trace_shapes
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool
 
@@ -252,6 +257,103 @@ def test_seeds():
     rng = np.random.default_rng(1)
     one, two = (three_layer_cnn(grid, 3, 2, seed=rng).filters for _ in range(2))
     assert not np.array_equal(one, two)
+
+
+# --- rows in any graph ---
+
+
+def deep(kind):
+    """Two convolutions, a hidden dense layer and biases; all weights in arrays, in stored or in drawn rows."""
+    nodes = [
+        Input("x", (2, 6, 5)),
+        Conv("first", "x", 3, 3, padding=1),
+        Activation("unit1", "first"),
+        Conv("second", "unit1", 4, 2, bias=False),
+        Activation("unit2", "second"),
+        Flatten("flat", "unit2"),
+        Dense("hidden", "flat", 6),
+        Activation("unit3", "hidden"),
+        Dense("logits", "unit3", 5),
+    ]
+    parameters = {}
+    for key, (name, shape) in enumerate(trace_shapes(nodes)[1].items()):
+        drawn = DrawnRows(
+            Gaussian(1.0),
+            shape[0],
+            shape[1:],
+            np.random.SeedSequence(key),
+            memory_limit=10**6 if kind == "array" else 90,
+        )
+        as_rows = kind == "drawn" and len(shape) > 1
+        parameters[name] = drawn if as_rows else np.array([drawn.row(k) for k in range(shape[0])])
+        if kind == "stored" and len(shape) > 1:
+            parameters[name] = StoredRows(parameters[name])
+    return GraphNetwork(nodes, parameters)
+
+
+@pytest.mark.parametrize("kind", ["stored", "drawn"])
+def test_rows_in_any_graph_are_its_arrays(kind):
+    arrays, net = deep("array"), deep(kind)
+    assert (len(net.parameters), len(net.rows)) == (3, 4)
+    pictures = np.random.default_rng(2).standard_normal((3, 2, 6, 5))
+    x = pictures[0]
+    close = {"rtol": 1e-12, "atol": 1e-12}
+    np.testing.assert_allclose(net.logits(x), arrays.logits(x), **close)
+    trace = net.forward(x)
+    assert "logits" not in vars(trace)
+    np.testing.assert_array_equal([trace.logit(k) for k in range(5)], net.logits(x))
+    np.testing.assert_array_equal(net.forward(x, keep=["logits"]).activations["logits"], trace.logits)
+    gradients = np.random.default_rng(3).standard_normal((2, 5))
+    expected = arrays.layer_gradients(arrays.forward(x), gradients, RULES, ["x", "unit1", "flat"])
+    found = net.layer_gradients(trace, gradients, RULES, ["x", "unit1", "flat"])
+    for name, (values, exponents) in expected.items():
+        np.testing.assert_allclose(found[name][0], values, **close)
+        np.testing.assert_array_equal(found[name][1], exponents)
+    np.testing.assert_allclose(batch_logits(net, pictures), batch_logits(arrays, pictures), **close)
+    indices = np.array([[0, 4], [1, 1], [2, 3]])
+    np.testing.assert_allclose(
+        batch_maps(net, pictures, indices, RULES), batch_maps(arrays, pictures, indices, RULES), **close
+    )
+    other = net.with_parameters({"hidden.weight": np.zeros((6, 80))})
+    assert set(other.rows) == set(net.rows) - {"hidden.weight"}
+    assert len(set(other.logits(x))) == 5  # what is left are biases
+
+
+def test_drawn_readouts_serve_all_rules_at_once(monkeypatch):
+    net = three_layer_cnn(PatchGrid((1, 6, 6), 3), 4, 6, memory_limit=1)
+    drawn = []
+    row = DrawnRows.row
+    monkeypatch.setattr(DrawnRows, "row", lambda rows, index: drawn.append((rows, index)) or row(rows, index))
+    trace = net.forward(np.ones((1, 6, 6)))
+    net.backward(trace, np.eye(6)[[4, 1]], RULES)
+    assert sorted(index for rows, index in drawn if rows is net.readout_rows) == [1, 4]
+
+
+def test_a_network_of_rows_can_be_sent_to_another_process():
+    net = three_layer_cnn(PatchGrid((1, 6, 6), 3), 4, 6, MaxPool(2), hidden_bias=0.5, memory_limit=1)
+    sent = pickle.loads(pickle.dumps(net))
+    x = np.random.default_rng(0).standard_normal((1, 6, 6))
+    assert (type(sent), sent.grid, sent.pool, sent.hidden_bias) == (type(net), net.grid, net.pool, 0.5)
+    np.testing.assert_array_equal(sent.logits(x), net.logits(x))
+    with pytest.raises(TypeError):
+        sent.parameters["filters.bias"] = np.ones(4)
+
+
+def test_rows_that_do_not_fit():
+    nodes = [Input("x", (1, 2, 2)), Flatten("flat", "x"), Dense("fc", "flat", 2)]
+    weight, bias = StoredRows(np.ones((2, 4))), np.zeros(2)
+    for change, error, message in (
+        (
+            {"fc.weight": StoredRows(np.ones((2, 5)))},
+            ValueError,
+            r"fc\.weight: expected shape \(2, 4\), got \(2, 5\)",
+        ),
+        ({"fc.weight": StoredRows(np.ones((2, 4), np.float32))}, ValueError, "one dtype for all"),
+        ({"fc.bias": StoredRows(np.ones(2))}, TypeError, r"fc\.bias: expected an array, got StoredRows"),
+    ):
+        with pytest.raises(error, match=message):
+            GraphNetwork(nodes, {"fc.weight": weight, "fc.bias": bias, **change})
+    GraphNetwork(nodes, {"fc.weight": StoredRows(np.ones((2, 1, 2, 2))), "fc.bias": bias})
 
 
 # --- bad input ---

@@ -63,7 +63,7 @@ def stack(*entries, channels=3, gain=1.0):
         n, kernel, stride, padding = entry if isinstance(entry, tuple) else (entry, 3, 1, 1)
         spec = ConvSpec(n, kernel, stride, padding)
         std = gain * math.sqrt(2 / (channels * math.prod(spec.kernel)))
-        layers.append(dataclasses.replace(spec, std=std))
+        layers.append(ConvSpec(n, kernel, stride, padding, std))
         channels = n
     return layers
 
@@ -462,7 +462,9 @@ def test_scales_of_the_picture_and_of_the_weights(rule):
     def run(size, *gains, readout=1.0):
         gains = iter(gains)
         scaled = [
-            dataclasses.replace(layer, std=next(gains) * layer.std) if isinstance(layer, ConvSpec) else layer
+            ConvSpec(layer.n_filters, layer.kernel, layer.stride, layer.padding, next(gains) * layer.std)
+            if isinstance(layer, ConvSpec)
+            else layer
             for layer in layers
         ]
         return conv_depth.depth_maps(size * x, scaled, rule, readout_std=readout)

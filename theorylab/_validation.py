@@ -18,6 +18,15 @@ def positive_integer(value: object, name: str) -> int:
     return int(value)
 
 
+def finite_number(value: object, name: str) -> float:
+    """`value` as a finite float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name}: expected a finite number, got {value}")
+    return float(value)
+
+
 def positive_number(value: object, name: str) -> float:
     """Return `value` as a finite float above 0, or raise a TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,13 +18,14 @@ class Network(Protocol):
     """What a network must offer to be visualized."""
 
     @property
-    def n_logits(self) -> int: ...
+    def n_logits(self) -> int:
+        """``K``."""
 
     def forward(self, x: np.ndarray) -> Any:
-        """A trace; its ``logits`` attribute, ``(K,)``, is read only if a target needs it."""
+        """Return a trace; its ``logits`` attribute, ``(K,)``, is read only if a target needs it."""
 
     def backward(self, trace: Any, logit_gradients: np.ndarray, rules: list[Rule]) -> np.ndarray:
-        """Gradients ``(T, K)`` of T targets in, raw maps ``(R, T, C, H, W)`` out."""
+        """Return raw maps ``(R, T, C, H, W)`` of the gradients ``(T, K)`` of T targets."""
 
 
 def cost_gradient(logits: np.ndarray) -> np.ndarray:
@@ -53,36 +54,16 @@ def cost_gradient(logits: np.ndarray) -> np.ndarray:
     logits = np.asarray(logits)
     winner = int(np.argmax(logits))
     weights = np.exp(logits - logits[winner])  # at most 1: no overflow
-    p = weights / weights.sum()
+    p: np.ndarray = weights / weights.sum()
     others = np.delete(p, winner)
     s, q = others.sum(), (others**2).sum()
-    gradient = 2 * p * (p + s * p[winner] - q)
+    gradient: np.ndarray = 2 * p * (p + s * p[winner] - q)
     gradient[winner] = -2 * p[winner] * (s * s + q)
     return gradient
 
 
-def _seeds(trace: Any, targets: list[int | str], n_logits: int, seed: _random.Seed) -> np.ndarray:
-    """One row of logit gradients per target."""
-    rng = None
-    rows = []
-    for target in targets:
-        if isinstance(target, str) and target == "cost":
-            rows.append(cost_gradient(trace.logits))
-            continue
-        if isinstance(target, str) and target == "max":
-            index = int(np.argmax(trace.logits))
-        elif isinstance(target, str):
-            rng = _random.generator(seed) if rng is None else rng
-            index = int(rng.integers(n_logits))
-        else:
-            index = target
-        # The seed of a backward pass is 1, never the logit: a negative logit would turn the signs round
-        # before the backward ReLU sees them.
-        rows.append(np.arange(n_logits) == index)
-    return np.array(rows, dtype=np.float64)
-
-
-def _check_target(target: object, n_logits: int) -> int | str:
+def check_target(target: object, n_logits: int) -> int | str:
+    """Return "max", "random", "cost" or the index of a logit as an int; a ValueError if `target` is none of these."""
     if isinstance(target, str) and target in ("max", "random", "cost"):
         return target
     if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
@@ -92,6 +73,56 @@ def _check_target(target: object, n_logits: int) -> int | str:
     if not 0 <= target < n_logits:
         raise ValueError(f"target: logit {target} does not exist, indices go from 0 to {n_logits - 1}")
     return int(target)
+
+
+def logit_gradients(
+    targets: Sequence[int | str], n_logits: int, logits: Callable[[], np.ndarray], seed: _random.Seed
+) -> np.ndarray:
+    """Work out what seeds the backward passes of some targets.
+
+    Parameters
+    ----------
+    targets : sequence of int or str, length T
+        As :func:`check_target` returns them.
+    n_logits : int
+        ``K``.
+    logits : callable
+        Gives the logits, ``(K,)``; called only if a target depends on them.
+    seed : int or Generator
+        For "random" only; each "random" draws anew.
+
+    Returns
+    -------
+    float64 array, (T, K)
+        The seed of a logit is 1, never the logit itself: a negative one would turn the signs round before the rule
+        sees them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a target is "random" and the seed is of the wrong kind.
+
+    Examples
+    --------
+    >>> logit_gradients(["max", 0], 3, lambda: np.array([1.0, 2.0, 0.0]), seed=0)
+    array([[0., 1., 0.],
+           [1., 0., 0.]])
+    """
+    rng = None
+    gradients = np.zeros((len(targets), n_logits))
+    for gradient, target in zip(gradients, targets, strict=True):
+        if target == "cost":
+            gradient[:] = cost_gradient(logits())
+            continue
+        if isinstance(target, int):
+            index = target
+        elif target == "max":
+            index = int(np.argmax(logits()))
+        else:
+            rng = _random.generator(seed) if rng is None else rng
+            index = int(rng.integers(n_logits))
+        gradient[index] = 1
+    return gradients
 
 
 def visualize_many(
@@ -143,17 +174,17 @@ def visualize_many(
     for name, several in (("rules", rules), ("targets", targets)):
         if isinstance(several, (str, Rule)) or not isinstance(several, Iterable):
             raise TypeError(f"{name}: expected a sequence, got {several!r}")
-    chosen = [Rule(rule) for rule in rules]
-    checked = [_check_target(target, net.n_logits) for target in targets]
+    checked_rules = [Rule(rule) for rule in rules]
+    checked_targets = [check_target(target, net.n_logits) for target in targets]
     trace = net.forward(x)
-    seeds = _seeds(trace, checked, net.n_logits, seed).reshape(len(checked), net.n_logits)
-    return net.backward(trace, seeds, chosen)
+    gradients = logit_gradients(checked_targets, net.n_logits, lambda: trace.logits, seed)
+    return net.backward(trace, gradients, checked_rules)
 
 
 def visualize(
     net: Network, x: np.ndarray, rule: Rule | str, target: int | str = "max", *, seed: _random.Seed = 0
 ) -> np.ndarray:
-    """The raw map of one rule and one target.
+    """Compute the raw map of one rule and one target.
 
     Parameters
     ----------
@@ -189,4 +220,5 @@ def visualize(
     >>> bool(np.isclose(np.vdot(saliency, x), net.logits(x)[2]))  # no biases: homogeneous
     True
     """
-    return visualize_many(net, x, [rule], [target], seed=seed)[0, 0]
+    maps: np.ndarray = visualize_many(net, x, [rule], [target], seed=seed)[0, 0]
+    return maps

@@ -73,8 +73,8 @@ class NetworkAttribution:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Of a network that is an explicit graph; else none."""
-        if not isinstance(self.net, GraphNetwork):
+        """Of a graph that holds all its weights; else none."""
+        if not isinstance(self.net, GraphNetwork) or self.net.rows:
             return ()
         return tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.net.parameters))
 
@@ -106,7 +106,7 @@ class NetworkAttribution:
 
         1 means that nothing below can tell the logits apart (Sixt, Granz and Landgraf 2020).
         """
-        if not isinstance(self.net, GraphNetwork):
+        if not isinstance(self.net, GraphNetwork) or self.net.rows:
             return {}
         names = [node.name for node in self.net.nodes if isinstance(node, Activation)]
         names.insert(0, self.net.nodes[0].name)

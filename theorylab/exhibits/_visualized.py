@@ -103,17 +103,11 @@ class _Watched:
     """
 
     def __init__(self, net: Any, progress: Progress | None) -> None:
-        from theorylab.networks import ThreeLayerNetwork
-
         self._net, self.n_logits = net, net.n_logits
-        self._one_by_one = isinstance(net, ThreeLayerNetwork)
         self._progress = None if progress is None else functools.partial(progress, "logits, for the target")
 
     def forward(self, x: np.ndarray) -> Any:
-        if self._one_by_one:
-            self.trace = self._net.forward(x, progress=self._progress)
-        else:
-            self.trace = self._net.forward(x)
+        self.trace = self._net.forward(x, progress=self._progress)
         return self.trace
 
     def backward(self, trace: Any, logit_gradients: np.ndarray, rules: list[Rule]) -> np.ndarray:
@@ -126,10 +120,11 @@ class _Watched:
         if asked == "cost":
             return {"asked": asked, "index": None, "logit": None}
         index = int(np.argmax(self.gradients[0]))
-        value = None
-        if read_logit:  # alone where that is possible
-            value = float(self.trace.logit(index) if self._one_by_one else self.trace.logits[index])
-        return {"asked": asked, "index": index, "logit": value}
+        return {
+            "asked": asked,
+            "index": index,
+            "logit": float(self.trace.logit(index)) if read_logit else None,
+        }
 
 
 def visualized(

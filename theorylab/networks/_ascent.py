@@ -9,31 +9,21 @@ from typing import Any
 import numpy as np
 
 from theorylab.kernels import magnitude
-from theorylab.networks.nodes import Node, Parameters
+from theorylab.networks.nodes import Flatten, Node, Parameters
 
 
 def ascent(
-    nodes: Sequence[Node],
-    parameters: Parameters,
-    images: np.ndarray,
-    keep: Collection[str] = (),
+    nodes: Sequence[Node], parameters: Parameters, images: np.ndarray, keep: Collection[str] = ()
 ) -> tuple[np.ndarray, dict[str, Any], dict[str, np.ndarray]]:
-    """Logits of a batch, and what backward passes need.
-
-    Parameters
-    ----------
-    nodes : sequence of Node
-        In topological order.
-    parameters : mapping of str to array or Rows
-    images : array, (B, C, H, W), of the parameters' dtype
-    keep : collection of str
-        Nodes whose outputs are handed back.
+    """Run nodes, in topological order, on a batch of images of the parameters' dtype.
 
     Returns
     -------
-    logits : array, (B, K)
+    output : array, (B, ...)
+        Of the last node.
     saved : dict of node name to what that node keeps for its backward pass
     kept : dict of node name to array, (B, ...)
+        Outputs of the nodes of `keep`.
 
     Raises
     ------
@@ -47,7 +37,8 @@ def ascent(
     for node in nodes[1:]:
         with np.errstate(over="ignore", invalid="ignore"):
             value, saved[node.name] = node.forward(parameters, *(values[name] for name in node.inputs))
-        if not np.isfinite(magnitude.largest(value)).all():
+        # Flatten only moves numbers that were checked before.
+        if not isinstance(node, Flatten) and not np.isfinite(magnitude.largest(value)).all():
             raise ValueError(
                 f"node {node.name!r}: activations leave the range of {images.dtype}; take "
                 + ("smaller weights" if images.dtype == np.float64 else "dtype float64 or smaller weights")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from theorylab.networks import _scaling
-from theorylab.networks.nodes import Node, Parameters
+from theorylab.networks.nodes import Flatten, Node, Parameters
 from theorylab.rules import Rule
 
 
@@ -20,24 +20,15 @@ def descent(
     rules: Sequence[Rule],
     dtype: np.dtype,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Gradients of a batch of seeds at the output of every node.
+    """Send a batch of logit gradients down, (B, K), each under its rule, behind the forward pass that `saved` is from.
 
-    Parameters
-    ----------
-    nodes : sequence of Node
-        In topological order.
-    parameters : mapping of str to array or Rows
-    saved : mapping of node name to what its forward pass kept
-    seeds : array, (B, K)
-        Gradients with respect to the logits.
-    rules : sequence of Rule, length B
-        Of each seed; quick where equal ones are neighbours.
-    dtype : float32 or float64
+    Quick where equal rules are neighbours.
 
     Yields
     ------
     name, gradients, exponents
-        (B, ...) and (B,): the gradient is ``gradients · 2**exponents``, complete, whatever reads the node.
+        (B, ...) and (B,) at the output of every node: the gradient is ``gradients · 2**exponents``, complete, whatever
+        reads the node.
 
     Raises
     ------
@@ -49,9 +40,8 @@ def descent(
     rows = [(rules[start], slice(start, end)) for start, end in zip(starts, ends, strict=True)]
     # In range first, in the network's dtype second: a float64 seed of 1e-200 is not a float32 zero.
     seed, scale = _scaling.rescale(seeds, np.zeros(len(seeds), dtype=np.int64), slack=0)
-    gradients = {
-        nodes[-1].name: (seed.astype(dtype), scale)
-    }  # a copy: nodes may overwrite what they are given
+    # A copy: nodes may overwrite what they are given.
+    gradients = {nodes[-1].name: (seed.astype(dtype), scale)}
     for node in reversed(nodes[1:]):
         gradient, exponents = gradients.pop(node.name)
         yield node.name, gradient, exponents
@@ -59,9 +49,11 @@ def descent(
             shares = node.backward(parameters, gradient, saved[node.name], rows)
         del gradient
         for name, share in zip(node.inputs, shares, strict=True):
-            try:
-                scaled = _scaling.rescale(share, exponents)
-            except ValueError as error:
-                raise ValueError(f"node {node.name!r}: {error}") from None
+            scaled = share, exponents
+            if not isinstance(node, Flatten):  # which only moves numbers that were in range before
+                try:
+                    scaled = _scaling.rescale(share, exponents)
+                except ValueError as error:
+                    raise ValueError(f"node {node.name!r}: {error}") from None
             gradients[name] = _scaling.add(gradients[name], scaled) if name in gradients else scaled
     yield (nodes[0].name, *gradients[nodes[0].name])

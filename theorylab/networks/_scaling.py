@@ -23,29 +23,17 @@ def _shift(gradient: np.ndarray, exponents: np.ndarray) -> np.ndarray:
         return gradient
     # Beyond ±4096 every number of either dtype is 0 or infinite anyway; C's ldexp takes an int.
     clipped = np.clip(exponents, -4096, 4096).astype(np.int32)
-    return np.ldexp(gradient, clipped.reshape(-1, *[1] * (gradient.ndim - 1)))
+    shifted: np.ndarray = np.ldexp(gradient, clipped.reshape(-1, *[1] * (gradient.ndim - 1)))
+    return shifted
 
 
 def rescale(
     gradient: np.ndarray, exponents: np.ndarray, slack: int = _SLACK
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same gradients ``gradient · 2**exponents`` with every row in range.
+    """Bring every row of the gradients ``gradient · 2**exponents``, (B, ...) and (B,), into range.
 
-    Parameters
-    ----------
-    gradient : float array, (B, ...)
-    exponents : int64 array, (B,)
-    slack : int
-        Rows whose largest binary exponent lies within ±slack stay as they are.
-
-    Returns
-    -------
-    gradient, exponents
-
-    Raises
-    ------
-    ValueError
-        If an entry is not finite: then it is too late.
+    Rows whose largest binary exponent lies within ±`slack` stay as they are.  A ValueError if an entry is not finite:
+    then it is too late.
 
     Examples
     --------
@@ -55,15 +43,15 @@ def rescale(
     largest = magnitude.largest(gradient)
     if not np.isfinite(largest).all():
         raise ValueError(f"the gradient leaves the range of {gradient.dtype}")
-    own = np.frexp(largest)[1].astype(np.int64)
-    own[np.abs(own) <= slack] = 0
-    return _shift(gradient, -own), np.where(largest > 0, exponents + own, _ZERO)
+    excess = np.frexp(largest)[1].astype(np.int64)
+    excess[np.abs(excess) <= slack] = 0
+    return _shift(gradient, -excess), np.where(largest > 0, exponents + excess, _ZERO)
 
 
 def add(
     first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of two gradients, each ``(array, exponents)``, in the scale of the larger one of each row.
+    """Add two gradients, each ``(array, exponents)``, in the scale of the larger one of each row.
 
     Examples
     --------
@@ -75,7 +63,7 @@ def add(
 
 
 def undo(gradient: np.ndarray, exponents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``gradient · 2**exponents`` as far as the dtype can hold a row, and the exponents left.
+    """Return ``gradient · 2**exponents`` as far as the dtype can hold a row, and the exponents left.
 
     The largest entry stays finite, and so far above the smallest normal number that an entry as small as its
     rounding error is still exact.
@@ -89,7 +77,7 @@ def undo(gradient: np.ndarray, exponents: np.ndarray) -> tuple[np.ndarray, np.nd
     information = np.finfo(gradient.dtype)
     lowest = int(information.minexp) + 1 + int(information.nmant)
     largest = magnitude.largest(gradient)
-    own = np.frexp(largest)[1].astype(np.int64)
-    possible = np.clip(exponents, lowest - own, int(information.maxexp) - own)
+    binary = np.frexp(largest)[1].astype(np.int64)
+    possible = np.clip(exponents, lowest - binary, int(information.maxexp) - binary)
     possible = np.where(largest > 0, possible, 0)
     return _shift(gradient, possible), np.where(largest > 0, exponents - possible, 0)

@@ -19,7 +19,7 @@ class GraphTrace:
     Attributes
     ----------
     network : GraphNetwork
-        The one that made it; no other one takes it back.
+        The network that made it; no other takes it back.
     readout : array, (K,), or Readout
         The logits, or what computes them when they are asked for.
     saved : dict of node name to what that node keeps
@@ -36,19 +36,16 @@ class GraphTrace:
     @functools.cached_property
     def logits(self) -> np.ndarray:
         """``(K,)``; of weights in rows they are computed when first asked for, which can be most of the work."""
-        if isinstance(self.readout, Readout):
-            logits: np.ndarray = self.readout.logits()[0]
-            return logits
-        return self.readout
+        return np.ravel(self.readout.logits()) if isinstance(self.readout, Readout) else self.readout
 
-    def logit(self, index: int) -> float:
-        """One of the `logits`, bit by bit; of weights in rows only its row is drawn.
-
-        An IndexError if there is no such logit.
-        """
-        if isinstance(self.readout, Readout) and "logits" not in vars(self):
-            return self.readout.logit(index)[0]
-        return self.logits[index]
+    def logit(self, index: int) -> np.floating:
+        """Read one of the `logits`, bit by bit; of weights in rows only its row is drawn.  Else an IndexError."""
+        logit: np.floating = (
+            self.readout.logit(index)[0]
+            if isinstance(self.readout, Readout) and "logits" not in vars(self)
+            else self.logits[index]
+        )
+        return logit
 
     @property
     def pre_activation(self) -> np.ndarray:

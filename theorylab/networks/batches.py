@@ -15,21 +15,9 @@ from theorylab.rules import Rule
 
 
 def batch_logits(net: GraphNetwork, images: np.ndarray) -> np.ndarray:
-    """Logits of several pictures.
+    """Compute the logits of several pictures, (B, C, H, W) to (B, K).
 
-    Parameters
-    ----------
-    net : GraphNetwork
-    images : array, (B, C, H, W)
-
-    Returns
-    -------
-    array, (B, K), of the network's dtype
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :meth:`GraphNetwork.forward`.
+    The dtype is the network's; errors are those of :meth:`GraphNetwork.forward`.
 
     Examples
     --------
@@ -38,13 +26,13 @@ def batch_logits(net: GraphNetwork, images: np.ndarray) -> np.ndarray:
     >>> batch_logits(net, np.ones((2, 3, 32, 32))).shape
     (2, 5)
     """
-    return ascent(net.nodes, net.weights, _images(net, images))[0]
+    return ascent(net.nodes, net.weights, _checked(net, images))[0]
 
 
 def batch_maps(
     net: GraphNetwork, images: np.ndarray, logits: np.ndarray, rules: Sequence[Rule | str]
 ) -> np.ndarray:
-    """Raw maps of several pictures, each for logits of its own.
+    """Compute raw maps of several pictures, each of other logits.
 
     Parameters
     ----------
@@ -66,7 +54,7 @@ def batch_maps(
 
     Notes
     -----
-    Eq. 1 at every ReLU.  All pictures are held in memory together, with what the backward pass needs of them.
+    Eq. 1 at every unit.  All pictures are held in memory together, with what the backward pass needs of them.
 
     Examples
     --------
@@ -75,9 +63,7 @@ def batch_maps(
     >>> batch_maps(net, np.ones((2, 3, 32, 32)), np.array([[0, 1], [2, 4]]), ["guided"]).shape
     (2, 1, 2, 3, 32, 32)
     """
-    chosen = [Rule(rule) for rule in rules]
-    images = _images(net, images)
-    logits = np.asarray(logits)
+    checked_rules, images, logits = [Rule(rule) for rule in rules], _checked(net, images), np.asarray(logits)
     if logits.ndim != 2 or len(logits) != len(images) or logits.dtype.kind not in "iu":
         raise ValueError(
             f"logits: expected integers of shape ({len(images)}, T), got {logits.dtype} of {logits.shape}"
@@ -85,20 +71,17 @@ def batch_maps(
     if logits.size and not (logits.min() >= 0 and logits.max() < net.n_logits):
         raise ValueError(f"logits: indices go from 0 to {net.n_logits - 1}")
     _, saved, _ = ascent(net.nodes, net.weights, images)
-    maps = np.empty((len(images), len(chosen), logits.shape[1], *net.input_shape), dtype=net.dtype)
-    for r, rule in enumerate(chosen):
+    maps = np.empty((len(images), len(checked_rules), logits.shape[1], *net.input_shape), dtype=net.dtype)
+    for r, rule in enumerate(checked_rules):
         for t in range(logits.shape[1]):
             seeds = np.eye(net.n_logits)[logits[:, t]]
-            for name, gradient, exponents in descent(
-                net.nodes, net.weights, saved, seeds, [rule] * len(seeds), net.dtype
-            ):
+            passed = descent(net.nodes, net.weights, saved, seeds, [rule] * len(seeds), net.dtype)
+            for name, gradient, exponents in passed:
                 if name == net.nodes[0].name:
                     maps[:, r, t] = _scaling.undo(gradient, exponents)[0]
     return maps
 
 
-def _images(net: GraphNetwork, images: np.ndarray) -> np.ndarray:
-    images = np.asarray(images)
-    return _validation.real_array(images, "images", (*images.shape[:1], *net.input_shape)).astype(
-        net.dtype, copy=False
-    )
+def _checked(net: GraphNetwork, images: np.ndarray) -> np.ndarray:
+    shape = (*np.shape(images)[:1], *net.input_shape)
+    return _validation.real_array(images, "images", shape).astype(net.dtype, copy=False)

@@ -76,16 +76,15 @@ class Blueprint:
         self._nodes.append(kind(name, *arguments, **options))
         return name
 
-    def _weighted(self, name: str, weights: WeightLaw) -> str:
+    def _set_laws(self, name: str, weights: WeightLaw) -> None:
         self.laws[f"{name}.weight"] = weights
         if self.stack.bias_std:
             self.laws[f"{name}.bias"] = Gaussian(self.stack.bias_std)
-        return name
 
     def _convolution(self, default: str, source: str, layer: ConvSpec) -> str:
         geometry = layer.n_filters, layer.kernel, layer.stride, layer.padding
         name = self._append(default, kinds.Conv, source, *geometry, bias=self._bias)
-        self._weighted(name, layer.weights)
+        self._set_laws(name, layer.weights)
         return self._append(f"{default}.norm", kinds.BatchNorm, name) if self._normalised else name
 
     def _activation(self, default: str) -> str:
@@ -101,7 +100,7 @@ class Blueprint:
                 if is_plane:
                     source = self._append(f"{number}.flatten", kinds.Flatten, source)
                 name = self._append(number, kinds.Dense, source, layer.n_units, bias=self._bias)
-                self._weighted(name, layer.weights)
+                self._set_laws(name, layer.weights)
                 self._activation(number)
             case MaxPool():
                 self._append(number, kinds.MaxPool, source, layer)
@@ -119,29 +118,16 @@ class Blueprint:
                 self._activation(number)
 
     def draw(self, rng: np.random.Generator, dtype: type = np.float64) -> GraphNetwork:
-        """A network with fresh parameters.
-
-        Parameters
-        ----------
-        rng : Generator
-        dtype : float64 or float32
-
-        Returns
-        -------
-        GraphNetwork
-        """
+        """Draw a network with fresh parameters, float64 or float32."""
         kind = np.dtype(dtype).type
-        return GraphNetwork(
-            self.nodes,
-            {
-                name: self.laws[name].sample(shape, seed=rng, dtype=kind)
-                for name, shape in self.shapes.items()
-            },
-        )
+        drawn = {
+            name: self.laws[name].sample(shape, seed=rng, dtype=kind) for name, shape in self.shapes.items()
+        }
+        return GraphNetwork(self.nodes, drawn)
 
 
 def from_stack(stack: Stack, *, seed: _random.Seed = 0, dtype: type = np.float64) -> GraphNetwork:
-    """A random network of a description.
+    """Draw a random network of a description.
 
     Parameters
     ----------

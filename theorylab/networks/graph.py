@@ -1,4 +1,4 @@
-"""Networks of any depth: an explicit graph of hand-written layers in which every ReLU obeys the rule."""
+"""Networks of any depth: an explicit graph of hand-written layers in which every unit obeys the rule."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from theorylab.networks import _scaling
 from theorylab.networks._ascent import ascent
 from theorylab.networks._descent import descent
 from theorylab.networks._trace import GraphTrace
-from theorylab.networks.nodes import Dense, Node, Shape
+from theorylab.networks.nodes import Dense, Node
 from theorylab.networks.parameters import trace_shapes
 from theorylab.networks.readout import Progress, Readout, Rows
 from theorylab.rules import Rule
+from theorylab.stack import Shape
 
 # Bytes of gradients that one step of the backward pass may hold; it decides how many maps go together.
 _BACKWARD_BYTES = 512 * 2**20
@@ -33,8 +34,7 @@ class GraphNetwork:
         In topological order, an ``Input`` first: see :mod:`theorylab.networks.nodes`.
     parameters : mapping of str to array or Rows
         Exactly those that the nodes name, all float32 or all float64.  Arrays are not copied.  The weights of a
-        convolution or dense layer may be :class:`~theorylab.networks.readout.Rows`, which need not fit into memory; the
-        axes of a row do not matter.
+        convolution or dense layer may be Rows, which need not fit into memory; the axes of a row do not matter.
 
     Attributes
     ----------
@@ -52,9 +52,9 @@ class GraphNetwork:
 
     Notes
     -----
-    Eq. 1 at every ReLU, wherever it stands and however often it is used; every other layer hands its true
+    Eq. 1 at every unit, wherever it stands and however often it is used; every other layer hands its true
     gradient on.  A tensor that several nodes read receives the sum of their gradients *before* the rule of the
-    ReLU that made it applies: ``h`` acts on the sum.  Dropout is the identity at inference and has no node.
+    unit that made it applies: ``h`` acts on the sum.  Dropout is the identity at inference and has no node.
 
     *Range.*  Activations are computed as they are, since biases and normalisation are not homogeneous: a forward
     pass that leaves the range of the dtype is an error that names the layer.  Gradients carry a power of two
@@ -97,16 +97,18 @@ class GraphNetwork:
                 self.rows[name] = _checked_rows(weights, name, shape)
             else:
                 arrays[name] = _validation.real_array(weights, name, shape)
-        dtypes = {weights.dtype for weights in (*arrays.values(), *self.rows.values())}
+        self.parameters: Mapping[str, np.ndarray] = MappingProxyType(arrays)
+        dtypes = {weights.dtype for weights in self.weights.values()}
         if len(dtypes) > 1:
             raise ValueError("parameters: float32 beside float64; expected one dtype for all")
         self._dtype = dtypes.pop() if dtypes else np.dtype(np.float64)
-        self.parameters: Mapping[str, np.ndarray] = MappingProxyType(arrays)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "parameters": dict(self.parameters)}  # a read-only view cannot be pickled
+        """Replace the read-only view, which cannot be pickled."""
+        return {**vars(self), "parameters": dict(self.parameters)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Put the read-only view back."""
         vars(self).update(state, parameters=MappingProxyType(state["parameters"]))
 
     @property
@@ -131,21 +133,10 @@ class GraphNetwork:
         return self._dtype
 
     def with_parameters(self, parameters: Mapping[str, np.ndarray]) -> GraphNetwork:
-        """The same graph with some parameters exchanged; the others are shared, not copied.
+        """Exchange some parameters in the same graph; the others are shared, not copied.
 
-        Parameters
-        ----------
-        parameters : mapping of str to array
-            Any part of the parameters; arrays are converted to the network's dtype.
-
-        Returns
-        -------
-        GraphNetwork
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a name is unknown or an array does not fit.
+        Arrays are converted to the network's dtype.  A TypeError or ValueError if a name is unknown or an array does not
+        fit.
         """
         fitted = {name: np.asarray(array, dtype=self.dtype) for name, array in parameters.items()}
         return GraphNetwork(self.nodes, {**self.weights, **fitted})
@@ -153,7 +144,7 @@ class GraphNetwork:
     def forward(
         self, x: np.ndarray, *, keep: Collection[str] = (), progress: Progress | None = None
     ) -> GraphTrace:
-        """Run forward; keep only what backward passes need.
+        """Run the graph on an image and keep what backward passes need.
 
         Parameters
         ----------
@@ -161,8 +152,8 @@ class GraphNetwork:
         keep : collection of str
             Nodes whose outputs the trace holds on to beside that.
         progress : callable, optional
-            ``progress(done, total)`` in logits, where the last weights are Rows: such logits are computed when the trace
-            is asked for them, one row after another.
+            ``progress(done, total)`` in logits, where the last weights are Rows: such logits are computed when the
+            trace is asked for them, one row after another.
 
         Returns
         -------
@@ -171,8 +162,8 @@ class GraphNetwork:
         Raises
         ------
         TypeError, ValueError
-            If `x` is not a finite real array of the network's input shape, a node of `keep` is unknown, or an activation
-            leaves the range of the dtype; the message names the first layer where one does.
+            If `x` is not a finite real array of the network's input shape, a node of `keep` is unknown, or an
+            activation leaves the range of the dtype; the message names the first layer where one does.
         """
         self._check_names(keep)
         x = _validation.real_array(x, "x", self.input_shape).astype(self.dtype, copy=False)
@@ -181,16 +172,12 @@ class GraphNetwork:
         if isinstance(last, Dense) and last.parameter("weight") in self.rows and last.name not in keep:
             features, saved, kept = ascent(self.nodes[:-1], weights, x[None], keep)
             saved[last.name] = None
-            readout = last.readout(weights, features, progress)
+            readout = Readout(self.rows[last.parameter("weight")], last.bias_of(weights), features, progress)
         else:
             logits, saved, kept = ascent(self.nodes, weights, x[None], keep)
             readout = logits[0]
-        return GraphTrace(
-            self,
-            readout,
-            MappingProxyType(saved),
-            MappingProxyType({name: value[0] for name, value in kept.items()}),
-        )
+        activations = {name: value[0] for name, value in kept.items()}
+        return GraphTrace(self, readout, MappingProxyType(saved), MappingProxyType(activations))
 
     def _check_names(self, names: Collection[str]) -> None:
         for name in names:
@@ -198,51 +185,28 @@ class GraphNetwork:
                 raise ValueError(f"there is no node {name!r}")
 
     def logits(self, x: np.ndarray) -> np.ndarray:
-        """The ``K`` logits of an image ``(C, H, W)``; raises as `forward` does."""
+        """Compute the ``K`` logits of an image ``(C, H, W)``; raises as :meth:`forward` does."""
         return self.forward(x).logits
 
     def backward(
         self, trace: GraphTrace, logit_gradients: np.ndarray, rules: Sequence[Rule | str]
     ) -> np.ndarray:
-        """Raw maps of many rules and targets behind one forward pass.
+        """Compute the raw maps of many rules and targets behind one forward pass.
 
-        Parameters
-        ----------
-        trace : GraphTrace
-            Of this network's `forward`.
-        logit_gradients : array, (T, K)
-            Each row seeds one backward pass; a unit vector gives the map of one logit.
-        rules : sequence of Rule or str, length R
+        Arguments and errors are those of :meth:`layer_gradients`.
 
         Returns
         -------
         array, (R, T, C, H, W), of the network's dtype
             Finite.  A map whose largest entry is beyond the dtype's range, in float32 below 2⁻¹⁰³ or from 2¹²⁸ on,
             comes divided by the power of two that just makes it fit: :meth:`backward_scaled` returns that power.
-
-        Raises
-        ------
-        ValueError
-            If the trace is another network's, the gradients' shape is another, a gradient is not finite, or a
-            rule is unknown.
-
-        Notes
-        -----
-        Eq. 1 at every ReLU.  All maps go through the graph together, as far as memory allows.
         """
         return self.backward_scaled(trace, logit_gradients, rules)[0]
 
     def backward_scaled(
         self, trace: GraphTrace, logit_gradients: np.ndarray, rules: Sequence[Rule | str]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As :meth:`backward`, with the powers of two that the dtype has no room for.
-
-        Returns
-        -------
-        maps : array, (R, T, C, H, W)
-        exponents : int64 array, (R, T)
-            The map is ``maps[r, t] · 2**exponents[r, t]``; 0 wherever the dtype can hold it.
-        """
+        """Compute :meth:`backward` with the exponents of :meth:`layer_gradients`, (R, T)."""
         name = self.nodes[0].name
         return self.layer_gradients(trace, logit_gradients, rules, [name])[name]
 
@@ -253,12 +217,16 @@ class GraphNetwork:
         rules: Sequence[Rule | str],
         names: Collection[str],
     ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """The (modified) gradients that arrive at the outputs of some nodes: ``V̂`` of Eq. 8.
+        """Compute the (modified) gradients that arrive at the outputs of some nodes: ``V̂`` of Eq. 8.
 
         Parameters
         ----------
-        trace, logit_gradients, rules
-            As in :meth:`backward`.
+        trace : GraphTrace
+            Of this network's `forward`.
+        logit_gradients : array, (T, K)
+            Each row seeds one backward pass; a unit vector gives the map of one logit.  Of a readout in Rows only those
+            with a gradient that is not 0 are read.
+        rules : sequence of Rule or str, length R
         names : collection of str
             Nodes of the graph, the input among them.
 
@@ -271,41 +239,36 @@ class GraphNetwork:
         Raises
         ------
         ValueError
-            As :meth:`backward`, and if a node is unknown.
+            If the trace is another network's, the gradients' shape is another, a gradient is not finite, or a
+            rule or a node is unknown.
 
         Notes
         -----
-        Summed over all that read a node's output, and before the rule of a ReLU that made it applies.
+        Eq. 1 at every unit.  Summed over all that read a node's output, and before the rule of a unit that made it
+        applies.
         """
         if trace.network is not self:
             raise ValueError("trace: it comes from another network's forward pass")
         self._check_names(names)
-        rules = [Rule(rule) for rule in rules]
+        checked_rules = [Rule(rule) for rule in rules]
         seeds = np.asarray(logit_gradients)
         seeds = _validation.real_array(seeds, "logit_gradients", (*seeds.shape[:1], self.n_logits))
-        lead = (len(rules), len(seeds))
+        lead = (len(checked_rules), len(seeds))
         gradients = {
             name: (np.empty((*lead, *self.shapes[name]), dtype=self.dtype), np.zeros(lead, dtype=np.int64))
             for name in names
         }
-        weights = self.weights
         # Two or three of the largest tensors are alive at a time, beside what branches keep.
         widest = 4 * max(math.prod(shape) for shape in self.shapes.values()) * self.dtype.itemsize
         together = max(1, _BACKWARD_BYTES // widest)
         # A batch takes all rules and as many targets as fit: weights that are drawn serve all rules at once.
-        n_rules = min(together, max(1, len(rules)))
+        n_rules = min(together, max(1, lead[0]))
         n_targets = together // n_rules
         for r, t in itertools.product(range(0, lead[0], n_rules), range(0, lead[1], n_targets)):
             part = slice(r, r + n_rules), slice(t, t + n_targets)
-            batch, targets = rules[part[0]], seeds[part[1]]
-            passed = descent(
-                self.nodes,
-                weights,
-                trace.saved,
-                np.tile(targets, (len(batch), 1)),
-                [rule for rule in batch for _ in targets],
-                self.dtype,
-            )
+            batch, targets = checked_rules[part[0]], seeds[part[1]]
+            pairs = np.tile(targets, (len(batch), 1)), [rule for rule in batch for _ in targets]
+            passed = descent(self.nodes, self.weights, trace.saved, *pairs, self.dtype)
             for name, gradient, exponents in passed:
                 if name in gradients:
                     for whole, values in zip(

@@ -1,67 +1,60 @@
-"""The layers as nodes of a graph: what each one reads, which parameters it owns, how it runs both ways.
+"""The layers as nodes of a graph: what each one reads, which parameters it has, how it runs forward and backward.
 
-A node adds no mathematics: it names its inputs and calls :mod:`theorylab.kernels`, the quick twins of the explicit layers
-of :mod:`theorylab.layers`.  Shapes are those of one image,
-``(C, H, W)`` or ``(n,)``; arrays carry a batch axis in front.
-
->>> layer = Conv("conv1", "image", n_filters=4, kernel=3, padding=1)
->>> layer.output_shape((3, 8, 8)), layer.parameter_shapes((3, 8, 8))
-((4, 8, 8), {'conv1.weight': (4, 3, 3, 3), 'conv1.bias': (4,)})
+>>> Conv("conv1", "image", n_filters=4, kernel=3, padding=1).parameter_shapes((3, 8, 8))
+{'conv1.weight': (4, 3, 3, 3), 'conv1.bias': (4,)}
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-import operator
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from theorylab import _validation
-from theorylab.kernels import conv, dense, pool
-from theorylab.kernels import unit as units
+from theorylab.kernels import conv, dense, pool, unit
 from theorylab.layers import average_pool, batch_norm
-from theorylab.networks.readout import Progress, Readout, Rows, row_blocks
+from theorylab.networks.readout import Readout, Rows, backward_rows, row_blocks
 from theorylab.patches import PatchGrid
 from theorylab.pooling import MaxPool as PoolWindows
 from theorylab.rules import Rule
+from theorylab.stack import Shape
 from theorylab.units import RELU, Unit
 
-Shape = tuple[int, ...]
 Pair = int | tuple[int, int]
 Arrays = tuple[np.ndarray, ...]
 Parameters = Mapping[str, Any]  # arrays; the weights of Conv and Dense may be Rows
+_NORM = ("weight", "bias", "running_mean", "running_var")  # parameters of batch normalisation
 RuleRows = list[tuple[Rule, slice]]  # which rule holds for which rows of a batch of gradients
 
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """One step of a graph, by name, with the names of what it reads (`inputs`).  The subclasses are the layers.
-
-    ``forward(parameters, *arrays)`` returns its output and whatever its backward pass will need;
-    ``backward(parameters, gradient, saved, rules)`` returns one gradient per input, each an array of its own, and may
-    overwrite the gradient it is given.  Only :class:`Activation` looks at the rules: that is Eq. 1.
-    """
+    """One step of a graph, by name.  Shapes are those of one image; arrays have a batch axis in front."""
 
     name: str
 
     @property
     def inputs(self) -> tuple[str, ...]:
+        """Names of the nodes that it reads."""
         return ()
 
     def output_shape(self, *shapes: Shape) -> Shape:
+        """Shape of its output from those of its inputs; a TypeError or ValueError if they do not fit."""
         return shapes[0]
 
     def parameter_shapes(self, *shapes: Shape) -> dict[str, Shape]:
+        """Shapes of its parameters, by name, from those of its inputs."""
         return {}
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Return the output and whatever the backward pass will need."""
         raise TypeError(f"node {self.name!r} takes no part in a forward pass")
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        """Return a gradient for each input, in memory of its own or that of `gradient`; only units obey the rules (Eq. 1)."""
         raise TypeError(f"node {self.name!r} takes no part in a backward pass")
 
 
@@ -96,7 +89,7 @@ def _planes(shape: Shape) -> tuple[int, int, int]:
 
 @dataclasses.dataclass(frozen=True)
 class _Weighted(_Single):
-    """A node with parameters ``<prefix>.<part>``; two nodes of one `prefix` share them.  By default it is the name."""
+    """A node with parameters ``<prefix>.<part>``: by default of its name; nodes of the same `prefix` share them."""
 
     prefix: str | None = dataclasses.field(default=None, kw_only=True)
 
@@ -107,15 +100,16 @@ class _Weighted(_Single):
 
 @dataclasses.dataclass(frozen=True)
 class _Linear(_Weighted):
-    """A layer of weights, as an array or as :class:`~theorylab.networks.readout.Rows`, and biases."""
+    """A layer of weights, in an array or in Rows, and biases."""
 
     bias: bool = dataclasses.field(default=True, kw_only=True)
 
     def _shapes(self, weight: Shape) -> dict[str, Shape]:
-        shapes = {self.parameter("weight"): weight}
-        return {**shapes, self.parameter("bias"): weight[:1]} if self.bias else shapes
+        shapes = {"weight": weight, "bias": weight[:1]} if self.bias else {"weight": weight}
+        return {self.parameter(part): shape for part, shape in shapes.items()}
 
-    def _bias(self, parameters: Parameters) -> np.ndarray | None:
+    def bias_of(self, parameters: Parameters) -> np.ndarray | None:
+        """Its biases, if it has any."""
         return parameters[self.parameter("bias")] if self.bias else None
 
 
@@ -138,7 +132,7 @@ class Conv(_Linear):
         return self._shapes((self.n_filters, shapes[0][0], *self._grid(shapes[0]).kernel))
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        grid, bias = self._grid(arrays[0].shape[1:]), self._bias(parameters)
+        grid, bias = self._grid(arrays[0].shape[1:]), self.bias_of(parameters)
         blocks = [
             conv.forward(arrays[0], filters, grid, None if bias is None else bias[rows])
             for rows, filters in row_blocks(parameters[self.parameter("weight")])
@@ -146,11 +140,9 @@ class Conv(_Linear):
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1), grid
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        shares = (
-            conv.backward_input(gradient[:, rows], filters, saved)
-            for rows, filters in row_blocks(parameters[self.parameter("weight")])
-        )
-        return (functools.reduce(operator.iadd, shares),)
+        blocks = row_blocks(parameters[self.parameter("weight")])
+        shares = (conv.backward_input(gradient[:, rows], filters, saved) for rows, filters in blocks)
+        return (sum(shares, start=next(shares)),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,29 +159,16 @@ class Dense(_Linear):
     def parameter_shapes(self, *shapes: Shape) -> dict[str, Shape]:
         return self._shapes((self.n_outputs, *shapes[0]))
 
-    def readout(
-        self, parameters: Parameters, features: np.ndarray, progress: Progress | None = None
-    ) -> Readout:
-        """Put off its output, where the weights are Rows."""
-        return Readout(parameters[self.parameter("weight")], self._bias(parameters), features, progress)
-
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
         weights = parameters[self.parameter("weight")]
         if isinstance(weights, Rows):
-            return self.readout(parameters, arrays[0]).logits(), None
-        return dense.forward(arrays[0], weights, self._bias(parameters)), None
+            return Readout(weights, self.bias_of(parameters), arrays[0]).logits(), None
+        return dense.forward(arrays[0], weights, self.bias_of(parameters)), None
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
         weights = parameters[self.parameter("weight")]
-        if not isinstance(weights, Rows):
-            return (dense.backward_input(gradient, weights),)
-        # Only rows that some gradient reaches are drawn.
-        shares = (
-            dense.backward_input(gradient[:, indices], rows.reshape(len(rows), -1))
-            for indices, rows in weights.blocks(np.flatnonzero(gradient.any(axis=0)))
-        )
-        none = np.zeros((len(gradient), math.prod(weights.shape[1:])), gradient.dtype)
-        return (functools.reduce(operator.iadd, shares, next(shares, none)),)
+        send = backward_rows if isinstance(weights, Rows) else dense.backward_input
+        return (send(gradient, weights),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,18 +178,17 @@ class Activation(_Single):
     unit: Unit = RELU
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        return units.forward(arrays[0], self.unit), arrays[0] > 0
+        return unit.forward(arrays[0], self.unit), arrays[0] > 0
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        for rule, rows in rules:
-            # True > 0: the mask is a pre-activation
-            units.backward_into(gradient[rows], saved, rule, gradient[rows], self.unit)
+        for rule, rows in rules:  # the mask will do for a pre-activation: True > 0
+            unit.backward_into(gradient[rows], saved, rule, gradient[rows], self.unit)
         return (gradient,)
 
 
 @dataclasses.dataclass(frozen=True)
 class MaxPool(_Single):
-    """Max-pooling over the windows of a :class:`theorylab.pooling.MaxPool`; keeps the winners' places."""
+    """Max-pooling over the windows of a :class:`theorylab.pooling.MaxPool`; keeps the winners' indices."""
 
     windows: PoolWindows
 
@@ -221,12 +199,12 @@ class MaxPool(_Single):
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
         values, winners = pool.forward(arrays[0], self.windows)
         plane = arrays[0].shape[2:]
-        small = math.prod(plane) <= np.iinfo(np.int32).max
-        return values, (winners.astype(np.int32) if small else winners, plane)
+        narrow = np.int32 if math.prod(plane) <= np.iinfo(np.int32).max else np.int64
+        return values, (winners.astype(narrow, copy=False), plane)
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        winners, plane = saved
-        return (pool.backward(gradient, np.broadcast_to(winners, gradient.shape), plane),)
+        winners = np.broadcast_to(saved[0], gradient.shape)
+        return (pool.backward(gradient, winners, saved[1]),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,13 +221,12 @@ class AveragePool(_Single):
         return channels, *PoolWindows(self.size, self.stride, self.padding).output_shape((plane[0], plane[1]))
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        window = (self.size, self.stride, self.padding)
+        window = self.size, self.stride, self.padding
         values = average_pool.forward(arrays[0], *window, include_padding=self.include_padding)
-        return values, arrays[0].shape[2:]
+        return values, (arrays[0].shape[2:], *window)
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        window = (self.size, self.stride, self.padding)
-        return (average_pool.backward(gradient, saved, *window, include_padding=self.include_padding),)
+        return (average_pool.backward(gradient, *saved, include_padding=self.include_padding),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,12 +252,11 @@ class BatchNorm(_Weighted):
     eps: float = 1e-5
 
     def parameter_shapes(self, *shapes: Shape) -> dict[str, Shape]:
-        channels = _planes(shapes[0])[:1]
-        return {self.parameter(part): channels for part in ("weight", "bias", "running_mean", "running_var")}
+        return {self.parameter(part): _planes(shapes[0])[:1] for part in _NORM}
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        values = (parameters[name] for name in self.parameter_shapes(arrays[0].shape[1:]))
-        return batch_norm.forward(arrays[0], *values, self.eps), None
+        weight, bias, mean, variance = (parameters[self.parameter(part)] for part in _NORM)
+        return batch_norm.forward(arrays[0], weight, bias, mean, variance, self.eps), None
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
         weight, variance = parameters[self.parameter("weight")], parameters[self.parameter("running_var")]
@@ -311,7 +287,6 @@ class Add(Node):
         return (gradient, *(gradient.copy() for _ in self.sources[1:]))
 
 
-@dataclasses.dataclass(frozen=True)
 class Flatten(_Single):
     """All entries of an image in one row, channels first: ``(C, H, W)`` to ``(C·H·W,)``."""
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theorylab import _random
+from theorylab import _random, _validation
 from theorylab.laws import Gaussian, WeightLaw
-from theorylab.networks.nodes import Dense, Input, Node, Shape
+from theorylab.networks.nodes import Dense, Input, Node
+from theorylab.stack import Shape
 
 
 def trace_shapes(nodes: Sequence[Node]) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """Shapes of every node's output and of every parameter, without a weight or an image.
+    """Work out the shapes of every node's output and of every parameter, without a weight or an image.
 
     Parameters
     ----------
@@ -31,10 +32,6 @@ def trace_shapes(nodes: Sequence[Node]) -> tuple[dict[str, Shape], dict[str, Sha
         If a name is used twice, an input does not stand before its reader, a shape does not fit, or the output
         of a node is read by no other; the message names the node.
 
-    Notes
-    -----
-    An architecture is this list of nodes: the composition of layers that Eq. 1 is applied to.
-
     Examples
     --------
     >>> from theorylab.networks.nodes import Flatten
@@ -45,11 +42,11 @@ def trace_shapes(nodes: Sequence[Node]) -> tuple[dict[str, Shape], dict[str, Sha
         raise ValueError("nodes: expected an Input first")
     outputs: dict[str, Shape] = {}
     parameters: dict[str, Shape] = {}
-    for place, node in enumerate(nodes):
+    for position, node in enumerate(nodes):
         try:
             if node.name in outputs:
                 raise ValueError("the name is taken")
-            if place and isinstance(node, Input):
+            if position and isinstance(node, Input):
                 raise ValueError("a second Input")
             missing = [name for name in node.inputs if name not in outputs]
             if missing:
@@ -77,7 +74,7 @@ def draw_parameters(
     dense_bias: float = 0.0,
     dtype: type = np.float32,
 ) -> dict[str, np.ndarray]:
-    """Random parameters for a graph.
+    """Draw random parameters for a graph.
 
     Parameters
     ----------
@@ -85,11 +82,10 @@ def draw_parameters(
     law : WeightLaw
         Of the weights of all convolutions and dense layers, if `init` is "law".
     seed : int or Generator
-        The parameter at position ``i`` of the graph has a stream of its own, the ``i``-th: it is the same draw
-        whatever becomes of the others.
+        The ``i``-th parameter of the graph has a stream of its own: its draw does not depend on the others.
     init : "law" or "fan-in"
-        "fan-in": Gaussian weights of standard deviation ``√(2/fan-in)``, which keeps the size of activations from
-        layer to layer; `law` is then not looked at.
+        "fan-in": Gaussian weights of standard deviation ``√(2/fan-in)`` in place of `law`, which keeps the size of
+        activations from layer to layer.
     dense_bias : float, default 0.0
         Of the dense layers.  Biases of convolutions are 0.
     dtype : float64 or float32
@@ -119,10 +115,7 @@ def draw_parameters(
     """
     if init not in ("law", "fan-in"):
         raise ValueError(f"init: expected 'law' or 'fan-in', got {init!r}")
-    if isinstance(dense_bias, bool) or not isinstance(dense_bias, (int, float, np.integer, np.floating)):
-        raise TypeError(f"dense_bias: expected a number, got {type(dense_bias).__name__}")
-    if not math.isfinite(dense_bias):
-        raise ValueError(f"dense_bias: expected a finite number, got {dense_bias}")
+    dense_bias = _validation.finite_number(dense_bias, "dense_bias")
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}")
     parent = _random.sequence(seed)
@@ -130,9 +123,9 @@ def draw_parameters(
     drawn = {}
     for position, (name, shape) in enumerate(trace_shapes(nodes)[1].items()):
         if len(shape) > 1:
-            own = law if init == "law" else Gaussian(math.sqrt(2 / math.prod(shape[1:])))
+            node_law = law if init == "law" else Gaussian(math.sqrt(2 / math.prod(shape[1:])))
             rng = np.random.default_rng(_random.child(parent, position))
-            drawn[name] = own.sample(shape, seed=rng, dtype=np.dtype(dtype).type)
+            drawn[name] = node_law.sample(shape, seed=rng, dtype=np.dtype(dtype).type)
         elif name in dense_biases:
             drawn[name] = np.full(shape, dense_bias, dtype=dtype)
         else:

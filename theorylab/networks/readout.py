@@ -7,59 +7,31 @@ positions and 1000 logits has 2.97 billion weights; the share of one logit is 12
 
 from __future__ import annotations
 
-import abc
 import dataclasses
+import functools
 import math
+import operator
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from theorylab import _random, _validation
+from theorylab.kernels import dense
 from theorylab.laws import WeightLaw
 
 Progress = Callable[[int, int], None]
-
 #: Bytes of weights that are kept in memory; more are drawn anew at every pass.
 MEMORY_LIMIT = 256 * 2**20
 
 
-class Rows(abc.ABC):
-    """Weights that a layer asks for row by row: :class:`StoredRows` or :class:`DrawnRows`.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        ``shape[0]`` rows of shape ``shape[1:]``.
-    dtype : float32 or float64
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-    @abc.abstractmethod
-    def array(self) -> np.ndarray:
-        """Return all rows; a ValueError if they exceed a memory limit."""
-
-    @abc.abstractmethod
-    def row(self, index: int) -> np.ndarray:
-        """Return one row, of shape ``shape[1:]``."""
-
-    @abc.abstractmethod
-    def blocks(self, indices: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield ``(indices, rows)``, which together hold the rows asked for, in their order; all by default."""
-
-
-class StoredRows(Rows):
+class StoredRows:
     """Rows of an array that exists.
 
     Parameters
     ----------
     array : float array, (n, ...)
-
-    Notes
-    -----
-    Rows are views; a network only reads them.  With a readout, row ``k`` is the ``V_{·k}`` of Eq. 4.
+        It is not copied; networks only read it.  With a readout, row ``k`` is the ``V_{·k}`` of Eq. 4.
 
     Examples
     --------
@@ -89,15 +61,17 @@ class StoredRows(Rows):
             yield np.asarray(indices), self._array[indices]
 
 
-class DrawnRows(Rows):
+class DrawnRows:
     """Rows drawn from a law, each from its own stream of random numbers.
 
     Parameters
     ----------
     law : WeightLaw
+        Also an attribute.
     count : int
         How many rows.
     row_shape : tuple of int
+        With a readout, row ``k`` is the ``V_{·k}`` of Eq. 4; with filters, row ``i`` is ``w_i``.
     sequence : SeedSequence
         Row ``k`` is drawn from its child with key ``k``.
     dtype : float64 or float32
@@ -108,18 +82,10 @@ class DrawnRows(Rows):
     threads : int, default 2
         How many rows are drawn at the same time.  The numbers do not depend on it.
 
-    Attributes
-    ----------
-    law : WeightLaw
-
     Raises
     ------
     TypeError, ValueError
         If a count is not a positive integer or the dtype is another.
-
-    Notes
-    -----
-    With a readout, row ``k`` is the ``V_{·k}`` of Eq. 4; with filters, row ``i`` is ``w_i``.
 
     Examples
     --------
@@ -173,11 +139,11 @@ class DrawnRows(Rows):
         """Return one row, ``row_shape``: drawn alone unless all are kept."""
         if not 0 <= index < self.shape[0]:
             raise IndexError(f"row {index} of {self.shape[0]}")
-        if self._kept is not None:
-            kept: np.ndarray = self._kept[index]
-            return kept
-        rng = np.random.default_rng(_random.child(self._sequence, int(index)))
-        return self.law.sample(self.shape[1:], seed=rng, dtype=self.dtype.type)
+        if self._kept is None:
+            rng = np.random.default_rng(_random.child(self._sequence, int(index)))
+            return self.law.sample(self.shape[1:], seed=rng, dtype=self.dtype.type)
+        row: np.ndarray = self._kept[index]
+        return row
 
     def blocks(self, indices: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield one block of all rows if they fit the memory limit, else blocks of a quarter of it."""
@@ -196,15 +162,15 @@ class DrawnRows(Rows):
         def fill(position: int) -> None:
             block[position] = self.row(indices[position])
 
-        if self._threads == 1 or len(indices) == 1:
-            for position in range(len(indices)):
-                fill(position)
-        else:
-            # NumPy's generators let go of the interpreter lock.  Each row fills its own part of the block, so the
-            # order in which threads finish changes nothing; list() passes on what they raise.
-            with ThreadPoolExecutor(self._threads) as pool:
-                list(pool.map(fill, range(len(indices))))
+        # NumPy's generators let go of the interpreter lock.  Each row fills its own part of the block, so the
+        # order in which threads finish changes nothing; list() passes on what they raise.
+        with ThreadPoolExecutor(min(self._threads, len(indices))) as pool:
+            list(pool.map(fill, range(len(indices))))
         return block
+
+
+Rows = StoredRows | DrawnRows
+"""Weights that a layer reads row by row: ``shape[0]`` rows of shape ``shape[1:]``."""
 
 
 def row_blocks(weights: np.ndarray | Rows) -> Iterator[tuple[slice, np.ndarray]]:
@@ -216,9 +182,19 @@ def row_blocks(weights: np.ndarray | Rows) -> Iterator[tuple[slice, np.ndarray]]
         yield slice(0, len(weights)), weights
 
 
+def backward_rows(gradient: np.ndarray, weights: Rows) -> np.ndarray:
+    """Send gradients through a dense layer, (B, K) to (B, n); only rows with a gradient that is not 0 are drawn."""
+    shares = (
+        dense.backward_input(gradient[:, indices], rows.reshape(len(rows), -1))
+        for indices, rows in weights.blocks(np.flatnonzero(gradient.any(axis=0)))
+    )
+    zeros = np.zeros((len(gradient), math.prod(weights.shape[1:])), gradient.dtype)
+    return functools.reduce(operator.iadd, shares, next(shares, zeros))
+
+
 @dataclasses.dataclass(frozen=True)
 class Readout:
-    """Logits that are computed when they are asked for, one row of weights at a time.
+    """Logits that are computed when they are asked for: ``f_k = ⟨V_k, a⟩`` of Eq. 4, one row of weights at a time.
 
     Parameters
     ----------
@@ -226,14 +202,9 @@ class Readout:
         ``K`` rows of ``n`` weights each; the axes of a row do not matter.
     bias : array, (K,), or None
     features : array, (B, n)
-        What the rows are multiplied with.
+        What the rows are multiplied with: ``a``.
     progress : callable, optional
         ``progress(done, total)`` in logits, while all of them are computed.
-
-    Notes
-    -----
-    ``f_k = ⟨V_k, a⟩`` of Eq. 4.  One pairwise sum for each row, and no BLAS: the bits are the same for any size of
-    block, for stored and for drawn rows, and for any number of threads.
 
     Examples
     --------
@@ -265,5 +236,7 @@ class Readout:
         return self._product(index, self.weights.row(index))
 
     def _product(self, index: int, row: np.ndarray) -> np.ndarray:
+        # Pairwise summation row by row, not BLAS: the same bits for any size of block, stored or drawn, and for any
+        # number of threads.
         products = np.array([(row.reshape(-1) * features).sum() for features in self.features])
         return products if self.bias is None else products + self.bias[index]

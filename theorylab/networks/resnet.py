@@ -20,17 +20,12 @@ def resnet_nodes(
     blocks: Sequence[int] = models.RESNET50_BLOCKS,
     width: int = 64,
 ) -> list[Node]:
-    """The layers of a bottleneck ResNet, ResNet-50 by default, without weights.
+    """List the layers of a bottleneck ResNet, ResNet-50 by default, without weights.
 
     Parameters
     ----------
-    input_shape : (C, H, W)
-    n_logits : int, default 1000
-    blocks : sequence of int, default (3, 4, 6, 3)
-        Bottlenecks of each stage; from the second stage on the first one halves the plane, with the stride in
-        its 3 × 3 convolution.
-    width : int, default 64
-        Channels of the stem; the bottlenecks of stage ``s`` are ``width · 2**s`` wide.
+    input_shape, n_logits, blocks, width
+        As of :func:`theorylab.models.resnet`, of which this is the graph, with batch normalisation.
 
     Returns
     -------
@@ -76,21 +71,12 @@ def resnet50(
     dtype: type = np.float32,
     dense_bias: float = 0.0,
 ) -> GraphNetwork:
-    """ResNet-50 with random weights.
+    """Draw a ResNet-50 with random weights.
 
     Parameters
     ----------
-    law : WeightLaw, default TruncatedGaussian(0.1)
-        Of the weights of all convolutions and of the dense layer.
-    seed : int or Generator
-        Each parameter has a stream of its own.
-    init : "law" or "fan-in"
-        "fan-in": Gaussian weights of standard deviation ``√(2/fan-in)`` in place of `law`.
-    n_logits : int, default 1000
-    input_shape : (C, H, W)
-    dtype : float32 or float64
-    dense_bias : float, default 0.0
-        Of the dense layer.
+    law, seed, init, n_logits, input_shape, dtype, dense_bias
+        As of :func:`~theorylab.networks.vgg16`.
 
     Returns
     -------

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Collection
 
 import numpy as np
@@ -79,32 +78,21 @@ class ThreeLayerNetwork(GraphNetwork):
         unit: Unit = RELU,
     ) -> None:
         self.grid, self.pool, self.unit = grid, pool, unit
-        self.filter_rows, self.readout_rows = _rows(filters, "filters"), _rows(readout, "readout")
-        n_filters, n_logits = self.filter_rows.shape[0], self.readout_rows.shape[0]
-        stack = dataclasses.replace(
-            models.three_layer(grid, n_filters, unit=unit, pool=pool), n_logits=n_logits
-        )
-        _check_shape(self.filter_rows, "filters", "N", (grid.input_shape[0], *grid.kernel))
-        _check_shape(self.readout_rows, "readout", "K", stack.shape_above)
+        self.filter_rows = _rows(filters, "filters", "N", (grid.input_shape[0], *grid.kernel))
+        n_filters = self.filter_rows.shape[0]
+        stack = models.three_layer(grid, n_filters, unit=unit, pool=pool)
+        self.readout_rows = _rows(readout, "readout", "K", stack.shape_above)
+        stack = dataclasses.replace(stack, n_logits=self.readout_rows.shape[0])
         if self.readout_rows.dtype != self.filter_rows.dtype:
             raise ValueError(
                 f"readout: dtype {self.readout_rows.dtype} beside filters of {self.filter_rows.dtype}"
             )
-        if isinstance(hidden_bias, bool) or not isinstance(
-            hidden_bias, (int, float, np.integer, np.floating)
-        ):
-            raise TypeError(f"hidden_bias: expected a number, got {type(hidden_bias).__name__}")
-        if not math.isfinite(hidden_bias):
-            raise ValueError(f"hidden_bias: expected a finite number, got {hidden_bias}")
-        self.hidden_bias = float(hidden_bias)
+        self.hidden_bias = _validation.finite_number(hidden_bias, "hidden_bias")
         names = ["filters", "unit", *([] if pool is None else ["pool"]), "flatten", "readout"]
-        parameters: dict[str, np.ndarray | Rows] = {
-            "filters.weight": self.filter_rows,
-            "readout.weight": self.readout_rows,
-        }
-        if hidden_bias:
-            parameters["filters.bias"] = np.full(n_filters, hidden_bias, self.filter_rows.dtype)
-        super().__init__(Blueprint(stack, names=names, bias=bool(hidden_bias)).nodes, parameters)
+        blueprint = Blueprint(stack, names=names, bias=bool(hidden_bias))
+        biases = np.full(n_filters, hidden_bias, self.filter_rows.dtype)
+        rows = {"filters.weight": self.filter_rows, "readout.weight": self.readout_rows}
+        super().__init__(blueprint.nodes, {**rows, **({"filters.bias": biases} if hidden_bias else {})})
 
     @property
     def filters(self) -> np.ndarray:
@@ -118,18 +106,13 @@ class ThreeLayerNetwork(GraphNetwork):
         return super().forward(x, keep={"filters", *keep}, progress=progress)
 
 
-def _rows(weights: np.ndarray | Rows, name: str) -> Rows:
-    if isinstance(weights, Rows):
-        return weights
-    array = _validation.real_array(weights, name)
-    if array.ndim != 4 or not array.size:
-        raise ValueError(f"{name}: expected four axes, none of them empty, got {array.shape}")
-    return StoredRows(array)
-
-
-def _check_shape(rows: Rows, name: str, count: str, row_shape: tuple[int, ...]) -> None:
+def _rows(weights: np.ndarray | Rows, name: str, count: str, row_shape: tuple[int, ...]) -> Rows:
+    rows = weights if isinstance(weights, Rows) else StoredRows(_validation.real_array(weights, name))
+    if len(rows.shape) != 4 or 0 in rows.shape:
+        raise ValueError(f"{name}: expected four axes, none of them empty, got {rows.shape}")
     if rows.shape[1:] != row_shape:
         raise ValueError(f"{name}: expected ({count}, {', '.join(map(str, row_shape))}), got {rows.shape}")
+    return rows
 
 
 def three_layer_cnn(
@@ -150,22 +133,15 @@ def three_layer_cnn(
 
     Parameters
     ----------
-    grid : PatchGrid
-        Input shape, filter size, stride and padding.
-    n_filters : int, default 256
-        ``N``.
+    grid, n_filters, pool, unit
+        As of :func:`theorylab.models.three_layer`.
     n_logits : int, default 1000
         ``K``.
-    pool : MaxPool, optional
-        Between the unit and the readout; windows may overlap.
-    law : WeightLaw, default TruncatedGaussian(0.1)
-        Of all weights.
+    law, readout_law : WeightLaw
+        Of all weights, TruncatedGaussian(0.1) by default; of the readout, if it is another.
     seed : int or Generator
-    readout_law : WeightLaw, optional
-        Of the readout, if it is another.
     hidden_bias : float, default 0.0
         Added to every pre-activation.
-    unit : Unit, default ReLU()
     dtype : float64 or float32
         Of weights, logits and maps.
     memory_limit : int, optional
@@ -223,17 +199,12 @@ def three_layer_fcn(
     n_hidden : int, default 4096
         Hidden units.
     n_logits, law, seed, readout_law, hidden_bias, unit, dtype, memory_limit
-        As for :func:`three_layer_cnn`.
+        As for :func:`three_layer_cnn`, which raises what is wrong with them.
 
     Returns
     -------
     ThreeLayerNetwork
-        With one patch, the whole image; hidden unit ``i``'s weights are ``filters[i]``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`three_layer_cnn`.
+        With one patch, the whole image; the weights of hidden unit ``i`` are ``filters[i]``.
 
     Notes
     -----

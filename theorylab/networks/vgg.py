@@ -15,15 +15,12 @@ from theorylab.networks.parameters import draw_parameters
 def vgg16_nodes(
     input_shape: tuple[int, int, int] = (3, 224, 224), n_logits: int = 1000, n_hidden: int = 4096
 ) -> list[Node]:
-    """The layers of VGG-16, configuration D, without weights.
+    """List the layers of VGG-16, configuration D, without weights.
 
     Parameters
     ----------
-    input_shape : (C, H, W)
-        At least 32 × 32.  Adaptive average pooling brings the last block to 7 × 7: the identity at 224 × 224.
-    n_logits : int, default 1000
-    n_hidden : int, default 4096
-        Units of both hidden dense layers.
+    input_shape, n_logits, n_hidden
+        As of :func:`theorylab.models.vgg16`, of which this is the graph.
 
     Returns
     -------
@@ -34,7 +31,7 @@ def vgg16_nodes(
     Raises
     ------
     TypeError, ValueError
-        If a size is not a positive integer.
+        If a size is not a positive integer, or the image is too small.
 
     Notes
     -----
@@ -65,25 +62,15 @@ def vgg16(
     dense_bias: float = 0.0,
     n_hidden: int = 4096,
 ) -> GraphNetwork:
-    """VGG-16 with random weights.
+    """Draw a VGG-16 with random weights.
 
     Parameters
     ----------
-    law : WeightLaw, default TruncatedGaussian(0.1)
-        Of all weights.
-    seed : int or Generator
-        Each parameter has a stream of its own.
-    init : "law" or "fan-in"
-        "fan-in": Gaussian weights of standard deviation ``√(2/fan-in)`` in place of `law`.
-    n_logits : int, default 1000
-    input_shape : (C, H, W)
-        At least 32 × 32.
-    dtype : float32 or float64
-        138 million weights: 0.55 GB in float32.
-    dense_bias : float, default 0.0
-        Of the three dense layers: 0.0 as the paper describes it, 1.0 as in the authors' code.
-    n_hidden : int, default 4096
-        Units of both hidden dense layers, which hold nine tenths of all weights.
+    law, seed, init, dtype, dense_bias
+        As of :func:`~theorylab.networks.parameters.draw_parameters`.  138 million weights take 0.55 GB in float32.
+        The bias of the three dense layers is 0.0 as the paper describes it, 1.0 in the authors' code.
+    n_logits, input_shape, n_hidden
+        As of :func:`theorylab.models.vgg16`.
 
     Returns
     -------

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from theorylab import _random, _validation, visualization
+from theorylab import _random, _validation
 from theorylab.rules import Rule
 from theorylab.torch_bridge import _known, _tracing
 from theorylab.torch_bridge._rectifiers import Current, rectification, rectify
+from theorylab.visualization import check_target, logit_gradients
 
 
 def _checked(module: Any, rules: list[Rule]) -> Any:
-    """The traced module, or a refusal of what stands in it."""
+    """Return the traced module, or a refusal of what stands in it."""
     traced = _tracing.trace(module)
     modified = [rule.value for rule in rules if rule is not Rule.SALIENCY]
     for node in traced.graph.nodes:
@@ -26,21 +26,23 @@ def _checked(module: Any, rules: list[Rule]) -> Any:
     return traced
 
 
-def _frozen(module: Any, place: Any) -> Any:
-    """A module with the same memory whose parameters need no gradient: nothing is kept for theirs."""
+def _frozen(module: Any, device: Any) -> Any:
+    """Return a module with the same memory whose parameters need no gradient: nothing is kept for theirs."""
     twin = module.__new__(type(module))
     twin.__dict__.update(module.__dict__)
     for kind in ("_parameters", "_buffers"):
         entries = getattr(module, kind).items()
-        held = {name: None if entry is None else entry.detach().to(place) for name, entry in entries}
+        held = {name: None if entry is None else entry.detach().to(device) for name, entry in entries}
         twin.__dict__[kind] = held
     parts = module._modules.items()
-    twin.__dict__["_modules"] = {name: None if part is None else _frozen(part, place) for name, part in parts}
+    twin.__dict__["_modules"] = {
+        name: None if part is None else _frozen(part, device) for name, part in parts
+    }
     return twin
 
 
 def _run(traced: Any, image: Any, current: Current) -> Any:
-    """The output of a traced module, node by node.  Hooks are not called."""
+    """Compute the output of a traced module, node by node.  Hooks are not called."""
     from torch.fx.node import map_arg
 
     last = {read: node for node in traced.graph.nodes for read in node.all_input_nodes}
@@ -138,33 +140,35 @@ def attribute_many(
     for name, several in (("rules", rules), ("targets", targets)):
         if isinstance(several, (str, Rule)) or not isinstance(several, Iterable):
             raise TypeError(f"{name}: expected a sequence, got {several!r}")
-    chosen, targets = [Rule(rule) for rule in rules], list(targets)
+    checked_rules, targets = [Rule(rule) for rule in rules], list(targets)
     xs = _validation.real_array(xs, "xs")
     if xs.ndim != 4 or not len(xs):
         raise ValueError(f"xs: expected (B, C, H, W) of at least one image, got {xs.shape}")
-    traced = _checked(module, chosen)
-    dtype, own = _tracing.precision(traced)
-    place = torch.device(own if device is None else device)
+    traced = _checked(module, checked_rules)
+    dtype, home = _tracing.precision(traced)
+    target_device = torch.device(home if device is None else device)
     current = Current()
     # The caller may be inside torch.no_grad() or inference mode; nobody's .grad is written to.
     with torch.inference_mode(False), torch.enable_grad():
-        image = torch.tensor(xs, dtype=dtype, device=place, requires_grad=True)
+        image = torch.tensor(xs, dtype=dtype, device=target_device, requires_grad=True)
         # A clone, since the module may write into its input.
         logits = _run(traced, image.clone(), current)
         _check_logits(logits, len(xs), dtype)
-        _check_hooks(module, image.detach().clone().to(own), logits.detach().to(own))
+        _check_hooks(module, image.detach().clone().to(home), logits.detach().to(home))
         values = logits.detach().cpu().numpy()
-        checked = [visualization._check_target(target, values.shape[1]) for target in targets]
-        rng = _random.generator(seed) if "random" in checked else 0
-        rows = [visualization._seeds(SimpleNamespace(logits=row), checked, len(row), rng) for row in values]
-        seeds = np.array(rows).reshape(len(xs), len(checked), -1).swapaxes(0, 1)
-        maps = np.zeros((len(chosen), len(checked), *xs.shape), dtype=values.dtype)
+        n_logits = values.shape[1]
+        checked_targets = [check_target(target, n_logits) for target in targets]
+        rng = _random.generator(seed) if "random" in checked_targets else 0
+        seeds = np.empty((len(checked_targets), len(xs), n_logits))
+        for number, row in enumerate(values):
+            seeds[:, number] = logit_gradients(checked_targets, n_logits, row.copy, rng)
+        maps = np.zeros((len(checked_rules), len(checked_targets), *xs.shape), dtype=values.dtype)
         if not logits.requires_grad:  # an output that no image changes
             return maps
-        for i, rule in enumerate(chosen):
+        for i, rule in enumerate(checked_rules):
             current.rule = rule
             for k, seed_row in enumerate(seeds):
-                gradient = torch.tensor(seed_row, dtype=dtype, device=place)
+                gradient = torch.tensor(seed_row, dtype=dtype, device=target_device)
                 maps[i, k] = _gradient(logits, image, gradient)
     if not np.isfinite(maps).all():
         raise ValueError(f"module: gradients leave the range of {maps.dtype}")
@@ -188,12 +192,13 @@ def _gradient(logits: Any, image: Any, seed: Any) -> np.ndarray:
     import torch
 
     try:
-        (found,) = torch.autograd.grad(
+        (gradient,) = torch.autograd.grad(
             logits, image, seed, retain_graph=True, allow_unused=True, materialize_grads=True
         )
     except RuntimeError as error:
         raise ValueError(f"module: PyTorch cannot differentiate it: {str(error).splitlines()[0]}") from error
-    return found.cpu().numpy()
+    array: np.ndarray = gradient.cpu().numpy()
+    return array
 
 
 def attribute(
@@ -205,7 +210,7 @@ def attribute(
     device: Any = None,
     seed: _random.Seed = 0,
 ) -> np.ndarray:
-    """The raw map of one image, rule and target by a PyTorch module, computed in PyTorch.
+    """Compute the raw map of one image, rule and target by a PyTorch module, computed in PyTorch.
 
     Parameters
     ----------
@@ -262,4 +267,5 @@ def attribute(
     x = _validation.real_array(x, "x")
     if x.ndim != 3:
         raise ValueError(f"x: expected (C, H, W), got {x.shape}")
-    return attribute_many(module, x[None], [rule], [target], device=device, seed=seed)[0, 0, 0]
+    raw: np.ndarray = attribute_many(module, x[None], [rule], [target], device=device, seed=seed)[0, 0, 0]
+    return raw

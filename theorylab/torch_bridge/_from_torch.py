@@ -1,4 +1,4 @@
-"""A PyTorch module as an explicit NumPy network."""
+"""Turn a PyTorch module into an explicit NumPy network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from theorylab.torch_bridge._translate import Translation
 
 
 def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
-    """A PyTorch module as an explicit NumPy network.
+    """Turn a PyTorch module into an explicit NumPy network.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def _linear() -> tuple[frozenset[Any], frozenset[Any], frozenset[str]]:
 
 @functools.cache
 def _random() -> dict[Any, tuple[int, str, bool]]:
-    """Functions that have a training mode: place, name and default of the argument that says so."""
+    """Functions that have a training mode: position, name and default of the argument that says so."""
     import torch
     from torch.nn import functional
 
@@ -87,8 +87,8 @@ def check_evaluation(node: Any, traced: Any) -> None:
             if isinstance(module, _BatchNorm) and module.running_mean is None:
                 raise ValueError(f"{described(node, traced)}: it has no running statistics to normalise with")
     elif node.op == "call_function" and node.target in _random():
-        place, option, default = _random()[node.target]
-        if argument(node, place, option, default):
+        position, option, default = _random()[node.target]
+        if argument(node, position, option, default):
             raise ValueError(f"{described(node, traced)}: in training mode; call module.eval() first")
 
 

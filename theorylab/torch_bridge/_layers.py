@@ -14,9 +14,9 @@ from theorylab.networks.nodes import (
     MaxPool,
     Node,
     Pair,
-    Shape,
 )
 from theorylab.pooling import MaxPool as PoolWindows
+from theorylab.stack import Shape
 
 
 def _need(fits: object, what: str) -> None:
@@ -36,11 +36,12 @@ def _conv_padding(module: Any) -> Pair:
         odd = all(side % 2 for side in module.kernel_size)
         _need(odd, f"padding='same' of kernel {module.kernel_size}, more on one side than on the other,")
         return module.kernel_size[0] // 2, module.kernel_size[1] // 2
-    return module.padding
+    padding: Pair = module.padding
+    return padding
 
 
 def layer(name: str, source: str, shape: Shape, module: Any, prefix: str) -> Node:
-    """The node of a module that owns parameters or pools.
+    """Return the node of a module that owns parameters or pools.
 
     Parameters
     ----------
@@ -104,14 +105,16 @@ def parameters_of(module: Any, prefix: str) -> dict[str, Any]:
     """Tensors of a module by name.  Batch normalisation without a scale and shift of its own has 1 and 0."""
     import torch
 
-    found = {f"{prefix}.{name}": tensor for name, tensor in module.named_parameters(recurse=False)}
+    tensors = {f"{prefix}.{name}": tensor for name, tensor in module.named_parameters(recurse=False)}
     if type(module) is torch.nn.BatchNorm2d:
         if module.weight is None:
-            found[f"{prefix}.weight"] = torch.ones_like(module.running_mean)
+            tensors[f"{prefix}.weight"] = torch.ones_like(module.running_mean)
         if module.bias is None:
-            found[f"{prefix}.bias"] = torch.zeros_like(module.running_mean)
-        found |= {f"{prefix}.running_{part}": getattr(module, f"running_{part}") for part in ("mean", "var")}
-    return found
+            tensors[f"{prefix}.bias"] = torch.zeros_like(module.running_mean)
+        tensors |= {
+            f"{prefix}.running_{part}": getattr(module, f"running_{part}") for part in ("mean", "var")
+        }
+    return tensors
 
 
 @functools.cache
@@ -131,7 +134,7 @@ def _pools() -> dict[Any, tuple[type, tuple[str, ...]]]:
 
 
 def pool_of(node: Any) -> Any:
-    """The pooling module that a pooling function of ``torch.nn.functional`` stands for, or None."""
+    """Return the pooling module that a pooling function of ``torch.nn.functional`` stands for, or None."""
     if node.op != "call_function" or node.target not in _pools():
         return None
     kind, names = _pools()[node.target]

@@ -57,7 +57,7 @@ def _spellings() -> dict[Any, str]:
 
 
 def rectification(node: Any, traced: Any) -> Rectification | None:
-    """What an fx node rectifies, or None if it is neither a ReLU nor a LeakyReLU."""
+    """Tell what an fx node rectifies, or None if it is neither a ReLU nor a LeakyReLU."""
     import torch
 
     if node.op == "call_module":
@@ -73,8 +73,8 @@ def rectification(node: Any, traced: Any) -> Rectification | None:
     family = _spellings().get(node.target)
     source = argument(node, 0, "input")
     name = node.target if node.op == "call_method" else node.target.__name__ if family else ""
-    place = {"relu": 1, "leaky": 2}.get(str(family))
-    in_place = name.endswith("_") or bool(place and argument(node, place, "inplace", False))
+    position = {"relu": 1, "leaky": 2}.get(str(family))
+    in_place = name.endswith("_") or bool(position and argument(node, position, "inplace", False))
     match family:
         case "leaky":
             slope = argument(node, 1, "negative_slope", 0.01)
@@ -93,12 +93,12 @@ def rectification(node: Any, traced: Any) -> Rectification | None:
             return Rectification(source, in_place) if zero else None
         case "maximum":
             other = argument(node, 1, "other")
-            for one, two in ((source, other), (other, source)):
+            for values, zero in ((source, other), (other, source)):
                 # A number as second argument of ``max`` is an axis.
-                if all(isinstance(entry, torch.fx.Node) for entry in (one, two)) and _is_zero(
-                    two, one, traced
+                if all(isinstance(entry, torch.fx.Node) for entry in (values, zero)) and _is_zero(
+                    zero, values, traced
                 ):
-                    return Rectification(one, False)
+                    return Rectification(values, False)
     return None
 
 

@@ -23,27 +23,28 @@ def require_torch() -> None:
         ) from None
 
 
-def argument(node: Any, place: int, name: str, default: Any = None) -> Any:
-    """The argument of an fx node that stands at `place` or is called `name`."""
-    return node.args[place] if place < len(node.args) else node.kwargs.get(name, default)
+def argument(node: Any, position: int, name: str, default: Any = None) -> Any:
+    """Return the argument of an fx node at `position`, or called `name`."""
+    return node.args[position] if position < len(node.args) else node.kwargs.get(name, default)
 
 
 def scope_of(node: Any) -> str:
     """Path of the module whose forward made an fx node; empty at the root."""
-    return next(reversed(node.meta.get("nn_module_stack") or {"": None}))
+    scope: str = next(reversed(node.meta.get("nn_module_stack") or {"": None}))
+    return scope
 
 
 def described(node: Any, traced: Any) -> str:
-    """An fx node as its user knows it: path and type of a module, name and place of a function."""
+    """Describe an fx node as its user knows it: path and type of a module, name and module of a function."""
     if node.op == "call_module":
         return f"{node.target} ({type(traced.get_submodule(node.target)).__name__})"
-    place = f" in {scope_of(node)}" if scope_of(node) else ""
+    scope = f" in {scope_of(node)}" if scope_of(node) else ""
     if node.op == "call_function":
         from torch import overrides
 
         known = overrides.resolve_name(node.target) or getattr(node.target, "__name__", str(node.target))
-        return f"function {known}{place}"
-    return f"{'method Tensor.' if node.op == 'call_method' else 'tensor '}{node.target}{place}"
+        return f"function {known}{scope}"
+    return f"{'method Tensor.' if node.op == 'call_method' else 'tensor '}{node.target}{scope}"
 
 
 @functools.cache
@@ -118,7 +119,7 @@ def _check_signature(module: Any) -> None:
 
 
 def hooked(module: Any) -> str:
-    """The first submodule with a forward hook, by path and type; empty if there is none."""
+    """Describe the first submodule with a forward hook, by path and type; empty if there is none."""
     for path, part in module.named_modules():
         if part._forward_hooks or part._forward_pre_hooks:
             return f"{path or 'module'} ({type(part).__name__})"
@@ -126,7 +127,7 @@ def hooked(module: Any) -> str:
 
 
 def trace(module: Any) -> Any:
-    """The module as a ``torch.fx.GraphModule`` that shares its parameters and submodules.
+    """Return the module as a ``torch.fx.GraphModule`` that shares its parameters and submodules.
 
     Hooks are not in it.
 
@@ -175,7 +176,7 @@ def trace(module: Any) -> Any:
 
 
 def precision(traced: Any) -> tuple[Any, Any]:
-    """The one dtype and the one device of all parameters and statistics that a traced module uses.
+    """Return the one dtype and the one device of all parameters and statistics that a traced module uses.
 
     Returns
     -------

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
-from theorylab.networks.nodes import Activation, Add, Flatten, Input, Node, Shape
+from theorylab.networks.nodes import Activation, Add, Flatten, Input, Node
+from theorylab.stack import Shape
 from theorylab.torch_bridge import _known, _layers, _tracing
 from theorylab.torch_bridge._rectifiers import rectification
 from theorylab.torch_bridge._tracing import argument
@@ -72,24 +74,24 @@ class Translation:
         raise AssertionError("a traced graph ends with its output")
 
     def read(self, value: Any) -> _Tensor:
-        """The tensor that an argument is."""
-        found = self.values.get(value) if _is_node(value) else None
-        if not isinstance(found, _Tensor):
-            shown = _tracing.described(value, self.traced) if _is_node(value) else repr(value)
-            raise ValueError(f"expected a tensor computed from the image, got {shown}")
-        if found.stale:
-            raise ValueError(found.stale)
-        return found
+        """Return the tensor that an argument is."""
+        tensor = self.values.get(value) if _is_node(value) else None
+        if not isinstance(tensor, _Tensor):
+            words = _tracing.described(value, self.traced) if _is_node(value) else repr(value)
+            raise ValueError(f"expected a tensor computed from the image, got {words}")
+        if tensor.stale:
+            raise ValueError(tensor.stale)
+        return tensor
 
     def append(self, node: Node) -> _Tensor:
-        """A node's output as a tensor of its own memory."""
+        """Return a node's output as a tensor of its own memory."""
         shape = node.output_shape(*(self.shapes[name] for name in node.inputs))
         self.nodes.append(node)
         self.shapes[node.name] = shape
         return _Tensor(node.name, shape)
 
     def named(self, base: str) -> str:
-        """`base`, or the first of ``base_1``, ``base_2``, … that is free."""
+        """Return `base`, or the first of ``base_1``, ``base_2``, … that is free."""
         name, count = base, 0
         while name in self.shapes or (name in self.reserved and name != base):
             count += 1
@@ -97,7 +99,7 @@ class Translation:
         return name
 
     def local(self, node: Any, kind: str) -> str:
-        """A name for what is no module: where it happens, and what."""
+        """Make a name for what is no module: where it happens, and what."""
         if node.op == "call_module":
             return self.named(node.target)
         scope = _tracing.scope_of(node)
@@ -114,7 +116,7 @@ class Translation:
         return tensor
 
     def translate(self, node: Any) -> Any:
-        """The value of one fx node."""
+        """Compute the value of one fx node."""
         import torch
 
         seen = rectification(node, self.traced)
@@ -195,8 +197,8 @@ class Translation:
         shape = [self.integer(size) for size in sizes]
         length = math.prod(source.shape)
         if shape not in ([_BATCH, -1], [_BATCH, length], [-1, length]):
-            shown = ", ".join("N" if size is _BATCH else str(size) for size in shape)
-            raise ValueError(f"expected (N, -1), N the length of the batch, got ({shown})")
+            sizes = ", ".join("N" if size is _BATCH else str(size) for size in shape)
+            raise ValueError(f"expected (N, -1), N the length of the batch, got ({sizes})")
         return self.flatten(node, 1, -1)
 
     def is_size(self, value: Any) -> bool:
@@ -208,7 +210,7 @@ class Translation:
             raise ValueError("expected sizes of the tensor or integers")
         return self.values[value] if _is_node(value) else value
 
-    def arithmetic(self, values: Any, function: Any) -> int:
+    def arithmetic(self, values: Any, function: Callable[[list[int]], int]) -> int:
         if not all(self.is_size(value) for value in values):
             raise TypeError("from_torch does not know this operation")
         known = [self.integer(value) for value in values]
@@ -235,8 +237,8 @@ class Translation:
 def _functions() -> tuple[Any, ...]:
     import torch
 
-    own = (operator.add, operator.iadd, operator.mul, operator.getitem, getattr)
-    return (*own, torch.add, torch.flatten, torch.reshape)
+    arithmetic = (operator.add, operator.iadd, operator.mul, operator.getitem, getattr)
+    return (*arithmetic, torch.add, torch.flatten, torch.reshape)
 
 
 def _is_node(value: Any) -> bool:

@@ -21,7 +21,7 @@ _REFUSED = f"it holds more than tensors; {_UNTOUCHED}"
 
 
 def needed(module: str, title: str, install: str) -> Any:
-    """A module that is imported only now, or a ModuleNotFoundError that says what to install."""
+    """Return a module that is imported only now, or a ModuleNotFoundError that says what to install."""
     package = module.partition(".")[0]
     try:
         importlib.import_module(package)
@@ -49,13 +49,13 @@ def _check(path: str, where: str) -> str:
 
 
 def read(path: str, where: str) -> Arrays:
-    """The arrays of a file, by name; whatever is wrong with it is a ValueError of one line."""
+    """Read the arrays of a file, by name; whatever is wrong with it is a ValueError of one line."""
     reader = _READERS[_check(path, where)]
     return guarded(lambda: reader(path), where)
 
 
 def guarded(function: Callable[[], Arrays], where: str) -> Arrays:
-    """What `function` reads; its errors in one line and none of its warnings."""
+    """Return what `function` reads; its errors in one line and none of its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -69,7 +69,7 @@ def guarded(function: Callable[[], Arrays], where: str) -> Arrays:
 
 
 def tensors(held: object) -> Arrays:
-    """A PyTorch state dict as arrays, which share its memory."""
+    """Return a PyTorch state dict as arrays, which share its memory."""
     import torch
 
     if not isinstance(held, Mapping):
@@ -104,7 +104,8 @@ def _torch(path: str) -> Arrays:
 def _safetensors(path: str) -> Arrays:
     reader = needed("safetensors.numpy", "safetensors", "'theorylab[weights]'")
     try:
-        return reader.load_file(path)
+        arrays: Arrays = reader.load_file(path)
+        return arrays
     except TypeError as error:
         raise ValueError(f"{error}: NumPy does not have it; store float32") from error
 

@@ -23,7 +23,7 @@ def load(
     except_for: str | None = None,
     random_up_to: str | None = None,
 ) -> GraphNetwork:
-    """A network with trained weights in the place of its own.
+    """Return a network with trained weights in the place of its own.
 
     Parameters
     ----------
@@ -106,8 +106,8 @@ def load(
         if os.fspath(source).lower().endswith(SUFFIXES[0]) and _vgg.is_authors(arrays):
             arrays = _vgg.from_authors(net, arrays, where)
     checked = _checked(net, _own_names(arrays, net), wanted, where)
-    chosen = {name: array for name, array in checked.items() if _layer(name) in layers}
-    return net.with_parameters(chosen)
+    loaded = {name: array for name, array in checked.items() if _layer(name) in layers}
+    return net.with_parameters(loaded)
 
 
 def _layer(parameter: str) -> str:
@@ -115,7 +115,7 @@ def _layer(parameter: str) -> str:
 
 
 def _layers(parameters: Collection[str], options: Mapping[str, str | None]) -> list[str]:
-    """The layers to load."""
+    """Name the layers to load."""
     given = [option for option, layer in options.items() if layer is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)}: expected at most one of {', '.join(options)}")
@@ -129,10 +129,10 @@ def _layers(parameters: Collection[str], options: Mapping[str, str | None]) -> l
         raise ValueError(
             f"{option}: no weights are loaded for a layer {layer!r}, only for {', '.join(layers)}"
         )
-    place = layers.index(layer)
+    position = layers.index(layer)
     if option == "up_to":
-        return layers[: place + 1]
-    return layers[place + 1 :] if option == "random_up_to" else layers[:place] + layers[place + 1 :]
+        return layers[: position + 1]
+    return layers[position + 1 :] if option == "random_up_to" else layers[:position] + layers[position + 1 :]
 
 
 def _own_names(arrays: Mapping[str, np.ndarray], net: GraphNetwork) -> dict[str, np.ndarray]:
@@ -147,14 +147,14 @@ def _own_names(arrays: Mapping[str, np.ndarray], net: GraphNetwork) -> dict[str,
 
 
 def _few(names: Collection[str]) -> str:
-    shown = ", ".join(list(names)[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+    first = ", ".join(list(names)[:_SHOWN])
+    return first if len(names) <= _SHOWN else f"{first} and {len(names) - _SHOWN} more"
 
 
 def _checked(
     net: GraphNetwork, arrays: Mapping[str, np.ndarray], wanted: Collection[str], where: str
 ) -> dict[str, np.ndarray]:
-    """The wanted arrays, in the network's dtype and order, or a ValueError."""
+    """Return the wanted arrays, in the network's dtype and order, or a ValueError."""
     missing = [name for name in wanted if name not in arrays]
     unexpected = [name for name in arrays if name not in wanted]
     if missing or unexpected:

