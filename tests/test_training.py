@@ -1,12 +1,15 @@
 """The small classifier: its data, the file of its weights, and how good it is."""
 
+import configparser
 import io
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 from train_small_classifier import TEST_CROPS, accuracy
 
+import theorylab
 from theorylab import _random, images, training
 from theorylab.networks import GraphNetwork
 from theorylab.networks.parameters import trace_shapes
@@ -173,6 +176,15 @@ def test_the_file_is_that_of_the_checksum(classifier):
         assert array.dtype == np.float32
         assert np.isfinite(array).all()
         np.testing.assert_array_equal(array, arrays[name])
+
+
+def test_the_file_is_package_data():
+    """An installed copy is more than the source: setup.cfg names every file that is no code."""
+    root = Path(theorylab.__file__).parent
+    config = configparser.ConfigParser()
+    config.read(root.parent / "setup.cfg")
+    patterns = config["options.package_data"]["theorylab"].split()
+    assert any(root / "training" / _weights.FILE in root.glob(pattern) for pattern in patterns)
 
 
 def test_two_classifiers_share_no_weights(classifier):
