@@ -150,7 +150,7 @@ def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: 
     quick = np.dtype(dtype) == np.float32 and gaussian and isinstance(stack.readout, Gaussian)
     if pool is None and quick and n_logits is None:
         return _Scaled(TiledSampler(x, grid, n_filters, unit=stack.unit), hidden.std * stack.readout.std)
-    # The many numbers of a readout are worth another algorithm in single precision; the few of the filters are not.
+    # In single precision a faster generator pays for the many numbers of a readout, not for the few of the filters.
     readout = QuickGaussian(stack.readout.std) if quick else stack.readout
     filters = hidden.weights
     return _Whole(
