@@ -74,18 +74,10 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
 
 # What each room may import, from the ground up: a row names rows above it alone, so rooms form no circle.
 GROUND_FLOOR = "_files _json _random _validation _version progress"
-MODEL = f"{GROUND_FLOOR} units rules nolaw laws patches pooling specs stack models"
+MODEL = f"{GROUND_FLOOR} model"
 MAY_IMPORT = {
     **dict.fromkeys(GROUND_FLOOR.split(), ""),
-    "units": "",
-    "rules": "units",
-    "nolaw": "rules units",
-    "laws": "_random _validation",
-    "patches": "_validation",
-    "pooling": "_validation",
-    "specs": "_validation laws",
-    "stack": "_validation units laws patches pooling specs",
-    "models": "_validation units laws patches pooling specs stack",
+    "model": "_random _validation",
     "stats": GROUND_FLOOR,
     "charts": f"{GROUND_FLOOR} stats",
     "images": GROUND_FLOOR,
@@ -110,7 +102,7 @@ MAY_IMPORT = {
     " analytic estimates exhibits",
     "convergence": f"{MODEL} stats charts drawing montecarlo sampling analytic estimates",
     "auditing": f"{MODEL} stats charts measures drawing visualization networks torch_bridge analytic",
-    "commands": f"{MODEL} images drawing exhibits figures convergence auditing",
+    "commands": f"{MODEL} analytic images drawing exhibits figures convergence auditing",
 }
 TOP = {"__init__", "__main__", "cli"}  # the doors of the package, which may import any room
 
@@ -144,7 +136,7 @@ def test_simulation_knows_no_closed_form(room):
 
 @pytest.mark.parametrize("path", members("stats"), ids=lambda path: path.stem)
 def test_statistics_see_arrays_only(path):
-    assert not rooms_used(path) & (FORWARD | {"analytic", "rules", "laws", "patches", "drawing", "exhibits"})
+    assert not rooms_used(path) & (FORWARD | {"analytic", "model", "drawing", "exhibits"})
 
 
 # Rooms that may be drawn on by any other, and what draws: they know no network, no law and no claim.

@@ -8,10 +8,10 @@ import numpy as np
 
 from theorylab.analytic.gates import active_coverage, local_contrast
 from theorylab.analytic.three_layer import law_of
-from theorylab.laws import Gaussian
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
+from theorylab.model.laws import Gaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 
 
 def fourth_cumulant_map(

@@ -13,17 +13,17 @@ import numpy as np
 from theorylab import _validation
 from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.depth import depth_profile
+from theorylab.analytic.nolaw import SIMULATE, NoLaw
 from theorylab.analytic.pooled import pooled_mean_map
 from theorylab.analytic.pooled_moments import pooled_variance_map
 from theorylab.analytic.three_layer import ThreeLayerLaw, cosine_of
-from theorylab.laws import Gaussian, WeightLaw
-from theorylab.nolaw import SIMULATE, NoLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
-from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
-from theorylab.stack import Layer, Stack, grid_of
-from theorylab.units import RELU
+from theorylab.model.laws import Gaussian, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
+from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
+from theorylab.model.stack import Layer, Stack, grid_of
+from theorylab.model.units import RELU
 
 _KNOWN = (ConvSpec, Dense, MaxPool, AdaptiveAveragePool, Residual)
 
@@ -168,8 +168,8 @@ def law(
 
     Examples
     --------
-    >>> from theorylab import models
-    >>> from theorylab.patches import PatchGrid
+    >>> from theorylab.model import models
+    >>> from theorylab.model.patches import PatchGrid
     >>> x = np.array([[[3.0, 4.0, 1.0]]])
     >>> guided = law(models.three_layer(PatchGrid((1, 1, 3), kernel=(1, 2)), 1000), x, "guided")
     >>> round(guided.expected_cosine("input"), 4), guided.kind

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.analytic import pooled
+from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.three_layer import check_target, law_of
-from theorylab.laws import STANDARD_NORMAL, WeightLaw
-from theorylab.nolaw import NoLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
+from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 
 
 def mean_map(

@@ -16,10 +16,10 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic.gates import Gate
-from theorylab.laws import WeightLaw
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
+from theorylab.model.laws import WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 
 TARGETS = ("input", "mean")
 

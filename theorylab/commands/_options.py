@@ -40,7 +40,7 @@ ALL = "all"
 
 def rule_names() -> tuple[str, ...]:
     """What ``--rule`` takes, read when a command runs."""
-    from theorylab.rules import registered
+    from theorylab.model.rules import registered
 
     return tuple(rule.value for rule in registered())
 

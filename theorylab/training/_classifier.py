@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from theorylab import _random
-from theorylab.laws import Gaussian
+from theorylab.model.laws import Gaussian
+from theorylab.model.pooling import MaxPool as PoolWindows
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import (
     Activation,
@@ -18,7 +19,6 @@ from theorylab.networks.nodes import (
     Node,
 )
 from theorylab.networks.parameters import draw_parameters, trace_shapes
-from theorylab.pooling import MaxPool as PoolWindows
 from theorylab.training import _pictures, _weights
 
 FILTERS = (16, 32, 64)
