@@ -59,10 +59,10 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
 
 
 def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes | str]) -> list[Path]:
-    """Write several files into a folder, by their paths within it: all or none, the last one last.
+    """Write several files, given by their paths within `folder`: all or none, in this order.
 
-    The folder is made, with those above it; files of the same names are replaced, others left alone.  An OSError leaves the
-    folder as it was before.
+    Missing folders are made; files of the same names are replaced, other files are not touched.  An error, such as an OSError,
+    leaves the folder as it was.
 
     Examples
     --------
@@ -75,6 +75,8 @@ def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes |
     targets = [folder / name for name in content]
     parents = {parent for target in targets for parent in target.parents}
     missing = sorted((path for path in parents if not path.exists()), key=lambda path: -len(path.parts))
+    # The plan: write the new files, and copies of the old ones, to a staging folder; move the new files to their names; if
+    # anything fails, move the copies back and remove what is new.
     staging = folder / f".theorylab-{secrets.token_hex(6)}"
     moved: list[str] = []
     try:
