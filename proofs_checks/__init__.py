@@ -101,7 +101,7 @@ def verify(
 
 
 def _selected(name: str, known: Iterable[str]) -> list[str]:
-    """The claims that a name stands for: the claim itself, or all of its family."""
+    """Return the claims that a name stands for: the claim itself, or all of its family."""
     ids = [id_ for id_ in known if id_ == name or id_.startswith(f"{name}-")]
     if not ids:
         raise ValueError(f"unknown claim {name!r}: choose from {', '.join(known)}")
@@ -121,7 +121,7 @@ def _bench(
     weights: str | os.PathLike[str] | None,
     progress: Progress | None,
 ) -> Bench:
-    """The bench of one run, with all of its input checked."""
+    """Check the input of a run and set up its bench."""
     import joblib
 
     from proofs_checks.bench import BUDGETS, Bench
@@ -153,7 +153,7 @@ def _bench(
 
 
 def _results(claims: Iterable[Claim], bench: Bench) -> tuple[ClaimResult, ...]:
-    """What became of the claims, in their order."""
+    """Run the claims and return their results, in their order."""
     from proofs_checks.results import ClaimResult
 
     claims = list(claims)

@@ -28,7 +28,7 @@ CONFIDENCE = 0.999
 
 
 def confident_interval(measured: Measurement, function: Estimator) -> tuple[float, float]:
-    """The interval behind a verdict where there is no law, of a mean or a function of the means."""
+    """Return the interval of a mean, or a function of means, that decides a verdict where there is no law."""
     value, error, replicates = measured.estimate(function)
     return stats.interval(value, error, replicates - 1, confidence=CONFIDENCE)
 
@@ -80,13 +80,13 @@ class Judge:
     def moment(
         self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
     ) -> Check:
-        """A mean, variance or covariance against its law."""
+        """Compare a mean, variance or covariance with its law."""
         return self.compare(name, "moment", measured, estimator, expected, wrong)
 
     def ratio(
         self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
     ) -> Check:
-        """A number formed from means, such as a cosine or a correlation, against its law."""
+        """Compare a number formed from means, such as a cosine or a correlation, with its law."""
         return self.compare(name, "ratio", measured, estimator, expected, wrong)
 
     def judge(
@@ -138,7 +138,7 @@ class Judge:
         *,
         tolerance: float = 1e-10,
     ) -> Check:
-        """A deterministic check: the relative error over all of several arrays, against rounding."""
+        """Check an identity: the relative error over several arrays must be rounding."""
 
         def error(predicted: list[np.ndarray], scale: float) -> float:
             # Summed over the cases before dividing: a single map may be zero, all of them together may not.
@@ -171,7 +171,7 @@ class Judge:
         expected: float,
         wrong: Wrong,
     ) -> Check:
-        """A rate: the slope of an estimate on log axes, over independent studies of several sizes."""
+        """Check a rate: the slope of an estimate on log axes, over independent studies of several sizes."""
         logs = [
             study.statistics.estimate(lambda mean: math.log(estimator(mean))) for study in studies.values()
         ]

@@ -12,7 +12,7 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """A value in types of JSON: arrays as lists, dataclasses as dicts, what is not a number as None.
+    """Convert a value to types of JSON: arrays to lists, dataclasses to dicts, NaN and infinity to None.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def plain(value: Any) -> Any:
 
 
 def text(value: Any) -> str:
-    """The content of a JSON file.
+    """Write a value as the content of a JSON file.
 
     Examples
     --------

@@ -13,7 +13,7 @@ _NUMBERS = 53  # columns that the bar and the numbers behind a label take, up to
 
 @contextlib.contextmanager
 def live(quiet: bool = False) -> Iterator[Progress | None]:
-    """A callback ``progress(label, done, total)`` that draws a live bar for each label: done, total and the time left.
+    """Yield a callback ``progress(label, done, total)`` that draws a live bar for each label.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def live(quiet: bool = False) -> Iterator[Progress | None]:
 
 
 def stepper(progress: Progress | None, label: str, total: int) -> Callable[[], None]:
-    """A function to call after each of `total` steps; it tells `progress`, if there is one.
+    """Return a function to call after each of `total` steps; it tells `progress`, if there is one.
 
     Examples
     --------

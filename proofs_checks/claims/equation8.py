@@ -16,7 +16,7 @@ LOGITS = 3
 
 
 def run(bench: Bench) -> Outcome:
-    """The hand-written backward pass against Eq. 8, operator by operator, on random networks over the picture."""
+    """Compare the backward pass with Eq. 8, operator by operator, on random networks over the picture."""
     rng = np.random.default_rng(bench.seed_of("equation8"))
     measured, formula = by_rule(), by_rule()
     depths = set()
@@ -79,7 +79,7 @@ def equation_8(x: np.ndarray, operators: list[np.ndarray], readout: np.ndarray, 
 
 
 def random_network(grid: PatchGrid, rng: np.random.Generator) -> tuple[GraphNetwork, list[np.ndarray]]:
-    """A network on a given first layer, of two to four hidden layers, and the operator matrices of those."""
+    """Draw a network of two to four hidden layers on a given first grid, with their operator matrices."""
     nodes: list[Node] = [Input("x", grid.input_shape)]
     parameters: dict[str, np.ndarray] = {}
     operators = []

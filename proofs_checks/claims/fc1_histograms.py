@@ -1,4 +1,4 @@
-"""Have the weights of two units of the first dense layer of a trained VGG-16 nearly the same histogram?"""
+"""Whether the weights of two units of a trained VGG-16's first dense layer have nearly the same histogram."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check_weights(source: str) -> None:
 
 
 def first_dense_weights(source: str | os.PathLike[str]) -> np.ndarray:
-    """The weights of the first dense layer of a trained VGG-16.
+    """Return the weights of the first dense layer of a trained VGG-16.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _standardised(row: np.ndarray) -> np.ndarray:
     spread = row.std()
     if spread == 0:
         raise ValueError("weights: a unit has equal weights, which have no histogram")
-    return (row - row.mean()) / spread
+    return np.asarray((row - row.mean()) / spread)
 
 
 def run(bench: Bench) -> Outcome:
@@ -141,7 +141,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def outcome(found: dict[str, np.ndarray], weights: np.ndarray, where: str) -> Outcome:
-    """The verdict from measured pairs: by the interval of their mean distance."""
+    """Judge measured pairs by the interval of their mean distance."""
     means = {name: (values.mean(), values.std(ddof=1)) for name, values in found.items()}
     mean, scatter = means["distance"]
     count = len(found["distance"])

@@ -14,7 +14,7 @@ ERROR = 0.1
 
 
 def run(bench: Bench) -> Outcome:
-    """The error at exactly the predicted number of filters, on a 3×3 patch of the picture."""
+    """Measure the error at exactly the predicted number of filters, on a 3×3 patch of the picture."""
     side = min(3, *bench.x.shape[1:])
     grid = PatchGrid(bench.x.shape, side)
     patches = grid.extract(bench.x)

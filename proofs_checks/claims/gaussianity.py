@@ -28,6 +28,7 @@ class Kurtosis:
     rule: Rule
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         w = rng.standard_normal((size, self.n_filters, self.patch.size), dtype=np.float32)
         readout = rng.standard_normal((size, self.n_filters), dtype=np.float32)
         signal = self.rule.backward(readout, w @ self.patch.astype(np.float32))

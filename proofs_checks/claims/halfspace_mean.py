@@ -27,6 +27,7 @@ class HalfSpaces:
     v: np.ndarray
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         numbers = {name: np.zeros(size) for name in ("along", "norm", "energy", "wedge", "trace")}
         for i in range(size):
             means = []
@@ -45,7 +46,7 @@ class HalfSpaces:
 
 
 def run(bench: Bench) -> Outcome:
-    """The patch of the picture with the most energy, and a second one at 60 degrees to it."""
+    """Measure moments on the picture's strongest patch and on a second patch at 60 degrees to it."""
     patches = bench.grid.extract(bench.x)
     u = unit(patches[np.argmax((patches**2).sum(axis=1))])
     rng = np.random.default_rng(bench.seed_of("second patch"))

@@ -11,7 +11,7 @@ from theorylab.rules import PAPER
 
 
 def run(bench: Bench) -> Outcome:
-    """The hand-written backward pass against Eq. 4, tap by tap, on random geometries cut from the picture."""
+    """Compare the backward pass with Eq. 4, tap by tap, on random geometries cut from the picture."""
     rng = np.random.default_rng(bench.seed_of("lemma1"))
     measured, formula = by_rule(), by_rule()
     for _ in range(CASES):

@@ -1,4 +1,4 @@
-"""Does max-pooling turn DeconvNet into guided backpropagation?"""
+"""Whether max-pooling turns DeconvNet into guided backpropagation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does max-pooling leave guided backpropagation as it was?"""
+"""Whether max-pooling leaves guided backpropagation as it was."""
 
 from __future__ import annotations
 

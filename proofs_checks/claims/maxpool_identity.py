@@ -11,7 +11,7 @@ from theorylab.rules import PAPER, Rule
 
 
 def run(bench: Bench) -> Outcome:
-    """The hand-written backward pass against Eq. 6, unit by unit, on random geometries cut from the picture."""
+    """Compare the backward pass with Eq. 6, unit by unit, on random geometries cut from the picture."""
     rng = np.random.default_rng(bench.seed_of("maxpool-identity"))
     measured, eq6, eq7 = by_rule(), by_rule(), by_rule()
     while len(measured[Rule.GUIDED]) < CASES:
@@ -59,7 +59,7 @@ def pooled_sum(
     *,
     chosen_only: bool,
 ) -> np.ndarray:
-    """The right-hand side of Eq. 6, or of Eq. 7 if not only chosen units count, without its normalisation.
+    """Return the right-hand side of Eq. 6, or of Eq. 7 where every positive unit counts, not normalised.
 
     Parameters
     ----------

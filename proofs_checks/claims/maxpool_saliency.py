@@ -1,4 +1,4 @@
-"""Does max-pooling leave saliency as it was?"""
+"""Whether max-pooling leaves saliency as it was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The step from Eq. 6 to Eq. 7: is a unit chosen exactly when it is positive?"""
+"""The step from Eq. 6 to Eq. 7: whether the max-pool selects a unit exactly when it is positive."""
 
 from __future__ import annotations
 

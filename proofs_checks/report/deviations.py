@@ -12,7 +12,7 @@ _HALF, _HEIGHT = 100, 28
 
 
 def scale(checks: Iterable[Check]) -> float:
-    """The half width of an axis that holds all points and intervals: 1, 2 or 5 times a power of ten.
+    """Return the half width of an axis that holds all intervals: 1, 2 or 5 times a power of ten.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def scale(checks: Iterable[Check]) -> float:
 
 
 def svg(check: Check, scale: float) -> str:
-    """The measurement against the law, relative to the law, as inline SVG.
+    """Draw the measurement's deviation from the law, relative to the law, as inline SVG.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def svg(check: Check, scale: float) -> str:
 
 
 def _relative(check: Check) -> tuple[float, float, float] | None:
-    """The deviation and the ends of its 95 % interval, relative to what is expected."""
+    """Return the deviation and the ends of its 95 % interval, relative to what is expected."""
     if check.kind == "identity" or not check.standard_error > 0 or check.expected == 0:
         return None
     low, high = check.interval

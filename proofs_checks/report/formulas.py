@@ -23,7 +23,7 @@ _LETTERS = {Path.MOVETO: "M", Path.LINETO: "l", Path.CURVE3: "q", Path.CURVE4: "
 
 
 def svg(lines: Sequence[str], label: str) -> str:
-    """Lines of mathtext under each other, as one inline SVG element.
+    r"""Draw lines of mathtext under each other, as one inline SVG element.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def svg(lines: Sequence[str], label: str) -> str:
 
     Examples
     --------
-    >>> drawn = svg([r"\\mathrm{E}\\,S = 0"], "E S = 0")
+    >>> drawn = svg([r"\mathrm{E}\,S = 0"], "E S = 0")
     >>> drawn[:5], 'aria-label="E S = 0"' in drawn, " id=" in drawn
     ('<svg ', True, False)
     """
@@ -83,7 +83,7 @@ def _typeset(line: str) -> tuple[float, float, float, TextPath]:
 
 
 def _path_data(path: Path, left: float, base: float) -> str:
-    """The commands of an SVG path, in whole units and, but for each outline's start, relative: that is short."""
+    """Write the commands of an SVG path in whole units, relative but for each outline's start: that is short."""
     parts, here = [], (0, 0)
     for points, code in path.iter_segments(simplify=False, curves=True):
         letter = _LETTERS[code]

@@ -17,7 +17,7 @@ _PACKAGES = ("numpy", "scipy", "numba")
 
 
 def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes] | None = None) -> str:
-    """The whole report as one HTML document.
+    """Render the whole report as one HTML document.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ def save(verification: Verification, folder: str | os.PathLike[str]) -> Path:
 
 
 def render(verification: Verification) -> dict[str, bytes | str]:
-    """The content of every file of a verification, by its path within the folder.
+    """Return the content of every file of a verification, by its path within the folder.
 
     ``results.json`` is the last one: where it stands, the others do.
 

@@ -18,7 +18,7 @@ _NARROW = 9
 
 
 def render(verification: Verification, details: bool = False) -> RenderableType:
-    """What a terminal shows of a verification: the table of claims, every failure, the conclusion.
+    """Render a verification for a terminal: the table of claims, every failure, the conclusion.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def _add_check(table: Table, check: Check) -> None:
 
 
 def conclusion(verification: Verification) -> Text:
-    """The last lines: every failure by name, then how many claims passed."""
+    """Write the last lines: every failure by name, then how many claims passed."""
     text = Text()
     failed = [claim for claim in verification.claims if claim.passed is False]
     for claim in verification.claims:

@@ -45,7 +45,7 @@ VERDICTS = {
 
 
 def p_value(value: float) -> str:
-    """A p-value to two digits; below 1e-16 nothing more is said.
+    """Write a p-value to two digits, and a smaller one as below 1e-16.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def p_value(value: float) -> str:
 
 
 def p_equals(value: float) -> str:
-    """A p-value as a statement.
+    """Write a p-value as a statement.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def p_equals(value: float) -> str:
 
 
 def error(check: Check) -> str:
-    """The standard error: relative to the expected value where there is one, else in its own units."""
+    """Write the standard error, relative to the expected value unless that is 0 or smaller than the error."""
     if check.kind == "identity" or not check.standard_error > 0:
         return "exact" if check.passed else "not exact"
     # Where 0 is expected (or next to nothing), a relative error would say nothing.

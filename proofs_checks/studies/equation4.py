@@ -20,7 +20,7 @@ def by_rule() -> Maps:
 
 
 def following(rule: Rule) -> Rule:
-    """The next rule of the paper, the first after the last: its formula is the negative control of `rule`.
+    """Return the next rule of the paper, cyclically: its formula is the negative control of `rule`.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def following(rule: Rule) -> Rule:
 
 
 def both_sides(name: str, equation: str, measured: Maps, formula: Maps) -> MapFigure:
-    """The maps of the largest of the random geometries, from the backward pass and from the equation."""
+    """Draw the maps of the largest random geometry, by the backward pass and by the equation."""
     sizes = [map_.size for map_ in measured[PAPER[0]]]
     largest = sizes.index(max(sizes))
     panels = [
@@ -48,7 +48,7 @@ def both_sides(name: str, equation: str, measured: Maps, formula: Maps) -> MapFi
 def equation_4(
     x: np.ndarray, grid: PatchGrid, filters: np.ndarray, readout: np.ndarray, rule: Rule
 ) -> np.ndarray:
-    """The right-hand side of Eq. 4 without its normalisation, written as it stands.
+    """Return the right-hand side of Eq. 4, written as it stands but not normalised.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def equation_4(
 
 
 def random_case(picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, PatchGrid]:
-    """A random crop of the picture and a random geometry on it."""
+    """Draw a random crop of the picture and a random geometry on it."""
     channels, height, width = picture.shape
     h, w = int(rng.integers(4, min(14, height) + 1)), int(rng.integers(4, min(14, width) + 1))
     top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))

@@ -23,7 +23,7 @@ def noise_share(mean: dict[str, float]) -> float:
 
 
 def zero_mean_check(bench: Bench, measured: Measurement) -> Check:
-    """That the mean map is zero, as a law of 1: the share of the energy that is noise."""
+    """Check that the mean map is zero: all of the energy is noise."""
     return bench.ratio(
         "share of energy that is noise (mean map 0)",
         measured,

@@ -44,7 +44,7 @@ def _means(picture: np.ndarray, grid: PatchGrid, pool: MaxPool) -> tuple[np.ndar
 
 
 def settings(bench: Bench) -> tuple[np.ndarray, list[Setting]]:
-    """The small picture and every setting of the chart."""
+    """Measure every setting of the chart; return the small picture and the settings."""
     x = unit(shrunk(bench.x, SIDE))
     found = []
     # The quick budget draws the paper's own geometry alone.
