@@ -3,9 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from theorylab import rules
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
+from theorylab.model import rules
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
 
 RULES = tuple(rule.value for rule in rules.PAPER)
 # Beside the registered ones two that a user might define: one of either gate, no h of them the paper's.

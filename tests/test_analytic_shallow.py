@@ -20,10 +20,10 @@ from theorylab.analytic import (
     whole_covariance,
 )
 from theorylab.analytic import variance_map as variances
-from theorylab.laws import Gaussian, TruncatedGaussian
-from theorylab.patches import PatchGrid
+from theorylab.model.laws import Gaussian, TruncatedGaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.units import LeakyReLU, ReLU
 from theorylab.sampling import three_layer_maps
-from theorylab.units import LeakyReLU, ReLU
 
 LAWS = (Gaussian(1.0), Gaussian(0.3), TruncatedGaussian(0.1), TruncatedGaussian(2.0, cutoff=1.0))
 

@@ -26,11 +26,11 @@ from theorylab.analytic import (
     maximum_moment,
     mean_map,
 )
-from theorylab.laws import Gaussian, TruncatedGaussian
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
+from theorylab.model.laws import Gaussian, TruncatedGaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
+from theorylab.model.units import LeakyReLU, ReLU
 from theorylab.sampling import MapSampler, three_layer_maps
-from theorylab.units import LeakyReLU, ReLU
 
 REFERENCE = pathlib.Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "tabby.png"
 needs_reference = pytest.mark.skipif(not REFERENCE.exists(), reason="reference picture not present")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from theorylab.model.rules import PAPER
 from theorylab.networks import resnet50, vgg16
 from theorylab.networks.batches import batch_logits, batch_maps
-from theorylab.rules import PAPER
 from theorylab.visualization import visualize_many
 
 BUILDS = {

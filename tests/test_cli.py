@@ -361,7 +361,8 @@ def test_version_and_bad_input_of_a_real_process():
 
 
 def test_numbers_of_the_library_are_those_shown(tmp_path):
-    from theorylab import PatchGrid, exhibits, measures, models
+    from theorylab import PatchGrid, exhibits, measures
+    from theorylab.model import models
 
     x = np.random.default_rng(0).normal(size=(3, 12, 12))
     shown = exhibits.predicted(models.three_layer(PatchGrid(x.shape, 3), 32), x)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from theorylab import cli, exhibits, images, measures, networks, visualize
 from theorylab.exhibits import NetworkChoice
-from theorylab.patches import PatchGrid
+from theorylab.model.patches import PatchGrid
 
 SMALL = {
     "visualize": ["visualize", "cat", "--size", "16", "--filters", "4"],

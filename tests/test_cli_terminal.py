@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import proofs_checks
 from theorylab import cli, progress
-from theorylab.rules import PAPER
+from theorylab.model.rules import PAPER
 
 COMMANDS = ("claims", "verify", "visualize", "predict", "figure", "converge", "audit")
 PREDICT = ["predict", "cat", "--size", "16", "--filters", "4"]

@@ -23,13 +23,13 @@ from typer.testing import CliRunner
 from theorylab import ConvSpec, _files, analytic, cli, convergence, estimates
 from theorylab.convergence import Design, Point, files
 from theorylab.convergence.predictions import Predictor
-from theorylab.laws import Gaussian
+from theorylab.model.laws import Gaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import PAPER, Rule
+from theorylab.model.stack import Stack
 from theorylab.montecarlo import DaskExecutor
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import PAPER, Rule
 from theorylab.sampling import GraphSampler, draw, three_layer_maps
-from theorylab.stack import Stack
 
 SMALL = ["--size", "32", "--filters", "8,32", "--kernel", "5", "--block", "5", "--seed", "3"]
 MANY = [*SMALL, "--replicates", "200", "--quiet"]

@@ -14,13 +14,13 @@ from strategies import OTHERS
 
 from theorylab.analytic import conv_depth, depth, gates, shallow
 from theorylab.analytic._unit_moments import unit_moments
-from theorylab.laws import Gaussian
-from theorylab.nolaw import NoLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import PAPER, Rule
-from theorylab.specs import ConvSpec, Residual
-from theorylab.units import RELU, LeakyReLU, Unit
+from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.laws import Gaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import PAPER, Rule
+from theorylab.model.specs import ConvSpec, Residual
+from theorylab.model.units import RELU, LeakyReLU, Unit
 
 RULES = ("saliency", "deconvnet", "guided")
 ZERO_MEAN = ("saliency", "deconvnet")

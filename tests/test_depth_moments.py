@@ -18,11 +18,11 @@ from theorylab.analytic._inner_products import InnerProducts, arc_cosine, moved
 from theorylab.analytic._joint_moments import largest_energy, largest_gap, neighbour_moments, pooled_moments
 from theorylab.analytic._plan import differences, pool_needs
 from theorylab.analytic._unit_moments import unit_moments
-from theorylab.laws import Gaussian
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
-from theorylab.units import RELU, LeakyReLU
+from theorylab.model.laws import Gaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, LeakyReLU
 
 RULES = ("saliency", "deconvnet", "guided")
 RECTIFYING = ("deconvnet", "guided")

@@ -10,11 +10,11 @@ from proofs_checks.claims.equation8 import operator_matrix
 from proofs_checks.studies import proposition1, shelf
 from proofs_checks.studies.depth import Stack, cosine, dense, extrapolated, inner, stacked
 from theorylab import layers, montecarlo
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import PAPER, Rule
+from theorylab.model.specs import ConvSpec
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input
-from theorylab.patches import PatchGrid
-from theorylab.rules import PAPER, Rule
-from theorylab.specs import ConvSpec
 
 SIZE, COPIES = 2, 3
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from theorylab import analytic, cli, figures, images, measures, networks, training, visualize_many, weights
 from theorylab.figures import _subjects, figure3, figure8
-from theorylab.patches import PatchGrid
+from theorylab.model.patches import PatchGrid
 
 TABBY = Path(__file__).parents[2] / "shared" / "data" / "tabby.png"
 TRAINED = ("2", "3", "7", "8", "9", "edges")

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import RULES, assert_adjoint, image_with_zeros, seeds
 
-from theorylab import models, specs
-from theorylab.laws import Gaussian, TruncatedGaussian
+from theorylab.model import models, specs
+from theorylab.model.laws import Gaussian, TruncatedGaussian
+from theorylab.model.pooling import MaxPool as PoolWindows
+from theorylab.model.specs import ConvSpec, Residual
 from theorylab.networks import _scaling, graph
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import (
@@ -27,8 +29,6 @@ from theorylab.networks.nodes import (
 from theorylab.networks.parameters import draw_parameters, trace_shapes
 from theorylab.networks.resnet import resnet50, resnet_nodes
 from theorylab.networks.vgg import vgg16, vgg16_nodes
-from theorylab.pooling import MaxPool as PoolWindows
-from theorylab.specs import ConvSpec, Residual
 from theorylab.visualization import visualize, visualize_many
 
 KINDS = ("conv", "shared", "relu", "max", "average", "adaptive", "norm", "add", "twice", "flat")

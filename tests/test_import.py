@@ -72,6 +72,57 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
     assert ("torch", True) not in found
 
 
+# What each room may import, from the ground up: a row names rows above it alone, so rooms form no circle.
+GROUND_FLOOR = "_files _json _random _validation _version progress"
+MODEL = f"{GROUND_FLOOR} model"
+MAY_IMPORT = {
+    **dict.fromkeys(GROUND_FLOOR.split(), ""),
+    "model": "_random _validation",
+    "stats": GROUND_FLOOR,
+    "charts": f"{GROUND_FLOOR} stats",
+    "images": GROUND_FLOOR,
+    "display": GROUND_FLOOR,
+    "measures": f"{GROUND_FLOOR} display",
+    "drawing": f"{GROUND_FLOOR} stats charts display",
+    "montecarlo": GROUND_FLOOR,
+    "visualization": MODEL,
+    # Simulation, and beside it closed forms: neither names the other.
+    "layers": MODEL,
+    "kernels": f"{MODEL} layers",
+    "networks": f"{MODEL} layers kernels",
+    "sampling": f"{MODEL} kernels networks",
+    "training": f"{MODEL} images networks",
+    "weights": f"{MODEL} networks",
+    "torch_bridge": f"{MODEL} visualization networks",
+    "analytic": MODEL,
+    # What joins the two.
+    "estimates": f"{MODEL} analytic",
+    "exhibits": f"{MODEL} charts measures visualization networks weights analytic estimates",
+    "figures": f"{MODEL} stats charts images display measures drawing visualization networks sampling training weights"
+    " analytic estimates exhibits",
+    "convergence": f"{MODEL} stats charts drawing montecarlo sampling analytic estimates",
+    "auditing": f"{MODEL} stats charts measures drawing visualization networks torch_bridge analytic",
+    "commands": f"{MODEL} analytic images drawing exhibits figures convergence auditing",
+}
+TOP = {"__init__", "__main__", "cli"}  # the doors of the package, which may import any room
+
+
+def test_the_table_holds_every_room_and_goes_from_the_ground_up():
+    rooms = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")}
+    assert rooms == set(MAY_IMPORT) | TOP
+    above = set()
+    for room, allowed in MAY_IMPORT.items():
+        assert set(allowed.split()) <= above, room
+        above.add(room)
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_what_its_row_allows(room):
+    for path in members(room):
+        assert rooms_used(path) - {room} <= set(MAY_IMPORT[room].split()), path
+        assert "import theorylab\n" not in path.read_text(encoding="utf-8"), path  # it would give every room
+
+
 @pytest.mark.parametrize("path", members("analytic"), ids=lambda path: path.stem)
 def test_closed_forms_know_no_simulation(path):
     assert not rooms_used(path) & (FORWARD | {"estimates", "stats", "exhibits", "drawing", "cli", "commands"})
@@ -85,7 +136,7 @@ def test_simulation_knows_no_closed_form(room):
 
 @pytest.mark.parametrize("path", members("stats"), ids=lambda path: path.stem)
 def test_statistics_see_arrays_only(path):
-    assert not rooms_used(path) & (FORWARD | {"analytic", "rules", "laws", "patches", "drawing", "exhibits"})
+    assert not rooms_used(path) & (FORWARD | {"analytic", "model", "drawing", "exhibits"})
 
 
 # Rooms that may be drawn on by any other, and what draws: they know no network, no law and no claim.

@@ -10,10 +10,10 @@ from strategies import EVERY_RULE, dtypes, grids, image_with_zeros, seeds
 from theorylab import kernels, layers
 from theorylab.kernels.normal import standard_normal
 from theorylab.kernels.three_layer import backward_signal
-from theorylab.patches import PatchGrid
-from theorylab.rules import PAPER, Rule
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import PAPER, Rule
+from theorylab.model.units import LeakyReLU, ReLU
 from theorylab.sampling import tiled
-from theorylab.units import LeakyReLU, ReLU
 
 
 @given(grids(5), dtypes, seeds)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from theorylab.laws import Gaussian, TruncatedGaussian, WeightLaw
+from theorylab.model.laws import Gaussian, TruncatedGaussian, WeightLaw
 
 LAWS = [
     Gaussian(1.0),

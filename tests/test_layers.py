@@ -7,7 +7,7 @@ from strategies import RULES, assert_adjoint, dtypes, grids, image_with_zeros, s
 from weight_gradients import conv_bias, conv_weights, dense_bias, dense_weights
 
 from theorylab.layers import conv, dense, unit
-from theorylab.patches import PatchGrid
+from theorylab.model.patches import PatchGrid
 
 
 def conv_case(grid, seed, dtype=np.float64, n_filters=3):

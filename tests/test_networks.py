@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from strategies import RULES, dtypes, grids, image_with_zeros, seeds
 
-from theorylab.laws import Gaussian, TruncatedGaussian
+from theorylab.model.laws import Gaussian, TruncatedGaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
 from theorylab.networks import (
     DrawnRows,
     GraphNetwork,
@@ -21,8 +23,6 @@ from theorylab.networks import (
 from theorylab.networks.batches import batch_logits, batch_maps
 from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input
 from theorylab.networks.parameters import trace_shapes
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
 
 
 def small_network(grid, seed, dtype=np.float64, hidden_bias=0.0):

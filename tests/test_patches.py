@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from strategies import assert_adjoint, dtypes, grids, image_with_zeros, seeds
 
-from theorylab.patches import PatchGrid
+from theorylab.model.patches import PatchGrid
 
 
 @given(grids(), dtypes, seeds)

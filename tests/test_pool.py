@@ -6,7 +6,7 @@ from strategies import assert_adjoint, dtypes, seeds
 
 from theorylab.kernels import pool as compiled
 from theorylab.layers import pool as layer
-from theorylab.pooling import MaxPool
+from theorylab.model.pooling import MaxPool
 
 BOTH = pytest.mark.parametrize("module", [layer, compiled], ids=("layer", "kernel"))
 

@@ -9,12 +9,12 @@ from strategies import OTHERS
 
 from theorylab import images
 from theorylab.analytic import mean_map, pooled, pooled_moments
-from theorylab.laws import Gaussian, TruncatedGaussian
-from theorylab.nolaw import NoLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
-from theorylab.units import LeakyReLU
+from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.laws import Gaussian, TruncatedGaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
+from theorylab.model.units import LeakyReLU
 
 REFERENCE = pathlib.Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "tabby.png"
 RULES = ("saliency", "deconvnet", "guided")

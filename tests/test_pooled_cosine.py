@@ -5,11 +5,11 @@ import pytest
 from strategies import OTHERS, image_with_zeros, rule_of
 
 from theorylab.analytic import expected_cosine, pooled_mean_map
+from theorylab.analytic.nolaw import NoLaw
 from theorylab.estimates import pooled_expected_cosine
-from theorylab.laws import Gaussian, TruncatedGaussian
-from theorylab.nolaw import NoLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
+from theorylab.model.laws import Gaussian, TruncatedGaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
 from theorylab.sampling import three_layer_maps
 
 GRID = PatchGrid((2, 11, 10), kernel=3, padding=1)

@@ -17,11 +17,11 @@ from strategies import OTHERS
 
 from theorylab import images
 from theorylab.analytic import conv_depth, pooled_mean_map, pooled_variance_map
-from theorylab.laws import Gaussian
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
-from theorylab.specs import ConvSpec
+from theorylab.model.laws import Gaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
+from theorylab.model.specs import ConvSpec
 
 torch = pytest.importorskip("torch")
 

@@ -5,11 +5,11 @@ import pytest
 from strategies import OTHERS, image_with_zeros
 
 from theorylab.analytic import pooled_patch_variance, pooled_variance_map
-from theorylab.laws import Gaussian, TruncatedGaussian
-from theorylab.nolaw import NoLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import PAPER, Rule
+from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.laws import Gaussian, TruncatedGaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import PAPER, Rule
 
 GRID = PatchGrid((2, 6, 7), kernel=(3, 2), padding=(1, 0))
 DRAWS = 40_000

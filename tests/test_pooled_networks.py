@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from strategies import RULES, grids, image_with_zeros, seeds
 
 from theorylab.kernels import pooled_signal
-from theorylab.laws import Gaussian
 from theorylab.layers import pool as layer
+from theorylab.model.laws import Gaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import PAPER
 from theorylab.networks import three_layer_cnn
 from theorylab.networks.three_layer import ThreeLayerNetwork
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import PAPER
 from theorylab.sampling import MapSampler, three_layer_maps
 from theorylab.visualization import visualize_many
 

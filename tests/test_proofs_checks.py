@@ -21,7 +21,7 @@ from proofs_checks.studies.alignment import noise_apart
 from proofs_checks.studies.estimation import EstimationError
 from theorylab import images, montecarlo, stats
 from theorylab.analytic import estimation_error
-from theorylab.rules import Rule
+from theorylab.model.rules import Rule
 
 CHEAP = ("lemma1", "halfspace-mean", "error-rate", "filters-needed")
 CLAIM_KEYS = {"id", "section", "statement", "verdict", "exact_law", "finding", "passed", "checks"}

@@ -11,7 +11,7 @@ import strategies  # noqa: F401 - registers two rules that a user might define
 from scipy import stats
 
 import theorylab as tl
-from theorylab import rules
+from theorylab.model import rules
 
 X = np.random.default_rng(5).standard_normal((2, 6, 6)) + 0.7
 X[:, 4:, 4:] = 0  # a patch of zeros

@@ -10,15 +10,15 @@ from strategies import OTHERS
 from theorylab.analytic import depth_maps
 from theorylab.analytic._residual import Chain
 from theorylab.analytic._unit_moments import unit_moments
-from theorylab.laws import Gaussian
+from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.laws import Gaussian
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import PAPER, Rule
+from theorylab.model.specs import ConvSpec, Residual
+from theorylab.model.units import RELU
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Activation, Add, Conv, Dense, Flatten, Input
 from theorylab.networks.parameters import draw_parameters
-from theorylab.nolaw import NoLaw
-from theorylab.pooling import MaxPool
-from theorylab.rules import PAPER, Rule
-from theorylab.specs import ConvSpec, Residual
-from theorylab.units import RELU
 
 WIDTH = 48
 

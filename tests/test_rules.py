@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 from naive import relu_backward
 from strategies import RULES
 
-from theorylab.rules import PAPER, Rule
+from theorylab.model.rules import PAPER, Rule
 
 # Rows: gradient -2, 0, 3; columns: pre-activation -1, 0, 1.  Read off Eq. 1 and 2 by hand.
 TABLE = {

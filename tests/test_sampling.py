@@ -12,10 +12,10 @@ from strategies import RULES, dtypes, grids, image_with_zeros, seeds
 
 from theorylab.analytic import mean_map, variance_map
 from theorylab.kernels import three_layer as kernels
-from theorylab.laws import Gaussian, TruncatedGaussian
+from theorylab.model.laws import Gaussian, TruncatedGaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import PAPER, Rule
 from theorylab.networks import three_layer_cnn, three_layer_fcn
-from theorylab.patches import PatchGrid
-from theorylab.rules import PAPER, Rule
 from theorylab.sampling import MapSampler, QuickGaussian, TiledSampler, fcn_maps, three_layer_maps
 from theorylab.visualization import visualize
 

@@ -11,10 +11,10 @@ from strategies import RULES, dtypes, grids, seeds
 
 from theorylab import sampling, visualize_many
 from theorylab.kernels import _threads, conv, dense, magnitude, pool, unit
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import PAPER
 from theorylab.networks import resnet50, three_layer_cnn, vgg16
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import PAPER
 from theorylab.sampling.tiled import TiledSampler
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import RULES, image_with_zeros, seeds
 
 from theorylab import torch_bridge
-from theorylab.models import VGG16_BLOCKS
+from theorylab.model.models import VGG16_BLOCKS
 from theorylab.networks import nodes as kinds
 from theorylab.networks.resnet import resnet_nodes
 from theorylab.networks.vgg import vgg16_nodes

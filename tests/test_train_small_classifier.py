@@ -11,7 +11,8 @@ from train_small_classifier import Recipe, fit
 from weight_gradients import cross_entropy, loss_gradients
 
 from theorylab import _random, training
-from theorylab.laws import Gaussian
+from theorylab.model.laws import Gaussian
+from theorylab.model.pooling import MaxPool as PoolWindows
 from theorylab.networks.nodes import (
     Activation,
     Add,
@@ -23,7 +24,6 @@ from theorylab.networks.nodes import (
     MaxPool,
 )
 from theorylab.networks.parameters import draw_parameters
-from theorylab.pooling import MaxPool as PoolWindows
 from theorylab.training import _weights
 
 FEW = Recipe(steps=3, batch=16, shards=4, rate=1e-3)

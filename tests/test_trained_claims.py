@@ -14,9 +14,9 @@ from proofs_checks.judge import confident_interval
 from proofs_checks.results import Verdict
 from proofs_checks.studies import trained_laws, trained_maps
 from theorylab import analytic, images, montecarlo, training
+from theorylab.model.rules import PAPER
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Conv
-from theorylab.rules import PAPER
 
 IDS = ("equation9", "dead-zones", "fc1-histograms", "figure7", "fgsm", "figure9-dense", "figure9-depth")
 

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import RULES, seeds
 
-from theorylab.laws import Gaussian
+from theorylab.model.laws import Gaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
 from theorylab.networks import StoredRows, ThreeLayerNetwork, three_layer_cnn
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
 from theorylab.visualization import cost_gradient, visualize, visualize_many
 
 GRID = PatchGrid((3, 9, 8), (3, 4), (2, 1), 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from theorylab.laws import Gaussian
+from theorylab.model.laws import Gaussian
 from theorylab.networks import nodes as kinds
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.parameters import draw_parameters, trace_shapes

@@ -9,7 +9,7 @@ from strategies import dtypes, seeds
 
 from theorylab import kernels, layers
 from theorylab.kernels import conv, winograd
-from theorylab.patches import PatchGrid
+from theorylab.model.patches import PatchGrid
 
 
 @st.composite

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
         figures,
         images,
         measures,
-        models,
         montecarlo,
         networks,
-        rules,
         sampling,
         stats,
         torch_bridge,
@@ -30,17 +28,18 @@ if TYPE_CHECKING:
         weights,
     )
     from theorylab._version import __version__
+    from theorylab.analytic.nolaw import NoLaw
     from theorylab.analytic.of_stack import law
     from theorylab.auditing import audit
-    from theorylab.laws import Gaussian, TruncatedGaussian
-    from theorylab.nolaw import NoLaw
-    from theorylab.patches import PatchGrid
-    from theorylab.pooling import MaxPool
-    from theorylab.rules import Rule
+    from theorylab.model import models, rules
+    from theorylab.model.laws import Gaussian, TruncatedGaussian
+    from theorylab.model.patches import PatchGrid
+    from theorylab.model.pooling import MaxPool
+    from theorylab.model.rules import Rule
+    from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
+    from theorylab.model.stack import Stack
+    from theorylab.model.units import LeakyReLU, ReLU
     from theorylab.sampling.of_stack import draw
-    from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
-    from theorylab.stack import Stack
-    from theorylab.units import LeakyReLU, ReLU
     from theorylab.visualization import visualize, visualize_many
 
 __all__ = [
@@ -84,26 +83,27 @@ __all__ = [
 
 # Where each name lives; a name that is not here is a submodule.
 _HOMES = {
-    "law": "analytic.of_stack",
-    "AdaptiveAveragePool": "specs",
-    "Dense": "specs",
-    "draw": "sampling.of_stack",
-    "Stack": "stack",
-    "ReLU": "units",
-    "NoLaw": "nolaw",
-    "LeakyReLU": "units",
-    "ConvSpec": "specs",
-    "Gaussian": "laws",
-    "MaxPool": "pooling",
-    "PatchGrid": "patches",
-    "Residual": "specs",
-    "Rule": "rules",
-    "TruncatedGaussian": "laws",
+    "AdaptiveAveragePool": "model.specs",
+    "ConvSpec": "model.specs",
+    "Dense": "model.specs",
+    "Gaussian": "model.laws",
+    "LeakyReLU": "model.units",
+    "MaxPool": "model.pooling",
+    "NoLaw": "analytic.nolaw",
+    "PatchGrid": "model.patches",
+    "ReLU": "model.units",
+    "Residual": "model.specs",
+    "Rule": "model.rules",
+    "Stack": "model.stack",
+    "TruncatedGaussian": "model.laws",
     "__version__": "_version",
     "audit": "auditing",
+    "draw": "sampling.of_stack",
+    "law": "analytic.of_stack",
     "visualize": "visualization",
     "visualize_many": "visualization",
 }
+_INSIDE_MODEL = ("models", "rules")
 
 
 def __getattr__(name: str) -> Any:
@@ -112,7 +112,8 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value: Any = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     else:
-        value = importlib.import_module(f"{__name__}.{name}")
+        room = f"{__name__}.model" if name in _INSIDE_MODEL else __name__
+        value = importlib.import_module(f"{room}.{name}")
     globals()[name] = value
     return value
 

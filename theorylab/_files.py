@@ -124,12 +124,12 @@ def check_file(path: str | os.PathLike[str]) -> None:
 
 
 def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> None:
-    """See, without writing, whether files of these names can be written into `folder`, which need not exist.
+    """Check, without writing, that files of these names can be written to `folder`, which need not exist.
 
     Raises
     ------
     OSError
-        If `folder`, or a part of a path, is a file or not writable, or a folder stands where a file is to be written.
+        If `folder`, or a part of a path, is a file or not writable, or one of `names` is a folder.
 
     Examples
     --------
@@ -142,8 +142,8 @@ def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> N
     """
     folder = Path(folder)
     files = [folder / name for name in names]
-    for wanted in dict.fromkeys((folder, *(file.parent for file in files))):
-        existing = wanted
+    for needed in dict.fromkeys((folder, *(file.parent for file in files))):
+        existing = needed
         while not os.path.lexists(existing) and existing != existing.parent:
             existing = existing.parent
         if not existing.is_dir():

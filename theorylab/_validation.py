@@ -19,7 +19,7 @@ def positive_integer(value: object, name: str) -> int:
 
 
 def finite_number(value: object, name: str) -> float:
-    """`value` as a finite float."""
+    """Return `value` as a finite float, or raise a TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
     if not math.isfinite(value):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from theorylab import _random
-from theorylab.rules import Rule
+from theorylab.model.rules import Rule
 
 
 class Network(Protocol):
@@ -166,7 +166,7 @@ def visualize_many(
     Examples
     --------
     >>> from theorylab.networks import three_layer_cnn
-    >>> from theorylab.patches import PatchGrid
+    >>> from theorylab.model.patches import PatchGrid
     >>> net = three_layer_cnn(PatchGrid((1, 6, 6), kernel=3), n_filters=4, n_logits=5)
     >>> visualize_many(net, np.ones((1, 6, 6)), ["saliency", "guided"], ["max", 3, "cost"]).shape
     (2, 3, 1, 6, 6)
@@ -213,7 +213,7 @@ def visualize(
     Examples
     --------
     >>> from theorylab.networks import three_layer_cnn
-    >>> from theorylab.patches import PatchGrid
+    >>> from theorylab.model.patches import PatchGrid
     >>> net = three_layer_cnn(PatchGrid((1, 6, 6), kernel=3), n_filters=4, n_logits=5)
     >>> x = np.linspace(-1, 1, 36).reshape(1, 6, 6)
     >>> saliency = visualize(net, x, "saliency", target=2)

@@ -28,7 +28,7 @@ from adam import Adam
 from weight_gradients import check_trainable, loss_gradients
 
 from theorylab import _files, _random, training
-from theorylab.laws import Gaussian
+from theorylab.model.laws import Gaussian
 from theorylab.networks._ascent import ascent
 from theorylab.networks.nodes import Node
 from theorylab.networks.parameters import draw_parameters

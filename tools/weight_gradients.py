@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from theorylab.layers import conv, dense
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
 from theorylab.networks._ascent import ascent
 from theorylab.networks.nodes import Conv, Dense, Node
 from theorylab.networks.parameters import trace_shapes
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
 
 
 def conv_weights(gradient: np.ndarray, x: np.ndarray, grid: PatchGrid) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
 from proofs_checks.studies import shelf
 from theorylab import analytic
-from theorylab.rules import PAPER, Rule
+from theorylab.model.rules import PAPER, Rule
 
 
 def distance(mean: dict[str, float]) -> float:

@@ -22,11 +22,12 @@ from proofs_checks.studies.architectures import (
     resnet50_without_pool,
 )
 from proofs_checks.studies.three_layers import inner
-from theorylab import models, networks
+from theorylab import networks
 from theorylab.analytic import depth_maps
 from theorylab.display import unit_norm
+from theorylab.model import models
+from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
-from theorylab.rules import PAPER, Rule
 
 SIDE = 48
 SHOWN = 112

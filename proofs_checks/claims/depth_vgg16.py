@@ -8,12 +8,12 @@ from proofs_checks.claim import Bench, Claim, MapFigure, MapPanel, Outcome, Verd
 from proofs_checks.studies import shelf
 from proofs_checks.studies.alignment import alignment_figure, guided_checks, likeness, noise_apart
 from proofs_checks.studies.architectures import ArchitectureMaps, read_by_convolutions, vgg16_convolutions
-from theorylab import models
 from theorylab.analytic import depth_maps
 from theorylab.analytic.conv_depth import LayerMaps
 from theorylab.display import unit_norm
+from theorylab.model import models
+from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
-from theorylab.rules import PAPER, Rule
 
 SIDE = 48
 REPLICATES = 28

@@ -6,10 +6,10 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Outcome, Verdict
 from proofs_checks.studies.equation4 import CASES, both_sides, by_rule, equation_4, following, random_case
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import PAPER, Rule
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input, Node
-from theorylab.patches import PatchGrid
-from theorylab.rules import PAPER, Rule
 
 FILTERS = 4
 LOGITS = 3

@@ -12,8 +12,8 @@ from proofs_checks.studies import trained_laws, trained_maps
 from proofs_checks.studies.three_layers import inner, unit
 from proofs_checks.studies.trained_maps import HIDDEN, NEARLY_EQUAL, RECTIFIED, UnitMaps
 from theorylab import analytic, training
+from theorylab.model.rules import PAPER, Rule
 from theorylab.networks import GraphNetwork
-from theorylab.rules import PAPER, Rule
 
 UNITS = 8
 REPLICATES = 120

@@ -11,10 +11,10 @@ from proofs_checks.claim import Bench, Check, Claim, Outcome, confident_interval
 from proofs_checks.studies import trained_maps
 from proofs_checks.studies.trained_maps import NEARLY_EQUAL, RECTIFIED
 from theorylab import montecarlo, training
+from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
 from theorylab.networks import GraphNetwork
 from theorylab.networks._trace import GraphTrace
-from theorylab.rules import PAPER, Rule
 from theorylab.training import INPUT_SCALE, Classifier
 
 LEVELS = (0.5, 1.0, 2.0, 4.0, 8.0)

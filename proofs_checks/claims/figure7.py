@@ -9,7 +9,7 @@ import numpy as np
 from proofs_checks.claim import Bench, Check, Claim, Outcome, Verdict, Wrong, confident_interval
 from proofs_checks.studies import trained_laws, trained_maps
 from proofs_checks.studies.trained_maps import KINDS
-from theorylab.rules import PAPER, Rule
+from theorylab.model.rules import PAPER, Rule
 
 CROPS = 8
 REPLICATES = 1600

@@ -7,7 +7,7 @@ import numpy as np
 from proofs_checks.claim import Bench, Claim, Outcome, Verdict
 from proofs_checks.studies.equation4 import CASES, both_sides, by_rule, equation_4, following, random_case
 from theorylab import Gaussian, networks, visualize_many
-from theorylab.rules import PAPER
+from theorylab.model.rules import PAPER
 
 
 def run(bench: Bench) -> Outcome:

@@ -12,8 +12,8 @@ from proofs_checks.studies import proposition1 as shared
 from proofs_checks.studies.depth import Stack, extrapolated, stacked
 from proofs_checks.studies.noise import correlation, zero_mean_check
 from theorylab.analytic import deconvnet_correlation
+from theorylab.model.rules import Rule
 from theorylab.montecarlo import Measurement
-from theorylab.rules import Rule
 
 SIDE, LAYERS = 9, 4
 REPLICATES = {8: 7500, 32: 2600}

@@ -10,7 +10,7 @@ import numpy as np
 from proofs_checks.claim import Bench, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
 from proofs_checks.studies import proposition1 as shared
 from theorylab.analytic import depth_profile
-from theorylab.rules import Rule
+from theorylab.model.rules import Rule
 
 N = shared.QUOTED
 

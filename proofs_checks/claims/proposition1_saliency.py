@@ -13,7 +13,7 @@ from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import Stack, stacked
 from proofs_checks.studies.noise import decorrelation, zero_mean_check
 from theorylab.analytic import depth_maps
-from theorylab.rules import PAPER, Rule
+from theorylab.model.rules import PAPER, Rule
 
 SIDE, FILTERS, STRIDES = 8, 8, (1, 2, 1)
 REPLICATES = 3000

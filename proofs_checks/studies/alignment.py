@@ -13,8 +13,8 @@ from proofs_checks.results import Check
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab.analytic.conv_depth import LayerMaps
 from theorylab.charts import CurveFigure, Line, Points
+from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
-from theorylab.rules import PAPER, Rule
 
 
 def mean_alignment(rule: Rule, layers: int, mean: dict[str, float]) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.charts import MapFigure, MapPanel
-from theorylab.patches import PatchGrid
-from theorylab.rules import PAPER, Rule
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import PAPER, Rule
 
 CASES = 12
 

@@ -14,8 +14,8 @@ from proofs_checks.studies.three_layers import unit
 from theorylab import PatchGrid, montecarlo
 from theorylab.analytic import depth_profile
 from theorylab.charts import Points
+from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
-from theorylab.rules import PAPER, Rule
 
 FIRST = 24
 """Units of the first hidden layer, whose gradient is measured: so many are never all closed."""

@@ -11,8 +11,9 @@ from skimage.transform import resize
 
 from proofs_checks.claim import Bench
 from proofs_checks.studies.three_layers import Noise, Recovery
-from theorylab import PatchGrid, Rule, analytic, law, models
-from theorylab.laws import STANDARD_NORMAL, Gaussian, TruncatedGaussian, WeightLaw
+from theorylab import PatchGrid, Rule, analytic, law
+from theorylab.model import models
+from theorylab.model.laws import STANDARD_NORMAL, Gaussian, TruncatedGaussian, WeightLaw
 from theorylab.montecarlo import Measurement
 
 PAPER_FILTERS = 256

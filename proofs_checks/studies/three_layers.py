@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 
 from theorylab import PatchGrid, Rule, montecarlo
-from theorylab.laws import WeightLaw
+from theorylab.model.laws import WeightLaw
 from theorylab.montecarlo import ArrayMoments, Measurement
 from theorylab.sampling import MapSampler
 

@@ -17,10 +17,10 @@ import threadpoolctl
 from proofs_checks.claim import Bench
 from proofs_checks.results import Verdict
 from theorylab import display, montecarlo, training
+from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Dense
-from theorylab.rules import PAPER, Rule
 from theorylab.training import Classifier
 
 P = ParamSpec("P")

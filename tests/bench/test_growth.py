@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from theorylab import analytic, visualize_many
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
 from theorylab.networks import vgg16
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
 from theorylab.sampling.tiled import TiledSampler
 
 

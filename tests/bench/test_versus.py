@@ -13,10 +13,10 @@ from table import ROUNDS, Row
 
 from theorylab import analytic, images, visualize_many
 from theorylab.kernels import conv, normal
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import PAPER, Rule
 from theorylab.networks import GraphNetwork, vgg16
 from theorylab.networks._trace import GraphTrace
-from theorylab.patches import PatchGrid
-from theorylab.rules import PAPER, Rule
 from theorylab.sampling.tiled import TiledSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Captum says that it sets hooks

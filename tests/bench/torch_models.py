@@ -7,8 +7,8 @@ import torch
 from captum.attr import Deconvolution, GuidedBackprop, Saliency
 from torch import nn
 
+from theorylab.model.rules import Rule
 from theorylab.networks import nodes
-from theorylab.rules import Rule
 
 _METHODS = {Rule.SALIENCY: Saliency, Rule.DECONVNET: Deconvolution, Rule.GUIDED: GuidedBackprop}
 

@@ -6,11 +6,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from theorylab.nolaw import NoLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.specs import ConvSpec, Dense, Residual
-from theorylab.stack import Layer
+from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.specs import ConvSpec, Dense, Residual
+from theorylab.model.stack import Layer
 
 Shape = tuple[int, int, int]
 

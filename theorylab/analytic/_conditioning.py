@@ -1,9 +1,9 @@
-"""Gaussian orthants one coordinate at a time: Genz' sequential conditioning, for many orthants at once.
+"""Gaussian orthants by Genz' sequential conditioning, one coordinate at a time and many orthants at once.
 
-Rows ``n_1 .. n_k`` and a standard normal ``w`` define the event ``n_r·w > 0`` for every ``r``.  In an orthonormal basis
-that is built along the rows the conditions are triangular: given the first ``i − 1`` coordinates, condition ``i`` is a
-lower bound on coordinate ``i``.  Drawing each coordinate beyond its bound and multiplying the probabilities of doing so
-gives probability and first moment of the event as smooth integrals over a cube, which a quasi-random rule does well.
+Rows ``n_1 .. n_k`` and a standard normal ``w`` define the event ``n_r·w > 0`` for every ``r``.  In an orthonormal basis along
+the rows, the conditions are triangular: given the first ``i − 1`` coordinates, condition ``i`` is a lower bound on coordinate
+``i``.  The method draws each coordinate beyond its bound and multiplies the probabilities of the bounds.  Probability and first
+moment of the event become smooth integrals over a cube, which suit a quasi-random rule.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import numpy as np
 from scipy import special
 
 DEPENDENT = 1e-9
-"""A row whose part outside the earlier rows is smaller than this, relative to it, counts as their combination."""
+"""A row counts as a combination of earlier rows if its part outside them is smaller than this, relative to the row."""
 
-_BUDGET = 2**20  # doubles per work array: small enough to stay in the cache's neighbourhood
+_BUDGET = 2**20  # numbers in a working array: small enough to stay near the cache
 
 
 def points(dimension: int, count: int, replicates: int) -> np.ndarray:
-    """Digitally shifted Sobol points, always the same ones: (replicates, count, dimension), strictly inside (0, 1).
+    """Return digitally shifted Sobol points, the same in every call: (replicates, count, dimension), inside (0, 1).
 
-    Each replicate alone is an unbiased rule; the scatter between replicates is its error.  `count` is a power of 2.
+    Each replicate is an unbiased rule; the scatter between replicates measures its error.  `count` is a power of 2.
     """
     from scipy.stats import qmc
 
@@ -35,26 +35,26 @@ def points(dimension: int, count: int, replicates: int) -> np.ndarray:
 
 
 def triangular(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Orthonormal bases along the rows (n, k, p), the most demanding row first; rows that are not active are no condition.
+    """Build orthonormal bases along the active rows (n, k, p), starting with the row that is least likely to hold.
 
-    Returns `lower` (n, k, k), `active` in the new order, where rows that do not count come last, and `basis` (n, k, p).
-    ``lower[i, j]`` is coordinate ``j`` of the row taken as number ``i``, scaled to unit length; ``lower[i, i] = 0`` where the row
-    depends on those before it, and vector ``i`` of the basis is zero there.
+    Returns `lower` (n, k, k), `active` in the new order, where inactive rows come last, and `basis` (n, k, p).
+    ``lower[i, j]`` is coordinate ``j`` of the row with the new number ``i``, scaled to unit length.  If that row depends on
+    earlier rows, ``lower[i, i]`` and vector ``i`` of the basis are zero.
 
-    Modified Gram–Schmidt in the rows' own space: nothing is squared, so nearly dependent rows keep their digits.  The
-    next row is the one least likely to hold given the means of the coordinates so far (Genz and Bretz' ordering), which
-    lets the late factors vary little.
+    Modified Gram–Schmidt on the rows themselves squares nothing, so nearly dependent rows keep their digits.  The next row
+    is the least likely to hold, given the means of the coordinates so far (Genz and Bretz' ordering), so that late factors
+    vary little.
     """
     n, k, _ = rows.shape
     norms = np.linalg.norm(rows, axis=2, keepdims=True)
     rest = np.divide(rows, norms, out=np.zeros(rows.shape), where=active[:, :, None] & (norms > 0))
     active = active.copy()
     lower, basis = np.zeros((n, k, k)), np.zeros(rows.shape)
-    drift = np.zeros((n, k))  # of each row's value: from the expected earlier coordinates
+    drift = np.zeros((n, k))  # the expected value of each row, from the coordinates so far
     every = np.arange(n)
     for i in range(k):
         sizes = np.linalg.norm(rest[:, i:], axis=2)
-        # Dependent rows add no randomness: they come after all that do, rows that do not count at the very end.
+        # Dependent rows add no randomness: they follow the independent rows, and inactive rows come last.
         score = np.divide(drift[:, i:], sizes, out=np.full(sizes.shape, 1e300), where=sizes > DEPENDENT)
         score[~active[:, i:]] = np.inf
         best = i + np.argmin(score, axis=1)
@@ -70,14 +70,14 @@ def triangular(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.nda
         lower[:, i + 1 :, i] = np.einsum("nrp,np->nr", rest[:, i + 1 :], basis[:, i])
         rest[:, i + 1 :] -= lower[:, i + 1 :, i, None] * basis[:, None, i]
         bound = -np.divide(drift[:, i], size, out=np.zeros(n), where=independent)
-        # Mean of a standard normal beyond its bound.
+        # The mean of a standard normal beyond its bound.
         ahead = np.exp(-(bound**2) / 2 - special.log_ndtr(-bound)) / math.sqrt(2 * math.pi)
         drift[:, i + 1 :] += lower[:, i + 1 :, i] * np.where(independent, ahead, 0.0)[:, None]
     return lower, active, basis
 
 
 def moments(lower: np.ndarray, active: np.ndarray, cube: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (replicates, n) of events, and first moments ``E[g 1]`` of the coordinates ``g`` in the basis.
+    """Return probabilities (replicates, n) of events, and first moments ``E[g 1]`` of the coordinates ``g`` in the basis.
 
     `lower` and `active` come from :func:`triangular`, the cube (replicates, count, k − 1) from :func:`points`.
     """
@@ -107,10 +107,10 @@ def _moments(
         bound = -np.divide(value, size, out=np.zeros(value.shape), where=independent)
         holds = special.ndtr(-bound)
         if i == k - 1:
-            # The last coordinate is needed in the mean alone: φ at its bound.
+            # Only the mean needs the last coordinate: φ at its bound.
             last = weight * np.exp(-(bound**2) / 2) * (independent / math.sqrt(2 * math.pi))
         else:
-            # Upper tails keep their digits; the floor only spares draws of weight 0 from being infinite.
+            # Upper tails keep their digits; the floor keeps draws of weight 0 finite.
             beyond = -special.ndtri(np.maximum(holds * uniforms[i], 1e-300))
             np.copyto(coordinates[i], beyond, where=independent)
         if not independent.all():

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import special
 
 from theorylab.analytic import _conditioning
-from theorylab.rules import Rule
+from theorylab.model.rules import Rule
 
 POINTS = 512
 """Enough: with 8192 no alignment moves by more than 0.002, and the map predicted for a VGG-16 has cosine 0.9999 to this one

@@ -16,9 +16,9 @@ from theorylab.analytic._inner_products import InnerProducts, moved
 from theorylab.analytic._joint_moments import neighbour_moments, pooled_moments
 from theorylab.analytic._plan import HERE, Shift, Step, differences, has_mean, offsets, times
 from theorylab.analytic._unit_moments import unit_moments
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
-from theorylab.units import Unit
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
+from theorylab.model.units import Unit
 
 Planes = dict[Shift, np.ndarray]
 

@@ -16,9 +16,9 @@ from theorylab.analytic import _windows
 from theorylab.analytic._gaussian_rule import EXACT
 from theorylab.analytic._joint_moments import largest_energy, largest_gap
 from theorylab.analytic._plan import HERE, NEAR, Shift, offsets, opposite, times
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.units import Unit
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.units import Unit
 
 _POOLED = 1e-5
 """Relative error of inner products above a max-pool: smaller eigenvalues of a Gram matrix are rounding."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.analytic._gaussian_rule import EXACT, POINTS, chunks, factors, handed_on, normals
-from theorylab.rules import Rule
+from theorylab.model.rules import Rule
 
 # Relative to the size of a window's pre-activations, the handicap of each further position: patches that are equal up to
 # rounding tie, and the first wins.

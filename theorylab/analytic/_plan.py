@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from theorylab.analytic._blocks import Block, Stage
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
 
 Shift = tuple[int, int]
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from theorylab import _validation
-from theorylab.laws import WeightLaw
-from theorylab.nolaw import NoLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
-from theorylab.units import RELU
+from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.laws import WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU
 
 EQUAL = 1e-12
 """Patches that differ by less than this, relative to the larger, are equal: their units tie and the first wins."""

@@ -17,8 +17,8 @@ from theorylab.analytic._gaussian_rule import chunks, handed_on, normals
 from theorylab.analytic._gradient_field import BlockLaw, Field, Projection, handed_down
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._plan import HERE, Step, has_mean
-from theorylab.rules import Rule
-from theorylab.units import RELU
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU
 
 POINTS = 4096
 """More than elsewhere: a chain of ResNet-50 has up to eleven dimensions, and few positions.  Second moments are then within

@@ -2,7 +2,7 @@
 
 A unit of a wide layer has the pre-activation ``z ~ N(0, s²)`` and receives ``V̂ = α φ(z) + β ξ`` from above, ``ξ`` a
 standard normal that knows nothing of ``z``.  A rule hands on ``T = h(V̂)``, times the factor ``shut`` where ``z ≤ 0``
-(:meth:`~theorylab.rules.Rule.shut`), and the layer below sees it through ``E[z T]`` and ``E[T²]`` alone.
+(:meth:`~theorylab.model.rules.Rule.shut`), and the layer below sees it through ``E[z T]`` and ``E[T²]`` alone.
 
 Let ``ζ = z/s``, ``t = α s`` and ``θ(t) = atan2(β, −t)``, the angle of the wedge ``ζ > 0, tζ + βξ > 0``.  The point
 ``(ζ, ξ)`` has a uniform direction, so this wedge has the probability ``P(t) = θ/(2π)``, and an integral over its angles gives
@@ -21,8 +21,8 @@ import math
 
 import numpy as np
 
-from theorylab.rules import Rule
-from theorylab.units import Unit
+from theorylab.model.rules import Rule
+from theorylab.model.units import Unit
 
 
 def unit_moments(
@@ -45,7 +45,7 @@ def unit_moments(
     --------
     Guided backpropagation without noise has ``T = max(z, 0)`` for ``α = s = 1``: half of a normal's energy, twice.
 
-    >>> from theorylab.units import RELU, LeakyReLU
+    >>> from theorylab.model.units import RELU, LeakyReLU
     >>> [float(moment) for moment in unit_moments(Rule.GUIDED, RELU, 1.0, 0.0)]
     [0.5, 0.5]
 

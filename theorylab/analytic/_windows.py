@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from theorylab.patches import PatchGrid
+from theorylab.model.patches import PatchGrid
 
 
 def padded(x: np.ndarray, grid: PatchGrid) -> np.ndarray:

@@ -52,10 +52,10 @@ from theorylab.analytic._gradient_field import BlockLaw, Field, Projection
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._plan import Step, plan
 from theorylab.analytic._residual import StageLaw
-from theorylab.nolaw import NoLaw
-from theorylab.rules import Rule
-from theorylab.stack import Layer
-from theorylab.units import RELU, Unit
+from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.rules import Rule
+from theorylab.model.stack import Layer
+from theorylab.model.units import RELU, Unit
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -33,9 +33,9 @@ from scipy import optimize
 
 from theorylab import _validation
 from theorylab.analytic._unit_moments import unit_moments
-from theorylab.nolaw import NoLaw
-from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
+from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic import _windows, halfspace
-from theorylab.patches import PatchGrid
+from theorylab.model.patches import PatchGrid
 
 Slices = tuple[slice, slice]
 

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from theorylab.analytic import shallow
 from theorylab.analytic.gates import active_coverage, local_contrast
-from theorylab.laws import Gaussian
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
+from theorylab.analytic.three_layer import law_of
+from theorylab.model.laws import Gaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 
 
 def fourth_cumulant_map(
@@ -56,10 +56,10 @@ def fourth_cumulant_map(
 
     >>> grid = PatchGrid((1, 1, 1), kernel=1)
     >>> kappa = fourth_cumulant_map(np.ones((1, 1, 1)), grid, "saliency", 8)
-    >>> float((kappa / shallow.variance_map(np.ones((1, 1, 1)), grid, "saliency", 8) ** 2).item())
+    >>> float((kappa / law_of(np.ones((1, 1, 1)), grid, "saliency", 8, Gaussian(1.0), None).variance ** 2).item())
     1.875
     """
-    law = shallow.law_of(x, grid, rule, n_filters, Gaussian(std), None, unit)
+    law = law_of(x, grid, rule, n_filters, Gaussian(std), None, unit)
     coverage, active = grid.coverage, active_coverage(law.x, grid)
     # For a single patch κ = 1/‖y‖, so u = x κ; u means nothing elsewhere.
     u = np.where(coverage == 1, law.x * local_contrast(law.x, grid), 0.0)

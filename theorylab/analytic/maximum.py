@@ -13,8 +13,8 @@ from scipy import integrate, special
 
 from theorylab import _validation
 from theorylab.analytic import _windows
-from theorylab.laws import Gaussian
-from theorylab.patches import PatchGrid
+from theorylab.model.laws import Gaussian
+from theorylab.model.patches import PatchGrid
 
 
 def maximum_moment(n: int, order: int = 1) -> float:

@@ -1,4 +1,4 @@
-"""The law of a map of a random network, from its description: which closed form holds, or that there is none."""
+"""The law of a map of a random network: the closed form that holds for its description, or NoLaw."""
 
 from __future__ import annotations
 
@@ -13,50 +13,57 @@ import numpy as np
 from theorylab import _validation
 from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.depth import depth_profile
+from theorylab.analytic.nolaw import SIMULATE, NoLaw
 from theorylab.analytic.pooled import pooled_mean_map
 from theorylab.analytic.pooled_moments import pooled_variance_map
-from theorylab.analytic.shallow import ThreeLayerLaw, cosine_of
-from theorylab.laws import Gaussian, WeightLaw
-from theorylab.nolaw import SIMULATE, NoLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
-from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
-from theorylab.stack import Layer, Stack, grid_of
-from theorylab.units import RELU
+from theorylab.analytic.three_layer import ThreeLayerLaw, cosine_of
+from theorylab.model.laws import Gaussian, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
+from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
+from theorylab.model.stack import Layer, Stack, grid_of
+from theorylab.model.units import RELU
 
 _KNOWN = (ConvSpec, Dense, MaxPool, AdaptiveAveragePool, Residual)
 
 
 class MapLaw(Protocol):
-    """What is known of a raw map of one logit.  What is not known raises :class:`theorylab.NoLaw`.
+    """The law of a raw map of one logit.  A part without closed form raises :class:`theorylab.NoLaw`.
 
     Attributes
     ----------
     mean, variance : arrays, (C, H, W) float64
-        Of each entry of the map, over networks.
+        Moments of each entry of the map, over networks.
     class_distance : float
-        Expected distance of the unit-norm maps of two logits of one network, as a ratio of expectations.
+        Expected distance of the unit-norm maps of two logits of one network, from a ratio of expectations.
     kind : {"exact", "limit", "estimate"}
-        Exact for every number of filters; the limit of wide layers; or an average over draws.
+        Exact for every number of filters, the limit of wide layers, or an average over draws.
     """
 
     @property
-    def mean(self) -> np.ndarray: ...
+    def mean(self) -> np.ndarray:
+        """``E S``, (C, H, W)."""
+
     @property
-    def variance(self) -> np.ndarray: ...
+    def variance(self) -> np.ndarray:
+        """Variance of each entry, (C, H, W)."""
+
     @property
-    def class_distance(self) -> float: ...
+    def class_distance(self) -> float:
+        """Distance of the unit-norm maps of two logits."""
+
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """The strength of the law: "exact", "limit" or "estimate"."""
 
     def expected_cosine(self, target: str = "input") -> float:
-        """Cosine of the map to the image ("input") or to its own mean ("mean"), as a ratio of expectations."""
+        """Return the cosine of the map to the image ("input") or to its mean ("mean"), as a ratio of expectations."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Moments:
-    """A law by its mean and variance; two logits are known to be uncorrelated, or nothing is known of them."""
+    """A law with mean and variance alone; there is a class distance if the maps of two logits are uncorrelated."""
 
     x: np.ndarray
     rule: Rule
@@ -65,19 +72,19 @@ class _Moments:
     kind: str = "limit"
 
     def expected_cosine(self, target: str = "input") -> float:
-        """Cosine to the image or to the mean map, as a ratio of expectations."""
+        """Return the cosine to the image or to the mean map, as a ratio of expectations."""
         energy = float((self.mean**2).sum() + self.variance.sum())
         return cosine_of(self.mean, energy, self.x, self.rule, target)
 
     @property
     def class_distance(self) -> float:
-        """``√2`` under the true gradient, which is linear in the readout; no law otherwise."""
+        """``√2`` for rules that are linear in the readout; NoLaw otherwise."""
         return _distance_of_uncorrelated(self.rule)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Pooled:
-    """One hidden layer behind a max-pool of disjoint windows: the mean for every rule, the variance for some."""
+    """One hidden layer below a max-pool of disjoint windows: the mean for every rule, the variance for some."""
 
     x: np.ndarray
     rule: Rule
@@ -105,16 +112,14 @@ class _Pooled:
         )
 
     def expected_cosine(self, target: str = "input") -> float:
-        """Cosine to the image or to the mean map, as a ratio of expectations."""
-        if not self.mean.any():
-            return cosine_of(self.mean, 1.0, self.x, self.rule, target)
-        return cosine_of(
-            self.mean, float((self.mean**2).sum() + self.variance.sum()), self.x, self.rule, target
-        )
+        """Return the cosine to the image or to the mean map, as a ratio of expectations."""
+        # A mean of zero needs no variance, for which there may be no law.
+        energy = float((self.mean**2).sum() + self.variance.sum()) if self.mean.any() else 1.0
+        return cosine_of(self.mean, energy, self.x, self.rule, target)
 
     @property
     def class_distance(self) -> float:
-        """``√2`` under the true gradient, which is linear in the readout; no law otherwise."""
+        """``√2`` for rules that are linear in the readout; NoLaw otherwise."""
         return _distance_of_uncorrelated(self.rule)
 
     @property
@@ -130,7 +135,7 @@ class _Pooled:
 def law(
     stack: Stack, x: np.ndarray, rule: Rule | str, *, progress: Callable[[int, int], None] | None = None
 ) -> MapLaw:
-    """The law of the raw map of one logit of a random network.
+    """Return the law of the raw map of one logit of a random network.
 
     Parameters
     ----------
@@ -139,35 +144,35 @@ def law(
         The image.
     rule : Rule or str
     progress : callable, optional
-        ``progress(done, total)`` while large pooling windows are integrated, or a deep network's layers.
+        ``progress(done, total)`` in large pooling windows to integrate, or in layers of a deep network.
 
     Returns
     -------
     MapLaw
-        Each of its parts is computed when it is asked for.
+        Each part is computed at its first use.
 
     Raises
     ------
     NoLaw
-        Where there is none; the message names rule, unit and layer, and what to call instead.
+        If there is no closed form; the message names rule, unit and layer, and what to call instead.
     TypeError, ValueError
         If `stack` is no stack, the rule is unknown, or `x` is no finite image of its input shape or zero everywhere.
 
     Notes
     -----
-    One hidden layer without pooling: :class:`~theorylab.analytic.shallow.ThreeLayerLaw`, exact, every rule and unit.  Behind
-    max-pooling of disjoint windows: :mod:`theorylab.analytic.pooled`, ReLU alone.  Dense layers alone:
-    :func:`~theorylab.analytic.depth_profile`; with convolutions, pools and residual blocks:
-    :func:`~theorylab.analytic.depth_maps`: limits of wide layers.  Laws hold for Gaussian filters; of other filters they are
-    limits of large patches.  :func:`theorylab.draw` simulates what is predicted here.
+    One hidden layer without pooling: :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`, exact, for every rule and unit.  One
+    hidden layer with max-pooling of disjoint windows: :mod:`theorylab.analytic.pooled`, for the ReLU alone.  Dense layers
+    alone: :func:`~theorylab.analytic.depth_profile`; convolutions, pools and residual blocks:
+    :func:`~theorylab.analytic.depth_maps`; both are limits of wide layers.  Laws hold for Gaussian filters; for other filters
+    they are limits of large patches.  :func:`theorylab.draw` simulates the same maps.
 
     Examples
     --------
-    >>> from theorylab import models
-    >>> from theorylab.patches import PatchGrid
+    >>> from theorylab.model import models
+    >>> from theorylab.model.patches import PatchGrid
     >>> x = np.array([[[3.0, 4.0, 1.0]]])
-    >>> known = law(models.three_layer(PatchGrid((1, 1, 3), kernel=(1, 2)), 1000), x, "guided")
-    >>> round(known.expected_cosine("input"), 4), known.kind
+    >>> guided = law(models.three_layer(PatchGrid((1, 1, 3), kernel=(1, 2)), 1000), x, "guided")
+    >>> round(guided.expected_cosine("input"), 4), guided.kind
     (0.9444, 'exact')
     """
     if not isinstance(stack, Stack):
@@ -220,9 +225,9 @@ def _convolutional(
         if shape[1:] != layer.plane:
             if number + 1 < len(stack.layers) or layer.plane != (1, 1):
                 what = f"layers[{number}], {layer!r} of a plane of {shape[1]}×{shape[2]}"
-                wanted = f"take a picture that makes it {layer.plane[0]}×{layer.plane[1]}, or {SIMULATE}"
-                raise NoLaw(rule, stack.unit, what, wanted)
-            # Every position receives the readout's weight of its channel, over their number.
+                instead = f"take a picture that makes it {layer.plane[0]}×{layer.plane[1]}, or {SIMULATE}"
+                raise NoLaw(rule, stack.unit, what, instead)
+            # Every position receives the readout weight of its channel over the number of positions.
             scale = 1 / (shape[1] * shape[2])
     record = depth_maps(
         x, layers, rule, readout_std=_readout_std(rule, stack), unit=stack.unit, progress=progress
@@ -254,7 +259,7 @@ def _readout_std(rule: Rule, stack: Stack) -> float:
 
 
 def _distance_of_uncorrelated(rule: Rule) -> float:
-    """``√2`` if the map is linear in the readout; NoLaw otherwise."""
+    """Return ``√2`` if the map is linear in the readout; raise NoLaw otherwise."""
     if rule.up + rule.down == 0:
         return math.sqrt(2)
     raise NoLaw(rule, None, "two logits of a deep or pooled network", SIMULATE)

@@ -10,24 +10,25 @@ from theorylab import _validation
 from theorylab.analytic import _conditioning
 
 _TOLERANCE = 1e-8  # of the checks on a correlation matrix
-_ALIKE = 1e-12  # correlations this near to ±1 are ±1
+_ALIKE = 1e-12  # a correlation this close to ±1 counts as ±1
 _REPLICATES = 16
-_NODES = (64, 40)  # of the quadrature, and of the coarser one that measures its error
+_NODES = (64, 40)  # of the quadrature, and of a coarser quadrature that measures its error
 
 
 def closed_orthants(correlations: np.ndarray) -> np.ndarray:
-    """Orthant probabilities (...) in up to three dimensions, many at once, from correlations (..., k, k).
+    """Return orthant probabilities (...) in up to three dimensions, many at once, from correlations (..., k, k).
 
-    Diagonals are 1, and entries beyond ±1 by rounding are clipped; ValueError for larger ``k`` or matrices that are not square.
+    Diagonals must be 1; entries beyond ±1 by rounding are clipped.  ValueError for larger ``k`` or matrices that are not
+    square.
 
-    All of them are ``2^−k (1 + (2/π) Σ_{r<s} asin ρ_rs)``.  For ``k = 2`` two half-planes at an angle leave a wedge of
+    For every ``k`` they are ``2^−k (1 + (2/π) Σ_{r<s} asin ρ_rs)``.  For ``k = 2`` two half-planes at an angle leave a wedge of
     ``π/2 + asin ρ`` out of ``2π``.  For ``k = 3`` the complement of the event "some coordinate is negative" has the same
     probability as the event itself by symmetry, so inclusion and exclusion leaves ``2P = 1 − 3/2 + Σ P_rs``.  Correlations
     of ±1 need no special care: the formula gives the merged event, or 0.
 
     Examples
     --------
-    Exchangeable with correlation ½: each of ``k + 1`` independent variables is as likely to be the least.
+    For exchangeable variables with correlation ½: each of ``k + 1`` independent variables is equally likely the least.
 
     >>> [float(closed_orthants(np.full((k, k), 0.5) + np.eye(k) / 2).round(12)) for k in range(4)]
     [1.0, 0.5, 0.333333333333, 0.25]
@@ -42,7 +43,7 @@ def closed_orthants(correlations: np.ndarray) -> np.ndarray:
 
 
 def _correlation(value: np.ndarray) -> np.ndarray:
-    """`value` as a checked correlation matrix, exactly symmetric."""
+    """Check a correlation matrix and make it exactly symmetric."""
     matrix = _validation.real_array(value, "correlation").astype(np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"correlation: expected (k, k), got {matrix.shape}")
@@ -64,7 +65,7 @@ def _correlation(value: np.ndarray) -> np.ndarray:
 
 
 def _merged(matrix: np.ndarray) -> np.ndarray | None:
-    """One of each set of coordinates with correlation 1; None if two have correlation −1."""
+    """Keep one of each set of coordinates with correlation 1; return None if two have correlation −1."""
     if (matrix < -1 + _ALIKE).any():
         return None
     kept = [r for r in range(len(matrix)) if not (matrix[r, :r] > 1 - _ALIKE).any()]
@@ -72,15 +73,15 @@ def _merged(matrix: np.ndarray) -> np.ndarray | None:
 
 
 def small_orthants(correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Orthant probabilities in up to five dimensions, many at once: closed form or a one-dimensional quadrature.
+    """Return orthant probabilities in up to five dimensions, in closed form or by a one-dimensional quadrature.
 
-    `correlations` (n, k, k) are not checked, see :func:`orthant_probability`; values and errors are (n,), an error the difference
-    between two quadratures.  ValueError for larger ``k``.
+    `correlations` (n, k, k) are not checked: :func:`orthant_probability` checks a single matrix.  Values and errors are (n,);
+    an error is the difference between two quadratures.  ValueError for larger ``k``.
 
-    Along ``R(t) = I + t (R − I)`` the probability starts at ``2^−k`` and changes (Plackett's identity: the heat equation
-    of the Gaussian density) by ``Σ_{r<s} ρ_rs/(2π √(1 − t² ρ_rs²)) P(the others > 0 | coordinates r and s are 0)``, whose
-    last factor has dimension ``k − 2`` and a closed form.  If ``R`` is singular the integrand ends like a square root;
-    in ``s`` with ``t = 1 − s²`` it is smooth.
+    Along ``R(t) = I + t (R − I)`` the probability starts at ``2^−k``, and its derivative is (Plackett's identity: the heat
+    equation of the Gaussian density) ``Σ_{r<s} ρ_rs/(2π √(1 − t² ρ_rs²)) P(the others > 0 | coordinates r and s are 0)``.
+    The last factor has dimension ``k − 2`` and a closed form.  For singular ``R`` the integrand has a square-root end;
+    the substitution ``t = 1 − s²`` makes it smooth.
 
     Examples
     --------
@@ -100,6 +101,7 @@ def small_orthants(correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _plackett(correlations: np.ndarray, nodes: int) -> np.ndarray:
+    """Integrate the derivative of :func:`small_orthants` by Gauss–Legendre quadrature in ``s``, ``t = 1 − s²``."""
     k = correlations.shape[-1]
     roots, weights = np.polynomial.legendre.leggauss(nodes)
     result = np.full(len(correlations), 2.0**-k)
@@ -125,7 +127,7 @@ def _plackett(correlations: np.ndarray, nodes: int) -> np.ndarray:
 
 
 def orthant_probability_with_error(correlation: np.ndarray, *, points: int = 2**12) -> tuple[float, float]:
-    """``P(z_1 > 0, …, z_k > 0)`` of a centred Gaussian vector, and an estimate of its error.
+    """Return ``P(z_1 > 0, …, z_k > 0)`` of a centred Gaussian vector, and an estimate of its error.
 
     Parameters
     ----------
@@ -133,13 +135,13 @@ def orthant_probability_with_error(correlation: np.ndarray, *, points: int = 2**
         May be singular.  Coordinates with correlation 1 are merged; a correlation of −1 gives 0, because the
         inequalities are strict.
     points : int, default 4096
-        Of the quasi-random rule beyond five dimensions, 16 times over; rounded up to a power of 2.
+        Points of each of the 16 quasi-random rules beyond five dimensions; rounded up to a power of 2.
 
     Returns
     -------
     value, error : float
-        The error is 0 up to three (distinct) coordinates; the difference of two quadratures for four and five; and
-        three standard errors of 16 independently shifted quasi-random rules beyond.
+        The error is 0 for up to three (distinct) coordinates, the difference of two quadratures for four and five, and
+        three standard errors of 16 independently shifted quasi-random rules for more.
 
     Raises
     ------
@@ -172,7 +174,7 @@ def orthant_probability_with_error(correlation: np.ndarray, *, points: int = 2**
 
 
 def orthant_probability(correlation: np.ndarray) -> float:
-    """``P(z_1 > 0, …, z_k > 0)`` of a centred Gaussian vector; in any dimension, in closed form up to three.
+    """Return ``P(z_1 > 0, …, z_k > 0)`` of a centred Gaussian vector of any dimension; in closed form up to three.
 
     Parameters
     ----------
@@ -190,7 +192,7 @@ def orthant_probability(correlation: np.ndarray) -> float:
 
     Notes
     -----
-    The value of :func:`orthant_probability_with_error`, which also says how far to trust it.
+    The value of :func:`orthant_probability_with_error`, which also estimates its error.
 
     Examples
     --------

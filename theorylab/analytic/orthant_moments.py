@@ -1,6 +1,6 @@
 """First and second moments of a standard normal vector on an orthant, in closed form for few conditions.
 
-A condition is a row ``n_r``; the orthant is where ``n_r·w > 0`` for every row that counts.
+A condition is a row ``n_r``; the orthant is the set where ``n_r·w > 0`` for every active row.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from theorylab.analytic.orthant import closed_orthants, small_orthants
 
-_COINCIDE = 1e-11  # rows whose cosine is this near to ±1 are one condition, or two that exclude each other
+_COINCIDE = 1e-11  # rows with a cosine this close to 1 are the same condition; this close to −1, they exclude each other
 
 
 def _at_most_four(k: int) -> None:
@@ -20,9 +20,9 @@ def _at_most_four(k: int) -> None:
 
 
 def _conditions(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Unit rows (zero where they do not count), the rows that count once repeats are gone, where they can all hold.
+    """Return unit rows (zero if not active), the active rows without repeats, and whether all can hold together.
 
-    Where two rows exclude each other none of them counts.
+    If two rows exclude each other, no row is active.
     """
     k = rows.shape[1]
     norms = np.linalg.norm(rows, axis=2)
@@ -38,10 +38,10 @@ def _conditions(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def event_probabilities(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``P(n_1·w > 0, …, n_k·w > 0)`` for up to five conditions, many at once.
+    """Return ``P(n_1·w > 0, …, n_k·w > 0)`` for up to five conditions, many at once.
 
-    `rows` (n, k, p), of which `active` (n, k) count, and those are not zero.  Value and error (n,) as of
-    :func:`~theorylab.analytic.orthant.small_orthants`; ValueError for more than five rows.
+    The conditions are those of `rows` (n, k, p) that are `active` (n, k); these must not be zero.  Value and error (n,) are
+    those of :func:`~theorylab.analytic.orthant.small_orthants`; ValueError for more than five rows.
 
     Examples
     --------
@@ -53,25 +53,25 @@ def event_probabilities(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarra
     rho = (units @ units.swapaxes(1, 2)) * (active[:, :, None] & active[:, None, :])
     rho[:, range(k), range(k)] = 1.0
     value, error = small_orthants(rho)
-    # Repeated rows and rows that do not count have been treated as independent coordinates.
+    # Each repeated or inactive row enters as an independent coordinate, whose probability ½ the scale cancels.
     scale = possible * 2.0 ** (~active).sum(axis=1)
     return value * scale, error * scale
 
 
 def orthant_mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
-    """``E[w 1(n_1·w > 0, …, n_k·w > 0)]`` for ``w ~ N(0, I)``, up to four conditions, in closed form, many at once.
+    """Return ``E[w 1(n_1·w > 0, …, n_k·w > 0)]`` for ``w ~ N(0, I)``, up to four conditions, in closed form.
 
-    `rows` as in :func:`event_probabilities`, at most four, or ValueError; the mean is (n, p).
+    `rows` and `active` are as in :func:`event_probabilities`; ValueError for more than four rows.  The mean is (n, p).
 
     Integrating ``w φ(w) = −∇φ(w)`` over the cone by the divergence theorem leaves its faces: with ``u_r`` the unit
     inward normal of face ``r``, ``Σ_r u_r φ(0) P(n_s·w > 0 for s ≠ r | n_r·w = 0)``.  Given ``n_r·w = 0`` the other values
-    have covariances ``ρ_st − ρ_rs ρ_rt`` (unit rows), an orthant of dimension ``k − 1``.  A condition that does not count
-    is treated as an independent coordinate, and a factor 2 makes up for it.  Rows that coincide are one face;
-    opposite rows leave no cone, and the mean is zero.
+    have covariances ``ρ_st − ρ_rs ρ_rt`` (unit rows), an orthant of dimension ``k − 1``.  An inactive condition
+    enters as an independent coordinate, and a factor 2 cancels its probability.  Rows that coincide are one face; opposite
+    rows leave no cone, and the mean is zero.
 
     Examples
     --------
-    Two orthogonal conditions: each face gives ``½/√(2π)``.
+    For two orthogonal conditions, each face gives ``½/√(2π)``.
 
     >>> orthant_mean(np.array([[[2.0, 0.0], [0.0, 1.0]]]), np.ones((1, 2), dtype=bool)).round(4)
     array([[0.1995, 0.1995]])
@@ -93,18 +93,18 @@ def orthant_mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
 
 
 def orthant_second_moment(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
-    """``E[w wᵀ 1(n_1·w > 0, …)] − P I`` for ``w ~ N(0, I)``, ``P`` the event's probability, up to four conditions.
+    """Return ``E[w wᵀ 1(n_1·w > 0, …)] − P I`` for ``w ~ N(0, I)`` and up to four conditions of probability ``P``.
 
-    `rows` and `active` as in :func:`orthant_mean`; (n, p, p), symmetric and of trace zero: length and direction of ``w`` are
-    independent, so ``E[‖w‖² 1] = p P``.
+    `rows` and `active` are as in :func:`orthant_mean`.  The result (n, p, p) is symmetric and has trace zero: length and
+    direction of ``w`` are independent, so ``E[‖w‖² 1] = p P``.
 
     Integrating by parts once more than for the mean, ``E[w_a w_b 1] = δ_ab P + Σ_r u_ra φ(0) E[w_b Π_{s≠r} 1 | n_r·w = 0]``.
-    The last factor is the mean on an orthant of one condition less, in the space orthogonal to ``n_r``, whose rows are
-    the ``n_s`` projected off ``n_r``.
+    The last factor is the mean on an orthant with one condition less, in the space orthogonal to ``n_r``; its rows are the
+    projections of ``n_s`` on this space.
 
     Examples
     --------
-    A wedge of a quarter: the product of two half-normal means off the diagonal, nothing on it.
+    For a quarter of the plane, the product of two half-normal means off the diagonal and zeros on it.
 
     >>> orthant_second_moment(np.array([[[2.0, 0.0], [0.0, 1.0]]]), np.ones((1, 2), dtype=bool)).round(4)
     array([[[0.    , 0.1592],
@@ -118,7 +118,7 @@ def orthant_second_moment(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
         others = [s for s in range(k) if s != r]
         along = np.einsum("nsp,np->ns", units[:, others], units[:, r])
         projected = units[:, others] - along[:, :, None] * units[:, None, r]
-        # Where this row does not count, another may be its repeat, and its projection zero.
+        # If this row is inactive, it may be the repeat of another, whose projection would be zero.
         inner = orthant_mean(projected, active[:, others] & active[:, r, None])
         weight = active[:, r] / math.sqrt(2 * math.pi)
         result += weight[:, None, None] * units[:, r, :, None] * inner[:, None, :]

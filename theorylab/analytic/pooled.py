@@ -18,10 +18,10 @@ from theorylab import _validation
 from theorylab.analytic import _conditioning
 from theorylab.analytic._pool_windows import Windows, checked, require_disjoint, windows_of
 from theorylab.analytic.orthant_moments import event_probabilities, orthant_mean
-from theorylab.laws import STANDARD_NORMAL, WeightLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
+from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
 
 _REPLICATES = 8
 

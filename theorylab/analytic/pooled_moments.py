@@ -13,13 +13,13 @@ import math
 import numpy as np
 
 from theorylab.analytic._pool_windows import checked, windows_of
+from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.orthant_moments import event_probabilities, orthant_mean, orthant_second_moment
-from theorylab.laws import STANDARD_NORMAL, WeightLaw
-from theorylab.nolaw import NoLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
-from theorylab.units import RELU
+from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU
 
 
 def pooled_variance_map(

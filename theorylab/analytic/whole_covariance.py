@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from theorylab.analytic import halfspace
-from theorylab.analytic.shallow import law_of
-from theorylab.laws import STANDARD_NORMAL, WeightLaw
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
+from theorylab.analytic.three_layer import law_of
+from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 
 COVARIANCE_LIMIT = 2 * 2**30
 """Largest size of the matrix of :func:`covariance`, in bytes."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from theorylab import analytic, measures
 from theorylab.auditing._estimates import Estimate
-from theorylab.patches import PatchGrid
+from theorylab.model.patches import PatchGrid
 
 Attribute = Callable[[np.ndarray, int], np.ndarray]
 

@@ -15,10 +15,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from theorylab import _random, measures
+from theorylab.model.rules import Rule
 from theorylab.networks import DrawnRows, GraphNetwork, ThreeLayerNetwork
 from theorylab.networks.nodes import Activation
 from theorylab.networks.parameters import draw_parameters
-from theorylab.rules import Rule
 from theorylab.visualization import Network, visualize, visualize_many
 
 
@@ -94,7 +94,7 @@ class NetworkAttribution:
 
     def _drawn(self, seed: _random.Seed) -> dict[str, np.ndarray]:
         """All weights anew; the last draw is kept, because it is used layer by layer."""
-        from theorylab.laws import Gaussian
+        from theorylab.model.laws import Gaussian
 
         assert isinstance(self.net, GraphNetwork)
         if self._draw is None or self._draw[0] != seed:

@@ -38,7 +38,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except (ValueError, TypeError) as error:
             _fail(str(error) or type(error).__name__)
         except NotImplementedError as error:
-            from theorylab.nolaw import NoLaw
+            from theorylab.analytic.nolaw import NoLaw
 
             if not isinstance(error, NoLaw):
                 raise

@@ -22,7 +22,7 @@ ALL = "all"
 
 def rule_names() -> tuple[str, ...]:
     """Return the names that ``--rule`` takes; they are read when a command runs."""
-    from theorylab.rules import registered
+    from theorylab.model.rules import registered
 
     return tuple(rule.value for rule in registered())
 

@@ -43,10 +43,11 @@ def predict(
     for name, given in (("--filters", filters), ("--pool", pool)):
         if deep and given is not None:
             raise ValueError(f"{name}: {network.value} has its own layers, there is nothing to choose")
-    from theorylab import exhibits, images, models, progress
-    from theorylab.laws import TruncatedGaussian
-    from theorylab.patches import PatchGrid
-    from theorylab.pooling import MaxPool
+    from theorylab import exhibits, images, progress
+    from theorylab.model import models
+    from theorylab.model.laws import TruncatedGaussian
+    from theorylab.model.patches import PatchGrid
+    from theorylab.model.pooling import MaxPool
 
     x, weights = images.load(image, size), TruncatedGaussian(0.1)
     if deep:

@@ -13,11 +13,11 @@ import numpy as np
 
 from theorylab import _random, _validation
 from theorylab._version import __version__
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import PAPER, Rule
-from theorylab.specs import ConvSpec
-from theorylab.stack import Stack
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import PAPER, Rule
+from theorylab.model.specs import ConvSpec
+from theorylab.model.stack import Stack
 
 OVER = ("n_filters", "kernel", "stride", "pool", "depth")
 """What a curve can go over."""

@@ -14,7 +14,7 @@ from theorylab import _files, drawing
 from theorylab.charts import CurveFigure, Line, Points
 from theorylab.convergence.quantities import QUANTITIES, Comparison
 from theorylab.convergence.results import SIMULTANEOUS, Convergence
-from theorylab.rules import Rule
+from theorylab.model.rules import Rule
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -8,12 +8,12 @@ import math
 import numpy as np
 
 from theorylab import analytic, estimates
+from theorylab.analytic.nolaw import NoLaw
 from theorylab.convergence.design import Point
 from theorylab.convergence.quantities import NO_LAW, Law
-from theorylab.laws import Gaussian
-from theorylab.nolaw import NoLaw
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
+from theorylab.model.laws import Gaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
 
 REFERENCE = Rule.GUIDED
 """Its mean map is the direction for rules that have no mean map."""

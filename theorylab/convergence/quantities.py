@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from theorylab import stats
+from theorylab.model.rules import Rule
 from theorylab.montecarlo import Measurement
-from theorylab.rules import Rule
 
 QUANTITIES: dict[str, str] = {
     "cosine_input": "cosine to the input",

@@ -11,7 +11,7 @@ import numpy as np
 from theorylab import stats
 from theorylab.convergence.design import Design, Point
 from theorylab.convergence.quantities import Comparison
-from theorylab.rules import Rule
+from theorylab.model.rules import Rule
 
 SIMULTANEOUS = 0.999
 """Confidence that all intervals of :attr:`Convergence.outside` hold their laws at once."""

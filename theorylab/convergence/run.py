@@ -17,6 +17,7 @@ from theorylab.convergence.predictions import Prediction, Predictor
 from theorylab.convergence.quantities import NO_LAW, QUANTITIES, Comparison, compare, narrow_enough
 from theorylab.convergence.results import Convergence, Curve, PointResult
 from theorylab.convergence.simulations import Maps
+from theorylab.model.rules import Rule
 from theorylab.montecarlo import (
     CheckpointFolder,
     DaskExecutor,
@@ -25,7 +26,6 @@ from theorylab.montecarlo import (
     Study,
     replicate_all,
 )
-from theorylab.rules import Rule
 
 FEWEST = 30
 """Networks before a point may end early: of fewer, a standard error is itself a guess."""

@@ -10,8 +10,8 @@ from theorylab import montecarlo
 from theorylab.convergence.design import Point
 from theorylab.convergence.predictions import Prediction
 from theorylab.convergence.quantities import numbers_of
+from theorylab.model.rules import Rule
 from theorylab.montecarlo import Measurement
-from theorylab.rules import Rule
 from theorylab.sampling import sampler
 
 

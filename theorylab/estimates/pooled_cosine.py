@@ -8,10 +8,10 @@ import numpy as np
 
 from theorylab import _random, _validation
 from theorylab.analytic import pooled_mean_map
-from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
+from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
 
 
 def pooled_expected_cosine(

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from theorylab.charts import MapFigure
-from theorylab.rules import PAPER, Rule
+from theorylab.model.rules import PAPER, Rule
 
 
 @dataclasses.dataclass(frozen=True)

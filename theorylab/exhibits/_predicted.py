@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from theorylab.analytic.nolaw import NoLaw
 from theorylab.charts import MapFigure, MapPanel
 from theorylab.exhibits._exhibit import Exhibit, rules_named, title
-from theorylab.laws import STANDARD_NORMAL
-from theorylab.nolaw import NoLaw
-from theorylab.pooling import MaxPool
+from theorylab.model.laws import STANDARD_NORMAL
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
+from theorylab.model.specs import ConvSpec
+from theorylab.model.stack import Stack, grid_of
 from theorylab.progress import Progress
-from theorylab.rules import Rule
-from theorylab.specs import ConvSpec
-from theorylab.stack import Stack, grid_of
 
 _HEADER = ("rule", "expected cosine with the input", "with the mean map")
 
@@ -82,7 +82,8 @@ def predicted(
 
     Examples
     --------
-    >>> from theorylab import PatchGrid, models
+    >>> from theorylab import PatchGrid
+    >>> from theorylab.model import models
     >>> exhibit = predicted(models.three_layer(PatchGrid((1, 6, 6), kernel=3), 8), np.ones((1, 6, 6)))
     >>> [panel.title for panel in exhibit.figure.panels]
     ['input', 'guided backpropagation: mean', 'guided backpropagation: standard deviation']

@@ -13,8 +13,8 @@ import numpy as np
 from theorylab.charts import MapFigure, MapPanel
 from theorylab.exhibits._exhibit import Exhibit, rules_named, title
 from theorylab.measures import cosine, similarity
+from theorylab.model.rules import Rule
 from theorylab.progress import Progress
-from theorylab.rules import Rule
 
 _DEEP = ("vgg16", "resnet50")
 
@@ -60,8 +60,8 @@ class NetworkChoice:
         10
         """
         from theorylab import networks
-        from theorylab.patches import PatchGrid
-        from theorylab.pooling import MaxPool
+        from theorylab.model.patches import PatchGrid
+        from theorylab.model.pooling import MaxPool
 
         if self.network in _DEEP:
             return self._build_deep(input_shape, seed)

@@ -11,8 +11,8 @@ from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.figures._base import Made, Settings
 from theorylab.figures._subjects import subject
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
 from theorylab.visualization import visualize
 
 FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2

@@ -10,7 +10,7 @@ from theorylab.drawing import fixed, rows_of_maps
 from theorylab.exhibits import title
 from theorylab.figures._base import Made, Settings
 from theorylab.figures._subjects import subject
-from theorylab.rules import PAPER
+from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
 
 OTHERS = 3

@@ -9,8 +9,8 @@ from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.exhibits import title
 from theorylab.figures._base import Made, Settings
-from theorylab.patches import PatchGrid
-from theorylab.rules import PAPER, Rule
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import PAPER, Rule
 
 FILTERS, HIDDEN, KERNEL, STRIDE = 256, 4096, 7, 2
 ORDER = PAPER[::-1]

@@ -10,9 +10,9 @@ from theorylab import analytic, measures, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import PALETTE, fixed, label_axes, maps_over_charts
 from theorylab.figures._base import Made, Settings
-from theorylab.laws import Gaussian
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
+from theorylab.model.laws import Gaussian
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
 from theorylab.sampling.three_layer import MapSampler
 
 COUNTS = (4, 16, 64, 256, 1024, 70_000)

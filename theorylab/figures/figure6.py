@@ -9,9 +9,9 @@ from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.exhibits import title
 from theorylab.figures._base import Made, Settings
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import PAPER
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
 
 FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2

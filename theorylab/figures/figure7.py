@@ -13,9 +13,9 @@ from theorylab.exhibits import title
 from theorylab.figures._base import Made, Settings
 from theorylab.figures._pictures import batches
 from theorylab.figures._subjects import SMALL, hed_is_present, subject
+from theorylab.model.rules import PAPER, Rule
 from theorylab.networks import GraphNetwork
 from theorylab.networks.batches import batch_maps
-from theorylab.rules import PAPER, Rule
 
 SMALL_SIDE = 32
 WHITE_NOISE = math.sqrt(2)

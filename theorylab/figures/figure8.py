@@ -10,7 +10,7 @@ from theorylab.drawing import fixed, rows_of_maps
 from theorylab.exhibits import title
 from theorylab.figures._base import Made, Settings
 from theorylab.figures._subjects import Subject, subject
-from theorylab.rules import PAPER, Rule
+from theorylab.model.rules import PAPER, Rule
 from theorylab.visualization import visualize_many
 
 STEPS = tuple(float(2.0**power) for power in range(-3, 7))

@@ -14,7 +14,7 @@ import numpy as np
 from theorylab.kernels import _threads, winograd
 from theorylab.kernels.columns import gather, scatter
 from theorylab.layers.conv import check_batch, check_bias, check_gradient, check_weights
-from theorylab.patches import PatchGrid
+from theorylab.model.patches import PatchGrid
 
 _PIECE_BYTES = 2**20  # columns that one thread cuts and multiplies alone
 _CHUNK_BYTES = 16 * 2**20  # columns that all threads cut together, if there would be too few pieces

@@ -1,11 +1,11 @@
-"""A compiled twin of :meth:`theorylab.patches.PatchGrid.extract`, equal to it bit by bit."""
+"""A compiled twin of :meth:`theorylab.model.patches.PatchGrid.extract`, equal to it bit by bit."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from theorylab.kernels._policy import Array, Pair, compiled
-from theorylab.patches import PatchGrid
+from theorylab.model.patches import PatchGrid
 
 
 @compiled
@@ -65,7 +65,7 @@ def extract(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
 
     Notes
     -----
-    Specification: :meth:`theorylab.patches.PatchGrid.extract`; the ``D_j`` of Eq. 4.
+    Specification: :meth:`theorylab.model.patches.PatchGrid.extract`; the ``D_j`` of Eq. 4.
 
     Examples
     --------

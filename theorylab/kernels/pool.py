@@ -8,7 +8,7 @@ from theorylab.kernels import _threads
 from theorylab.kernels._policy import Array, Pair, compiled
 from theorylab.kernels.patches import clip
 from theorylab.layers.pool import check_planes, check_winners, once
-from theorylab.pooling import MaxPool
+from theorylab.model.pooling import MaxPool
 
 _PLANES = 8  # number of planes in a piece
 

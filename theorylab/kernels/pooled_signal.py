@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.kernels._policy import Array, compiled
-from theorylab.units import RELU, Unit
+from theorylab.model.units import RELU, Unit
 
 
 @compiled
@@ -45,7 +45,7 @@ def pool(activations: np.ndarray, windows: np.ndarray, unit: Unit = RELU) -> tup
     activations : array, (J, N)
         Input of the unit; its output will do for a ReLU.
     windows : int64 array, (n, size)
-        From :meth:`theorylab.pooling.MaxPool.windows`.
+        From :meth:`theorylab.model.pooling.MaxPool.windows`.
     unit : Unit, default ReLU()
 
     Returns

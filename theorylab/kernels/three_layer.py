@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.kernels._policy import Array, compiled
-from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 
 
 @compiled
@@ -79,7 +79,7 @@ def backward_signal(
 
     Notes
     -----
-    ``h(V_ij)`` and the gate are those of Eq. 4.  Specification: :meth:`theorylab.rules.Rule.backward`.
+    ``h(V_ij)`` and the gate are those of Eq. 4.  Specification: :meth:`theorylab.model.rules.Rule.backward`.
 
     Examples
     --------

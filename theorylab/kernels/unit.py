@@ -7,8 +7,8 @@ import numpy as np
 from theorylab.kernels import _threads
 from theorylab.kernels._policy import Array, compiled
 from theorylab.kernels.three_layer import constants, select
-from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 
 _PIECE = 2**17  # number of entries in a piece
 

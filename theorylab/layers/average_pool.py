@@ -10,7 +10,7 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.layers.pool import check_planes
-from theorylab.pooling import MaxPool
+from theorylab.model.pooling import MaxPool
 
 Pair = int | tuple[int, int]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from theorylab.patches import PatchGrid
+from theorylab.model.patches import PatchGrid
 
 
 def check_batch(x: np.ndarray, grid: PatchGrid, name: str = "x") -> np.ndarray:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from theorylab.pooling import MaxPool
+from theorylab.model.pooling import MaxPool
 
 
 def check_planes(x: np.ndarray) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 
 
 def forward(y: np.ndarray, unit: Unit = RELU) -> np.ndarray:
@@ -56,7 +56,7 @@ def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str, unit: Unit =
 
     Notes
     -----
-    Eq. 1; :class:`theorylab.rules.Rule` states the rules.
+    Eq. 1; :class:`theorylab.model.rules.Rule` states the rules.
 
     Examples
     --------

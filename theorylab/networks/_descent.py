@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from theorylab.model.rules import Rule
 from theorylab.networks import _scaling
 from theorylab.networks.nodes import Flatten, Node, Parameters
-from theorylab.rules import Rule
 
 
 def descent(

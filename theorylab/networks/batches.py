@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from theorylab import _validation
+from theorylab.model.rules import Rule
 from theorylab.networks import _scaling
 from theorylab.networks._ascent import ascent
 from theorylab.networks._descent import descent
 from theorylab.networks.graph import GraphNetwork
-from theorylab.rules import Rule
 
 
 def batch_logits(net: GraphNetwork, images: np.ndarray) -> np.ndarray:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from theorylab import _random
-from theorylab.laws import Gaussian, WeightLaw
+from theorylab.model.laws import Gaussian, WeightLaw
+from theorylab.model.pooling import MaxPool
+from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
+from theorylab.model.stack import Layer, Stack
 from theorylab.networks import nodes as kinds
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Node
 from theorylab.networks.parameters import trace_shapes
-from theorylab.pooling import MaxPool
-from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
-from theorylab.stack import Layer, Stack
 
 
 class Blueprint:
@@ -147,8 +147,8 @@ def from_stack(stack: Stack, *, seed: _random.Seed = 0, dtype: type = np.float64
 
     Examples
     --------
-    >>> from theorylab import models
-    >>> from theorylab.patches import PatchGrid
+    >>> from theorylab.model import models
+    >>> from theorylab.model.patches import PatchGrid
     >>> net = from_stack(models.three_layer(PatchGrid((3, 8, 8), kernel=3), 4))
     >>> net.logits(np.ones((3, 8, 8))).shape
     (1000,)

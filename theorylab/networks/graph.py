@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from theorylab import _validation
+from theorylab.model.rules import Rule
+from theorylab.model.stack import Shape
 from theorylab.networks import _scaling
 from theorylab.networks._ascent import ascent
 from theorylab.networks._descent import descent
@@ -18,8 +20,6 @@ from theorylab.networks._trace import GraphTrace
 from theorylab.networks.nodes import Dense, Node
 from theorylab.networks.parameters import trace_shapes
 from theorylab.networks.readout import Progress, Readout, Rows
-from theorylab.rules import Rule
-from theorylab.stack import Shape
 
 # Bytes of gradients that one step of the backward pass may hold; it decides how many maps go together.
 _BACKWARD_BYTES = 512 * 2**20

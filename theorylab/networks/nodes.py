@@ -16,12 +16,12 @@ import numpy as np
 from theorylab import _validation
 from theorylab.kernels import conv, dense, pool, unit
 from theorylab.layers import average_pool, batch_norm
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool as PoolWindows
+from theorylab.model.rules import Rule
+from theorylab.model.stack import Shape
+from theorylab.model.units import RELU, Unit
 from theorylab.networks.readout import Readout, Rows, backward_rows, row_blocks
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool as PoolWindows
-from theorylab.rules import Rule
-from theorylab.stack import Shape
-from theorylab.units import RELU, Unit
 
 Pair = int | tuple[int, int]
 Arrays = tuple[np.ndarray, ...]
@@ -188,7 +188,7 @@ class Activation(_Single):
 
 @dataclasses.dataclass(frozen=True)
 class MaxPool(_Single):
-    """Max-pooling over the windows of a :class:`theorylab.pooling.MaxPool`; keeps the winners' indices."""
+    """Max-pooling over the windows of a :class:`theorylab.model.pooling.MaxPool`; keeps the winners' indices."""
 
     windows: PoolWindows
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.laws import Gaussian, WeightLaw
+from theorylab.model.laws import Gaussian, WeightLaw
+from theorylab.model.stack import Shape
 from theorylab.networks.nodes import Dense, Input, Node
-from theorylab.stack import Shape
 
 
 def trace_shapes(nodes: Sequence[Node]) -> tuple[dict[str, Shape], dict[str, Shape]]:

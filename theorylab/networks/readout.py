@@ -18,7 +18,7 @@ import numpy as np
 
 from theorylab import _random, _validation
 from theorylab.kernels import dense
-from theorylab.laws import WeightLaw
+from theorylab.model.laws import WeightLaw
 
 Progress = Callable[[int, int], None]
 #: Bytes of weights that are kept in memory; more are drawn anew at every pass.
@@ -89,7 +89,7 @@ class DrawnRows:
 
     Examples
     --------
-    >>> from theorylab.laws import Gaussian
+    >>> from theorylab.model.laws import Gaussian
     >>> rows = DrawnRows(Gaussian(1.0), 5, (2, 3), np.random.SeedSequence(0))
     >>> last = rows.row(4)
     >>> bool((rows.array()[4] == last).all())

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theorylab import _random, models
-from theorylab.laws import TruncatedGaussian, WeightLaw
+from theorylab import _random
+from theorylab.model import models
+from theorylab.model.laws import TruncatedGaussian, WeightLaw
 from theorylab.networks.from_stack import Blueprint
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Node
@@ -25,7 +26,7 @@ def resnet_nodes(
     Parameters
     ----------
     input_shape, n_logits, blocks, width
-        As of :func:`theorylab.models.resnet`, of which this is the graph, with batch normalisation.
+        As of :func:`theorylab.model.models.resnet`, of which this is the graph, with batch normalisation.
 
     Returns
     -------

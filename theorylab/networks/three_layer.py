@@ -11,15 +11,16 @@ from collections.abc import Collection
 
 import numpy as np
 
-from theorylab import _random, _validation, models
-from theorylab.laws import TruncatedGaussian, WeightLaw
+from theorylab import _random, _validation
+from theorylab.model import models
+from theorylab.model.laws import TruncatedGaussian, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.units import RELU, Unit
 from theorylab.networks._trace import GraphTrace
 from theorylab.networks.from_stack import Blueprint
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.readout import DrawnRows, Progress, Rows, StoredRows
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.units import RELU, Unit
 
 
 class ThreeLayerNetwork(GraphNetwork):
@@ -134,7 +135,7 @@ def three_layer_cnn(
     Parameters
     ----------
     grid, n_filters, pool, unit
-        As of :func:`theorylab.models.three_layer`.
+        As of :func:`theorylab.model.models.three_layer`.
     n_logits : int, default 1000
         ``K``.
     law, readout_law : WeightLaw

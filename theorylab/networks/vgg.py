@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from theorylab import _random, models
-from theorylab.laws import TruncatedGaussian, WeightLaw
+from theorylab import _random
+from theorylab.model import models
+from theorylab.model.laws import TruncatedGaussian, WeightLaw
 from theorylab.networks.from_stack import Blueprint
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Node
@@ -20,7 +21,7 @@ def vgg16_nodes(
     Parameters
     ----------
     input_shape, n_logits, n_hidden
-        As of :func:`theorylab.models.vgg16`, of which this is the graph.
+        As of :func:`theorylab.model.models.vgg16`, of which this is the graph.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def vgg16(
         As of :func:`~theorylab.networks.parameters.draw_parameters`.  138 million weights take 0.55 GB in float32.
         The bias of the three dense layers is 0.0 as the paper describes it, 1.0 in the authors' code.
     n_logits, input_shape, n_hidden
-        As of :func:`theorylab.models.vgg16`.
+        As of :func:`theorylab.model.models.vgg16`.
 
     Returns
     -------

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.random import Generator
 
 from theorylab import _random, _validation
-from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
-from theorylab.rules import Rule
+from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 from theorylab.sampling._winner import winning_readout
-from theorylab.units import RELU, Unit
 
 
 class DenseSampler:

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.random import Generator
 
 from theorylab import _random, _validation
-from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
+from theorylab.model.specs import ConvSpec, Dense
+from theorylab.model.stack import Stack, grid_of
 from theorylab.networks.from_stack import Blueprint
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
 from theorylab.sampling._winner import winning_readout
 from theorylab.sampling.dense import DenseSampler
 from theorylab.sampling.quick import QuickGaussian
 from theorylab.sampling.three_layer import MapSampler
 from theorylab.sampling.tiled import TiledSampler
-from theorylab.specs import ConvSpec, Dense
-from theorylab.stack import Stack, grid_of
 
 
 class Sampler(Protocol):
@@ -128,8 +128,8 @@ def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: 
 
     Examples
     --------
-    >>> from theorylab import models
-    >>> from theorylab.patches import PatchGrid
+    >>> from theorylab.model import models
+    >>> from theorylab.model.patches import PatchGrid
     >>> stack = models.three_layer(PatchGrid((1, 6, 6), kernel=3), 8)
     >>> type(sampler(stack, np.ones((1, 6, 6)))).__name__, type(sampler(models.vgg16(), np.ones((3, 224, 224)))).__name__
     ('_Whole', 'GraphSampler')
@@ -150,7 +150,7 @@ def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: 
     quick = np.dtype(dtype) == np.float32 and gaussian and isinstance(stack.readout, Gaussian)
     if pool is None and quick and n_logits is None:
         return _Scaled(TiledSampler(x, grid, n_filters, unit=stack.unit), hidden.std * stack.readout.std)
-    # The many numbers of a readout are worth another algorithm in single precision; the few of the filters are not.
+    # In single precision a faster generator pays for the many numbers of a readout, not for the few of the filters.
     readout = QuickGaussian(stack.readout.std) if quick else stack.readout
     filters = hidden.weights
     return _Whole(
@@ -205,8 +205,8 @@ def draw(
 
     Examples
     --------
-    >>> from theorylab import models
-    >>> from theorylab.patches import PatchGrid
+    >>> from theorylab.model import models
+    >>> from theorylab.model.patches import PatchGrid
     >>> stack = models.three_layer(PatchGrid((1, 6, 6), kernel=3), 8)
     >>> draw(stack, np.ones((1, 6, 6)), ["guided", "saliency"], size=5, n_readouts=2).shape
     (5, 2, 2, 1, 6, 6)

@@ -8,12 +8,12 @@ import numpy as np
 
 from theorylab import _random
 from theorylab.kernels import normal
-from theorylab.laws import Gaussian
+from theorylab.model.laws import Gaussian
 
 
 @dataclasses.dataclass(frozen=True)
 class QuickGaussian(Gaussian):
-    """The law of :class:`~theorylab.laws.Gaussian`, drawn by another algorithm: other numbers.
+    """The law of :class:`~theorylab.model.laws.Gaussian`, drawn by another algorithm: other numbers.
 
     Parameters
     ----------

@@ -14,12 +14,12 @@ import numpy as np
 from theorylab import _validation
 from theorylab.kernels import pooled_signal as kernels_pool
 from theorylab.kernels import three_layer as kernels
-from theorylab.laws import Gaussian, WeightLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.rules import Rule
+from theorylab.model.laws import Gaussian, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 from theorylab.sampling._winner import winning_readout
-from theorylab.units import RELU, Unit
 
 
 class MapSampler:

@@ -10,9 +10,9 @@ from theorylab import _validation
 from theorylab.kernels import _threads, normal
 from theorylab.kernels import three_layer as kernels
 from theorylab.kernels.columns import scatter
-from theorylab.patches import PatchGrid
-from theorylab.rules import Rule
-from theorylab.units import RELU, Unit
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
 
 _TILE = 2**17  # hidden units in a tile: two arrays of them are a megabyte
 

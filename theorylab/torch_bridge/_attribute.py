@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.rules import Rule
+from theorylab.model.rules import Rule
 from theorylab.torch_bridge import _known, _tracing
 from theorylab.torch_bridge._rectifiers import Current, rectification, rectify
 from theorylab.visualization import check_target, logit_gradients

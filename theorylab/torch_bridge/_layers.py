@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from theorylab.model.pooling import MaxPool as PoolWindows
+from theorylab.model.stack import Shape
 from theorylab.networks.nodes import (
     AdaptiveAveragePool,
     AveragePool,
@@ -15,8 +17,6 @@ from theorylab.networks.nodes import (
     Node,
     Pair,
 )
-from theorylab.pooling import MaxPool as PoolWindows
-from theorylab.stack import Shape
 
 
 def _need(fits: object, what: str) -> None:

@@ -7,9 +7,9 @@ import functools
 import operator
 from typing import Any
 
-from theorylab.rules import Rule
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, LeakyReLU, Unit
 from theorylab.torch_bridge._tracing import argument
-from theorylab.units import RELU, LeakyReLU, Unit
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from theorylab.model.stack import Shape
 from theorylab.networks.nodes import Activation, Add, Flatten, Input, Node
-from theorylab.stack import Shape
 from theorylab.torch_bridge import _known, _layers, _tracing
 from theorylab.torch_bridge._rectifiers import rectification
 from theorylab.torch_bridge._tracing import argument

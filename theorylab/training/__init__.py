@@ -1,7 +1,7 @@
-"""A small classifier that comes trained.  Imports networks and images.
+"""A small trained classifier that needs no download.  Imports networks, laws and images.
 
-:func:`small_classifier` takes its weights, trained through the package's own layers, from a file of the package;
-:func:`crops` gives the pictures that it was trained and tested on.
+:func:`small_classifier` reads its weights from a file of the package; they were trained by the layers of the package.
+:func:`crops` gives the pictures for training and testing.
 """
 
 from theorylab.training._classifier import Classifier, small_classifier, small_nodes

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from theorylab import _random
-from theorylab.laws import Gaussian
+from theorylab.model.laws import Gaussian
+from theorylab.model.pooling import MaxPool as PoolWindows
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import (
     Activation,
@@ -18,7 +19,6 @@ from theorylab.networks.nodes import (
     Node,
 )
 from theorylab.networks.parameters import draw_parameters, trace_shapes
-from theorylab.pooling import MaxPool as PoolWindows
 from theorylab.training import _pictures, _weights
 
 FILTERS = (16, 32, 64)
@@ -127,12 +127,12 @@ class Classifier:
             If the seed is neither an integer of at least 0 nor a generator.
         """
         nodes = self.network.nodes
-        # The law is not looked at with fan-in weights.
+        # Weights by fan-in ignore the law.
         return GraphNetwork(nodes, draw_parameters(nodes, law=Gaussian(1.0), seed=seed, init="fan-in"))
 
 
 def small_classifier() -> Classifier:
-    """A classifier of 32×32 crops of ten pictures, with the trained weights that come with the package.
+    """Return a classifier of 32×32 crops of ten pictures, with the trained weights of the package.
 
     Returns
     -------
@@ -141,14 +141,14 @@ def small_classifier() -> Classifier:
     Raises
     ------
     FileNotFoundError, ValueError
-        If the file of the weights is missing, damaged or another one.
+        If the file of the weights is missing, damaged or of another version.
 
     Notes
     -----
     The layers are those of :func:`small_nodes`, the pictures and the split those of
     :func:`~theorylab.training.crops`: 300 minibatches of 64 crops, cross-entropy, Adam with a rate that falls from 0.002
-    to 0 along half a cosine.  ``tools/train_small_classifier.py`` of the source tree is the recipe, and trains the weights
-    again; the accuracy is that of 2000 test crops.
+    to 0 along half a cosine.  ``tools/train_small_classifier.py`` of the source tree trains the weights again; 2000 test
+    crops measure the accuracy.
 
     The classifier replaces the trained VGG-16 of section 3.2.3, which the paper's statements about trained weights are based
     on.

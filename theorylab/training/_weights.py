@@ -1,4 +1,4 @@
-"""The trained weights that come with the package, read from their file and checked."""
+"""The trained weights of the package, read from their file and checked."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ FILE = "small_classifier.npz"
 """Beside this module: an array under the name of each parameter, and "accuracy"."""
 
 CHECKSUM = "9c3b37397d5a89ebea5d23a6a0bcd5a1bfe3762f9a045aeb0299a9aba01a5add"
-"""What :func:`checksum` gives for the content of the file."""
+"""The :func:`checksum` of the content of the file."""
 
 
 def checksum(parameters: Mapping[str, np.ndarray], accuracy: float) -> str:
-    """SHA-256 over names, shapes, dtypes and bytes of the parameters, and the accuracy.
+    """Return the SHA-256 over names, shapes, dtypes and bytes of the parameters, and the accuracy.
 
     Parameters
     ----------
     parameters : mapping of str to array
-        The order counts.
+        The checksum depends on the order.
     accuracy : float
 
     Returns
@@ -43,7 +43,7 @@ def checksum(parameters: Mapping[str, np.ndarray], accuracy: float) -> str:
 
 
 def read() -> bytes:
-    """The file as it lies beside this module.
+    """Read the bytes of the file.
 
     Returns
     -------
@@ -65,13 +65,13 @@ def read() -> bytes:
 def decode(
     content: bytes, shapes: Mapping[str, tuple[int, ...]], expected: str = CHECKSUM
 ) -> tuple[dict[str, np.ndarray], float]:
-    """Parameters and accuracy from the bytes of the file.
+    """Return parameters and accuracy from the bytes of the file.
 
     Parameters
     ----------
     content : bytes
     shapes : mapping of str to shape
-        Of the parameters that the network wants, in its order.
+        Shapes of the parameters of the network, in its order.
     expected : str
         The checksum.
 
@@ -83,11 +83,11 @@ def decode(
     Raises
     ------
     ValueError
-        If the file is damaged or is not the file that the checksum was taken of, or a shape is not the network's.
+        If the file is damaged, does not have the checksum, or a shape does not fit the network.
 
     Notes
     -----
-    A pickle inside the file is never executed.
+    A pickle in the file is never executed.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def decode(
             parameters = {name: file[name] for name in shapes}
             accuracy = float(file["accuracy"])
     except Exception:
-        # A damaged archive raises almost anything: BadZipFile, EOFError, zlib.error, KeyError, ValueError, …
+        # NumPy raises almost anything for a damaged archive: BadZipFile, EOFError, zlib.error, KeyError, ValueError, …
         parameters, accuracy = {}, 0.0
     if checksum(parameters, accuracy) != expected:
         raise ValueError(f"{FILE}: damaged, or not the file of this version; install theorylab again")

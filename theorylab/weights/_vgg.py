@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
-from theorylab.models import VGG16_BLOCKS
+from theorylab.model.models import VGG16_BLOCKS
+from theorylab.model.stack import Shape
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Dense, Flatten
-from theorylab.stack import Shape
 
 _DENSE = {"fc6": "classifier.0", "fc7": "classifier.3", "fc8": "classifier.6"}
 _BEHIND_FLATTEN = _DENSE["fc6"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from theorylab.rules import Rule
-from theorylab.units import Unit
+from theorylab.model.rules import Rule
+from theorylab.model.units import Unit
 
 SIMULATE = "theorylab.draw simulates it"
 
@@ -25,11 +25,11 @@ class NoLaw(NotImplementedError):
 
     Examples
     --------
-    >>> from theorylab.units import LeakyReLU
+    >>> from theorylab.model.units import LeakyReLU
     >>> raise NoLaw(Rule.GUIDED, LeakyReLU(0.2), "MaxPool(2)")
     Traceback (most recent call last):
     ...
-    theorylab.nolaw.NoLaw: no law for rule 'guided' with LeakyReLU(slope=0.2) at MaxPool(2): theorylab.draw simulates it
+    theorylab.analytic.nolaw.NoLaw: no law for rule 'guided' with LeakyReLU(slope=0.2) at MaxPool(2): theorylab.draw simulates it
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Backward rules: what a gradient becomes on its way back through a unit (Eq. 1–2).
 
 A unit with input ``y`` receives a gradient ``R`` from above and passes on ``T = h(R) g'(y)``.  Rules differ only in ``h``
-and in whether the gate ``g'`` of the forward pass applies.  Imports NumPy and :mod:`theorylab.units`.
+and in whether the gate ``g'`` of the forward pass applies.  Imports NumPy and :mod:`theorylab.model.units`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import ClassVar, Final, Protocol
 
 import numpy as np
 
-from theorylab.units import RELU, Unit
+from theorylab.model.units import RELU, Unit
 
 _KNOWN: dict[str, Rule] = {}
 

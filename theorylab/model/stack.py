@@ -7,11 +7,11 @@ import math
 from collections.abc import Sequence
 
 from theorylab import _validation
-from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
-from theorylab.units import RELU, Unit
+from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
+from theorylab.model.units import RELU, Unit
 
 Shape = tuple[int, ...]
 Layer = ConvSpec | Dense | MaxPool | AdaptiveAveragePool | Residual

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from theorylab import _validation
-from theorylab.laws import STANDARD_NORMAL, Gaussian, WeightLaw
-from theorylab.patches import PatchGrid
-from theorylab.pooling import MaxPool
-from theorylab.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
-from theorylab.stack import Layer, Stack
-from theorylab.units import RELU, Unit
+from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
+from theorylab.model.stack import Layer, Stack
+from theorylab.model.units import RELU, Unit
 
 VGG16_BLOCKS: Final = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Filters of the 3×3 convolutions of each block of VGG-16, configuration D; a 2×2 max-pool ends every block."""

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from theorylab import _validation
-from theorylab.laws import Gaussian, WeightLaw
+from theorylab.model.laws import Gaussian, WeightLaw
 
 
 def _scale(std: object) -> tuple[float, WeightLaw]:

@@ -1,0 +1,153 @@
+"""Exact laws of the maps of a random three-layer network without pooling, for every number of filters.
+
+The raw map is ``S = Σ_j D_jᵀ Σ_i h(V_ij) g'(w_i·y_j) w_i`` (Lemma 1, Eq. 4): ``N`` independent terms, one for each filter.
+Filters are ``N(0, c² I)``; the readout has any law that is symmetric about 0.  The rule enters through ``E[h(V)]``,
+``E[h(V)²]`` and the gate, the unit through the gate: :mod:`theorylab.analytic.gates`.  A grid with a single patch makes the
+network fully connected.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+
+from theorylab import _validation
+from theorylab.analytic.gates import Gate
+from theorylab.model.laws import WeightLaw
+from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import Rule
+from theorylab.model.units import RELU, Unit
+
+TARGETS = ("input", "mean")
+
+
+def check_target(target: object) -> None:
+    """Raise a ValueError if the target of a cosine is neither the image nor the mean map."""
+    if target not in TARGETS:
+        raise ValueError(f"target: expected 'input' or 'mean', got {target!r}")
+
+
+def cosine_of(mean: np.ndarray, energy: float, x: np.ndarray, rule: Rule, target: str) -> float:
+    """Return ``⟨E S, t⟩/(‖t‖ √E‖S‖²)`` from a mean map and ``E‖S‖²``; see :func:`expected_cosine`."""
+    check_target(target)
+    if not mean.any():
+        if target == "mean":
+            raise ValueError(f"target 'mean': the mean map of {rule.value} is zero and has no direction")
+        return 0.0
+    direction = x if target == "input" else mean
+    return float((mean * direction).sum() / (np.linalg.norm(direction) * math.sqrt(energy)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ThreeLayerLaw:
+    """The law of a map: mean, variance and derived quantities, each computed at its first use.
+
+    Parameters
+    ----------
+    x : array, (C, H, W)
+    grid : PatchGrid
+    rule : Rule
+    n_filters : int
+        ``N``.
+    readout : WeightLaw
+    filter_std : float
+        ``c``.
+    unit : Unit
+    kind : {"exact", "limit"}
+        For filters that are not Gaussian, the law is the limit of large patches.
+
+    Notes
+    -----
+    Readouts are independent of each other and of the filters, so with ``first``, ``second`` and ``pairs`` of
+    :class:`~theorylab.analytic.gates.Gate`
+
+    - ``E S = N c E[h] first``,
+    - ``Var S = N c² (E[h²] second + E[h]² (pairs − first²))``,
+    - ``E⟨S, S'⟩ = E‖S‖² − N c² (E[h²] − E[h]²) Σ second`` for two logits of one network: they share the filters, so only
+      the terms of equal positions differ.
+    """
+
+    x: np.ndarray
+    grid: PatchGrid
+    rule: Rule
+    n_filters: int
+    readout: WeightLaw
+    filter_std: float
+    unit: Unit = RELU
+    kind: str = "exact"
+
+    @functools.cached_property
+    def gate(self) -> Gate:
+        """Moments of the gated filters."""
+        return Gate(self.x, self.grid, self.rule.shut(self.unit))
+
+    @property
+    def h_mean(self) -> float:
+        """``E[h(V)]``."""
+        return self.rule.mean(self.readout)
+
+    @property
+    def h_variance(self) -> float:
+        """``E[h(V)²] − E[h(V)]²``."""
+        return self.rule.second_moment(self.readout) - self.h_mean**2
+
+    @functools.cached_property
+    def mean(self) -> np.ndarray:
+        """``E S``, (C, H, W)."""
+        if self.h_mean == 0:
+            return np.zeros(self.grid.input_shape)
+        return self.n_filters * self.h_mean * self.filter_std * self.gate.first
+
+    @functools.cached_property
+    def variance(self) -> np.ndarray:
+        """Variance of each entry, (C, H, W)."""
+        result = self.rule.second_moment(self.readout) * self.gate.second
+        if self.h_mean != 0:
+            result = result + self.h_mean**2 * (self.gate.pairs - self.gate.first**2)
+        return self.n_filters * self.filter_std**2 * result
+
+    @functools.cached_property
+    def energy(self) -> float:
+        """``E‖S‖²``."""
+        return float((self.mean**2).sum() + self.variance.sum())
+
+    @functools.cached_property
+    def class_product(self) -> float:
+        """``E⟨S, S'⟩`` of two logits."""
+        if self.h_mean == 0:
+            return 0.0
+        lost = self.n_filters * self.filter_std**2 * self.h_variance * self.gate.second.sum()
+        return self.energy - float(lost)
+
+    @property
+    def class_distance(self) -> float:
+        """Distance of the unit-norm maps of two logits, from a ratio of expectations."""
+        return math.sqrt(max(0.0, 2 - 2 * self.class_product / self.energy))
+
+    def expected_cosine(self, target: str = "input") -> float:
+        """Return the cosine to the image or to the mean map, as a ratio of expectations."""
+        return cosine_of(self.mean, self.energy, self.x, self.rule, target)
+
+
+def law_of(
+    x: np.ndarray,
+    grid: PatchGrid,
+    rule: Rule | str,
+    n_filters: int,
+    law: WeightLaw,
+    filter_std: float | None,
+    unit: Unit = RELU,
+) -> ThreeLayerLaw:
+    """Check the arguments and return the law."""
+    return ThreeLayerLaw(
+        _validation.image(x, grid.input_shape).astype(np.float64, copy=False),
+        grid,
+        Rule(rule),
+        _validation.positive_integer(n_filters, "n_filters"),
+        law,
+        _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std"),
+        unit,
+    )

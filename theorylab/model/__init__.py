@@ -1,0 +1,1 @@
+"""What a network is: rules, units, patches, layers and laws of weights, as values.  Imports NumPy alone; nothing runs here."""
