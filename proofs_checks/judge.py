@@ -65,29 +65,17 @@ class Judge:
     level: float
     law_scale: float = 1.0
 
-    def compare(
-        self,
-        name: str,
-        kind: str,
-        measured: Measurement,
-        estimator: Estimator,
-        expected: float,
-        wrong: Wrong,
-    ) -> Check:
-        """One check: a mean by its name, or a number formed from the means, against an exact law and against a wrong one."""
-        return self.judge(name, kind, *measured.estimate(estimator), expected, wrong)
-
     def moment(
         self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
     ) -> Check:
         """Compare a mean, variance or covariance with its law."""
-        return self.compare(name, "moment", measured, estimator, expected, wrong)
+        return self.judge(name, "moment", *measured.estimate(estimator), expected, wrong)
 
     def ratio(
         self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
     ) -> Check:
         """Compare a number formed from means, such as a cosine or a correlation, with its law."""
-        return self.compare(name, "ratio", measured, estimator, expected, wrong)
+        return self.judge(name, "ratio", *measured.estimate(estimator), expected, wrong)
 
     def judge(
         self,
@@ -101,10 +89,10 @@ class Judge:
         *,
         tolerance: float = 0.0,
     ) -> Check:
-        """One check from an estimate and its standard error.
+        """Judge an estimate with its standard error against an exact law and against a wrong one.
 
-        `tolerance` is for laws that are approximate: how far off, relatively, the law itself says that it may be.  The null
-        hypothesis is then all values within it, for the negative control too, and "sees" counts from its edge.
+        `tolerance` is the relative error that an approximate law allows itself.  The null hypothesis is then every value
+        within it, for the negative control too, and "sees" counts from its edge.
         """
         law = expected * self.law_scale
 
@@ -141,7 +129,7 @@ class Judge:
         """Check an identity: the relative error over several arrays must be rounding."""
 
         def error(predicted: list[np.ndarray], scale: float) -> float:
-            # Summed over the cases before dividing: a single map may be zero, all of them together may not.
+            # Sum over the cases before dividing, because a single map may be zero.
             missed = sum(
                 float(((a - scale * b) ** 2).sum()) for a, b in zip(measured, predicted, strict=True)
             )

@@ -179,27 +179,19 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``results.json``: standard types only, every number finite (null where it is not)."""
+        run = (
+            "seed",
+            "budget",
+            "image",
+            "law_scale",
+            "weights",
+            "passed",
+            "false_alarm_probability",
+            "correction",
+        )
+        each = ("id", "section", "statement", "verdict", "exact_law", "finding", "passed", "checks")
         return {
             "theorylab": self.version,
-            "seed": self.seed,
-            "budget": self.budget,
-            "image": self.image,
-            "law_scale": float(self.law_scale),
-            "weights": self.weights,
-            "passed": self.passed,
-            "false_alarm_probability": self.false_alarm_probability,
-            "correction": self.correction,
-            "claims": [
-                {
-                    "id": claim.id,
-                    "section": claim.section,
-                    "statement": claim.statement,
-                    "verdict": claim.verdict.value,
-                    "exact_law": claim.exact_law,
-                    "finding": claim.finding,
-                    "passed": claim.passed,
-                    "checks": _json.plain(claim.checks),
-                }
-                for claim in self.claims
-            ],
+            **{name: getattr(self, name) for name in run},
+            "claims": [{name: _json.plain(getattr(claim, name)) for name in each} for claim in self.claims],
         }

@@ -142,5 +142,4 @@ CLAIM = Claim(
     "Noise: E‖S‖² − ‖E S‖² = N (d/4 − 1/(4π²)), signal ‖E S‖² = N²/(4π²), in units of c⁴; their ratio is (π²d − 1)/N.",
     n_checks=4,
     run=run,
-    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

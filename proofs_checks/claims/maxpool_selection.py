@@ -52,5 +52,4 @@ CLAIM = Claim(
     "most, with probability 1 − P₀, P₀ the mean orthant. Their quotient is P(chosen | positive).",
     n_checks=2,
     run=run,
-    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

@@ -39,7 +39,9 @@ VERDICTS = {
         "The measurement neither shows the statement nor excludes it; a larger budget may decide.",
     ),
     Verdict.NOT_RUN: Reading(
-        "not run", "dim", "Something that the claim needs was not given; nothing is said of the statement."
+        "not run",
+        "dim",
+        "Something that the claim needs was not given, so nothing is said about the statement.",
     ),
 }
 
@@ -71,14 +73,14 @@ def error(check: Check) -> str:
     """Write the standard error, relative to the expected value unless that is 0 or smaller than the error."""
     if check.kind == "identity" or not check.standard_error > 0:
         return "exact" if check.passed else "not exact"
-    # Where 0 is expected (or next to nothing), a relative error would say nothing.
+    # If about 0 is expected, a relative error says nothing.
     if abs(check.expected) <= check.standard_error:
         return f"±{number(check.standard_error, 2)}"
     return f"±{percent(check.standard_error / abs(check.expected))}"
 
 
 def certainty(check: Check) -> str:
-    """How sure a check is: its standard error, and the smallest error of the law that it would see."""
+    """Write a check's standard error, and the smallest error of the law that it would see."""
     if not (math.isfinite(check.detectable_effect) and check.detectable_effect > 0):
         return error(check)
     return f"{error(check)}, sees {percent(check.detectable_effect)}"

@@ -10,8 +10,9 @@ import numpy as np
 from proofs_checks.claim import Bench, Wrong
 from proofs_checks.results import Check
 from proofs_checks.studies.depth import Stack, dense, inner
+from proofs_checks.studies.shelf import strongest_patch
 from proofs_checks.studies.three_layers import unit
-from theorylab import PatchGrid, montecarlo
+from theorylab import montecarlo
 from theorylab.analytic import depth_profile
 from theorylab.charts import Points
 from theorylab.model.rules import PAPER, Rule
@@ -123,9 +124,7 @@ def deep_tails(bench: Bench) -> Measurement:
 
 def _patch(bench: Bench) -> np.ndarray:
     """Return the strongest 3×3 patch of the picture, as the input of a dense network."""
-    grid = PatchGrid(bench.x.shape, min(3, *bench.x.shape[1:]))
-    patches = grid.extract(bench.x)
-    return unit(patches[np.argmax((patches**2).sum(axis=1))]).reshape(-1, 1, 1)
+    return unit(strongest_patch(bench.x)).reshape(-1, 1, 1)
 
 
 def excess(rule: Rule, mean: dict[str, float]) -> float:

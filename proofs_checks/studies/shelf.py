@@ -119,9 +119,15 @@ def small_crop(x: np.ndarray, side: int) -> np.ndarray:
     h, w = min(side, height), min(side, width)
     top, left = (height - h) // 2, (width - w) // 2
     crop = x[:, top : top + h, left : left + w]
-    if not crop.any():  # a middle of the mean colour: such a law does not depend on the picture, any will do
+    if not crop.any():  # the mean colour: such a law does not depend on the picture, so take another
         crop = np.ones(crop.shape)
     return np.ascontiguousarray(crop / np.linalg.norm(crop))
+
+
+def strongest_patch(x: np.ndarray, grid: PatchGrid | None = None) -> np.ndarray:
+    """Return the patch of the picture with the most energy, among the 3×3 patches if no grid is given."""
+    patches = (grid or PatchGrid(x.shape, min(3, *x.shape[1:]))).extract(x)
+    return np.asarray(patches[np.argmax((patches**2).sum(axis=1))])
 
 
 def shrunk(x: np.ndarray, side: int) -> np.ndarray:
