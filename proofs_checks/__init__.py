@@ -30,8 +30,8 @@ def registry() -> tuple[Claim, ...]:
     from proofs_checks import claims
 
     names = [module.name for module in pkgutil.iter_modules(claims.__path__)]
-    found = [importlib.import_module(f"{claims.__name__}.{name}").CLAIM for name in names]
-    return tuple(sorted(found, key=lambda claim: claim.order))
+    loaded = [importlib.import_module(f"{claims.__name__}.{name}").CLAIM for name in names]
+    return tuple(sorted(loaded, key=lambda claim: claim.order))
 
 
 def verify(
@@ -77,87 +77,76 @@ def verify(
     """
     import dataclasses
 
-    from proofs_checks.judge import FALSE_ALARM_PROBABILITY
+    import joblib
+
+    from proofs_checks.bench import BUDGETS, Bench
+    from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE
     from proofs_checks.results import Verification
+    from theorylab import _random, _validation, images, stats
     from theorylab._version import __version__
 
     known = {claim.id: claim for claim in registry()}
     selected = {id_: known[id_] for name in claims for id_ in _selected(name, known)} or known
-    bench = _bench(image, budget, seed, jobs, law_scale, weights, progress)
+    if budget not in BUDGETS:
+        raise ValueError(f"unknown budget {budget!r}: choose from {', '.join(BUDGETS)}")
+    _random.sequence(seed)
+    law_scale = _validation.positive_number(law_scale, "law_scale")
+    jobs = joblib.cpu_count() if jobs is None else _validation.positive_integer(jobs, "jobs")
+    weights = _checked_weights(weights)
+    n_checks = sum(claim.n_checks for claim in registry())
+    level = stats.bonferroni(FALSE_ALARM_PROBABILITY / RESERVE, n_checks)
+    bench = Bench(
+        x=images.load(image),
+        budget=budget,
+        seed=seed,
+        jobs=jobs,
+        level=level,
+        law_scale=law_scale,
+        weights=weights,
+        progress=progress,
+    )
     result = Verification(
         version=__version__,
         seed=seed,
         budget=budget,
         image="cat" if image is None else os.fspath(image),
         false_alarm_probability=FALSE_ALARM_PROBABILITY,
-        correction=f"Bonferroni over all {_n_checks()} checks of the registry, each at level "
-        f"{bench.level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
+        correction=f"Bonferroni over all {n_checks} checks of the registry, each at level "
+        f"{level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
         "between the t statistic's tail and Student's.",
         claims=_results(selected.values(), bench),
-        law_scale=bench.law_scale,
-        weights=bench.weights,
+        law_scale=law_scale,
+        weights=weights,
     )
     return dataclasses.replace(result, command=result.command_for(*claims))
 
 
 def _selected(name: str, known: Iterable[str]) -> list[str]:
-    """The claims that a name stands for: the claim itself, or all of its family."""
+    """Return the claims that a name stands for: the claim itself, or all of its family."""
     ids = [id_ for id_ in known if id_ == name or id_.startswith(f"{name}-")]
     if not ids:
         raise ValueError(f"unknown claim {name!r}: choose from {', '.join(known)}")
     return ids
 
 
-def _n_checks() -> int:
-    return sum(claim.n_checks for claim in registry())
-
-
-def _bench(
-    image: str | os.PathLike[str] | None,
-    budget: str,
-    seed: int,
-    jobs: int | None,
-    law_scale: float,
-    weights: str | os.PathLike[str] | None,
-    progress: Progress | None,
-) -> Bench:
-    """The bench of one run, with all of its input checked."""
-    import joblib
-
-    from proofs_checks.bench import BUDGETS, Bench
-    from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE
-    from theorylab import _random, _validation, images, stats
-
-    if budget not in BUDGETS:
-        raise ValueError(f"unknown budget {budget!r}: choose from {', '.join(BUDGETS)}")
-    _random.sequence(seed)
-    law_scale = _validation.positive_number(law_scale, "law_scale")
-    jobs = joblib.cpu_count() if jobs is None else _validation.positive_integer(jobs, "jobs")
-    if weights is not None:
-        if not isinstance(weights, (str, os.PathLike)) or isinstance(os.fspath(weights), bytes):
-            raise TypeError(f"weights: expected a path or 'torchvision', got {type(weights).__name__}")
-        weights = os.fspath(weights)
-        for claim in registry():
-            if claim.check_weights is not None:
-                claim.check_weights(weights)
-    return Bench(
-        x=images.load(image),
-        budget=budget,
-        seed=seed,
-        jobs=jobs,
-        level=stats.bonferroni(FALSE_ALARM_PROBABILITY / RESERVE, _n_checks()),
-        law_scale=law_scale,
-        weights=weights,
-        progress=progress,
-    )
+def _checked_weights(weights: str | os.PathLike[str] | None) -> str | None:
+    if weights is None:
+        return None
+    if not isinstance(weights, (str, os.PathLike)) or isinstance(os.fspath(weights), bytes):
+        raise TypeError(f"weights: expected a path or 'torchvision', got {type(weights).__name__}")
+    source = os.fspath(weights)
+    for claim in registry():
+        if claim.check_weights is not None:
+            claim.check_weights(source)
+    return source
 
 
 def _results(claims: Iterable[Claim], bench: Bench) -> tuple[ClaimResult, ...]:
-    """What became of the claims, in their order."""
+    """Run the claims and return their results, in their order."""
     from proofs_checks.results import ClaimResult
 
     claims = list(claims)
-    # Claims that read a file go first: a bad one is noticed before the long studies.
+    # Run the claims that read a file first, so that a bad file is noticed before the long studies.
     outcomes = {
         claim.id: claim.run(bench) for claim in sorted(claims, key=lambda claim: claim.check_weights is None)
     }
@@ -165,9 +154,7 @@ def _results(claims: Iterable[Claim], bench: Bench) -> tuple[ClaimResult, ...]:
     for claim in claims:
         outcome = outcomes[claim.id]
         assert outcome.verdict in claim.verdicts, f"{claim.id}: {outcome.verdict} is not among its verdicts"
-        stated = {
-            name: getattr(claim, name)
-            for name in ("id", "section", "statement", "exact_law", "proof", "formula")
-        }
+        names = ("id", "section", "statement", "exact_law", "proof", "formula")
+        stated = {name: getattr(claim, name) for name in names}
         results.append(ClaimResult(**stated, **vars(outcome)))
     return tuple(results)

@@ -70,7 +70,7 @@ class Bench(Judge):
         return value
 
     def seed_of(self, name: str) -> np.random.SeedSequence:
-        """A study's own seed: it depends on the study's name, not on which studies were run before it."""
+        """Return the seed of a study, which depends on its name and not on the studies run before it."""
         return _random.child(_random.sequence(self.seed), zlib.crc32(name.encode()))
 
     def study(self, name: str, simulate: Simulation, replicates: int, *, block: int) -> Measurement:

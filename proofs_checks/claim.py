@@ -57,6 +57,6 @@ class Claim:
     proof: str
     n_checks: int
     run: Callable[[Bench], Outcome]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Verdict, ...] = (Verdict.HOLDS, Verdict.REFUTED)
     formula: tuple[str, ...] = ()
     check_weights: Callable[[str], None] | None = None

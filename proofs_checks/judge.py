@@ -28,7 +28,7 @@ CONFIDENCE = 0.999
 
 
 def confident_interval(measured: Measurement, function: Estimator) -> tuple[float, float]:
-    """The interval behind a verdict where there is no law, of a mean or a function of the means."""
+    """Return the interval of a mean, or a function of means, that decides a verdict where there is no law."""
     value, error, replicates = measured.estimate(function)
     return stats.interval(value, error, replicates - 1, confidence=CONFIDENCE)
 
@@ -65,29 +65,17 @@ class Judge:
     level: float
     law_scale: float = 1.0
 
-    def compare(
-        self,
-        name: str,
-        kind: str,
-        measured: Measurement,
-        estimator: Estimator,
-        expected: float,
-        wrong: Wrong,
-    ) -> Check:
-        """One check: a mean by its name, or a number formed from the means, against an exact law and against a wrong one."""
-        return self.judge(name, kind, *measured.estimate(estimator), expected, wrong)
-
     def moment(
         self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
     ) -> Check:
-        """A mean, variance or covariance against its law."""
-        return self.compare(name, "moment", measured, estimator, expected, wrong)
+        """Compare a mean, variance or covariance with its law."""
+        return self.judge(name, "moment", *measured.estimate(estimator), expected, wrong)
 
     def ratio(
         self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
     ) -> Check:
-        """A number formed from means, such as a cosine or a correlation, against its law."""
-        return self.compare(name, "ratio", measured, estimator, expected, wrong)
+        """Compare a number formed from means, such as a cosine or a correlation, with its law."""
+        return self.judge(name, "ratio", *measured.estimate(estimator), expected, wrong)
 
     def judge(
         self,
@@ -101,10 +89,10 @@ class Judge:
         *,
         tolerance: float = 0.0,
     ) -> Check:
-        """One check from an estimate and its standard error.
+        """Judge an estimate with its standard error against an exact law and against a wrong one.
 
-        `tolerance` is for laws that are approximate: how far off, relatively, the law itself says that it may be.  The null
-        hypothesis is then all values within it, for the negative control too, and "sees" counts from its edge.
+        `tolerance` is the relative error that an approximate law allows itself.  The null hypothesis is then every value
+        within it, for the negative control too, and "sees" counts from its edge.
         """
         law = expected * self.law_scale
 
@@ -138,10 +126,10 @@ class Judge:
         *,
         tolerance: float = 1e-10,
     ) -> Check:
-        """A deterministic check: the relative error over all of several arrays, against rounding."""
+        """Check an identity: the relative error over several arrays must be rounding."""
 
         def error(predicted: list[np.ndarray], scale: float) -> float:
-            # Summed over the cases before dividing: a single map may be zero, all of them together may not.
+            # Sum over the cases before dividing, because a single map may be zero.
             missed = sum(
                 float(((a - scale * b) ** 2).sum()) for a, b in zip(measured, predicted, strict=True)
             )
@@ -171,7 +159,7 @@ class Judge:
         expected: float,
         wrong: Wrong,
     ) -> Check:
-        """A rate: the slope of an estimate on log axes, over independent studies of several sizes."""
+        """Check a rate: the slope of an estimate on log axes, over independent studies of several sizes."""
         logs = [
             study.statistics.estimate(lambda mean: math.log(estimator(mean))) for study in studies.values()
         ]

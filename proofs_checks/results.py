@@ -118,7 +118,7 @@ class ClaimResult:
         return tuple(check for check in self.checks if not check.convincing)
 
     def headline_check(self) -> Check | None:
-        """The check that the table shows; None if nothing was checked."""
+        """Return the check that the table shows; None if nothing was checked."""
         if not self.checks and not self.headline:
             return None
         for check in self.checks:
@@ -147,7 +147,7 @@ class Verification:
     weights: str | None = None
 
     def command_for(self, *claims: str) -> str:
-        """The command line that repeats the run, for these claims alone or for all of the registry.
+        """Return the command line that repeats the run, for these claims alone or for all of the registry.
 
         The numbers of a claim do not depend on which others are run with it.
 
@@ -178,28 +178,20 @@ class Verification:
         return all(claim.passed is not False for claim in self.claims)
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``results.json``: standard types only, every number finite (null where it is not)."""
+        """Return the content of ``results.json``: standard types only, every number finite (null where it is not)."""
+        run = (
+            "seed",
+            "budget",
+            "image",
+            "law_scale",
+            "weights",
+            "passed",
+            "false_alarm_probability",
+            "correction",
+        )
+        each = ("id", "section", "statement", "verdict", "exact_law", "finding", "passed", "checks")
         return {
             "theorylab": self.version,
-            "seed": self.seed,
-            "budget": self.budget,
-            "image": self.image,
-            "law_scale": float(self.law_scale),
-            "weights": self.weights,
-            "passed": self.passed,
-            "false_alarm_probability": self.false_alarm_probability,
-            "correction": self.correction,
-            "claims": [
-                {
-                    "id": claim.id,
-                    "section": claim.section,
-                    "statement": claim.statement,
-                    "verdict": claim.verdict.value,
-                    "exact_law": claim.exact_law,
-                    "finding": claim.finding,
-                    "passed": claim.passed,
-                    "checks": _json.plain(claim.checks),
-                }
-                for claim in self.claims
-            ],
+            **{name: getattr(self, name) for name in run},
+            "claims": [{name: _json.plain(getattr(claim, name)) for name in each} for claim in self.claims],
         }

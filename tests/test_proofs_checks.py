@@ -272,7 +272,7 @@ def test_a_comparison_uses_the_law_and_the_estimator():
     rng = np.random.default_rng(0)
     measured = montecarlo.measurement({"a": rng.normal(2.0, 0.1, 400)})
     for expected, passes in ((4.0, True), (4.4, False), (3.6, False)):
-        check = bench.compare("n", "ratio", measured, lambda m: m["a"] ** 2, expected, Wrong("none", 0.0))
+        check = bench.ratio("n", measured, lambda m: m["a"] ** 2, expected, Wrong("none", 0.0))
         assert check.passed is passes
         assert check.replicates == 400
         assert check.standard_error == pytest.approx(2 * 2.0 * 0.1 / 20, rel=0.2)

@@ -1,4 +1,4 @@
-"""Does the map of a logit depend on the logit?"""
+"""Whether the map of a logit depends on the logit."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _figure(bench: Bench, guided: dict[int, Check]) -> CurveFigure:
-    """The distance against the number of filters."""
+    """Draw the distance against the number of filters."""
     smooth = np.unique(np.geomspace(16, 4096, 40).astype(int))
     return CurveFigure(
         "class-distance",

@@ -1,4 +1,4 @@
-"""Do trained filters leave patches on which no filter is active?"""
+"""Whether trained filters leave patches on which no filter is active."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class DeadPatches:
     classifier: Classifier
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         net = self.classifier.network
         crops, _ = training.crops("test", size, seed=rng)
         values = {net.nodes[0].name: crops}
@@ -66,7 +67,7 @@ def bounds(measured: Measurement, name: str) -> tuple[float, float]:
 
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
-    """The share of dead patches, and its law for Gaussian filters on the patches that the trained layers read."""
+    """Compare the share of dead patches with its law for Gaussian filters on the same patches."""
     classifier = bench.classifier
     net = classifier.network
     layers = trained_maps.layers_of(net)[False]
@@ -108,7 +109,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _patches(bench: Bench, node: Node) -> np.ndarray:
-    """Some non-zero patches that a convolution of the trained network reads, each of another crop."""
+    """Return non-zero patches that a convolution of the trained network reads, each from another crop."""
     assert isinstance(node, Conv)
     net = bench.classifier.network
     rng = np.random.default_rng(bench.seed_of(f"patches at {node.name}"))

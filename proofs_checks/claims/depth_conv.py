@@ -1,4 +1,4 @@
-"""Does depth change what guided backpropagation recovers?  Convolutional networks without pooling."""
+"""Whether depth changes what guided backpropagation recovers: convolutional networks without pooling."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class DeepRecovery:
     shallow: np.ndarray
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         numbers = {}
         for layer, output, gradients in self.stack.descend(rng, GROUP * size, [Rule.GUIDED]):
             gradient = gradients[Rule.GUIDED]
@@ -67,9 +68,9 @@ def _groups(values: np.ndarray) -> np.ndarray:
     return values.reshape(-1, GROUP, *values.shape[1:] if values.ndim > 2 else ())
 
 
-def _pairs(whole: np.ndarray, own: np.ndarray) -> np.ndarray:
+def _pairs(whole: np.ndarray, squares: np.ndarray) -> np.ndarray:
     """Mean product of two different networks, from the square of the sum and the squares."""
-    return (whole - own.sum(axis=1)) / (GROUP * (GROUP - 1))
+    return np.asarray((whole - squares.sum(axis=1)) / (GROUP * (GROUP - 1)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Prediction:
 
 
 def predicted(x: np.ndarray, n_filters: int) -> Prediction:
-    """What `depth_maps` says; and Proposition 1: independent normals of mean zero and the true variance reach layer 1."""
+    """Return what `depth_maps` predicts, and what Proposition 1 would: independent normals at layer 1."""
     stack = Stack(x, stacked(len(x), [n_filters] * len(KERNELS), KERNELS, STRIDES))
     records = {record.layer: record for record in depth_maps(x, stack.layers, Rule.GUIDED)}
     first, bottom = records[1], records[0]

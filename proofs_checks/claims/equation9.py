@@ -1,4 +1,4 @@
-"""Are the maps of the units of the first dense layer of a trained network nearly equal?"""
+"""Whether the maps of the units of a trained network's first dense layer are nearly equal."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _distance(rule: Rule, mean: dict[str, float]) -> float:
 
 
 def _sums(bench: Bench) -> tuple[Check, dict[Rule, float]]:
-    """The map of a logit against the sum over the units of the first dense layer, in float64, rule by rule.
+    """Compare a logit's map with the sum over the units of the first dense layer, in float64, rule by rule.
 
     Returns the check for saliency and, for the others, the mean cosine of the two sides.
     """

@@ -1,4 +1,4 @@
-"""Have the weights of two units of the first dense layer of a trained VGG-16 nearly the same histogram?"""
+"""Whether the weights of two units of a trained VGG-16's first dense layer have nearly the same histogram."""
 
 from __future__ import annotations
 
@@ -22,12 +22,7 @@ NEEDS = (
 
 
 def check_weights(source: str) -> None:
-    """See, before a long run, whether weights can hold the dense layers of VGG-16.
-
-    Raises
-    ------
-    ValueError
-        If the name is that of weights without dense layers, or there is no such file.
+    """Raise a ValueError, before a long run, if weights cannot hold the dense layers of VGG-16.
 
     Examples
     --------
@@ -43,83 +38,55 @@ def check_weights(source: str) -> None:
 
 
 def first_dense_weights(source: str | os.PathLike[str]) -> np.ndarray:
-    """The weights of the first dense layer of a trained VGG-16.
-
-    Parameters
-    ----------
-    source : str or os.PathLike
-        As for :func:`theorylab.weights.load`.
-
-    Returns
-    -------
-    float32 array, (4096, 25088)
-
-    Raises
-    ------
-    ModuleNotFoundError, TypeError, ValueError
-        As :func:`theorylab.weights.load`.
-    """
+    """Load the weights (4096, 25088) of the first dense layer of a trained VGG-16, as `theorylab.weights.load` does."""
     from theorylab import weights
     from theorylab.networks import GraphNetwork
     from theorylab.networks.parameters import trace_shapes
     from theorylab.networks.vgg import vgg16_nodes
 
     nodes = vgg16_nodes()
-    # Zeros in the place of a random draw: every one of them is replaced.
+    # Zeros instead of a random draw, since all of them are replaced.
     empty = {name: np.zeros(shape, dtype=np.float32) for name, shape in trace_shapes(nodes)[1].items()}
     return weights.load(GraphNetwork(nodes, empty), source).parameters[f"{LAYER}.weight"]
 
 
-def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Kolmogorov and Smirnov's distance of two samples: the largest between their distribution functions.
+def distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Kolmogorov and Smirnov's distance of two samples, the largest between their distribution functions.
 
     Examples
     --------
     >>> distance(np.array([1.0, 2.0]), np.array([2.0, 3.0]))
     0.5
     """
-    one, other = np.sort(one), np.sort(other)
-    places = np.concatenate([one, other])
-    shares = (np.searchsorted(rows, places, side="right") / len(rows) for rows in (one, other))
+    first, second = np.sort(first), np.sort(second)
+    values = np.concatenate([first, second])
+    shares = (np.searchsorted(rows, values, side="right") / len(rows) for rows in (first, second))
     return float(np.abs(np.subtract(*shares)).max())
 
 
 def measure(weights: np.ndarray, pairs: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Distances and moments of the rows of a matrix of weights, over random pairs of different rows.
+    """Return distances and moments of the rows of weights (units, inputs), over random pairs of different rows.
 
-    Parameters
-    ----------
-    weights : array, (units, inputs)
-    pairs : int
-    rng : numpy Generator
-
-    Returns
-    -------
-    dict of str to array, (pairs,)
-        ``distance`` of the two rows; ``standardised``, the same of the rows less their means over their standard deviations;
-        ``spread``, the standard deviation of the first row; ``kurtosis``, its excess.
-
-    Raises
-    ------
-    ValueError
-        If there are not two rows, or a row is constant.
+    ``distance`` of the two rows; ``standardised``, the same of the rows less their means over their standard deviations;
+    ``spread``, the standard deviation of the first row; ``kurtosis``, its excess.  A ValueError if there are not two rows,
+    or a row is constant.
 
     Examples
     --------
     >>> rows = np.array([[0.0, 1.0, 2.0], [10.0, 11.0, 12.0]])
-    >>> found = measure(rows, 4, np.random.default_rng(0))
-    >>> found["distance"], found["standardised"]
+    >>> numbers = measure(rows, 4, np.random.default_rng(0))
+    >>> numbers["distance"], numbers["standardised"]
     (array([1., 1., 1., 1.]), array([0., 0., 0., 0.]))
     """
     if weights.ndim != 2 or len(weights) < 2:
         raise ValueError(f"weights: expected at least two rows of weights, got {weights.shape}")
     rows: dict[str, list[float]] = {name: [] for name in ("distance", "standardised", "spread", "kurtosis")}
     for _ in range(pairs):
-        one, other = weights[rng.choice(len(weights), 2, replace=False)].astype(np.float64)
-        first, second = _standardised(one), _standardised(other)
-        rows["distance"].append(distance(one, other))
+        row, other_row = weights[rng.choice(len(weights), 2, replace=False)].astype(np.float64)
+        first, second = _standardised(row), _standardised(other_row)
+        rows["distance"].append(distance(row, other_row))
         rows["standardised"].append(distance(first, second))
-        rows["spread"].append(float(one.std()))
+        rows["spread"].append(float(row.std()))
         rows["kurtosis"].append(float((first**4).mean() - 3))
     return {name: np.array(values) for name, values in rows.items()}
 
@@ -128,7 +95,7 @@ def _standardised(row: np.ndarray) -> np.ndarray:
     spread = row.std()
     if spread == 0:
         raise ValueError("weights: a unit has equal weights, which have no histogram")
-    return (row - row.mean()) / spread
+    return np.asarray((row - row.mean()) / spread)
 
 
 def run(bench: Bench) -> Outcome:
@@ -136,25 +103,25 @@ def run(bench: Bench) -> Outcome:
     if bench.weights is None:
         return Outcome(Verdict.NOT_RUN, NEEDS, (), "")
     weights = first_dense_weights(bench.weights)
-    found = measure(weights, PAIRS, np.random.default_rng(bench.seed_of("pairs of units")))
-    return outcome(found, weights, f"Over {PAIRS} random pairs of the {len(weights)} units of fc1")
+    numbers = measure(weights, PAIRS, np.random.default_rng(bench.seed_of("pairs of units")))
+    return outcome(numbers, weights, f"Over {PAIRS} random pairs of the {len(weights)} units of fc1")
 
 
-def outcome(found: dict[str, np.ndarray], weights: np.ndarray, where: str) -> Outcome:
-    """The verdict from measured pairs: by the interval of their mean distance."""
-    means = {name: (values.mean(), values.std(ddof=1)) for name, values in found.items()}
+def outcome(numbers: dict[str, np.ndarray], weights: np.ndarray, subject: str) -> Outcome:
+    """Judge measured pairs by the interval of their mean distance."""
+    means = {name: (values.mean(), values.std(ddof=1)) for name, values in numbers.items()}
     mean, scatter = means["distance"]
-    count = len(found["distance"])
+    count = len(numbers["distance"])
     low, high = stats.interval(mean, scatter / math.sqrt(count), count - 1, confidence=CONFIDENCE)
-    verdict, small = trained_maps.verdict(high < NEARLY_EQUAL, low > NEARLY_EQUAL)
+    verdict, caveat = trained_maps.verdict(high < NEARLY_EQUAL, low > NEARLY_EQUAL)
     noise = math.sqrt(math.pi / weights.shape[1]) * math.log(2)
     return Outcome(
         verdict,
-        f"{where}, the distribution functions of two units' weights are {mean:.3f} ± {scatter:.3f} apart (mean and "
+        f"{subject}, the distribution functions of two units' weights are {mean:.3f} ± {scatter:.3f} apart (mean and "
         f"spread over pairs; nearly equal is below {NEARLY_EQUAL}, two samples of one law of this size would be "
         f"{noise:.3f} apart), and {means['standardised'][0]:.3f} once each has mean 0 and variance 1. Their standard "
         f"deviation is {means['spread'][0]:.2g} ± {means['spread'][1]:.1g}, their excess kurtosis "
-        f"{means['kurtosis'][0]:.2f}: 0 would be Gaussian.{small}",
+        f"{means['kurtosis'][0]:.2f}: 0 would be Gaussian.{caveat}",
         (),
         "",
         (_figure(weights),),

@@ -1,4 +1,4 @@
-"""Which maps change when a small step changes the class?"""
+"""Which maps change when a small step changes the class."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHORTEST = 2.0**-24
 def loss_gradient(logits: np.ndarray, label: int) -> np.ndarray:
     """Gradient of the cross-entropy of one label: softmax minus one-hot."""
     weights = np.exp(logits.astype(np.float64) - logits.max())
-    return weights / weights.sum() - (np.arange(len(logits)) == label)
+    return np.asarray(weights / weights.sum() - (np.arange(len(logits)) == label))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Attacks:
     classifier: Classifier
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         crops, _ = training.crops("test", size, seed=rng)
         shown = [self._maps(crop) for crop in crops]
         return montecarlo.measurement(
@@ -53,7 +54,7 @@ class Attacks:
         )
 
     def _maps(self, x: np.ndarray, *more: int) -> tuple[int, np.ndarray]:
-        """The predicted logit, and the unit maps of it and of some others: (R, 1 + others, d)."""
+        """Return the predicted logit, and the unit maps of it and of some others: (R, 1 + others, d)."""
         net = self.classifier.network
         trace = net.forward(x)
         label = int(trace.logits.argmax())
@@ -124,7 +125,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _linear(bench: Bench) -> Check:
-    """The change of a logit difference under a step within one linear piece, in float64."""
+    """Check how a logit difference changes under a step within one linear piece, in float64."""
     rng = np.random.default_rng(bench.seed_of("linear pieces"))
     trained = bench.classifier.network
     net = GraphNetwork(
@@ -157,7 +158,7 @@ def _linear(bench: Bench) -> Check:
 
 
 def _longest_step(net: GraphNetwork, x: np.ndarray, gradient: np.ndarray) -> tuple[float, GraphTrace]:
-    """The first of 1, ½, ¼, … whose end lies in the linear piece of `x`, and the trace there; one below `SHORTEST` may not.
+    """Halve a step until it ends in the linear piece of `x` or is below `SHORTEST`; return it and the trace.
 
     A piece is convex, as linear inequalities bound it: if both ends have the same masks and winners, all between has.
     """

@@ -1,4 +1,4 @@
-"""How far apart are the maps of two logits, rule by rule, in a trained and in a random network?"""
+"""How far apart the maps of two logits are, rule by rule, in a trained and in a random network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ORDER = ((Rule.SALIENCY, Rule.DECONVNET), (Rule.DECONVNET, Rule.GUIDED))
 
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
-    """The order of the three distances by paired intervals, and the law of saliency under a Gaussian readout."""
+    """Order the three distances by paired intervals, and check saliency's law under a Gaussian readout."""
     classifier = bench.classifier
     measured = trained_maps.logit_maps(bench)
     check = _saliency(bench)

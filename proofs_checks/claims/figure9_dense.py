@@ -1,4 +1,4 @@
-"""Do the trained convolutions or the trained dense layers make the guided map?"""
+"""Whether the trained convolutions or the trained dense layers make the guided map."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPLICATES = 1200
 
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
-    """The trained map against those with random dense layers and with random convolutions."""
+    """Compare the trained map with those of random dense layers and of random convolutions."""
     classifier = bench.classifier
     measured = trained_maps.randomised(bench)
     check = _handed_down(bench)

@@ -1,4 +1,4 @@
-"""Do earlier convolutions of a trained network matter more for the guided map?"""
+"""Whether earlier convolutions of a trained network matter more for the guided map."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPLICATES = {0: 2200, 1: 1100, 2: 700}
 
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
-    """The guided map with one layer at a time drawn anew, and the energy behind the drawn layer."""
+    """Measure the guided map with one layer at a time drawn anew, and the energy above that layer."""
     classifier = bench.classifier
     net = classifier.network
     measured = trained_maps.randomised(bench)

@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
+from proofs_checks.studies.shelf import strongest_patch
 from proofs_checks.studies.three_layers import unit
-from theorylab import PatchGrid, Rule, montecarlo
+from theorylab import Rule, montecarlo
 from theorylab.montecarlo import Measurement
 
 ONE_FILTER = 15.0
@@ -28,6 +29,7 @@ class Kurtosis:
     rule: Rule
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         w = rng.standard_normal((size, self.n_filters, self.patch.size), dtype=np.float32)
         readout = rng.standard_normal((size, self.n_filters), dtype=np.float32)
         signal = self.rule.backward(readout, w @ self.patch.astype(np.float32))
@@ -44,9 +46,7 @@ def excess(mean: dict[str, float]) -> float:
 
 def run(bench: Bench) -> Outcome:
     """Excess kurtosis at four filter counts and its slope, for both rules, on a 3×3 patch of the picture."""
-    grid = PatchGrid(bench.x.shape, min(3, *bench.x.shape[1:]))
-    patches = grid.extract(bench.x)
-    patch = unit(patches[np.argmax((patches**2).sum(axis=1))])
+    patch = unit(strongest_patch(bench.x))
     checks: list[Check] = []
     points: list[Points] = []
     for rule in (Rule.SALIENCY, Rule.DECONVNET):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, Outcome, Verdict
-from proofs_checks.studies.equation4 import CASES, both_sides, by_rule, equation_4, following, random_case
+from proofs_checks.claim import Bench, Claim, Outcome
+from proofs_checks.studies.equation4 import CASES, by_rule, equation_4, outcome, random_case
 from theorylab import Gaussian, networks, visualize_many
 from theorylab.model.rules import PAPER
 
 
 def run(bench: Bench) -> Outcome:
-    """The hand-written backward pass against Eq. 4, tap by tap, on random geometries cut from the picture."""
+    """Compare the backward pass with Eq. 4, tap by tap, on random geometries cut from the picture."""
     rng = np.random.default_rng(bench.seed_of("lemma1"))
     measured, formula = by_rule(), by_rule()
     for _ in range(CASES):
@@ -24,25 +24,8 @@ def run(bench: Bench) -> Outcome:
         for rule, result in zip(PAPER, maps[:, 0], strict=True):
             measured[rule].append(result)
             formula[rule].append(equation_4(x, grid, filters, readout, rule))
-    checks = tuple(
-        bench.identity(
-            f"{rule.value}: backward pass = Eq. 4",
-            measured[rule],
-            formula[rule],
-            f"Eq. 4 with the functions of {following(rule).value}",
-            formula[following(rule)],
-        )
-        for rule in PAPER
-    )
-    worst = max(check.estimate for check in checks)
-    return Outcome(
-        verdict=Verdict.HOLDS if all(check.passed for check in checks) else Verdict.REFUTED,
-        finding=f"The two sides differ by {worst:.0e} of the maps' norm, which is rounding, "
-        f"in {CASES} random geometries for each of the three rules.",
-        checks=checks,
-        headline=checks[-1].name,
-        figures=(both_sides("lemma1", "Eq. 4", measured, formula),),
-    )
+    where = "random geometries for each of the three rules"
+    return outcome(bench, "lemma1", "Eq. 4", measured, formula, where)
 
 
 CLAIM = Claim(
@@ -64,5 +47,4 @@ CLAIM = Claim(
     "h(V_ij) g'(w_i·y_j) D_jᵀ w_i. Sum over all units.",
     n_checks=3,
     run=run,
-    verdicts=(Verdict.HOLDS, Verdict.REFUTED),
 )

@@ -28,6 +28,7 @@ class Maxima:
     grid: PatchGrid
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         patches = self.grid.extract(self.x).astype(np.float32)
         numbers = {f"shift_{k}": np.zeros(size) for k in PREFIXES} | {"square": np.zeros(size)}
         for i in range(size):
@@ -88,7 +89,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _figure(measured: Measurement) -> CurveFigure:
-    """The shift against the number of logits."""
+    """Draw the shift against the number of logits."""
     points = Points.of("largest logit", PREFIXES, [measured.estimate(f"shift_{k}") for k in PREFIXES])
     smooth = np.unique(np.geomspace(1, 1000, 60).astype(int))
     return CurveFigure(

@@ -36,9 +36,8 @@ def run(bench: Bench) -> Outcome:
         1.0,
         Wrong("the target's entries shuffled", float((unit(shuffled) * unit(target.ravel())).sum()) ** 2),
     )
-    direction = bench.compare(
+    direction = bench.ratio(
         "cosine of the mean map and x",
-        "ratio",
         many,
         lambda mean: mean["toward"] / math.sqrt(mean["halves"]),
         limit,

@@ -82,7 +82,7 @@ def _correlations(measured: Measurement, stride: int) -> CurveFigure:
 def _one_map(bench: Bench) -> np.ndarray:
     sampler = MapSampler(bench.x, bench.grid, 16, law=Gaussian(1.0), dtype=np.float32)
     rng = np.random.default_rng(bench.seed_of("one DeconvNet map"))
-    return sampler.draw(rng, [Rule.DECONVNET])[0, 0, 0].astype(np.float64)
+    return np.asarray(sampler.draw(rng, [Rule.DECONVNET])[0, 0, 0], dtype=np.float64)
 
 
 CLAIM = Claim(

@@ -64,7 +64,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _squared_ratio(variance: np.ndarray, often: np.ndarray) -> float:
-    """The ratio of the coverage check if variance went with the square of coverage: its negative control."""
+    """Return the ratio of variances if variance went with the square of coverage: a negative control."""
     squares = variance**2
     return float(squares[often].mean() / squares[~often].mean())
 

@@ -14,7 +14,7 @@ N = shelf.PAPER_FILTERS
 
 
 def run(bench: Bench) -> Outcome:
-    """The guided map's size and cosine with every weight truncated at two standard deviations."""
+    """Measure the guided map's size and cosine with every weight truncated at two standard deviations."""
     law = TruncatedGaussian(0.1)
     measured = shelf.truncated_recovery(bench)
     mean, _ = shelf.predicted(bench, N, law)

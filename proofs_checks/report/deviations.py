@@ -12,16 +12,9 @@ _HALF, _HEIGHT = 100, 28
 
 
 def scale(checks: Iterable[Check]) -> float:
-    """The half width of an axis that holds all points and intervals: 1, 2 or 5 times a power of ten.
+    """Return the half width of an axis, a ratio to the prediction, that holds all intervals; 0 if there are none.
 
-    Parameters
-    ----------
-    checks : iterable of Check
-
-    Returns
-    -------
-    float
-        A ratio to the predicted value; 0 where there is nothing to draw.
+    It is 1, 2 or 5 times a power of ten.
     """
     reach = max((max(map(abs, interval[1:])) for interval in map(_relative, checks) if interval), default=0.0)
     if reach == 0:
@@ -31,18 +24,9 @@ def scale(checks: Iterable[Check]) -> float:
 
 
 def svg(check: Check, scale: float) -> str:
-    """The measurement against the law, relative to the law, as inline SVG.
+    """Draw the measurement's deviation from the law, relative to the law, as inline SVG on an axis of this half width.
 
-    Parameters
-    ----------
-    check : Check
-    scale : float
-        Half width of the axis, see :func:`scale`.
-
-    Returns
-    -------
-    str
-        HTML as it is; empty where there is no relative error: of an identity, and where the law predicts 0.
+    The SVG is empty where there is no relative error: of an identity, and where the law predicts 0.
 
     Examples
     --------
@@ -68,7 +52,7 @@ def svg(check: Check, scale: float) -> str:
 
 
 def _relative(check: Check) -> tuple[float, float, float] | None:
-    """The deviation and the ends of its 95 % interval, relative to what is expected."""
+    """Return the deviation and the ends of its 95 % interval, relative to what is expected."""
     if check.kind == "identity" or not check.standard_error > 0 or check.expected == 0:
         return None
     low, high = check.interval

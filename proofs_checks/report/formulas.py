@@ -13,39 +13,24 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath, text_to_path
 
-# Units of the view box in an em: a whole one is far below a pixel.
+# Units of the view box in an em; one unit is far below a pixel.
 _SIZE = 200.0
 _GAP = 0.55 * _SIZE
 _MARGIN = 0.1 * _SIZE
-# Letters are a little larger than those of the text, for the sake of the indices; on a narrow screen they shrink this far.
+# Letters are a little larger than the text's, so that indices stay legible; a narrow screen shrinks them this far.
 _LARGEST, _SMALLEST = 1.12, 0.86
 _LETTERS = {Path.MOVETO: "M", Path.LINETO: "l", Path.CURVE3: "q", Path.CURVE4: "c", Path.CLOSEPOLY: "z"}
 
 
 def svg(lines: Sequence[str], label: str) -> str:
-    """Lines of mathtext under each other, as one inline SVG element.
+    r"""Draw lines of mathtext, without their dollar signs, under each other as one inline SVG element.
 
-    Parameters
-    ----------
-    lines : sequence of str
-        Matplotlib's mathtext, without the dollar signs.
-    label : str
-        What a screen reader says in their place.
-
-    Returns
-    -------
-    str
-        HTML as it is, with the label escaped; empty if there are no lines.  Sizes are in em of the text around it; the same
-        lines give the same bytes.
-
-    Raises
-    ------
-    ValueError
-        If a line is not mathtext; the message says which and where.
+    `label` is what a screen reader says in their place.  The SVG is empty if there are no lines; sizes are in em of the text
+    around it, and the same lines give the same bytes.  A ValueError says which line is not mathtext, and where.
 
     Examples
     --------
-    >>> drawn = svg([r"\\mathrm{E}\\,S = 0"], "E S = 0")
+    >>> drawn = svg([r"\mathrm{E}\,S = 0"], "E S = 0")
     >>> drawn[:5], 'aria-label="E S = 0"' in drawn, " id=" in drawn
     ('<svg ', True, False)
     """
@@ -83,18 +68,20 @@ def _typeset(line: str) -> tuple[float, float, float, TextPath]:
 
 
 def _path_data(path: Path, left: float, base: float) -> str:
-    """The commands of an SVG path, in whole units and, but for each outline's start, relative: that is short."""
+    """Write the commands of an SVG path in whole units, relative but for each outline's start: that is short."""
     parts, here = [], (0, 0)
     for points, code in path.iter_segments(simplify=False, curves=True):
         letter = _LETTERS[code]
-        # Rounded before differences are taken: errors do not add up.  SVG counts downwards.
-        places = [(round(left + x), round(base - y)) for x, y in zip(points[::2], points[1::2], strict=True)]
+        # Round before taking differences, so that errors do not add up.  SVG counts downwards.
+        positions = [
+            (round(left + x), round(base - y)) for x, y in zip(points[::2], points[1::2], strict=True)
+        ]
         if letter == "z":
             parts.append(letter)
             continue
         if letter == "M":
             here = (0, 0)
-        numbers = [f"{x - here[0]} {y - here[1]}" for x, y in places]
+        numbers = [f"{x - here[0]} {y - here[1]}" for x, y in positions]
         parts.append(letter + " ".join(numbers).replace(" -", "-"))
-        here = places[-1]
+        here = positions[-1]
     return "".join(parts)

@@ -17,7 +17,7 @@ _PACKAGES = ("numpy", "scipy", "numba")
 
 
 def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes] | None = None) -> str:
-    """The whole report as one HTML document.
+    """Render the whole report as one HTML document.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
         failed=[claim for claim in verification.claims if claim.passed is False],
         not_run=[claim for claim in verification.claims if claim.verdict is Verdict.NOT_RUN],
         n_checked=sum(bool(claim.checks) for claim in verification.claims),
-        # Claims without a law that were run all the same, as trained networks with given weights.
+        # Claims without a law that were measured, such as trained networks with given weights.
         n_measured=sum(
             not claim.checks and claim.verdict is not Verdict.NOT_RUN for claim in verification.claims
         ),
@@ -89,7 +89,7 @@ def _claim(claim: ClaimResult, pictures: Mapping[tuple[str, str], bytes], comman
     figures = []
     for figure in claim.figures:
         picture = pictures.get((claim.id, figure.name)) or drawing.render(figure)
-        # A small figure is not blown up to the width of the page.
+        # Do not enlarge a small figure to the width of the page.
         width = round(_PIXELS_AN_INCH * drawing.width(figure))
         figures.append((figure.caption, base64.b64encode(picture).decode("ascii"), width))
     scale = deviations.scale(claim.checks)

@@ -13,8 +13,8 @@ from theorylab import _files, _json, drawing
 def save(verification: Verification, folder: str | os.PathLike[str]) -> Path:
     """Write ``results.json``, ``report.html`` and ``figures/*.png``.
 
-    Everything is drawn before the first file is written; if anything fails, the folder is as it was before.  Files of the
-    same names are replaced, others left alone.
+    Everything is drawn before the first file is written; after a failure the folder is as before.  Files of the same names
+    are replaced, others are kept.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def save(verification: Verification, folder: str | os.PathLike[str]) -> Path:
 
 
 def render(verification: Verification) -> dict[str, bytes | str]:
-    """The content of every file of a verification, by its path within the folder.
+    """Return the content of every file of a verification, by its path within the folder.
 
-    ``results.json`` is the last one: where it stands, the others do.
+    ``results.json`` is written last, so where it exists the others do.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def render(verification: Verification) -> dict[str, bytes | str]:
     content: dict[str, bytes | str] = {}
     for (claim, name), picture in pictures.items():
         stem = name if names.count(name) == 1 else f"{claim}-{name}"
-        # Names become file names: nothing in them may lead out of the folder.
+        # Names become file names, which must not lead out of the folder.
         content[f"figures/{re.sub(r'[^A-Za-z0-9_-]+', '-', stem)}.png"] = picture
     content["report.html"] = html.render(verification, pictures)
     content["results.json"] = _json.text(verification.to_json())
@@ -73,5 +73,5 @@ def render(verification: Verification) -> dict[str, bytes | str]:
 
 
 def check_folder(folder: str | os.PathLike[str]) -> None:
-    """See, before a long run, whether results can be saved in `folder`; an OSError if not."""
+    """Raise an OSError, before a long run, if results cannot be saved in `folder`."""
     _files.check_folder(folder, ("report.html", "results.json", "figures/a figure"))

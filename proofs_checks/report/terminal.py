@@ -18,7 +18,7 @@ _NARROW = 9
 
 
 def render(verification: Verification, details: bool = False) -> RenderableType:
-    """What a terminal shows of a verification: the table of claims, every failure, the conclusion.
+    """Render a verification for a terminal: the table of claims, every failure, the conclusion.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def render(verification: Verification, details: bool = False) -> RenderableType:
 
     Returns
     -------
-    a renderable of rich; colours are left out where the output is no terminal
+    a renderable of rich, without colours where the output is no terminal
 
     Raises
     ------
@@ -51,11 +51,11 @@ def render(verification: Verification, details: bool = False) -> RenderableType:
 
 
 def claims_table(verification: Verification) -> Table:
-    """One row for each claim, with its headline check; see `render`."""
+    """Make a table of one row for each claim, with its headline check."""
     header = ("measured", "predicted", "how sure")
     numbers = [_headline(claim.headline_check()) for claim in verification.claims]
     widths = [max(map(len, "\n".join(column).split("\n"))) for column in zip(header, *numbers, strict=True)]
-    # Ids stay whole, up to what the other columns and the gaps between them leave of 80.
+    # Keep ids whole if the other columns and the gaps leave room for them in 80 columns.
     room = 80 - sum(widths) - 1 - 2 * _NARROW - 7 * 2
     widest = max((len(claim.id) for claim in verification.claims), default=0)
     table = empty_table()
@@ -92,7 +92,7 @@ def _headline(check: Check | None) -> tuple[str, str, str]:
 
 
 def claim_details(claim: ClaimResult) -> RenderableType:
-    """All checks of one claim with their negative controls."""
+    """Show all checks of one claim with their negative controls."""
     table = empty_table()
     table.add_column("", no_wrap=True)
     table.add_column("check · negative control", ratio=1, overflow="fold")
@@ -121,19 +121,19 @@ def _add_check(table: Table, check: Check) -> None:
         Text(words.certainty(check)),
         Text(words.p_value(check.p_value)),
     )
-    said = "rejected" if control.rejected else "NOT REJECTED"
+    outcome = "rejected" if control.rejected else "NOT REJECTED"
     table.add_row(
         Text(" ") if control.rejected else Text("✗", _ALARM),
         Text("· ", "dim").append(control.what, "dim"),
         Text(),
         Text(),
-        Text(said, "dim" if control.rejected else _ALARM),
+        Text(outcome, "dim" if control.rejected else _ALARM),
         Text(words.p_value(control.p_value), "dim"),
     )
 
 
 def conclusion(verification: Verification) -> Text:
-    """The last lines: every failure by name, then how many claims passed."""
+    """Write the last lines: every failure by name, then how many claims passed."""
     text = Text()
     failed = [claim for claim in verification.claims if claim.passed is False]
     for claim in verification.claims:

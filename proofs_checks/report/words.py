@@ -39,13 +39,15 @@ VERDICTS = {
         "The measurement neither shows the statement nor excludes it; a larger budget may decide.",
     ),
     Verdict.NOT_RUN: Reading(
-        "not run", "dim", "Something that the claim needs was not given; nothing is said of the statement."
+        "not run",
+        "dim",
+        "Something that the claim needs was not given, so nothing is said about the statement.",
     ),
 }
 
 
 def p_value(value: float) -> str:
-    """A p-value to two digits; below 1e-16 nothing more is said.
+    """Write a p-value to two digits, and a smaller one as below 1e-16.
 
     Examples
     --------
@@ -56,7 +58,7 @@ def p_value(value: float) -> str:
 
 
 def p_equals(value: float) -> str:
-    """A p-value as a statement.
+    """Write a p-value as a statement.
 
     Examples
     --------
@@ -68,17 +70,17 @@ def p_equals(value: float) -> str:
 
 
 def error(check: Check) -> str:
-    """The standard error: relative to the expected value where there is one, else in its own units."""
+    """Write the standard error, relative to the expected value unless that is 0 or smaller than the error."""
     if check.kind == "identity" or not check.standard_error > 0:
         return "exact" if check.passed else "not exact"
-    # Where 0 is expected (or next to nothing), a relative error would say nothing.
+    # If about 0 is expected, a relative error says nothing.
     if abs(check.expected) <= check.standard_error:
         return f"±{number(check.standard_error, 2)}"
     return f"±{percent(check.standard_error / abs(check.expected))}"
 
 
 def certainty(check: Check) -> str:
-    """How sure a check is: its standard error, and the smallest error of the law that it would see."""
+    """Write a check's standard error, and the smallest error of the law that it would see."""
     if not (math.isfinite(check.detectable_effect) and check.detectable_effect > 0):
         return error(check)
     return f"{error(check)}, sees {percent(check.detectable_effect)}"

@@ -45,6 +45,7 @@ class ArchitectureMaps:
     logits: bool = False
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         rows = []
         shown = {rule.value: ArrayMoments.empty(self.x.shape) for rule in self.rules}
         for _ in range(size):
@@ -59,7 +60,7 @@ class ArchitectureMaps:
         return montecarlo.measurement(rows, shown)
 
     def one(self, rng: np.random.Generator) -> dict[Rule, np.ndarray]:
-        """The maps of one network and one logit, each of norm 1."""
+        """Draw one network and return the maps of one logit, each of norm 1."""
         return self._seen(self._weights(rng))[1]
 
     def _weights(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -127,7 +128,7 @@ def resnet50(shape: tuple[int, int, int]) -> list[Node]:
 
 
 def resnet50_without_pool(shape: tuple[int, int, int]) -> list[Node]:
-    """The same without its max-pool, whose windows overlap."""
+    """Return ResNet-50 without its max-pool, whose windows overlap."""
     return [
         dataclasses.replace(node, source="relu")
         if isinstance(node, Conv) and node.source == "maxpool"

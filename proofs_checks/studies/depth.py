@@ -89,18 +89,18 @@ def dense(widths: Sequence[int]) -> tuple[ConvSpec, ...]:
 
 def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Inner products over the last three axes, summed in double precision."""
-    return (a * b).sum(axis=(-3, -2, -1), dtype=np.float64)
+    return np.asarray((a * b).sum(axis=(-3, -2, -1), dtype=np.float64))
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Cosines over the last three axes."""
-    return inner(a, b) / np.sqrt(inner(a, a) * inner(b, b))
+    return np.asarray(inner(a, b) / np.sqrt(inner(a, a) * inner(b, b)))
 
 
 def extrapolated(
     studies: Mapping[int, Measurement], estimator: Callable[[dict[str, float]], float]
 ) -> tuple[float, float, int]:
-    """An estimate in the limit of wide layers from independent studies of two widths: value, standard error, replicates.
+    """Estimate the limit of wide layers from independent studies of two widths: value, error, replicates.
 
     At width ``n`` the estimate is ``A + a/n + O(1/n²)``.  Of widths ``n < m``, ``(m A(m) − n A(n))/(m − n)`` is without the
     ``a/n`` (Richardson's extrapolation), and no bias has to be tolerated.  The replicates are the fewer of the two.

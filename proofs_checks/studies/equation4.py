@@ -1,10 +1,10 @@
-"""Eq. 4 written as it stands, and random geometries to try it on: what the claims of identities share."""
+"""What the claims of identities share: Eq. 4 as it stands, random geometries, and their outcome."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from theorylab.charts import MapFigure, MapPanel
+from proofs_checks.claim import Bench, MapFigure, MapPanel, Outcome, Verdict
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER, Rule
 
@@ -20,7 +20,7 @@ def by_rule() -> Maps:
 
 
 def following(rule: Rule) -> Rule:
-    """The next rule of the paper, the first after the last: its formula is the negative control of `rule`.
+    """Return the next rule of the paper, cyclically: its formula is the negative control of `rule`.
 
     Examples
     --------
@@ -30,8 +30,40 @@ def following(rule: Rule) -> Rule:
     return PAPER[(PAPER.index(rule) + 1) % len(PAPER)]
 
 
+def outcome(
+    bench: Bench,
+    name: str,
+    equation: str,
+    measured: Maps,
+    formula: Maps,
+    where: str,
+    wrong: Maps | None = None,
+) -> Outcome:
+    """Check an equation rule by rule against `wrong`, which is Eq. 7, or else the following rule's formula."""
+    checks = tuple(
+        bench.identity(
+            f"{rule.value}: backward pass = {equation}",
+            measured[rule],
+            formula[rule],
+            "Eq. 7: every positive unit receives its window's readout"
+            if wrong
+            else f"{equation} with the functions of {following(rule).value}",
+            wrong[rule] if wrong else formula[following(rule)],
+        )
+        for rule in PAPER
+    )
+    worst = max(check.estimate for check in checks)
+    return Outcome(
+        Verdict.HOLDS if all(check.passed for check in checks) else Verdict.REFUTED,
+        f"The two sides of {equation} differ by {worst:.0e} of the maps' norm, which is rounding, in {CASES} {where}.",
+        checks,
+        checks[-1].name,
+        (both_sides(name, equation, measured, formula),),
+    )
+
+
 def both_sides(name: str, equation: str, measured: Maps, formula: Maps) -> MapFigure:
-    """The maps of the largest of the random geometries, from the backward pass and from the equation."""
+    """Draw the maps of the largest random geometry, by the backward pass and by the equation."""
     sizes = [map_.size for map_ in measured[PAPER[0]]]
     largest = sizes.index(max(sizes))
     panels = [
@@ -48,30 +80,19 @@ def both_sides(name: str, equation: str, measured: Maps, formula: Maps) -> MapFi
 def equation_4(
     x: np.ndarray, grid: PatchGrid, filters: np.ndarray, readout: np.ndarray, rule: Rule
 ) -> np.ndarray:
-    """The right-hand side of Eq. 4 without its normalisation, written as it stands.
-
-    Parameters
-    ----------
-    x : array, (C, H, W)
-    filters : array, (N, p)
-    readout : array, (N, J)
-
-    Returns
-    -------
-    array, (C, H, W)
-    """
+    """Return the right-hand side of Eq. 4, not normalised, from filters (N, p) and readout (N, J)."""
     patches = grid.extract(x)
     total = np.zeros((grid.n_patches, grid.patch_size))
     for j, y in enumerate(patches):
         for w, v in zip(filters, readout[:, j], strict=True):
             h = v if rule is Rule.SALIENCY else max(v, 0.0)
-            seen = rule is Rule.DECONVNET or w @ y > 0
-            total[j] += h * w * seen
+            passes = rule is Rule.DECONVNET or w @ y > 0
+            total[j] += h * w * passes
     return grid.fold(total)
 
 
 def random_case(picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, PatchGrid]:
-    """A random crop of the picture and a random geometry on it."""
+    """Draw a random crop of the picture and a random geometry on it."""
     channels, height, width = picture.shape
     h, w = int(rng.integers(4, min(14, height) + 1)), int(rng.integers(4, min(14, width) + 1))
     top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
@@ -79,6 +100,6 @@ def random_case(picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
         (int(rng.integers(low, high)), int(rng.integers(low, high))) for low, high in ((1, 5), (1, 4), (0, 3))
     )
     crop = picture[:, top : top + h, left : left + w]
-    # A crop of pure zeros would make both sides vanish; noise far below the picture keeps it alive.
+    # Add faint noise, because a crop of zeros would make both sides zero.
     crop = crop / np.abs(picture).max() + 1e-3 * rng.standard_normal(crop.shape)
     return crop, PatchGrid((channels, h, w), kernel, stride, padding)

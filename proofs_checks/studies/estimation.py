@@ -25,6 +25,7 @@ class EstimationError:
     threshold: float = 0.0
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         direction = unit(self.patch).astype(np.float32)
         mean = halfspace.mean(self.patch)
         numbers: dict[str, np.ndarray] = {}

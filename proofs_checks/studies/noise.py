@@ -14,20 +14,15 @@ def correlation(lag: int, mean: dict[str, float]) -> float:
 
 def decorrelation(lag: int, mean: dict[str, float]) -> float:
     """One minus the correlation of entries at a lag: 1 for white noise."""
-    return 1 - mean[f"product_{lag}"] / mean[f"power_{lag}"]
+    return 1 - correlation(lag, mean)
 
 
-def noise_share(mean: dict[str, float]) -> float:
-    """Share of the map's energy that two independent networks do not have in common: 1 where the mean map is 0."""
-    return 1 - mean["networks"] / mean["energy"]
-
-
-def zero_mean_check(bench: Bench, measured: Measurement) -> Check:
-    """That the mean map is zero, as a law of 1: the share of the energy that is noise."""
+def zero_mean_check(bench: Bench, measured: Measurement, common: str = "networks") -> Check:
+    """Check that the mean map is zero: none of the energy is `common` to two independent networks."""
     return bench.ratio(
         "share of energy that is noise (mean map 0)",
         measured,
-        noise_share,
+        lambda mean: 1 - mean[common] / mean["energy"],
         1.0,
         Wrong("half of the energy is a common mean", 0.5),
     )

@@ -35,6 +35,7 @@ class PooledRecovery:
     n_filters: int = FILTERS
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         sampler = MapSampler(
             self.x, self.grid, self.n_filters, law=Gaussian(1.0), pool=self.pool, dtype=np.float32
         )
@@ -65,6 +66,7 @@ class PooledSaliency:
     grid: PatchGrid
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         sampler = MapSampler(
             self.x, self.grid, SALIENCY_FILTERS, law=Gaussian(1.0), pool=POOL, dtype=np.float32
         )
@@ -91,6 +93,7 @@ class Selection:
     n_filters: int = 256
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         patches = self.grid.extract(self.x).astype(np.float32)
         windows = self.pool.windows(self.grid.output_shape)
         rows = []

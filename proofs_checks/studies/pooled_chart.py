@@ -28,90 +28,86 @@ FILTERS = 512
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One geometry and window: predicted mean maps of guided and DeconvNet, and what was measured of them."""
+    """One geometry and window: the picture, predicted mean maps of both rules, and what was measured of them."""
 
     label: str
     window: int
+    x: np.ndarray
     guided: np.ndarray
     deconvnet: np.ndarray
     measured: Measurement
 
 
 def _means(picture: np.ndarray, grid: PatchGrid, pool: MaxPool) -> tuple[np.ndarray, ...]:
-    """Predicted mean maps of the small picture; large windows take a second each."""
+    """Return predicted mean maps of the small picture; large windows take a second each."""
     x = unit(shrunk(picture, SIDE))
     return tuple(pooled_mean_map(x, grid, rule, 1, pool=pool, points=512) for rule in RULES)
 
 
-def settings(bench: Bench) -> tuple[np.ndarray, list[Setting]]:
-    """The small picture and every setting of the chart."""
+def settings(bench: Bench) -> list[Setting]:
+    """Measure every setting of the chart."""
     x = unit(shrunk(bench.x, SIDE))
-    found = []
-    # The quick budget draws the paper's own geometry alone.
+    measured = []
+    # The quick budget draws the paper's geometry alone.
     for kernel, stride in GEOMETRIES[:1] if bench.budget == "quick" else GEOMETRIES:
-        grid = PatchGrid(x.shape, kernel, stride)
+        grid, label = PatchGrid(x.shape, kernel, stride), f"{kernel}×{kernel}, stride {stride}"
         for window in WINDOWS:
             pool = MaxPool(window)
             means = bench.once(_means, grid, pool)
-            study = bench.study(
-                f"max-pool chart, {kernel}×{kernel}, stride {stride}, window {window}",
-                PooledRecovery(x, grid, means, pool, FILTERS),
-                24,
-                block=4,
-            )
-            found.append(Setting(f"{kernel}×{kernel}, stride {stride}", window, means[0], means[1], study))
-    return x, found
+            simulate = PooledRecovery(x, grid, means, pool, FILTERS)
+            study = bench.study(f"max-pool chart, {label}, window {window}", simulate, 24, block=4)
+            measured.append(Setting(label, window, x, means[0], means[1], study))
+    return measured
 
 
 def against_input(bench: Bench) -> CurveFigure:
-    """Guided backpropagation's mean map against the input."""
-    x, found = settings(bench)
+    """Compare guided backpropagation's mean map with the input."""
     return _chart(
+        bench,
         "maxpool-chart-input",
         "Cosine of guided backpropagation's mean map and the input",
-        found,
-        lambda setting: inner(unit(setting.guided), x),
+        lambda setting: inner(unit(setting.guided), setting.x),
         lambda m: m["guided toward"] / math.sqrt(m["guided halves"]),
     )
 
 
 def against_guided(bench: Bench) -> CurveFigure:
-    """DeconvNet's mean map against guided backpropagation's."""
-    _, found = settings(bench)
+    """Compare DeconvNet's mean map with guided backpropagation's."""
     return _chart(
+        bench,
         "maxpool-chart-guided",
         "Cosine of the mean maps of DeconvNet and guided backpropagation",
-        found,
         lambda setting: inner(unit(setting.deconvnet), unit(setting.guided)),
         lambda m: m["cross"] / math.sqrt(m["deconvnet halves"] * m["guided halves"]),
     )
 
 
 def against_prediction(bench: Bench) -> CurveFigure:
-    """DeconvNet's measured mean map against the predicted one; 1 where the prediction is the mean."""
-    _, found = settings(bench)
+    """Compare DeconvNet's measured mean map with the predicted one; 1 where the prediction is the mean."""
     return _chart(
+        bench,
         "maxpool-chart-prediction",
         "Cosine of DeconvNet's measured and predicted mean maps, the noise's bias removed",
-        found,
         lambda setting: 1.0,
         lambda m: m["deconvnet along"] / math.sqrt(m["deconvnet halves"]),
     )
 
 
 def _chart(
+    bench: Bench,
     name: str,
     what: str,
-    found: list[Setting],
     predicted: Callable[[Setting], float],
     estimator: Callable[[dict[str, float]], float],
 ) -> CurveFigure:
+    by_label: dict[str, list[Setting]] = {}
+    for setting in settings(bench):
+        by_label.setdefault(setting.label, []).append(setting)
     lines, points = [], []
-    for label in dict.fromkeys(setting.label for setting in found):
-        own = [setting for setting in found if setting.label == label]
-        windows = np.array([setting.window for setting in own], dtype=float)
-        lines.append(Line(label, windows, np.array([predicted(setting) for setting in own])))
-        points.append(_points(label, windows, [setting.measured for setting in own], estimator))
+    for label, curve in by_label.items():
+        windows = np.array([setting.window for setting in curve], dtype=float)
+        lines.append(Line(label, windows, np.array([predicted(setting) for setting in curve])))
+        points.append(Points.of(label, windows, [setting.measured.estimate(estimator) for setting in curve]))
     return CurveFigure(
         name,
         f"{what}, against the side of the max-pool's window, at {SIDE}×{SIDE} pixels: exact law (lines) and measured, "
@@ -124,7 +120,7 @@ def _chart(
 
 
 def selection_chart(bench: Bench) -> CurveFigure:
-    """Both selection probabilities against the side of the window."""
+    """Draw both selection probabilities against the side of the window."""
     x = unit(shrunk(bench.x, SIDE))
     grid = PatchGrid(x.shape, *GEOMETRIES[0])
     windows = (1, *WINDOWS)
@@ -134,13 +130,8 @@ def selection_chart(bench: Bench) -> CurveFigure:
         for window in windows
     ]
     axis = np.array(windows, dtype=float)
-
-    def chosen(mean: dict[str, float]) -> float:
-        return mean["open_winners"] / mean["open_units"]
-
-    def positive(mean: dict[str, float]) -> float:
-        return mean["open_winners"]
-
+    selected = [study.estimate(lambda mean: mean["open_winners"] / mean["open_units"]) for study in studies]
+    positive = [study.estimate("open_winners") for study in studies]
     return CurveFigure(
         "maxpool-selection",
         f"How often the choice of a max-pool and the sign of a unit agree, against the side of the window, at {SIDE}×{SIDE} "
@@ -152,13 +143,7 @@ def selection_chart(bench: Bench) -> CurveFigure:
             Line("P(positive | chosen)", axis, np.array([law.positive_given_chosen for law in laws])),
         ),
         (
-            _points("P(chosen | positive)", axis, studies, chosen),
-            _points("P(positive | chosen)", axis, studies, positive),
+            Points.of("P(chosen | positive)", axis, selected),
+            Points.of("P(positive | chosen)", axis, positive),
         ),
     )
-
-
-def _points(
-    label: str, axis: np.ndarray, studies: list[Measurement], estimator: Callable[[dict[str, float]], float]
-) -> Points:
-    return Points.of(label, axis, [study.estimate(estimator) for study in studies])

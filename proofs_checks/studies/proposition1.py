@@ -10,8 +10,9 @@ import numpy as np
 from proofs_checks.claim import Bench, Wrong
 from proofs_checks.results import Check
 from proofs_checks.studies.depth import Stack, dense, inner
+from proofs_checks.studies.shelf import strongest_patch
 from proofs_checks.studies.three_layers import unit
-from theorylab import PatchGrid, montecarlo
+from theorylab import montecarlo
 from theorylab.analytic import depth_profile
 from theorylab.charts import Points
 from theorylab.model.rules import PAPER, Rule
@@ -40,6 +41,7 @@ class Tails:
     rules: tuple[Rule, ...]
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         numbers = {}
         for layer, output, gradients in self.stack.descend(rng, size, self.rules):
             if layer != 1:
@@ -84,6 +86,7 @@ class Positions:
     margins: tuple[int, ...]
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         coverage = self.stack.grids[1].coverage[0]
         often = coverage > coverage.mean()
         numbers = {}
@@ -113,17 +116,15 @@ def tails(bench: Bench, n: int) -> Measurement:
 
 
 def deep_tails(bench: Bench) -> Measurement:
-    """The same under two layers, for the rules whose law is known there."""
+    """Measure entries of ``V̂^(1)`` under two layers, for the rules whose law is known there."""
     stack = Stack(_patch(bench), dense([_patch(bench).size, FIRST, QUOTED, QUOTED]), COPIES)
     simulate = Tails(stack, (Rule.SALIENCY, Rule.DECONVNET))
     return bench.study(f"tails, twice {QUOTED} units", simulate, DEEP_REPLICATES, block=BLOCK)
 
 
 def _patch(bench: Bench) -> np.ndarray:
-    """The strongest 3×3 patch of the picture, as the input of a dense network."""
-    grid = PatchGrid(bench.x.shape, min(3, *bench.x.shape[1:]))
-    patches = grid.extract(bench.x)
-    return unit(patches[np.argmax((patches**2).sum(axis=1))]).reshape(-1, 1, 1)
+    """Return the strongest 3×3 patch of the picture, as the input of a dense network."""
+    return unit(strongest_patch(bench.x)).reshape(-1, 1, 1)
 
 
 def excess(rule: Rule, mean: dict[str, float]) -> float:

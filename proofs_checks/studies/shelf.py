@@ -47,13 +47,13 @@ def _predicted(
 
 
 def cosine_curve(x: np.ndarray, grid: PatchGrid, counts: np.ndarray) -> np.ndarray:
-    """Expected cosine of guided backpropagation to `x` at many filter counts.
+    """Evaluate the expected cosine of guided backpropagation to `x` at many filter counts.
 
     The mean map and the covariance are both proportional to ``N``, so one evaluation serves all counts.
     """
     limit = analytic.expected_cosine(x, grid, Rule.GUIDED, 1)
     alone = analytic.expected_cosine(x, grid, Rule.GUIDED, 1, target="mean")
-    return limit / alone / np.sqrt(1 + (alone**-2.0 - 1) / counts)
+    return np.asarray(limit / alone / np.sqrt(1 + (alone**-2.0 - 1) / counts))
 
 
 def distance_curve(x: np.ndarray, grid: PatchGrid, rule: Rule, counts: np.ndarray) -> np.ndarray:
@@ -87,7 +87,7 @@ def recovery(bench: Bench, n_filters: int) -> Measurement:
 
 
 def dense_recovery(bench: Bench, n_filters: int) -> Measurement:
-    """The same at stride 1, the stride of the authors' code."""
+    """Measure guided backpropagation at stride 1, the stride of the authors' code."""
     grid = stride_one(bench)
     mean, _ = predicted(bench, n_filters, stride=1)
     simulate = Recovery(bench.x, grid, n_filters, Gaussian(1.0), Gaussian(1.0), mean)
@@ -95,12 +95,12 @@ def dense_recovery(bench: Bench, n_filters: int) -> Measurement:
 
 
 def stride_one(bench: Bench) -> PatchGrid:
-    """The paper's kernel at stride 1."""
+    """Return the grid of the paper's kernel at stride 1."""
     return PatchGrid(bench.x.shape, bench.grid.kernel, stride=1)
 
 
 def truncated_recovery(bench: Bench) -> Measurement:
-    """The same with every weight from the truncated Gaussian of the paper's experiments."""
+    """Measure guided backpropagation with the truncated Gaussian weights of the paper's experiments."""
     weights = TruncatedGaussian(0.1)
     mean, _ = predicted(bench, PAPER_FILTERS, weights)
     simulate = Recovery(bench.x, bench.grid, PAPER_FILTERS, weights, weights, mean)
@@ -114,24 +114,30 @@ def saliency_noise(bench: Bench) -> Measurement:
 
 
 def small_crop(x: np.ndarray, side: int) -> np.ndarray:
-    """A crop from the middle of the picture, of norm 1: for laws that hold at every size and need many networks."""
+    """Crop the middle of the picture, to norm 1: for laws that hold at every size and need many networks."""
     _, height, width = x.shape
     h, w = min(side, height), min(side, width)
     top, left = (height - h) // 2, (width - w) // 2
     crop = x[:, top : top + h, left : left + w]
-    if not crop.any():  # a middle of the mean colour: such a law does not depend on the picture, any will do
+    if not crop.any():  # the mean colour: such a law does not depend on the picture, so take another
         crop = np.ones(crop.shape)
     return np.ascontiguousarray(crop / np.linalg.norm(crop))
 
 
+def strongest_patch(x: np.ndarray, grid: PatchGrid | None = None) -> np.ndarray:
+    """Return the patch of the picture with the most energy, among the 3×3 patches if no grid is given."""
+    patches = (grid or PatchGrid(x.shape, min(3, *x.shape[1:]))).extract(x)
+    return np.asarray(patches[np.argmax((patches**2).sum(axis=1))])
+
+
 def shrunk(x: np.ndarray, side: int) -> np.ndarray:
-    """The picture at another size."""
-    small = resize(x, (x.shape[0], side, side), order=1, anti_aliasing=False)
+    """Resize the picture."""
+    small = np.asarray(resize(x, (x.shape[0], side, side), order=1, anti_aliasing=False))  # type: ignore[no-untyped-call]
     return small if small.any() else np.ones(small.shape)
 
 
 def thumbnail(x: np.ndarray, side: int) -> np.ndarray:
-    """The picture in means over square blocks, and the middle of that."""
+    """Average the picture over square blocks and crop the middle."""
     channels, height, width = x.shape
     block = max(1, min(height, width) // side)
     rows, columns = height // block, width // block
@@ -141,7 +147,7 @@ def thumbnail(x: np.ndarray, side: int) -> np.ndarray:
 
 
 def small_picture(bench: Bench) -> tuple[np.ndarray, PatchGrid]:
-    """A crop with a grid of the paper's kernel and stride."""
+    """Return a crop with a grid of the paper's kernel and stride."""
     crop = small_crop(bench.x, SMALL_SIDE)
     return crop, PatchGrid(crop.shape, min(bench.grid.kernel[0], *crop.shape[1:]), stride=2)
 

@@ -18,7 +18,7 @@ from theorylab.sampling import MapSampler
 
 def unit(array: np.ndarray) -> np.ndarray:
     """`array` over its norm."""
-    return array / np.linalg.norm(array)
+    return np.asarray(array / np.linalg.norm(array))
 
 
 def inner(a: np.ndarray, b: np.ndarray) -> float:
@@ -50,6 +50,7 @@ class Recovery:
     variance: np.ndarray | None = None
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         sampler = MapSampler(
             self.x, self.grid, self.n_filters, law=self.law, filter_law=self.filter_law, dtype=np.float32
         )
@@ -99,6 +100,7 @@ class Noise:
     dtype: type = np.float32
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         sampler = MapSampler(self.x, self.grid, self.n_filters, law=self.law, dtype=self.dtype)
         often = self.grid.coverage > self.grid.coverage.mean()
         names = ["energy", "networks", "classes", "dense", "sparse"]
@@ -124,7 +126,7 @@ class Noise:
 
 
 def lagged(map_: np.ndarray, grid: PatchGrid, lag: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The interior of a map and the same shifted by `lag` ≥ 0: pairs of entries held by all the patches they can be."""
+    """Return a map's interior and the same shifted by `lag` ≥ 0: entries that border effects do not reach."""
     (kernel_rows, kernel_columns), (_, height, width) = grid.kernel, grid.input_shape
     rows = slice(kernel_rows - 1, height - kernel_rows + 1 - lag[0])
     columns = slice(kernel_columns - 1, width - kernel_columns + 1 - lag[1])

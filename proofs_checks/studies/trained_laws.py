@@ -15,18 +15,18 @@ from theorylab.networks.nodes import Conv, Flatten, Input, Node
 
 
 def features(net: GraphNetwork, node: str, crops: int, rng: np.random.Generator) -> np.ndarray:
-    """What a node of a network puts out on some test crops: (crops, *shape)."""
+    """Return the output of a node on some test crops, (crops, *shape)."""
     images, _ = training.crops("test", crops, seed=rng)
     return np.array([net.forward(image, keep=[node]).activations[node] for image in images])
 
 
 def one_patch(size: int) -> PatchGrid:
-    """The grid of a fully connected layer that reads `size` entries."""
+    """Return the grid of a fully connected layer that reads `size` entries."""
     return PatchGrid((1, 1, size), (1, size))
 
 
 def dense_part(net: GraphNetwork) -> list[Node]:
-    """The dense layers of a network as a network of their own; it reads the flattened features as an image (1, 1, d)."""
+    """Return the dense layers as a separate network that reads the flattened features as an image (1, 1, d)."""
     start = next(place for place, node in enumerate(net.nodes) if node.name == HIDDEN)
     (size,) = net.shapes[net.nodes[start].inputs[0]]
     first = dataclasses.replace(net.nodes[start], source="row")  # type: ignore[call-arg]
@@ -46,6 +46,7 @@ class DenseMaps:
     rules: tuple[Rule, ...]
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         numbers = {
             f"{rule.value} {what}": np.zeros(size)
             for rule in self.rules
@@ -88,6 +89,7 @@ class GaussianBanks:
     banks: int
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         dead = np.empty(size)
         for i in range(size):
             drawn = rng.standard_normal((self.banks * self.filters, self.patches.shape[1]), dtype=np.float32)
@@ -108,6 +110,7 @@ class GaussianReadouts:
     logits: int
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         energy, classes = np.empty(size), np.empty(size)
         for i in range(size):
             gram = self.grams[rng.integers(len(self.grams))]
@@ -131,6 +134,7 @@ class FreshLayer:
     layers: int
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         shape = self.inputs.shape[1:]
         grid = PatchGrid(
             (shape[0], shape[1], shape[2]), self.node.kernel, self.node.stride, self.node.padding

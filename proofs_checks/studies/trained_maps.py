@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import threadpoolctl
@@ -22,8 +23,8 @@ from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Dense
 from theorylab.training import Classifier
 
-one_thread = threadpoolctl.threadpool_limits.wrap(limits=1, user_api="blas")
-"""Decorator: BLAS rounds differently with another number of threads, in this process as in the workers."""
+P = ParamSpec("P")
+R = TypeVar("R")
 
 NEARLY_EQUAL = 0.9
 """The least cosine at which two maps count as nearly equal: 26°."""
@@ -38,8 +39,14 @@ VERDICTS = (Verdict.HOLDS, Verdict.REFUTED, Verdict.UNDECIDED)
 """Those that :func:`verdict` can give."""
 
 
+def one_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function to run with one BLAS thread: with more of them BLAS rounds differently."""
+    limited: Callable[P, R] = threadpoolctl.threadpool_limits.wrap(limits=1, user_api="blas")(function)
+    return limited
+
+
 def verdict(proved: bool, excluded: bool) -> tuple[Verdict, str]:
-    """The verdict from intervals, and what to add to the finding where the study was too small for one.
+    """Return the verdict from intervals, and a sentence for the finding where the study was too small.
 
     Examples
     --------
@@ -72,14 +79,14 @@ def network_words(classifier: Classifier) -> str:
 
 
 def unit_rows(maps: np.ndarray) -> np.ndarray:
-    """Maps ``(..., C, H, W)`` as rows of norm 1, float64; a zero map stays zero."""
+    """Return maps ``(..., C, H, W)`` as rows of norm 1, float64; a zero map stays zero."""
     return display.unit_norm(maps.astype(np.float64)).reshape(*maps.shape[:-3], -1)
 
 
 def maps_of(
     net: GraphNetwork, x: np.ndarray, logits: Sequence[int] | np.ndarray, rules: Sequence[Rule]
 ) -> np.ndarray:
-    """Unit maps of some logits: (R, T, d)."""
+    """Return unit maps of some logits: (R, T, d)."""
     seeds = np.eye(net.n_logits)[list(logits)]
     return unit_rows(net.backward(net.forward(x), seeds, rules))
 
@@ -102,7 +109,7 @@ def layers_of(net: GraphNetwork) -> dict[bool, list[str]]:
 
 
 def up_to(net: GraphNetwork, last: str) -> GraphNetwork:
-    """The network up to a node, whose entries are the logits."""
+    """Return the network up to a node, whose entries are the logits."""
     end = 1 + next(place for place, node in enumerate(net.nodes) if node.name == last)
     nodes = net.nodes[:end]
     kept = {node.name for node in nodes}
@@ -118,13 +125,14 @@ class PerCrop(abc.ABC):
     classifier: Classifier
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
         return montecarlo.measurement(
             self._one(crop, rng) for crop in training.crops("test", size, seed=rng)[0]
         )
 
     @abc.abstractmethod
     def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
-        """The numbers of one crop."""
+        """Return the numbers of one crop."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +169,7 @@ class LogitMaps(PerCrop):
 
 
 def logit_maps(bench: Bench) -> Measurement:
-    """The distances of two logits' maps, which two claims speak of."""
+    """Measure the distances of two logits' maps, which several claims use."""
     return bench.study("trained, two logits", LogitMaps(bench.classifier), 160, block=10)
 
 

@@ -1,4 +1,4 @@
-"""Is this saliency map an explanation, or the image again?
+"""Audits of saliency maps: is a map an explanation, or the image again.
 
 :func:`audit` takes any attribution, from any library, and says with numbers and intervals whether its maps recover the
 picture and whether they change with the class.

@@ -28,7 +28,7 @@ def audit(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> AuditReport:
-    """Does this saliency map say anything about the decision, or is it the image again?
+    """Measure whether a saliency map says anything about the decision or is the image again.
 
     Parameters
     ----------

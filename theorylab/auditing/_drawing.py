@@ -19,7 +19,7 @@ _SHOWN = 3  # maps beside the picture
 
 
 def draw(report: AuditReport) -> Figure:
-    """The picture and some maps over charts: recovery and class, layers drawn anew, convergence."""
+    """Draw the picture and some maps over charts: recovery and class, layers drawn anew, convergence."""
     charts = 1 + bool(report.randomization) + bool(report.backward_cosines)
     panels = [MapPanel("picture", report.picture)]
     panels += [MapPanel(f"map {number}", map_) for number, map_ in enumerate(report.maps[:_SHOWN], start=1)]

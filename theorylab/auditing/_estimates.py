@@ -48,7 +48,7 @@ class Estimate:
         return cls(mean, *stats.interval(mean, error, len(counted) - 1), len(counted), error)
 
     def __str__(self) -> str:
-        """The mean and half the width of the interval: ``0.37 ± 0.01``."""
+        """Write the mean and half the width of the interval: ``0.37 ± 0.01``."""
         return drawing.with_reach(self.mean, self.high - self.mean)
 
     def above(self, threshold: float) -> float:

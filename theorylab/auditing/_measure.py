@@ -54,7 +54,7 @@ class Measured:
 
 
 def references(x: np.ndarray, channels: int) -> dict[str, np.ndarray]:
-    """What a map may be a copy of: the picture, the picture over its local contrast, its edges (1, H, W)."""
+    """Return what a map may copy: the picture, the picture over its local contrast, its edges (1, H, W)."""
     from skimage import filters
 
     side = min(KERNEL, *x.shape[1:])
@@ -66,12 +66,13 @@ def references(x: np.ndarray, channels: int) -> dict[str, np.ndarray]:
     found = {"input": x, "normalised input": normalised}
     if channels == 1:
         found = {name: one.mean(axis=0, keepdims=True) for name, one in found.items()}
-    return {**found, "edges": filters.sobel(x.mean(axis=0))[None]}
+    edges = np.asarray(filters.sobel(x.mean(axis=0)))  # type: ignore[no-untyped-call]
+    return {**found, "edges": edges[None]}
 
 
-def strength(one: np.ndarray) -> np.ndarray:
+def strength(map_: np.ndarray) -> np.ndarray:
     """Norm over the channels, (1, H, W)."""
-    return np.sqrt((one**2).sum(axis=0, keepdims=True))
+    return np.asarray(np.sqrt((map_**2).sum(axis=0, keepdims=True)))
 
 
 def measure(
@@ -118,7 +119,7 @@ def measure(
 
 
 def called_many(attribute: Attribute, x: np.ndarray, targets: Sequence[int]) -> np.ndarray:
-    """The maps of all targets, (T, C, H, W); at once where the attribution has a method ``many``."""
+    """Return the maps of all targets, (T, C, H, W), by the attribution's method ``many`` if it has one."""
     if hasattr(attribute, "many"):
         with _of_the_user(f"targets {', '.join(map(str, targets))}"):
             found = attribute.many(x, targets)
@@ -127,7 +128,7 @@ def called_many(attribute: Attribute, x: np.ndarray, targets: Sequence[int]) -> 
 
 
 def called(attribute: Attribute, x: np.ndarray, target: int) -> np.ndarray:
-    """The map of one target, (C, H, W) float64."""
+    """Return the map of one target, (C, H, W) float64."""
     with _of_the_user(f"target {target}"):
         found = attribute(x.copy(), target)
     return checked(found, x, target)
@@ -148,7 +149,7 @@ def _of_the_user(what: str) -> Iterator[None]:
 
 
 def checked(one: np.ndarray, x: np.ndarray, target: int) -> np.ndarray:
-    """A map as ``(C, H, W)`` float64, or a ValueError that says what came instead."""
+    """Return a map as ``(C, H, W)`` float64, or raise a ValueError that says what came instead."""
     found = np.asarray(one)
     if found.dtype.kind not in "fiub":
         raise ValueError(f"attribute: expected a map of real numbers, got {found.dtype}")

@@ -111,7 +111,7 @@ class AuditReport:
         return plain
 
     def figure(self) -> Figure:
-        """The picture, the maps of the first targets, and charts of what was measured."""
+        """Draw the picture, the maps of the first targets, and charts of what was measured."""
         from theorylab.auditing import _drawing
 
         return _drawing.draw(self)
@@ -134,8 +134,7 @@ class AuditReport:
         return {self.name: self.measured, **{name: measured for name, (measured, _) in self.controls.items()}}
 
     def rows(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        """A header and rows of words: the attribution beside its controls."""
-
+        """Return a header and rows of words: the attribution beside its controls."""
         columns = {name: _entries(measured) for name, measured in self.columns.items()}
         rows: list[tuple[str, ...]] = []
         for entry in columns[self.name]:
@@ -152,7 +151,7 @@ _DISTANCE = "distance of two targets"
 
 
 def _entries(measured: Measured) -> dict[str, Estimate]:
-    """What a table says of one attribution, by the words at the left."""
+    """Return the estimates of one attribution by their words in the table."""
     return {
         **{
             "strength to edges, corr." if name == "edges" else f"cosine to the {name}": estimate

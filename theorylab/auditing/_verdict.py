@@ -55,7 +55,7 @@ class Verdict:
 
 
 def judge(measured: Measured) -> Verdict:
-    """The verdict on one attribution."""
+    """Judge one attribution."""
     chances = {
         name: one.above(TRACES if name == "edges" else RECOVERS) for name, one in measured.recovery.items()
     }

@@ -35,7 +35,7 @@ class Layered(Protocol):
         """The plain gradient of the same network."""
 
     def randomized(self, layers: Collection[str], seed: _random.Seed) -> Any:
-        """The same attribution with the weights of these layers drawn anew (variance 2 over the fan-in)."""
+        """Return the same attribution with these layers' weights drawn anew (variance 2 over the fan-in)."""
 
 
 class NetworkAttribution:
@@ -65,11 +65,13 @@ class NetworkAttribution:
         self._draw: tuple[_random.Seed, dict[str, np.ndarray]] | None = None
 
     def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
+        """Return the map of one target."""
         return visualize(self.net, x, self.rule, target)
 
     def many(self, x: np.ndarray, targets: Sequence[int]) -> np.ndarray:
-        """The maps of several targets behind one forward pass, (T, C, H, W)."""
-        return visualize_many(self.net, x, [self.rule], targets)[0]
+        """Return the maps of several targets behind one forward pass, (T, C, H, W)."""
+        (maps,) = visualize_many(self.net, x, [self.rule], targets)
+        return np.asarray(maps)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -84,7 +86,7 @@ class NetworkAttribution:
         return NetworkAttribution(self.net, Rule.SALIENCY)
 
     def randomized(self, layers: Collection[str], seed: _random.Seed) -> NetworkAttribution:
-        """The same rule after these layers' weights were drawn anew; each layer's draw is its own."""
+        """Return the same rule with these layers' weights drawn anew; each layer keeps its draw."""
         assert isinstance(self.net, GraphNetwork)
         drawn = self._drawn(seed)
         own = {name: array for name, array in drawn.items() if name.rpartition(".")[0] in layers}
@@ -115,7 +117,7 @@ class NetworkAttribution:
         return {name: measures.cosine(*found[name][0][0]) for name in reversed(names)}
 
     def expected_distance(self, x: np.ndarray) -> float | None:
-        """The exact law of the distance of two logits' maps, where there is one: three layers without pooling."""
+        """Return the expected distance of two logits' maps where it has a law: three layers without pooling."""
         net = self.net
         if not isinstance(net, ThreeLayerNetwork) or net.pool is not None or net.hidden_bias:
             return None
@@ -140,11 +142,11 @@ class TorchAttribution(abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
-        """The map of one target."""
+        """Return the map of one target."""
 
     @abc.abstractmethod
     def _with(self, module: Any) -> TorchAttribution:
-        """The same attribution of another module."""
+        """Return the same attribution of another module."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -169,7 +171,7 @@ class TorchAttribution(abc.ABC):
         return found
 
     def randomized(self, layers: Collection[str], seed: _random.Seed) -> TorchAttribution:
-        """The same attribution of a copy of the module in which these layers were drawn anew; biases become 0."""
+        """Return the attribution of a copy of the module with these layers drawn anew and their biases 0."""
         import torch
 
         copied = copy.deepcopy(self.module)
@@ -207,12 +209,13 @@ class ModuleAttribution(TorchAttribution):
         self.rule = Rule(rule)
 
     def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
+        """Return the map of one target."""
         from theorylab import torch_bridge
 
         return torch_bridge.attribute(self.module, x, self.rule, target)
 
     def many(self, x: np.ndarray, targets: Sequence[int]) -> np.ndarray:
-        """The maps of several targets, (T, C, H, W)."""
+        """Return the maps of several targets, (T, C, H, W)."""
         from theorylab import torch_bridge
 
         return torch_bridge.attribute_many(self.module, x[None], [self.rule], list(targets))[0, :, 0]
@@ -247,6 +250,7 @@ class CaptumAttribution(TorchAttribution):
         self.__name__ = method.__name__
 
     def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
+        """Return the map of one target."""
         import warnings
 
         with warnings.catch_warnings():

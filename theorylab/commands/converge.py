@@ -21,17 +21,12 @@ EXAMPLES = (
 )
 
 
-class Over(enum.StrEnum):
-    FILTERS = "n_filters"
-    KERNEL = "kernel"
-    STRIDE = "stride"
-    POOL = "pool"
-    DEPTH = "depth"
+Over = enum.StrEnum("Over", ["N_FILTERS", "KERNEL", "STRIDE", "POOL", "DEPTH"])
 
 
 def converge(
     image: options.ImageOption = None,
-    over: Annotated[Over, typer.Option(help="What the curves go over.")] = Over.FILTERS,
+    over: Annotated[Over, typer.Option(help="What the curves go over.")] = Over.N_FILTERS,
     filters: Annotated[
         str | None, typer.Option(metavar="N,...", help="Numbers of filters. [default: 16,64,256,1024 or 256]")
     ] = None,
@@ -130,4 +125,4 @@ def _integers(text: str, name: str) -> list[int]:
 def _cpus() -> int:
     import joblib
 
-    return joblib.cpu_count()
+    return int(joblib.cpu_count())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def draw(figure: Chart) -> Figure:
-    """A chart as a matplotlib figure.
+    """Draw a chart as a matplotlib figure.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ def draw_curves(figure: CurveFigure) -> Figure:
 
 
 def _draw_item(axes: Axes, item: Line | Points, index: int) -> list[Any]:
-    """A line, or points with their intervals, in the colour of its label."""
+    """Draw a line, or points with their intervals, in the colour of the label."""
     colour = PALETTE[index % len(PALETTE)]
     if isinstance(item, Line):
         style = _STYLES[index // len(PALETTE) % len(_STYLES)]

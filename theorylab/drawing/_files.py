@@ -19,7 +19,7 @@ FORMATS = ("png", "pdf", "svg")
 
 
 def render(figure: Chart, file_format: str = "png", dpi: int = DPI) -> bytes:
-    """A figure as the content of a file; the same figure gives the same bytes.
+    r"""Draw a chart as the content of a file; the same chart gives the same bytes.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ def render(figure: Chart, file_format: str = "png", dpi: int = DPI) -> bytes:
     >>> from theorylab.charts import MapFigure, MapPanel
     >>> panel = MapPanel("a ramp", np.arange(12.0).reshape(1, 3, 4))
     >>> render(MapFigure("ramp", "A ramp.", (panel,)))[:4]
-    b'\\x89PNG'
+    b'\x89PNG'
     """
     return encode(draw(figure), file_format, dpi)
 
 
 def encode(canvas: Figure, file_format: str = "png", dpi: int = DPI) -> bytes:
-    """A matplotlib figure as the content of a file; the same figure gives the same bytes.
+    r"""Encode a matplotlib figure as the content of a file; the same figure gives the same bytes.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def encode(canvas: Figure, file_format: str = "png", dpi: int = DPI) -> bytes:
     --------
     >>> from matplotlib.figure import Figure
     >>> encode(Figure(figsize=(1, 1)))[:4]
-    b'\\x89PNG'
+    b'\x89PNG'
     """
     if file_format not in FORMATS:
         raise ValueError(f"file_format: unknown {file_format!r}, choose one of {', '.join(FORMATS)}")

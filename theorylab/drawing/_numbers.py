@@ -10,7 +10,7 @@ _SUPERSCRIPTS = str.maketrans(MINUS + "0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸
 
 
 def number(value: float, digits: int = 5) -> str:
-    """A number to a few significant digits, with a true minus sign.
+    """Write a number to a few significant digits, with a true minus sign.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def number(value: float, digits: int = 5) -> str:
 
 
 def fixed(value: float, decimals: int = 2) -> str:
-    """A number to a few decimals, without a minus sign before a zero.
+    """Write a number to a few decimals, without a minus sign before a zero.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def fixed(value: float, decimals: int = 2) -> str:
 
 
 def with_reach(mean: float, reach: float) -> str:
-    """A mean with half the width of its interval, or alone where the interval is infinite.
+    """Write a mean with half the width of its interval, or alone where the interval is infinite.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def with_reach(mean: float, reach: float) -> str:
 
 
 def percent(ratio: float) -> str:
-    """A ratio as per cent, to two significant digits; the space before the sign does not break.
+    r"""Write a ratio as per cent, to two significant digits, with a no-break space before the sign.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def percent(ratio: float) -> str:
 
 
 def powers(text: str) -> str:
-    """Write ``e−9`` as a power of ten.
+    r"""Write ``e−9`` as a power of ten.
 
     Examples
     --------

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def empty_table() -> Table:
-    """A table of rich without columns, in the style of all tables here."""
+    """Make a table of rich without columns, in the style of all tables here."""
     from rich import box
     from rich.table import Table
 
@@ -20,7 +20,7 @@ def empty_table() -> Table:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str | float]]) -> Table:
-    """A plain table: words to the left, numbers to the right.
+    """Make a plain table: words to the left, numbers to the right.
 
     Examples
     --------

@@ -30,7 +30,7 @@ class Exhibit:
 
 
 def title(rule: Rule) -> str:
-    """What people call a rule.
+    """Return what people call a rule.
 
     Examples
     --------

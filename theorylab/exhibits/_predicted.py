@@ -56,7 +56,7 @@ def _cell(cosine: Cosine) -> float | str:
 def predicted(
     stack: Stack, x: np.ndarray, *, rule: Rule | str = "guided", progress: Progress | None = None
 ) -> Exhibit:
-    """The closed-form maps of a random network: no network is simulated.
+    """Predict the maps of a random network in closed form; no network is simulated.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class NetworkChoice:
     weights: str | os.PathLike[str] | None = None
 
     def build(self, input_shape: tuple[int, int, int], seed: int) -> Any:
-        """The network for pictures of one shape.
+        """Build the network for pictures of one shape.
 
         Raises
         ------
@@ -137,7 +137,7 @@ def visualized(
     read_logit: bool = False,
     progress: Progress | None = None,
 ) -> Exhibit:
-    """The maps of one network.
+    """Draw one network's maps.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def subject(settings: Settings) -> Subject:
-    """The networks, trained and random, that figures with these settings look at; see :func:`make`."""
+    """Return the networks, trained and random, that figures with these settings look at; see :func:`make`."""
     from theorylab.figures import _subjects
 
     return _subjects.subject(settings)

@@ -54,7 +54,7 @@ class Settings:
         return self.size or 224
 
     def picture(self, side: int | None = None) -> np.ndarray:
-        """The picture as the three-layer networks see it: norm 1."""
+        """Load the picture as the three-layer networks see it, of norm 1."""
         return images.load(self.image, side or self.side)
 
     def stream(self, *key: int) -> np.random.Generator:
@@ -62,7 +62,7 @@ class Settings:
         return np.random.default_rng(_random.child(_random.sequence(self.seed), *key))
 
     def steps(self, label: str, total: int) -> Callable[[], None]:
-        """A function to call after each of `total` steps."""
+        """Return a function to call after each of `total` steps."""
         return stepper(self.progress, label, total)
 
 
@@ -88,12 +88,12 @@ class Made:
 
 
 def files_of(name: str, folder: Path) -> tuple[Path, Path]:
-    """The picture and the numbers of a figure."""
+    """Return the paths of a figure's picture and numbers."""
     return folder / f"figure-{name}.png", folder / f"figure-{name}.json"
 
 
 def content(made: Made, settings: Settings) -> dict[str, Any]:
-    """What the JSON file beside a figure holds: standard types only, every number finite.
+    """Return what the JSON file beside a figure holds: standard types only, every number finite.
 
     Examples
     --------

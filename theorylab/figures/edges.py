@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from theorylab import measures, sampling
@@ -57,12 +59,13 @@ def make(settings: Settings) -> Made:
 
 def _detectors(rgb: np.ndarray) -> dict[str, np.ndarray]:
     """Strength of edges, (1, H, W) each."""
-    from skimage import color, feature, filters
+    import skimage.feature
 
-    grey = color.rgb2gray(np.clip(np.moveaxis(rgb, 0, -1) / 255, 0, 1))
+    untyped: Any = skimage
+    grey = untyped.color.rgb2gray(np.clip(np.moveaxis(rgb, 0, -1) / 255, 0, 1))
     found = {
-        "Sobel": filters.sobel(grey),
-        "Laplacian": np.abs(filters.laplace(grey)),
-        "Canny": feature.canny(grey, sigma=1.0).astype(np.float64),
+        "Sobel": untyped.filters.sobel(grey),
+        "Laplacian": np.abs(untyped.filters.laplace(grey)),
+        "Canny": untyped.feature.canny(grey, sigma=1.0).astype(np.float64),
     }
     return {name: one[None] for name, one in found.items()}

@@ -18,7 +18,7 @@ OTHERS = 3
 
 
 def make(settings: Settings) -> Made:
-    """A grid of rules by logits, with the distances between the logits' maps."""
+    """Draw a grid of rules by logits, with the distances between the logits' maps."""
     chosen = subject(settings)
     net = chosen.trained
     rgb = chosen.picture(settings)

@@ -24,7 +24,7 @@ UNITS = (26, 44)
 
 
 def make(settings: Settings) -> Made:
-    """The plane, two histograms, and the share of dead positions by layer."""
+    """Draw the plane, two histograms, and the share of dead positions by layer."""
     deciding = subject(settings, decides=True)
     best = deciding if settings.weights is not None else subject(settings)
     step = settings.steps("figure 3", 2)
@@ -80,7 +80,7 @@ def dead_shares(net: GraphNetwork, x: np.ndarray) -> dict[str, dict[str, float]]
 
 
 def _draw_plane(axes: Axes, rng: np.random.Generator) -> dict[str, float]:
-    """Filters in a cone of the plane, and the cone of patches that all of them close."""
+    """Draw filters in a cone of the plane, and the cone of patches that all of them close."""
     angles = rng.uniform(-OPENING / 2, OPENING / 2, size=8)
     patches = rng.standard_normal((400, 2))
     filters = np.stack([np.cos(angles), np.sin(angles)], axis=1)

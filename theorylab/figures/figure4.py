@@ -46,5 +46,7 @@ def make(settings: Settings) -> Made:
 
 def _map(x: np.ndarray, grid: PatchGrid, rule: Rule, units: int, seed: np.random.Generator) -> np.ndarray:
     if grid.n_patches == 1:  # by the map's own law: the weights would be gigabytes
-        return sampling.fcn_maps(x, units, rule, size=1, seed=seed)[0]
-    return sampling.three_layer_maps(x, grid, rule, units, size=1, seed=seed)[0]
+        (map_,) = sampling.fcn_maps(x, units, rule, size=1, seed=seed)
+    else:
+        (map_,) = sampling.three_layer_maps(x, grid, rule, units, size=1, seed=seed)
+    return np.asarray(map_)

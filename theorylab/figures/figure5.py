@@ -21,7 +21,7 @@ KERNEL, STRIDE, FCN_SIDE, GROUP = 7, 2, 64, 256
 
 
 def make(settings: Settings) -> Made:
-    """Maps by size of the network over the chart of their cosines to the input."""
+    """Draw maps by size of the network over the chart of their cosines to the input."""
     x = settings.picture()
     small = settings.picture(min(settings.side, FCN_SIDE))
     grid = PatchGrid(x.shape, min(KERNEL, x.shape[1]), STRIDE)
@@ -72,7 +72,7 @@ def make(settings: Settings) -> Made:
 def _wide_map(
     x: np.ndarray, grid: PatchGrid, n_filters: int, rng: np.random.Generator, step: Callable[[], None]
 ) -> np.ndarray:
-    """The map of one network, a group of filters at a time: by Lemma 1 a chosen logit's map is their sum."""
+    """Draw a network's map by groups of filters: by Lemma 1 a fixed logit's map is their sum."""
     groups: Sequence[int] = [min(GROUP, n_filters - start) for start in range(0, n_filters, GROUP)]
     total = np.zeros(x.shape)
     samplers = {size: MapSampler(x, grid, size, law=Gaussian(1.0)) for size in set(groups)}

@@ -79,7 +79,7 @@ def _maps(net: GraphNetwork, pictures: np.ndarray, logits: np.ndarray) -> np.nda
 
 
 def _sized(settings: Settings) -> Settings:
-    """The small classifier looks at crops of the size that it was trained on."""
+    """Set the size of crops that the small classifier was trained on, unless another is given."""
     small = settings.weights == SMALL or (settings.weights is None and not hed_is_present())
     return dataclasses.replace(settings, size=settings.size or SMALL_SIDE) if small else settings
 

@@ -21,7 +21,7 @@ REFINED = 4
 
 
 def make(settings: Settings) -> Made:
-    """Maps of the predicted class of the picture and of its adversarial neighbour."""
+    """Draw maps of the predicted class of the picture and of its adversarial neighbour."""
     chosen = subject(settings)
     net = chosen.trained
     rgb = chosen.picture(settings)
@@ -62,7 +62,7 @@ def make(settings: Settings) -> Made:
 
 
 def adversarial(chosen: Subject, rgb: np.ndarray) -> tuple[float, np.ndarray]:
-    """The smallest fast-gradient-sign step, in levels of 0–255, that changes the class, and the picture behind it.
+    """Return the smallest fast-gradient-sign step that changes the class, in levels of 0–255, and its picture.
 
     The loss is the lead of the largest logit over the second: its gradient does not vanish where a softmax is
     saturated, as it is in a network with random dense layers.
@@ -80,10 +80,10 @@ def adversarial(chosen: Subject, rgb: np.ndarray) -> tuple[float, np.ndarray]:
     sign = np.sign(net.backward(trace, lead, [Rule.SALIENCY])[0, 0])
 
     def moved(size: float) -> np.ndarray:
-        return np.clip(rgb - size * sign, 0, 255)
+        return np.asarray(np.clip(rgb - size * sign, 0, 255))
 
     def fooled(size: float) -> bool:
-        return int(np.argmax(net.logits(chosen.prepared(moved(size))))) != first
+        return bool(np.argmax(net.logits(chosen.prepared(moved(size)))) != first)
 
     low = 0.0
     for high in STEPS:

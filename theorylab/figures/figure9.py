@@ -20,7 +20,7 @@ SHOWN = 5
 
 
 def make(settings: Settings) -> Made:
-    """Maps of partly trained networks, with their distances to that of the trained one."""
+    """Draw maps of partly trained networks, with their distances to the trained network's map."""
     chosen = subject(settings)
     rgb = chosen.picture(settings)
     x = chosen.prepared(rgb)
@@ -59,7 +59,7 @@ def make(settings: Settings) -> Made:
 
 
 def _spread(layers: Sequence[str]) -> list[str]:
-    """Some layers from the first to the last."""
+    """Pick a few layers from the first to the last."""
     last = len(layers) - 1
     count = min(SHOWN, len(layers))
     return [layers[round(place * last / max(count - 1, 1))] for place in range(count)]

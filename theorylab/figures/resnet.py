@@ -13,7 +13,7 @@ from theorylab.visualization import visualize_many
 
 
 def make(settings: Settings) -> Made:
-    """Maps of the largest logit and of another, with their distances."""
+    """Draw maps of the largest logit and of another, with their distances."""
     if settings.weights is not None:
         weights.check_source(settings.weights)
     side = max(settings.side, 32)

@@ -24,7 +24,7 @@ _CONFIGURATION = "study.json"
 
 
 def encode(measured: Measurement, header: Mapping[str, Any]) -> bytes:
-    """A block as a NumPy archive (.npz) that ends with the SHA-256 of all before it.
+    """Encode a block as a NumPy archive (.npz) that ends with the SHA-256 of all before it.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def encode(measured: Measurement, header: Mapping[str, Any]) -> bytes:
 
 
 def decode(data: bytes, header: Mapping[str, Any]) -> Measurement:
-    """The block in `data`; nothing is decoded before the checksum is seen to be right, and no code is ever run.
+    """Decode the block in `data`, after its checksum is verified; no code in it is ever run.
 
     Raises
     ------
@@ -194,6 +194,7 @@ class CheckpointFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Unlock the folder."""
         self._lock.release()
         self._lock = None
 
@@ -220,14 +221,14 @@ class CheckpointFolder:
                 left.unlink()
 
     def path(self, study: str, block: int) -> Path:
-        """The file of a block."""
+        """Return the file of a block."""
         return self.folder / "blocks" / re.sub(r"[^A-Za-z0-9_.=,-]+", "-", study) / f"{block:06d}.npz"
 
     def _header(self, study: str, block: int) -> dict[str, Any]:
         return {"configuration": self.digest, "study": study, "block": block}
 
     def load(self, study: str, block: int) -> Measurement | None:
-        """A block as it was saved; None where there is none or it is damaged, which `warn` is told once."""
+        """Load a saved block, or None if there is none or it is damaged, which `warn` is told once."""
         path = self.path(study, block)
         try:
             return decode(path.read_bytes(), self._header(study, block))
@@ -253,7 +254,7 @@ class CheckpointFolder:
 
 
 def _differences(there: Any, here: Any, name: str = "") -> list[str]:
-    """What differs between two configurations, by name."""
+    """List what differs between two configurations, by name."""
     if isinstance(there, dict) and isinstance(here, dict):
         found = []
         for key in sorted({*there, *here}):

@@ -18,7 +18,7 @@ class Checkpoints(Protocol):
     """Where finished blocks are kept: :class:`~theorylab.montecarlo.checkpoints.CheckpointFolder`, or another."""
 
     def load(self, study: str, block: int) -> Measurement | None:
-        """A block as it was saved; None where there is none, or none that can be trusted."""
+        """Load a saved block, or None if there is none that can be trusted."""
 
     def save(self, study: str, block: int, measured: Measurement) -> None:
         """Keep a block."""
@@ -60,6 +60,7 @@ class Study:
     stop: Callable[[Measurement], bool] | None = None
 
     def __post_init__(self) -> None:
+        """Check the counts and make a seed sequence of the seed."""
         _validation.positive_integer(self.replicates, "replicates")
         _validation.positive_integer(self.block, "block")
         if not isinstance(self.seed, np.random.SeedSequence):
@@ -71,7 +72,7 @@ class Study:
         return -(-self.replicates // self.block)
 
     def task(self, block: int) -> Task:
-        """What an executor is handed for one block."""
+        """Return the task of one block for an executor."""
         assert isinstance(self.seed, np.random.SeedSequence)
         return Task(self.simulate, _random.child(self.seed, block), self.block)
 

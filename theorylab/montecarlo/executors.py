@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import dataclasses
+import importlib
 import logging
 import os
 import threading
@@ -97,6 +98,7 @@ class JoblibExecutor:
     jobs: int = 1
 
     def __post_init__(self) -> None:
+        """Check the number of jobs."""
         _validation.positive_integer(self.jobs, "jobs")
 
     def run(
@@ -127,7 +129,7 @@ class JoblibExecutor:
 
 
 def _next(results: Any, close: bool = False) -> Any:
-    """The next result, or None; joblib warns of tasks that an interrupt leaves unfinished, but they are known."""
+    """Return the next result or None, without joblib's warning of tasks that an interrupt leaves unfinished."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*tasks which were still being processed")
         return results.close() if close else next(results, None)
@@ -175,7 +177,7 @@ class DaskExecutor:
             If a worker has another version of theorylab.
         """
         try:
-            import distributed
+            distributed: Any = importlib.import_module("distributed")
         except ModuleNotFoundError:
             raise ModuleNotFoundError(
                 "a cluster needs the package distributed: pip install 'theorylab[dask]'"
@@ -204,8 +206,7 @@ class DaskExecutor:
 
     def _stream(self, client: Any, tasks: Iterator[tuple[Key, Task]]) -> Iterator[tuple[Key, Measurement]]:
         """Keep twice as many blocks on the cluster as it has threads, until all are done."""
-        import distributed
-
+        distributed: Any = importlib.import_module("distributed")
         simulations: dict[int, Any] = {}
         running: dict[Any, Key] = {}
         told = False
@@ -245,7 +246,7 @@ class DaskExecutor:
         import distributed
 
         try:
-            return future.result()
+            measured: Measurement = future.result()
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
                 f"scheduler {self.address}: {error}; its workers need this version of theorylab"
@@ -255,6 +256,7 @@ class DaskExecutor:
                 f"scheduler {self.address}: one block was lost with its worker several times, "
                 "perhaps for lack of memory"
             ) from None
+        return measured
 
 
 def _same(simulate: Any) -> Any:

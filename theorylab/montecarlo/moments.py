@@ -122,7 +122,7 @@ class Statistics:
         return self.deviations / (self.count - 1)
 
     def estimate(self, function: Callable[[dict[str, float]], float]) -> tuple[float, float]:
-        """A smooth function of the means, and its standard error by the delta method.
+        """Evaluate a smooth function of the means, with its standard error by the delta method.
 
         The gradient is taken by central differences with steps of one standard error of each mean, the scale on which
         the means are known.
@@ -167,7 +167,7 @@ class Measurement:
         return self.statistics.count
 
     def estimate(self, function: str | Callable[[dict[str, float]], float]) -> tuple[float, float, int]:
-        """A mean by its name, or a smooth function of the means: value, standard error, replicates.
+        """Estimate a mean by its name, or a smooth function of the means: value, standard error, replicates.
 
         Examples
         --------
@@ -186,7 +186,7 @@ def measurement(
     numbers: Mapping[str, np.ndarray] | Iterable[Mapping[str, float]],
     maps: Mapping[str, ArrayMoments] | None = None,
 ) -> Measurement:
-    """A block's measurement from vectors of one number a replicate, or from one row of numbers a replicate.
+    """Make a block's measurement from vectors over replicates, or from one row of numbers per replicate.
 
     Examples
     --------
