@@ -79,10 +79,10 @@ class Bench(Judge):
         `replicates` is for the standard budget; at least four blocks are run at any.
         """
         if name not in self.studies:
-            wanted = max(4 * block, math.ceil(replicates * BUDGETS[self.budget]))
+            at_least = max(4 * block, math.ceil(replicates * BUDGETS[self.budget]))
             self.studies[name] = montecarlo.replicate(
                 simulate,
-                wanted,
+                at_least,
                 block=block,
                 seed=self.seed_of(name),
                 jobs=self.jobs,

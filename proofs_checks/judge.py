@@ -101,7 +101,7 @@ class Judge:
             return stats.compare_p_value(beyond, error, 0.0, replicates - 1)
 
         p_value, control = p_value_of(law), p_value_of(wrong.value)
-        seen = stats.detectable_effect(error, law, replicates - 1, level=self.level)
+        effect = stats.detectable_effect(error, law, replicates - 1, level=self.level)
         return Check(
             name=name,
             kind=kind,
@@ -110,7 +110,7 @@ class Judge:
             standard_error=error,
             p_value=p_value,
             replicates=replicates,
-            detectable_effect=tolerance + seen,
+            detectable_effect=tolerance + effect,
             passed=p_value >= self.level,
             negative_control=NegativeControl(wrong.what, control, control < self.level),
             tolerance=tolerance,

@@ -87,7 +87,7 @@ def run(bench: Bench) -> Outcome:
             )
     trained = {layer: bounds(measured, f"dead {layer}") for layer in layers}
     filters = {layer: len(net.parameters[f"{layer}.weight"]) for layer in layers}
-    verdict, small = trained_maps.verdict(
+    verdict, caveat = trained_maps.verdict(
         all(trained[layer][0] > max(ZONE, 2.0 ** -filters[layer]) for layer in layers),
         any(high < ZONE for _, high in trained.values()),
     )
@@ -102,7 +102,7 @@ def run(bench: Bench) -> Outcome:
         f"the three convolutions, at most {100 * most:.1f} % by its interval; a dead zone would hold {100 * ZONE:.0f} % in "
         f"every layer. Of single units {means['closed']} are closed, against one half in a random layer. As many random "
         f"filters, {' / '.join(map(str, filters.values()))}, leave 2^(−N) of the patches without one that is active."
-        f"{small}",
+        f"{caveat}",
         tuple(checks),
         checks[0].name,
     )
@@ -116,12 +116,12 @@ def _patches(bench: Bench, node: Node) -> np.ndarray:
     images = trained_laws.features(net, node.source, PATCHES, rng)
     channels, height, width = images.shape[1:]
     grid = PatchGrid((channels, height, width), node.kernel, node.stride, node.padding)
-    chosen = []
+    read = []
     for patches in grid.extract(images):
         alive = np.flatnonzero(patches.any(axis=1))
         if len(alive):
-            chosen.append(patches[rng.choice(alive)])
-    return np.array(chosen)
+            read.append(patches[rng.choice(alive)])
+    return np.array(read)
 
 
 CLAIM = Claim(

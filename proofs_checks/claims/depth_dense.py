@@ -78,8 +78,8 @@ def run(bench: Bench) -> Outcome:
     nothing = Wrong("Proposition 1: mean zero, nothing recovered", 0.0)
 
     def compare(what: str, layer: int, expected: float, wrong: Wrong) -> Check:
-        found = extrapolated(guided, functools.partial(at, Rule.GUIDED, layer))
-        return bench.judge(f"guided: alignment with {what}", "ratio", *found, expected, wrong)
+        estimate = extrapolated(guided, functools.partial(at, Rule.GUIDED, layer))
+        return bench.judge(f"guided: alignment with {what}", "ratio", *estimate, expected, wrong)
 
     upper = [
         compare(f"o^({layer}), {HIDDEN - layer} below the readout", layer, law[layer], wrong)
@@ -132,13 +132,13 @@ def _figure(guided: dict[int, Measurement], others: Measurement, law: dict[int, 
     )
     points = []
     for rule in (Rule.GUIDED, *ZERO_MEAN):
-        found = []
+        estimates = []
         for i in below:
             estimator = functools.partial(at, rule, HIDDEN - int(i))
-            found.append(
+            estimates.append(
                 extrapolated(guided, estimator) if rule is Rule.GUIDED else others.estimate(estimator)
             )
-        points.append(Points.of(rule.value, below, found))
+        points.append(Points.of(rule.value, below, estimates))
     return CurveFigure(
         "depth-dense",
         f"Alignment of what a rule hands to a layer with that layer's output, in dense networks of {HIDDEN} hidden layers; "

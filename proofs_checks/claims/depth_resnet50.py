@@ -30,10 +30,10 @@ from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
 
 SIDE = 48
-SHOWN = 112
+FIGURE_SIDE = 112
 """Pixels a side for the maps of one network that the figure shows; larger than the study's."""
 REPLICATES = 24
-SEEN = 8
+FEW_REPLICATES = 8
 """Replicates of the network with its max-pool, which has no law: for the pictures and the sentence."""
 TOLERANCE = 0.005
 """For what finite widths leave: the narrowest layers have 64 filters."""
@@ -55,7 +55,7 @@ def run(bench: Bench) -> Outcome:
         block=2,
     )
     simulate = ArchitectureMaps(x, resnet50, PAPER, logits=True)
-    whole = bench.study("random ResNet-50", simulate, SEEN, block=2)
+    whole = bench.study("random ResNet-50", simulate, FEW_REPLICATES, block=2)
     hidden = len(watched) - 1
     alignment, tilt = guided_checks(
         bench,
@@ -102,7 +102,7 @@ def _homogeneity(bench: Bench, x: np.ndarray) -> Check:
     )
     trace = net.forward(small)
     saliency, guided = net.backward(trace, np.eye(6), [Rule.SALIENCY, Rule.GUIDED])
-    products = [np.array([inner(one, small) for one in maps]) for maps in (saliency, guided)]
+    products = [np.array([inner(map_, small) for map_ in maps]) for maps in (saliency, guided)]
     return bench.identity(
         "saliency: ⟨S, x⟩ is the logit",
         [products[0]],
@@ -113,19 +113,20 @@ def _homogeneity(bench: Bench, x: np.ndarray) -> Check:
 
 
 def _maps(bench: Bench, mean: np.ndarray, bare: Measurement) -> MapFigure:
-    x = shelf.thumbnail(bench.x, SHOWN)
+    x = shelf.thumbnail(bench.x, FIGURE_SIDE)
     simulate = ArchitectureMaps(x, resnet50, PAPER)
-    one = simulate.one(np.random.default_rng(bench.seed_of("one random ResNet-50")))
+    single = simulate.single(np.random.default_rng(bench.seed_of("one random ResNet-50")))
     maps = bare.maps["guided"]
     return MapFigure(
         "depth-resnet50",
-        f"A random ResNet-50: one network by the three rules, on the picture in {SHOWN} pixels a side; and without its max-pool, "
-        f"in {SIDE}, the map of guided backpropagation that the law predicts and the mean of simulated ones. All have norm 1.",
+        f"A random ResNet-50: one network by the three rules, on the picture in {FIGURE_SIDE} pixels a side; and without its "
+        f"max-pool, in {SIDE}, the map of guided backpropagation that the law predicts and the mean of simulated ones. All "
+        "have norm 1.",
         (
             MapPanel("input x", x),
             MapPanel("no max-pool, guided: predicted", unit_norm(mean), "mean"),
             MapPanel(f"no max-pool, guided: mean of {maps.count}", unit_norm(maps.mean), "mean"),
-            *(MapPanel(f"{rule.value}: one network", unit_norm(one[rule])) for rule in reversed(PAPER)),
+            *(MapPanel(f"{rule.value}: one network", unit_norm(single[rule])) for rule in reversed(PAPER)),
         ),
     )
 

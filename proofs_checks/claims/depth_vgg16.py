@@ -17,7 +17,7 @@ from theorylab.montecarlo import Measurement
 
 SIDE = 48
 REPLICATES = 28
-SEEN = 8
+FEW_REPLICATES = 8
 """Replicates for the maps of all rules and of two logits."""
 TOLERANCE = 0.01
 """The law of stacked max-pools is approximate: see :mod:`theorylab.analytic.conv_depth`."""
@@ -33,7 +33,7 @@ def run(bench: Bench) -> Outcome:
     simulate = ArchitectureMaps(x, vgg16_convolutions, PREDICTED, watched, means)
     measured = bench.study("random VGG-16, layers", simulate, REPLICATES, block=2)
     whole = ArchitectureMaps(x, vgg16_convolutions, PAPER, logits=True)
-    seen = bench.study("random VGG-16, maps", whole, SEEN, block=2)
+    all_rules = bench.study("random VGG-16, maps", whole, FEW_REPLICATES, block=2)
     guided = [record.alignment for record in law[Rule.GUIDED]]
     alignment, tilt = guided_checks(
         bench,
@@ -45,10 +45,10 @@ def run(bench: Bench) -> Outcome:
         TOLERANCE,
     )
     shallow = _three_layers(x)
-    holds = noise_apart(dict.fromkeys(PREDICTED, measured), seen)
+    holds = noise_apart(dict.fromkeys(PREDICTED, measured), all_rules)
     return Outcome(
         Verdict.HOLDS if holds else Verdict.REFUTED,
-        f"Cosine to x, structural similarity to x as shown, and cosine of two logits' maps: {likeness(seen)}. The law has "
+        f"Cosine to x, structural similarity to x as shown, and cosine of two logits' maps: {likeness(all_rules)}. The law has "
         f"{guided[-1]:.2f} and {law[Rule.DECONVNET][-1].alignment:.2f} for the first two cosines to x; a max-pool on the first "
         f"layer alone would have {shallow[Rule.GUIDED]:.2f} and {shallow[Rule.DECONVNET]:.2f}.",
         (alignment, tilt),
@@ -76,12 +76,12 @@ def _maps(
     bench: Bench, simulate: ArchitectureMaps, law: dict[Rule, list[LayerMaps]], measured: Measurement
 ) -> MapFigure:
     x = simulate.x
-    one = simulate.one(np.random.default_rng(bench.seed_of("one random VGG-16")))
+    single = simulate.single(np.random.default_rng(bench.seed_of("one random VGG-16")))
     panels = []
     # Four in a row.
     for rule, first in zip(
         PREDICTED,
-        (MapPanel("input x", x), MapPanel("saliency: one network", unit_norm(one[Rule.SALIENCY]))),
+        (MapPanel("input x", x), MapPanel("saliency: one network", unit_norm(single[Rule.SALIENCY]))),
         strict=True,
     ):
         maps = measured.maps[rule.value]
@@ -89,7 +89,7 @@ def _maps(
             first,
             MapPanel(f"{rule.value}: predicted", unit_norm(np.asarray(law[rule][-1].mean_map)), rule.value),
             MapPanel(f"{rule.value}: mean of {maps.count}", unit_norm(maps.mean), rule.value),
-            MapPanel(f"{rule.value}: one network", unit_norm(one[rule])),
+            MapPanel(f"{rule.value}: one network", unit_norm(single[rule])),
         ]
     return MapFigure(
         "depth-vgg16",

@@ -32,7 +32,7 @@ def run(bench: Bench) -> Outcome:
     distances = _distances(bench)
     sums, alike = _sums(bench)
     intervals = [confident_interval(measured, f"trained {rule.value}") for rule in RECTIFIED]
-    verdict, small = trained_maps.verdict(
+    verdict, caveat = trained_maps.verdict(
         all(low > NEARLY_EQUAL for low, _ in intervals), any(high < NEARLY_EQUAL for _, high in intervals)
     )
     trained = {rule.value: f"trained {rule.value}" for rule in reversed(PAPER)}
@@ -45,7 +45,7 @@ def run(bench: Bench) -> Outcome:
         f"{trained_maps.words(logits, trained)} apart. The sum over units is exact for saliency; for guided "
         f"backpropagation and DeconvNet, whose backward passes are not additive, it is another map: cosine to the true "
         f"one {alike[Rule.GUIDED]:.2f} and {alike[Rule.DECONVNET]:.2f}. The normaliser has to be the sum of the units' "
-        f"weights; its reciprocal, as printed, would leave the square of that sum as a factor.{small}",
+        f"weights; its reciprocal, as printed, would leave the square of that sum as a factor.{caveat}",
         (*distances, sums),
         distances[0].name,
         (_figure(bench),),
@@ -91,21 +91,21 @@ def _sums(bench: Bench) -> tuple[Check, dict[Rule, float]]:
     weights = {name: array.astype(np.float64) for name, array in bench.classifier.network.parameters.items()}
     net = GraphNetwork(bench.classifier.network.nodes, weights)
     below = trained_maps.up_to(net, HIDDEN)
-    behind = next(node.name for node in net.nodes if node.inputs == (HIDDEN,))
+    relu = next(node.name for node in net.nodes if node.inputs == (HIDDEN,))
     whole: dict[Rule, list[np.ndarray]] = {rule: [] for rule in PAPER}
     summed: dict[Rule, list[np.ndarray]] = {rule: [] for rule in PAPER}
     positive = []
     for crop in training.crops("test", SUMS, seed=rng)[0]:
         seed = np.eye(net.n_logits)[[int(rng.integers(net.n_logits))]]
         trace, unit_trace = net.forward(crop), below.forward(crop)
-        arriving = net.layer_gradients(trace, seed, PAPER, [behind])[behind][0][:, 0]
+        arriving = net.layer_gradients(trace, seed, PAPER, [relu])[relu][0][:, 0]
         units = below.backward(unit_trace, np.eye(below.n_logits), PAPER)
-        for rule, one, gradient, maps in zip(
+        for rule, map_, gradient, maps in zip(
             PAPER, net.backward(trace, seed, PAPER)[:, 0], arriving, units, strict=True
         ):
             # The unit's own ReLU: its activation, not its input, is what the logit reads.
             through = rule.backward(gradient, unit_trace.logits)
-            whole[rule].append(one)
+            whole[rule].append(map_)
             summed[rule].append(np.tensordot(through, maps, axes=1))
             if rule is Rule.SALIENCY:
                 positive.append(np.tensordot(np.maximum(through, 0), maps, axes=1))
@@ -135,11 +135,11 @@ def _figure(bench: Bench) -> MapFigure:
     maps = below.backward(below.forward(crop), seeds, PAPER)
     panels = [MapPanel("crop", crop)]
     # Four in a row: the crop and three guided maps, one saliency map and three of DeconvNet.
-    shown = dict(zip(PAPER, maps.astype(np.float64), strict=True))
+    by_rule = dict(zip(PAPER, maps.astype(np.float64), strict=True))
     for rule, count in ((Rule.GUIDED, 3), (Rule.SALIENCY, 1), (Rule.DECONVNET, 3)):
         panels += [
-            MapPanel(f"{rule.value}: unit {unit}", one)
-            for unit, one in zip(units[:count], shown[rule], strict=False)
+            MapPanel(f"{rule.value}: unit {unit}", map_)
+            for unit, map_ in zip(units[:count], by_rule[rule], strict=False)
         ]
     return MapFigure(
         "equation9",

@@ -47,10 +47,10 @@ class Attacks:
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
         """Measure `size` replicates."""
         crops, _ = training.crops("test", size, seed=rng)
-        shown = [self._maps(crop) for crop in crops]
+        predictions = [self._maps(crop) for crop in crops]
         return montecarlo.measurement(
-            self._one(crop, own, shown[place - 1])
-            for place, (crop, own) in enumerate(zip(crops, shown, strict=True))
+            self._row(crop, prediction, predictions[index - 1])
+            for index, (crop, prediction) in enumerate(zip(crops, predictions, strict=True))
         )
 
     def _maps(self, x: np.ndarray, *more: int) -> tuple[int, np.ndarray]:
@@ -61,14 +61,14 @@ class Attacks:
         maps = net.backward(trace, np.eye(net.n_logits)[[label, *more]], PAPER)
         return label, trained_maps.unit_rows(maps)
 
-    def _one(
-        self, x: np.ndarray, own: tuple[int, np.ndarray], other: tuple[int, np.ndarray]
+    def _row(
+        self, x: np.ndarray, prediction: tuple[int, np.ndarray], other: tuple[int, np.ndarray]
     ) -> dict[str, float]:
-        label, before = own
+        label, before = prediction
         row = {"flipped": 0.0, "level": 0.0, "differs": float(other[0] != label)}
         row |= {f"{rule.value}{what}": 0.0 for rule in PAPER for what in ("", " same", " others")}
-        for rule, (one,), (strange,) in zip(PAPER, before, other[1], strict=True):
-            row[f"{rule.value} others"] = row["differs"] * float(one @ strange)
+        for rule, (map_,), (strange,) in zip(PAPER, before, other[1], strict=True):
+            row[f"{rule.value} others"] = row["differs"] * float(map_ @ strange)
         net = self.classifier.network
         trace = net.forward(x)
         gradient = net.backward(trace, loss_gradient(trace.logits, label)[None], [Rule.SALIENCY])[0, 0]
@@ -76,10 +76,10 @@ class Attacks:
             moved = x + np.float32(level * INPUT_SCALE) * np.sign(gradient)
             if net.logits(moved).argmax() != label:
                 row |= {"flipped": 1.0, "level": level}
-                for rule, (one,), (after, same) in zip(
+                for rule, (map_,), (after, same) in zip(
                     PAPER, before, self._maps(moved, label)[1], strict=True
                 ):
-                    row[rule.value], row[f"{rule.value} same"] = float(one @ after), float(one @ same)
+                    row[rule.value], row[f"{rule.value} same"] = float(map_ @ after), float(map_ @ same)
                 break
         return row
 
@@ -94,13 +94,13 @@ def run(bench: Bench) -> Outcome:
     def among(name: str, given: str) -> tuple[float, float]:
         return confident_interval(measured, lambda mean: mean[name] / mean[given])
 
-    def said(name: str, given: str) -> str:
+    def in_words(name: str, given: str) -> str:
         value, error, _ = measured.estimate(lambda mean: mean[name] / mean[given])
         return f"{value:.3f} ± {error:.3f}"
 
     saliency = among(Rule.SALIENCY.value, "flipped")
     others = [among(rule.value, "flipped") for rule in RECTIFIED]
-    verdict, small = trained_maps.verdict(
+    verdict, caveat = trained_maps.verdict(
         saliency[1] < CHANGED and all(low > NEARLY_EQUAL for low, _ in others),
         saliency[0] > CHANGED or any(high < NEARLY_EQUAL for _, high in others),
     )
@@ -109,7 +109,7 @@ def run(bench: Bench) -> Outcome:
         for function in ("flipped", lambda mean: mean["level"] / mean["flipped"])
     )
     cosines, same, pairs = (
-        ", ".join(f"{rule.value} {said(f'{rule.value}{what}', given)}" for rule in reversed(PAPER))
+        ", ".join(f"{rule.value} {in_words(f'{rule.value}{what}', given)}" for rule in reversed(PAPER))
         for what, given in (("", "flipped"), (" same", "flipped"), (" others", "differs"))
     )
     return Outcome(
@@ -118,7 +118,7 @@ def run(bench: Bench) -> Outcome:
         f"class of {100 * share:.0f} % of the crops, on average one of {level:.1f}. The maps of the predicted class before "
         f"and after it have a mean cosine of {cosines}; those of the class predicted before {same}; those of two crops of "
         f"different classes {pairs}. Little change would be a cosine above {NEARLY_EQUAL}, much change one below "
-        f"{CHANGED}.{small}",
+        f"{CHANGED}.{caveat}",
         (check,),
         check.name,
     )
@@ -171,13 +171,13 @@ def _longest_step(net: GraphNetwork, x: np.ndarray, gradient: np.ndarray) -> tup
         step /= 2
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(first: Any, second: Any) -> bool:
     """Whether a node kept the same masks or winners."""
-    if isinstance(one, np.ndarray):
-        return bool(np.array_equal(one, other))
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return all(_same(a, b) for a, b in zip(one, other, strict=True))
-    return bool(one == other)
+    if isinstance(first, np.ndarray):
+        return bool(np.array_equal(first, second))
+    if isinstance(first, tuple) and isinstance(second, tuple):
+        return all(_same(a, b) for a, b in zip(first, second, strict=True))
+    return bool(first == second)
 
 
 CLAIM = Claim(

@@ -30,10 +30,10 @@ def run(bench: Bench) -> Outcome:
         )
 
     # In the random network the statement orders saliency and the two others only.
-    wanted = [(KINDS[0], *pair) for pair in ORDER]
-    wanted += [(KINDS[1], Rule.SALIENCY, rule) for rule in (Rule.DECONVNET, Rule.GUIDED)]
-    gaps = [gap(*one) for one in wanted]
-    verdict, small = trained_maps.verdict(all(low > 0 for low, _ in gaps), any(high < 0 for _, high in gaps))
+    pairs = [(KINDS[0], *rules) for rules in ORDER]
+    pairs += [(KINDS[1], Rule.SALIENCY, rule) for rule in (Rule.DECONVNET, Rule.GUIDED)]
+    gaps = [gap(*pair) for pair in pairs]
+    verdict, caveat = trained_maps.verdict(all(low > 0 for low, _ in gaps), any(high < 0 for _, high in gaps))
     numbers = {
         kind: trained_maps.words(measured, {rule.value: f"{kind} {rule.value}" for rule in PAPER})
         for kind in KINDS
@@ -42,10 +42,10 @@ def run(bench: Bench) -> Outcome:
         verdict,
         f"{trained_maps.network_words(classifier)}, the mean distances are {numbers['trained']}; with random weights "
         f"{numbers['random']}. Unrelated maps are √2 = {math.sqrt(2):.2f} apart, so the order is as stated, while "
-        f"DeconvNet's and guided backpropagation's maps still depend on the logit.{small}"
+        f"DeconvNet's and guided backpropagation's maps still depend on the logit.{caveat}"
         if verdict is Verdict.HOLDS
         else f"{trained_maps.network_words(classifier)}, the mean distances are {numbers['trained']}; with random "
-        f"weights {numbers['random']}: not the order of the statement.{small}",
+        f"weights {numbers['random']}: not the order of the statement.{caveat}",
         (check,),
         check.name,
     )

@@ -22,15 +22,15 @@ def run(bench: Bench) -> Outcome:
     measured = trained_maps.randomised(bench)
     check = _handed_down(bench)
     low, high = confident_interval(measured, lambda mean: mean["dense"] - mean["convolutions"])
-    verdict, small = trained_maps.verdict(low > 0, high < 0)
+    verdict, caveat = trained_maps.verdict(low > 0, high < 0)
     apart = trained_maps.logit_maps(bench)
     logits = 1 - apart.estimate(lambda mean: mean["trained guided"] ** 2 / 2)[0]
-    shown = {"random dense layers": "dense", "random convolutions": "convolutions"}
+    compared = {"random dense layers": "dense", "random convolutions": "convolutions"}
     return Outcome(
         verdict,
         f"{trained_maps.network_words(classifier)}, the guided map of the predicted class has a mean cosine to the "
-        f"one with {trained_maps.words(measured, shown)}. It is not the same map with random dense layers, only "
-        f"about as near to it as another logit's (cosine near {logits:.2f}).{small}",
+        f"one with {trained_maps.words(measured, compared)}. It is not the same map with random dense layers, only "
+        f"about as near to it as another logit's (cosine near {logits:.2f}).{caveat}",
         (check,),
         check.name,
     )

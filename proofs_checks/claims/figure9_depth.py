@@ -38,7 +38,7 @@ def run(bench: Bench) -> Outcome:
         confident_interval(measured, functools.partial(_gained, earlier, later))
         for earlier, later in itertools.pairwise(convolutions)
     ]
-    verdict, small = trained_maps.verdict(all(low > 0 for low, _ in gaps), any(high < 0 for _, high in gaps))
+    verdict, caveat = trained_maps.verdict(all(low > 0 for low, _ in gaps), any(high < 0 for _, high in gaps))
     names = [*convolutions, *layers[True]]
     figure = CurveFigure(
         "figure9-depth",
@@ -53,11 +53,11 @@ def run(bench: Bench) -> Outcome:
         verdict,
         f"{trained_maps.network_words(classifier)}, the guided map of the predicted class has a mean cosine to the "
         f"one with a single random layer of {trained_maps.words(measured, dict(zip(names, names, strict=True)))}: "
-        f"the earlier the convolution, the less is left.{small}"
+        f"the earlier the convolution, the less is left.{caveat}"
         if verdict is Verdict.HOLDS
         else f"{trained_maps.network_words(classifier)}, the guided map of the predicted class has a mean cosine to "
         f"the one with a single random layer of "
-        f"{trained_maps.words(measured, dict(zip(names, names, strict=True)))}.{small}",
+        f"{trained_maps.words(measured, dict(zip(names, names, strict=True)))}.{caveat}",
         checks,
         checks[0].name,
         (figure,),

@@ -35,11 +35,11 @@ class HalfSpaces:
             for _ in range(2):
                 w = rng.standard_normal((FILTERS, self.u.size), dtype=np.float32)
                 along, other = w @ self.u.astype(np.float32), w @ self.v.astype(np.float32)
-                seen, both = along > 0, (along > 0) & (other > 0)
+                active, both = along > 0, (along > 0) & (other > 0)
                 energies = np.einsum("ij,ij->i", w, w, dtype=np.float64)
-                means.append(w[seen].sum(axis=0, dtype=np.float64) / FILTERS)
-                numbers["along"][i] += along[seen].sum(dtype=np.float64) / FILTERS / 2
-                numbers["energy"][i] += energies[seen].sum() / FILTERS / 2
+                means.append(w[active].sum(axis=0, dtype=np.float64) / FILTERS)
+                numbers["along"][i] += along[active].sum(dtype=np.float64) / FILTERS / 2
+                numbers["energy"][i] += energies[active].sum() / FILTERS / 2
                 numbers["wedge"][i] += (along * other)[both].sum(dtype=np.float64) / FILTERS / 2
                 numbers["trace"][i] += energies[both].sum() / FILTERS / 2
             numbers["norm"][i] = means[0] @ means[1]

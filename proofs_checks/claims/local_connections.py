@@ -39,8 +39,8 @@ class FullyConnected:
             maps = np.stack([sampler.draw(rng, [Rule.GUIDED])[0, 0, 0] for _ in range(size)])
         return montecarlo.measurement(
             {
-                "toward": np.array([inner(one, image) for one in maps]),
-                "energy": np.array([inner(one, one) for one in maps]),
+                "toward": np.array([inner(map_, image) for map_ in maps]),
+                "energy": np.array([inner(map_, map_) for map_ in maps]),
             }
         )
 
@@ -99,7 +99,7 @@ def run(bench: Bench) -> Outcome:
 def _figure(bench: Bench, connected: list[Check]) -> CurveFigure:
     counts = np.unique(np.geomspace(4, 100_000, 70).astype(int))
     small, full = (PatchGrid((3, side, side), side) for side in (64, bench.x.shape[1]))
-    ones = {grid: np.ones(grid.input_shape) for grid in (small, full)}
+    constant = {grid: np.ones(grid.input_shape) for grid in (small, full)}
 
     def line(label: str, x: np.ndarray, grid: PatchGrid) -> Line:
         return Line(label, counts.astype(float), shelf.cosine_curve(x, grid, counts))
@@ -117,8 +117,8 @@ def _figure(bench: Bench, connected: list[Check]) -> CurveFigure:
         (
             line("CNN, stride 2", bench.x, bench.grid),
             line("CNN, stride 1", bench.x, shelf.stride_one(bench)),
-            line("FCN 64×64", ones[small], small),
-            line("FCN 224×224", ones[full], full),
+            line("FCN 64×64", constant[small], small),
+            line("FCN 224×224", constant[full], full),
         ),
         tuple(points),
         x_scale="log",

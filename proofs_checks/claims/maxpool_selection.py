@@ -11,7 +11,7 @@ def run(bench: Bench) -> Outcome:
     """Both conditional probabilities on the picture with 2×2 windows."""
     law = selection_probabilities(bench.x, bench.grid, pool=pooled.POOL)
     measured = pooled.selection(bench)
-    chosen = bench.ratio(
+    selected = bench.ratio(
         "P(chosen | positive)",
         measured,
         lambda mean: mean["open_winners"] / mean["open_units"],
@@ -21,13 +21,13 @@ def run(bench: Bench) -> Outcome:
     positive = bench.moment(
         "P(positive | chosen)", measured, "open_winners", law.positive_given_chosen, Wrong("Eq. 7: 1", 1.0)
     )
-    refuted = bench.rejects(chosen, 1.0) or bench.rejects(positive, 1.0)
+    refuted = bench.rejects(selected, 1.0) or bench.rejects(positive, 1.0)
     return Outcome(
         Verdict.REFUTED if refuted else Verdict.HOLDS,
-        f"Of the positive units {chosen.estimate:.0%} are chosen; of the chosen units {positive.estimate:.0%} are positive, the "
-        "others stand first in a window of zeros, where all units tie. Larger windows raise the second and lower the first.",
-        (chosen, positive),
-        chosen.name,
+        f"Of the positive units {selected.estimate:.0%} are chosen; of the chosen units {positive.estimate:.0%} are positive, "
+        "the others stand first in a window of zeros, where all units tie. Larger windows raise the second and lower the first.",
+        (selected, positive),
+        selected.name,
         (pooled_chart.selection_chart(bench),),
     )
 

@@ -51,8 +51,8 @@ def _correction(bench: Bench, law: TruncatedGaussian) -> float:
     """First-order effect of the filters' kurtosis κ₄ on the mean map's size: 1 − κ₄ ⟨Σ_r û_r⁴⟩/24, see the proof."""
     patches = bench.grid.extract(bench.x)
     norms = np.linalg.norm(patches, axis=1)
-    seen = norms > 0
-    fourth = ((patches[seen] / norms[seen, None]) ** 4).sum(axis=1)
+    nonzero = norms > 0
+    fourth = ((patches[nonzero] / norms[nonzero, None]) ** 4).sum(axis=1)
     return 1 - law.excess_kurtosis * float(fourth.mean()) / 24
 
 

@@ -56,14 +56,16 @@ def guided_checks(
     return alignment, tilt
 
 
-def noise_apart(shown: Mapping[Rule, Measurement], noisy: Measurement) -> bool:
+def noise_apart(recovering: Mapping[Rule, Measurement], noisy: Measurement) -> bool:
     """Whether some rules show the picture and saliency does not, by intervals of their cosines to x.
 
     Noise must be seen, not only not contradicted: saliency's interval holds 0 and lies wholly below those of the others,
     which are above 0.  So a study too small to tell saliency from DeconvNet does not pass.
     """
     low, high = confident_interval(noisy, f"{Rule.SALIENCY.value} toward")
-    least = min(confident_interval(measured, f"{rule.value} toward")[0] for rule, measured in shown.items())
+    least = min(
+        confident_interval(measured, f"{rule.value} toward")[0] for rule, measured in recovering.items()
+    )
     return bool(low <= 0 <= high < least)
 
 

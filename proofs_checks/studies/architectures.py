@@ -47,49 +47,49 @@ class ArchitectureMaps:
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
         """Measure `size` replicates."""
         rows = []
-        shown = {rule.value: ArrayMoments.empty(self.x.shape) for rule in self.rules}
+        moments = {rule.value: ArrayMoments.empty(self.x.shape) for rule in self.rules}
         for _ in range(size):
             weights = self._weights(rng)
-            drawn = [self._seen(_another(weights, rng)) for _ in range(NETWORKS)]
+            drawn = [self._measured(_redrawn(weights, rng)) for _ in range(NETWORKS)]
             rows.append(
                 {name: float(np.mean([numbers[name] for numbers, _ in drawn])) for name in drawn[0][0]}
             )
             for _, maps in drawn:
-                for rule, one in maps.items():
-                    shown[rule.value].add(one)
-        return montecarlo.measurement(rows, shown)
+                for rule, map_ in maps.items():
+                    moments[rule.value].add(map_)
+        return montecarlo.measurement(rows, moments)
 
-    def one(self, rng: np.random.Generator) -> dict[Rule, np.ndarray]:
+    def single(self, rng: np.random.Generator) -> dict[Rule, np.ndarray]:
         """Draw one network and return the maps of one logit, each of norm 1."""
-        return self._seen(self._weights(rng))[1]
+        return self._measured(self._weights(rng))[1]
 
     def _weights(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return draw_parameters(self.build(self.x.shape), law=Gaussian(1.0), seed=rng, init="fan-in")
 
-    def _seen(self, weights: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[Rule, np.ndarray]]:
+    def _measured(self, weights: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[Rule, np.ndarray]]:
         nodes = self.build(self.x.shape)
         net = GraphNetwork(nodes, weights)
         trace = net.forward(self.x, keep=self.watched)
         source = nodes[0].name
         seeds = np.eye(1 + self.logits, net.n_logits)
-        found = net.layer_gradients(trace, seeds, self.rules, {*self.watched, source})
+        gradients = net.layer_gradients(trace, seeds, self.rules, {*self.watched, source})
         numbers, maps = {}, {}
         for r, rule in enumerate(self.rules):
             for n, name in enumerate(self.watched):
-                gradient, activation = found[name][0][r, 0], trace.activations[name]
+                gradient, activation = gradients[name][0][r, 0], trace.activations[name]
                 numbers[f"{rule.value} alignment {n}"] = inner(_unit(gradient), _unit(activation))
-            one, *others = (_unit(gradient) for gradient in found[source][0][r])
-            numbers[f"{rule.value} toward"] = inner(one, unit(self.x))
-            numbers[f"{rule.value} similar"] = measures.similarity(one, self.x)
+            map_, *others = (_unit(gradient) for gradient in gradients[source][0][r])
+            numbers[f"{rule.value} toward"] = inner(map_, unit(self.x))
+            numbers[f"{rule.value} similar"] = measures.similarity(map_, self.x)
             for other in others:
-                numbers[f"{rule.value} logits"] = inner(one, other)
+                numbers[f"{rule.value} logits"] = inner(map_, other)
             if rule in self.means:
-                numbers[f"{rule.value} along"] = inner(one, unit(self.means[rule]))
-            maps[rule] = one
+                numbers[f"{rule.value} along"] = inner(map_, unit(self.means[rule]))
+            maps[rule] = map_
         return numbers, maps
 
 
-def _another(weights: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _redrawn(weights: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Weights of another network: small layers drawn anew, in large ones the units in another order, each with a random sign."""
     drawn = dict(weights)
     for name, array in weights.items():

@@ -64,8 +64,8 @@ class Stack:
             grid, w, z = grids[number], weights[number], before[number]
             for rule, gradient in gradients.items():
                 columns = gradient.reshape(*lead, -1, grid.n_patches).swapaxes(-1, -2)
-                handed = signs[number] * rule.backward(columns, z)
-                patches = handed.reshape(size, -1, w.shape[-1]) @ w.swapaxes(-1, -2)
+                passed = signs[number] * rule.backward(columns, z)
+                patches = passed.reshape(size, -1, w.shape[-1]) @ w.swapaxes(-1, -2)
                 gradients[rule] = grid.fold(patches.reshape(*lead, grid.n_patches, grid.patch_size))
             yield number, outputs[number], dict(gradients)
 
@@ -83,8 +83,8 @@ def stacked(
 
 def dense(widths: Sequence[int]) -> tuple[ConvSpec, ...]:
     """Dense layers, from the entries of the input up, of variance 2 over the fan-in."""
-    ones = [1] * (len(widths) - 1)
-    return stacked(widths[0], widths[1:], ones, ones)
+    sides = [1] * (len(widths) - 1)
+    return stacked(widths[0], widths[1:], sides, sides)
 
 
 def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -34,8 +34,8 @@ class EstimationError:
             for i in range(size):
                 w = rng.standard_normal((n, direction.size), dtype=np.float32)
                 # A product with the mask sums the filters that are let through.
-                seen = ((w @ direction) > 0).astype(np.float32)
-                squared[i] = (((seen @ w).astype(np.float64) / n - mean) ** 2).sum()
+                active = ((w @ direction) > 0).astype(np.float32)
+                squared[i] = (((active @ w).astype(np.float64) / n - mean) ** 2).sum()
             numbers[f"squared_{n}"] = squared
             numbers[f"below_{n}"] = (squared < self.threshold**2).astype(float)
         return montecarlo.measurement(numbers)

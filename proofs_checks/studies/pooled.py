@@ -41,7 +41,7 @@ class PooledRecovery:
         )
         image = unit(self.x).ravel()
         rows = []
-        shown = {rule.value: ArrayMoments.empty(self.grid.input_shape) for rule in RULES}
+        moments = {rule.value: ArrayMoments.empty(self.grid.input_shape) for rule in RULES}
         for _ in range(size):
             drawn = sampler.draw(rng, RULES, groups=2)[:, 0].astype(np.float64) / self.n_filters
             parts = drawn.reshape(len(RULES), 2, -1)
@@ -53,9 +53,9 @@ class PooledRecovery:
                 row[f"{rule.value} toward"] = float((first + second) @ image)
                 row[f"{rule.value} halves"] = 4 * float(first @ second)
                 row[f"{rule.value} halves_along"] = 4 * float(along[0] * along[1])
-                shown[rule.value].add((first + second).reshape(self.grid.input_shape))
+                moments[rule.value].add((first + second).reshape(self.grid.input_shape))
             rows.append(row)
-        return montecarlo.measurement(rows, shown)
+        return montecarlo.measurement(rows, moments)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +71,13 @@ class PooledSaliency:
             self.x, self.grid, SALIENCY_FILTERS, law=Gaussian(1.0), pool=POOL, dtype=np.float32
         )
         rows = []
-        shown = ArrayMoments.empty(self.grid.input_shape)
+        moments = ArrayMoments.empty(self.grid.input_shape)
         for _ in range(size):
             first, second = sampler.draw(rng, [Rule.SALIENCY], groups=2)[0, 0].astype(np.float64)
             whole = first + second
             rows.append({"energy": inner(whole, whole), "halves": 4 * inner(first, second)})
-            shown.add(whole)
-        return montecarlo.measurement(rows, {"map": shown})
+            moments.add(whole)
+        return montecarlo.measurement(rows, {"map": moments})
 
 
 @dataclasses.dataclass(frozen=True)

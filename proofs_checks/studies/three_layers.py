@@ -56,7 +56,7 @@ class Recovery:
         )
         axes = np.stack([unit(self.mean).ravel(), unit(self.x).ravel()])
         rows = []
-        shown = ArrayMoments.empty(self.grid.input_shape)
+        moments = ArrayMoments.empty(self.grid.input_shape)
         for _ in range(size):
             drawn = sampler.draw(
                 rng, [Rule.GUIDED], n_readouts=1 + self.classes, groups=1 + self.halves
@@ -74,11 +74,11 @@ class Recovery:
             if self.halves:
                 row["halves"] = 4 * float(parts[0, 0] @ parts[0, 1])
                 row["halves_along"] = 4 * float((parts[0, 0] @ axes[0]) * (parts[0, 1] @ axes[0]))
-                shown.add(whole[0].reshape(self.grid.input_shape))
+                moments.add(whole[0].reshape(self.grid.input_shape))
             if self.variance is not None:
                 row["weighted"] = float((whole[0] - self.mean.ravel()) ** 2 @ self.variance.ravel())
             rows.append(row)
-        return montecarlo.measurement(rows, {"map": shown} if self.halves else {})
+        return montecarlo.measurement(rows, {"map": moments} if self.halves else {})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,23 +106,23 @@ class Noise:
         names = ["energy", "networks", "classes", "dense", "sparse"]
         names += [f"{name}_{i}" for i in range(len(self.lags)) for name in ("product", "power")]
         numbers = {name: np.zeros(size) for name in names}
-        shown = ArrayMoments.empty(self.grid.input_shape)
+        moments = ArrayMoments.empty(self.grid.input_shape)
         for i in range(size):
             first, sibling = sampler.draw(rng, [self.rule], n_readouts=2)[0, :, 0].astype(np.float64)
             other = sampler.draw(rng, [self.rule])[0, 0, 0].astype(np.float64)
             numbers["networks"][i] = inner(first, other)
             numbers["classes"][i] = inner(first, sibling)
-            for one in (first, other):
-                squares = one**2
+            for map_ in (first, other):
+                squares = map_**2
                 numbers["energy"][i] += squares.sum() / 2
                 numbers["dense"][i] += squares[often].sum() / 2
                 numbers["sparse"][i] += squares[~often].sum() / 2
                 for k, lag in enumerate(self.lags):
-                    here, there = lagged(one, self.grid, lag)
+                    here, there = lagged(map_, self.grid, lag)
                     numbers[f"product_{k}"][i] += inner(here, there)
                     numbers[f"power_{k}"][i] += (inner(here, here) + inner(there, there)) / 2
-            shown.add(first)
-        return montecarlo.measurement(numbers, {"map": shown})
+            moments.add(first)
+        return montecarlo.measurement(numbers, {"map": moments})
 
 
 def lagged(map_: np.ndarray, grid: PatchGrid, lag: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ def one_patch(size: int) -> PatchGrid:
 
 def dense_part(net: GraphNetwork) -> list[Node]:
     """Return the dense layers as a separate network that reads the flattened features as an image (1, 1, d)."""
-    start = next(place for place, node in enumerate(net.nodes) if node.name == HIDDEN)
+    start = next(index for index, node in enumerate(net.nodes) if node.name == HIDDEN)
     (size,) = net.shapes[net.nodes[start].inputs[0]]
     first = dataclasses.replace(net.nodes[start], source="row")  # type: ignore[call-arg]
     return [Input("features", (1, 1, size)), Flatten("row", "features"), first, *net.nodes[start + 1 :]]
@@ -58,12 +58,14 @@ class DenseMaps:
             maps = net.backward(net.forward(x), np.eye(net.n_logits), self.rules)
             rows = maps.reshape(*maps.shape[:2], -1).astype(np.float64)
             direction = x.ravel() / np.linalg.norm(x)
-            for rule, own in zip(self.rules, rows, strict=True):
-                products = own @ own.T
+            for rule, flat in zip(self.rules, rows, strict=True):
+                products = flat @ flat.T
                 energy = np.trace(products)
-                numbers[f"{rule.value} energy"][i] = energy / len(own)
-                numbers[f"{rule.value} classes"][i] = (products.sum() - energy) / (len(own) * (len(own) - 1))
-                numbers[f"{rule.value} toward"][i] = float((own @ direction).mean())
+                numbers[f"{rule.value} energy"][i] = energy / len(flat)
+                numbers[f"{rule.value} classes"][i] = (products.sum() - energy) / (
+                    len(flat) * (len(flat) - 1)
+                )
+                numbers[f"{rule.value} toward"][i] = float((flat @ direction).mean())
         return montecarlo.measurement(numbers)
 
     def _drawn(self, rng: np.random.Generator) -> GraphNetwork:
@@ -143,11 +145,11 @@ class FreshLayer:
         predicted = self.node.n_filters * variance / 2 * (grid.coverage * self.inputs**2).sum(axis=(1, 2, 3))
         energy = np.empty(size)
         for i in range(size):
-            chosen = rng.integers(len(self.inputs))
+            index = rng.integers(len(self.inputs))
             drawn = rng.standard_normal(
                 (self.layers * self.node.n_filters, shape[0], *grid.kernel), dtype=np.float32
             )
             drawn *= np.float32(variance**0.5)
-            behind = unit.forward(conv.forward(self.inputs[chosen][None], drawn, grid))
-            energy[i] = (behind.astype(np.float64) ** 2).sum() / self.layers / predicted[chosen]
+            activations = unit.forward(conv.forward(self.inputs[index][None], drawn, grid))
+            energy[i] = (activations.astype(np.float64) ** 2).sum() / self.layers / predicted[index]
         return montecarlo.measurement({"energy": energy})

@@ -93,24 +93,24 @@ def maps_of(
 
 def replaced(net: GraphNetwork, other: GraphNetwork, layers: Sequence[str]) -> GraphNetwork:
     """`net` with the weights and biases of some layers taken from `other`."""
-    chosen = {
+    taken = {
         name: array for name, array in other.parameters.items() if name.rpartition(".")[0] in set(layers)
     }
-    return net.with_parameters(chosen)
+    return net.with_parameters(taken)
 
 
 def layers_of(net: GraphNetwork) -> dict[bool, list[str]]:
     """Names of the layers with weights in their order: convolutions under False, dense layers under True."""
-    found: dict[bool, list[str]] = {False: [], True: []}
+    names: dict[bool, list[str]] = {False: [], True: []}
     for node in net.nodes:
         if f"{node.name}.weight" in net.parameters:
-            found[isinstance(node, Dense)].append(node.name)
-    return found
+            names[isinstance(node, Dense)].append(node.name)
+    return names
 
 
 def up_to(net: GraphNetwork, last: str) -> GraphNetwork:
     """Return the network up to a node, whose entries are the logits."""
-    end = 1 + next(place for place, node in enumerate(net.nodes) if node.name == last)
+    end = 1 + next(index for index, node in enumerate(net.nodes) if node.name == last)
     nodes = net.nodes[:end]
     kept = {node.name for node in nodes}
     return GraphNetwork(
@@ -127,11 +127,11 @@ class PerCrop(abc.ABC):
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
         """Measure `size` replicates."""
         return montecarlo.measurement(
-            self._one(crop, rng) for crop in training.crops("test", size, seed=rng)[0]
+            self._row(crop, rng) for crop in training.crops("test", size, seed=rng)[0]
         )
 
     @abc.abstractmethod
-    def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+    def _row(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         """Return the numbers of one crop."""
 
 
@@ -144,12 +144,12 @@ class UnitMaps(PerCrop):
 
     units: int
 
-    def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+    def _row(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         row = {}
         for kind, net in zip(KINDS, (self.classifier.network, self.classifier.random(rng)), strict=True):
             below = up_to(net, HIDDEN)
-            chosen = rng.choice(below.n_logits, self.units, replace=False)
-            for rule, maps in zip(PAPER, maps_of(below, crop, chosen, PAPER), strict=True):
+            units = rng.choice(below.n_logits, self.units, replace=False)
+            for rule, maps in zip(PAPER, maps_of(below, crop, units, PAPER), strict=True):
                 pairs = (maps @ maps.T)[np.triu_indices(self.units, 1)]
                 row[f"{kind} {rule.value}"] = float(pairs.mean())
         return row
@@ -159,12 +159,12 @@ class UnitMaps(PerCrop):
 class LogitMaps(PerCrop):
     """Distance of the unit maps of two random logits: ``<trained or random> <rule>``."""
 
-    def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+    def _row(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         row = {}
         for kind, net in zip(KINDS, (self.classifier.network, self.classifier.random(rng)), strict=True):
             pair = rng.choice(net.n_logits, 2, replace=False)
-            for rule, (one, other) in zip(PAPER, maps_of(net, crop, pair, PAPER), strict=True):
-                row[f"{kind} {rule.value}"] = float(np.linalg.norm(one - other))
+            for rule, (first, second) in zip(PAPER, maps_of(net, crop, pair, PAPER), strict=True):
+                row[f"{kind} {rule.value}"] = float(np.linalg.norm(first - second))
         return row
 
 
@@ -180,7 +180,7 @@ class Randomised(PerCrop):
     Numbers: ``dense`` and ``convolutions``, where those are all random; ``<layer>``, where it alone is.
     """
 
-    def _one(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+    def _row(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         net, other = self.classifier.network, self.classifier.random(rng)
         target = [int(net.logits(crop).argmax())]
         trained = maps_of(net, crop, target, [Rule.GUIDED])[0, 0]

@@ -95,16 +95,16 @@ def audit(
         judged["plain gradient"] = gradient
     step = stepper(progress, f"audit of {label}", len(judged) * len(pictures))
     measured, maps = {}, {}
-    for number, (what, one) in enumerate(judged.items(), start=1):
+    for number, (kind, attribution) in enumerate(judged.items(), start=1):
         rng = np.random.default_rng(_random.child(parent, number))
-        measured[what], maps[what] = measure(one, pictures, targets, rng=rng, step=step)
-    verdicts = {what: judge(numbers) for what, numbers in measured.items()}
+        measured[kind], maps[kind] = measure(attribution, pictures, targets, rng=rng, step=step)
+    verdicts = {kind: judge(numbers) for kind, numbers in measured.items()}
     law = getattr(attribute, "expected_distance", lambda picture: None)(pictures[0])
     return AuditReport(
         label,
         measured[label],
         verdicts[label],
-        {what: (measured[what], verdicts[what]) for what in judged if what != label},
+        {kind: (measured[kind], verdicts[kind]) for kind in judged if kind != label},
         {"independent noise": math.sqrt(2), **({} if law is None else {"exact law": law})},
         _randomized(layered, attribute, pictures, targets[0], parent, progress)
         if layered and randomize
@@ -119,14 +119,14 @@ def audit(
 
 
 def _pictures(x: Any) -> list[np.ndarray]:
-    several = list(x) if not isinstance(x, np.ndarray) or x.ndim == 4 else [x]
-    if not several:
+    pictures = list(x) if not isinstance(x, np.ndarray) or x.ndim == 4 else [x]
+    if not pictures:
         raise ValueError("x: expected at least one picture")
-    checked = [_validation.real_array(one, "x").astype(np.float64) for one in several]
-    for one in checked:
-        if one.ndim != 3 or min(one.shape[1:]) < 7:
-            raise ValueError(f"x: expected pictures (C, H, W) of at least 7 × 7, got {one.shape}")
-        if not one.any():
+    checked = [_validation.real_array(picture, "x").astype(np.float64) for picture in pictures]
+    for picture in checked:
+        if picture.ndim != 3 or min(picture.shape[1:]) < 7:
+            raise ValueError(f"x: expected pictures (C, H, W) of at least 7 × 7, got {picture.shape}")
+        if not picture.any():
             raise ValueError("x: a picture is zero: nothing can be recovered")
     return checked
 
@@ -134,14 +134,14 @@ def _pictures(x: Any) -> list[np.ndarray]:
 def _targets(targets: Sequence[int]) -> list[int]:
     if isinstance(targets, (int, str)):
         raise TypeError(f"targets: expected several, got {targets!r}")
-    chosen = []
+    integers = []
     for target in targets:
         if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
             raise TypeError(f"targets: expected integers, got {target!r}")
-        chosen.append(int(target))
-    if len(chosen) < 2 or len(set(chosen)) < len(chosen):
-        raise ValueError(f"targets: expected two or more different ones, got {chosen}")
-    return chosen
+        integers.append(int(target))
+    if len(integers) < 2 or len(set(integers)) < len(integers):
+        raise ValueError(f"targets: expected two or more different ones, got {integers}")
+    return integers
 
 
 def _randomized(
@@ -157,18 +157,18 @@ def _randomized(
     before = [called(attribute, x, target) for x in pictures]
     names = layered.layers[::-1]
     step = stepper(progress, "layers drawn anew", 2 * len(names))
-    found = []
+    rows = []
     for cascading in (True, False):
-        for place, layer in enumerate(names):
-            other = layered.randomized(names[: place + 1] if cascading else (layer,), seed)
+        for index, layer in enumerate(names):
+            other = layered.randomized(names[: index + 1] if cascading else (layer,), seed)
             after = [called(other, x, target) for x in pictures]
             numbers = [
                 Estimate.of(np.array([compare(a, b) for a, b in zip(before, after, strict=True)]))
                 for compare in (measures.similarity, measures.rank_correlation, measures.cosine)
             ]
-            found.append(Randomized(layer, cascading, *numbers))
+            rows.append(Randomized(layer, cascading, *numbers))
             step()
-    return tuple(found)
+    return tuple(rows)
 
 
 def _convergence(
@@ -177,7 +177,7 @@ def _convergence(
     if not hasattr(attribute, "backward_cosines"):
         return {}
     pairs = list(zip(targets[::2], targets[1::2], strict=False))
-    rows = [[attribute.backward_cosines(x, one, other) for one, other in pairs] for x in pictures]
+    rows = [[attribute.backward_cosines(x, first, second) for first, second in pairs] for x in pictures]
     # Over pictures; over pairs of targets, where there is one picture.
     units = rows if len(pictures) > 1 else [[pair] for pair in rows[0]]
     return {

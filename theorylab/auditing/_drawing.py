@@ -51,12 +51,12 @@ def save(report: AuditReport, folder: str | os.PathLike[str]) -> tuple[Path, Pat
 
 
 def _draw_measured(axes: Axes, report: AuditReport) -> None:
-    for place, (colour, (name, measured)) in enumerate(zip(PALETTE, report.columns.items(), strict=False)):
-        bars = {f"to the {what}": one for what, one in measured.recovery.items()}
+    for index, (colour, (name, measured)) in enumerate(zip(PALETTE, report.columns.items(), strict=False)):
+        bars = {f"to the {what}": estimate for what, estimate in measured.recovery.items()}
         bars |= {"two targets": measured.distance, "picture moved": measured.stability}
-        means = [one.mean for one in bars.values()]
-        reach = [min(one.high - one.mean, 3.0) for one in bars.values()]
-        at = [x + 0.2 * (place - 1) for x in range(len(bars))]
+        means = [estimate.mean for estimate in bars.values()]
+        reach = [min(estimate.high - estimate.mean, 3.0) for estimate in bars.values()]
+        at = [x + 0.2 * (index - 1) for x in range(len(bars))]
         axes.errorbar(at, means, yerr=reach, fmt="o", color=colour, capsize=2, markersize=4, label=name)
     axes.set_xticks(
         range(len(bars)), [f"distance, {name}" if name == "two targets" else name for name in bars]
@@ -74,12 +74,12 @@ def _draw_measured(axes: Axes, report: AuditReport) -> None:
 
 def _draw_randomized(axes: Axes, report: AuditReport) -> None:
     for colour, cascading in zip(PALETTE, (True, False), strict=False):
-        rows = [one for one in report.randomization if one.cascading is cascading]
+        rows = [row for row in report.randomization if row.cascading is cascading]
         for style, kind in (("o-", "similarity"), ("s:", "rank_correlation")):
             label = f"{'cascading' if cascading else 'one at a time'}, {kind.replace('_', ' ')}"
-            values = [getattr(one, kind).mean for one in rows]
+            values = [getattr(row, kind).mean for row in rows]
             axes.plot(range(len(rows)), values, style, color=colour, markersize=3, label=label)
-    names = [one.layer for one in report.randomization if one.cascading]
+    names = [row.layer for row in report.randomization if row.cascading]
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_ylim(-0.3, 1.8)
     axes.legend(fontsize=6.5, frameon=False, loc="upper left")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from theorylab.figures._base import Made, Settings, content, files_of, save
+from theorylab.figures._base import FinishedFigure, Settings, content, files_of, save
 
 if TYPE_CHECKING:
     from theorylab.figures._subjects import Subject
@@ -25,7 +25,7 @@ def subject(settings: Settings) -> Subject:
 NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "edges", "resnet")
 
 
-def make(name: str, settings: Settings = Settings()) -> Made:  # noqa: B008 - frozen
+def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa: B008 - frozen
     """One figure of the paper.
 
     Parameters
@@ -50,7 +50,7 @@ def make(name: str, settings: Settings = Settings()) -> Made:  # noqa: B008 - fr
 
     Returns
     -------
-    Made
+    FinishedFigure
         The drawing and its numbers; :func:`save` writes both.
 
     Raises
@@ -66,15 +66,15 @@ def make(name: str, settings: Settings = Settings()) -> Made:  # noqa: B008 - fr
 
     Examples
     --------
-    >>> made = make("4", Settings(size=32))
-    >>> made.name, sorted(made.numbers["maps"])[:2]
+    >>> finished = make("4", Settings(size=32))
+    >>> finished.name, sorted(finished.numbers["maps"])[:2]
     ('4', ['CNN, N = 256, deconvnet', 'CNN, N = 256, guided'])
     """
     if name not in NAMES:
         raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(NAMES)}")
     module = importlib.import_module(f"{__name__}.{'figure' * name.isdecimal()}{name}")
-    made: Made = module.make(settings)
-    return made
+    finished: FinishedFigure = module.make(settings)
+    return finished
 
 
-__all__ = ["NAMES", "Made", "Settings", "content", "files_of", "make", "save", "subject"]
+__all__ = ["NAMES", "FinishedFigure", "Settings", "content", "files_of", "make", "save", "subject"]

@@ -67,7 +67,7 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
+class FinishedFigure:
     """A finished figure.
 
     Attributes
@@ -92,26 +92,26 @@ def files_of(name: str, folder: Path) -> tuple[Path, Path]:
     return folder / f"figure-{name}.png", folder / f"figure-{name}.json"
 
 
-def content(made: Made, settings: Settings) -> dict[str, Any]:
+def content(finished: FinishedFigure, settings: Settings) -> dict[str, Any]:
     """Return what the JSON file beside a figure holds: standard types only, every number finite.
 
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> content(Made("2", "Empty.", Figure(figsize=(1, 1)), {"cosine": np.float32(0.5)}), Settings())["numbers"]
+    >>> content(FinishedFigure("2", "Empty.", Figure(figsize=(1, 1)), {"cosine": np.float32(0.5)}), Settings())["numbers"]
     {'cosine': 0.5}
     """
     return {
-        "figure": made.name,
+        "figure": finished.name,
         "theorylab": __version__,
-        "caption": made.caption,
+        "caption": finished.caption,
         "image": settings.image or images.bundled()[0],
         "seed": settings.seed,
-        "numbers": _json.plain(made.numbers),
+        "numbers": _json.plain(finished.numbers),
     }
 
 
-def save(made: Made, folder: str | os.PathLike[str], settings: Settings) -> tuple[Path, Path]:
+def save(finished: FinishedFigure, folder: str | os.PathLike[str], settings: Settings) -> tuple[Path, Path]:
     """Write the picture and, beside it, its numbers; both or none.
 
     Raises
@@ -123,12 +123,12 @@ def save(made: Made, folder: str | os.PathLike[str], settings: Settings) -> tupl
     --------
     >>> import tempfile
     >>> from matplotlib.figure import Figure
-    >>> made = Made("2", "Empty.", Figure(figsize=(1, 1)), {"cosine": 0.5})
+    >>> finished = FinishedFigure("2", "Empty.", Figure(figsize=(1, 1)), {"cosine": 0.5})
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     [path.name for path in save(made, folder, Settings())]
+    ...     [path.name for path in save(finished, folder, Settings())]
     ['figure-2.png', 'figure-2.json']
     """
-    names = [path.name for path in files_of(made.name, Path(folder))]
-    parts = encode(made.canvas), _json.text(content(made, settings))
+    names = [path.name for path in files_of(finished.name, Path(folder))]
+    parts = encode(finished.canvas), _json.text(content(finished, settings))
     picture, numbers = _files.write_together(folder, dict(zip(names, parts, strict=True)))
     return picture, numbers

@@ -11,14 +11,14 @@ from theorylab.figures._base import Settings
 from theorylab.figures._subjects import SMALL, Subject
 
 MANY, FEW = 10_000, 16
-"""Crops, unless chosen: for the small classifier, and for VGG-16, which takes its seconds for each."""
+"""Crops by default: for the small classifier, and for VGG-16, which takes seconds for each."""
 
 _TOGETHER = 100
 _SOURCE_SIDE, _SMALLEST, _LARGEST = 512, 128, 384
 _MEAN = np.reshape(images.MEAN_COLOUR, (3, 1, 1))
 
 
-def batches(settings: Settings, chosen: Subject) -> tuple[int, Iterator[np.ndarray]]:
+def batches(settings: Settings, nets: Subject) -> tuple[int, Iterator[np.ndarray]]:
     """How many pictures, and batches of them, (B, 3, H, W) of 0–255.
 
     Raises
@@ -26,31 +26,31 @@ def batches(settings: Settings, chosen: Subject) -> tuple[int, Iterator[np.ndarr
     ValueError
         If the folder holds no picture; while iterating, if one of them cannot be read.
     """
-    side = chosen.trained.input_shape[1]
-    small = chosen.source == SMALL
+    side = nets.trained.input_shape[1]
+    small = nets.source == SMALL
     if settings.pictures is not None:
         files = images.in_folder(settings.pictures)[: settings.crops]
         return len(files), _one_by_one(len(files), lambda i: images.load(files[i], side, "authors") + _MEAN)
     total = settings.crops or (MANY if small else FEW)
     rng = settings.stream(7, 1)
-    if small and side == 32:  # the size that it was trained on: crops that it has not seen
-        return total, _unseen(total, chosen, rng)
+    if small and side == 32:  # trained on this size: take crops of the test split
+        return total, _unseen(total, nets, rng)
     sources = [
         np.moveaxis(images.load(name, _SOURCE_SIDE, "authors") + _MEAN, 0, -1) for name in images.bundled()
     ]
     return total, _one_by_one(total, lambda i: _crop(sources[rng.integers(len(sources))], side, rng))
 
 
-def _one_by_one(total: int, one: Callable[[int], np.ndarray]) -> Iterator[np.ndarray]:
-    return (one(i)[None] for i in range(total))
+def _one_by_one(total: int, picture: Callable[[int], np.ndarray]) -> Iterator[np.ndarray]:
+    return (picture(i)[None] for i in range(total))
 
 
-def _unseen(total: int, chosen: Subject, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def _unseen(total: int, nets: Subject, rng: np.random.Generator) -> Iterator[np.ndarray]:
     from theorylab import training
 
     for start in range(0, total, _TOGETHER):
         crops, _ = training.crops("test", min(_TOGETHER, total - start), seed=rng)
-        yield chosen.mean + chosen.std * crops
+        yield nets.mean + nets.std * crops
 
 
 def _crop(source: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:

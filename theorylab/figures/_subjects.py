@@ -81,13 +81,13 @@ def layer_titles(net: GraphNetwork) -> dict[str, str]:
     >>> titles["features.28"], titles["classifier.6"]
     ('conv5_3', 'fc3')
     """
-    titles, block, place, dense = {}, 1, 0, 0
+    titles, block, number, dense = {}, 1, 0, 0
     for node in net.nodes:
         if isinstance(node, MaxPool):
-            block, place = block + 1, 0
+            block, number = block + 1, 0
         elif isinstance(node, Conv):
-            place += 1
-            titles[node.name] = f"conv{block}_{place}"
+            number += 1
+            titles[node.name] = f"conv{block}_{number}"
         elif isinstance(node, Dense):
             dense += 1
             titles[node.name] = f"fc{dense}"

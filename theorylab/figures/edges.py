@@ -9,7 +9,7 @@ import numpy as np
 from theorylab import measures, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import Made, Settings
+from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._subjects import subject
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
@@ -18,16 +18,16 @@ from theorylab.visualization import visualize
 FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2
 
 
-def make(settings: Settings) -> Made:
+def make(settings: Settings) -> FinishedFigure:
     """Strength of the guided maps against three detectors: correlation and structural similarity."""
-    chosen = subject(settings)
+    nets = subject(settings)
     step = settings.steps("figure edges", 4)
-    rgb = chosen.picture(settings)
+    rgb = nets.picture(settings)
     detectors = _detectors(rgb)
     step()
-    maps = {"guided, trained": visualize(chosen.trained, chosen.prepared(rgb), "guided", "max")}
+    maps = {"guided, trained": visualize(nets.trained, nets.prepared(rgb), "guided", "max")}
     step()
-    maps["guided, random"] = visualize(chosen.random, chosen.prepared(rgb), "guided", "max")
+    maps["guided, random"] = visualize(nets.random, nets.prepared(rgb), "guided", "max")
     step()
     x = settings.picture(rgb.shape[1])
     grid = PatchGrid(x.shape, min(KERNEL, x.shape[1]), STRIDE)
@@ -35,10 +35,10 @@ def make(settings: Settings) -> Made:
         x, grid, "guided", FILTERS, size=1, pool=MaxPool(POOL), seed=settings.stream(11)
     )[0]
     step()
-    rows = [("", [MapPanel("input", rgb), *(MapPanel(name, one) for name, one in detectors.items())])]
+    rows = [("", [MapPanel("input", rgb), *(MapPanel(name, map_) for name, map_ in detectors.items())])]
     panels, numbers = [MapPanel("", None)], {}
-    for name, one in maps.items():
-        strength = np.sqrt((one**2).sum(axis=0, keepdims=True))
+    for name, map_ in maps.items():
+        strength = np.sqrt((map_**2).sum(axis=0, keepdims=True))
         numbers[name] = {
             detector: {
                 "correlation": measures.correlation(strength, edge),
@@ -49,11 +49,11 @@ def make(settings: Settings) -> Made:
         words = ", ".join(f"{key} {fixed(value['correlation'])}" for key, value in numbers[name].items())
         panels.append(MapPanel(name, strength, note=f"correlation: {words}"))
     rows.append(("strength", panels))
-    return Made(
+    return FinishedFigure(
         "edges",
-        f"Edge detectors, and the strength (norm over the channels) of guided maps. {chosen.label}.",
+        f"Edge detectors, and the strength (norm over the channels) of guided maps. {nets.label}.",
         rows_of_maps(rows),
-        {"network": chosen.label, "maps": numbers},
+        {"network": nets.label, "maps": numbers},
     )
 
 
@@ -63,9 +63,9 @@ def _detectors(rgb: np.ndarray) -> dict[str, np.ndarray]:
 
     untyped: Any = skimage
     grey = untyped.color.rgb2gray(np.clip(np.moveaxis(rgb, 0, -1) / 255, 0, 1))
-    found = {
+    edges = {
         "Sobel": untyped.filters.sobel(grey),
         "Laplacian": np.abs(untyped.filters.laplace(grey)),
         "Canny": untyped.feature.canny(grey, sigma=1.0).astype(np.float64),
     }
-    return {name: one[None] for name, one in found.items()}
+    return {name: plane[None] for name, plane in edges.items()}

@@ -8,7 +8,7 @@ from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.exhibits import title
-from theorylab.figures._base import Made, Settings
+from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._subjects import subject
 from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
@@ -17,12 +17,12 @@ OTHERS = 3
 """Logits beside the largest, drawn at random."""
 
 
-def make(settings: Settings) -> Made:
+def make(settings: Settings) -> FinishedFigure:
     """Draw a grid of rules by logits, with the distances between the logits' maps."""
-    chosen = subject(settings)
-    net = chosen.trained
-    rgb = chosen.picture(settings)
-    x = chosen.prepared(rgb)
+    nets = subject(settings)
+    net = nets.trained
+    rgb = nets.picture(settings)
+    x = nets.prepared(rgb)
     step = settings.steps("figure 2", 2)
     largest = int(np.argmax(net.logits(x)))
     step()
@@ -34,20 +34,20 @@ def make(settings: Settings) -> Made:
     maps = visualize_many(net, x, PAPER, logits)
     step()
     rows, numbers = [], {}
-    for rule, shown in zip(PAPER, maps, strict=True):
-        cosines = [measures.cosine(one, x) for one in shown]
-        distances = [measures.distance(shown[0], one) for one in shown[1:]]
+    for rule, by_logit in zip(PAPER, maps, strict=True):
+        cosines = [measures.cosine(map_, x) for map_ in by_logit]
+        distances = [measures.distance(by_logit[0], map_) for map_ in by_logit[1:]]
         panels = [MapPanel("input", rgb)]
-        for place, (logit, one) in enumerate(zip(logits, shown, strict=True)):
-            beside = f", distance to max {fixed(distances[place - 1])}" if place else ""
-            words = f"max ({chosen.name_of(logit)})" if place == 0 else chosen.name_of(logit)
-            note = f"cosine to the input {fixed(cosines[place])}{beside}"
-            panels.append(MapPanel(words, one, note=note))
+        for index, (logit, map_) in enumerate(zip(logits, by_logit, strict=True)):
+            beside = f", distance to max {fixed(distances[index - 1])}" if index else ""
+            words = f"max ({nets.name_of(logit)})" if index == 0 else nets.name_of(logit)
+            note = f"cosine to the input {fixed(cosines[index])}{beside}"
+            panels.append(MapPanel(words, map_, note=note))
         rows.append((title(rule), panels))
         numbers[rule.value] = {"cosine_to_input": cosines, "distance_to_max": distances}
-    return Made(
+    return FinishedFigure(
         "2",
-        f"Three rules by logits. {chosen.label}.",
+        f"Three rules by logits. {nets.label}.",
         rows_of_maps(rows),
-        {"network": chosen.label, "logits": logits, "rules": numbers},
+        {"network": nets.label, "logits": logits, "rules": numbers},
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theorylab.drawing import PALETTE, label_axes, maps_over_charts
-from theorylab.figures._base import Made, Settings
+from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._subjects import Subject, layer_titles, subject
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv
@@ -23,7 +23,7 @@ UNITS = (26, 44)
 """The paper's two units of fc1, counted from 1."""
 
 
-def make(settings: Settings) -> Made:
+def make(settings: Settings) -> FinishedFigure:
     """Draw the plane, two histograms, and the share of dead positions by layer."""
     deciding = subject(settings, decides=True)
     best = deciding if settings.weights is not None else subject(settings)
@@ -40,11 +40,11 @@ def make(settings: Settings) -> Made:
         "dead": {"network": best.label, **shares},
     }
     titles = list(shares["trained"]["dead_positions"])
-    for colour, marker, (name, found) in zip(PALETTE, "ox", shares.items(), strict=False):
+    for colour, marker, (name, share) in zip(PALETTE, "ox", shares.items(), strict=False):
         for line, kind in (("-", "dead_positions"), (":", "closed_units")):
             layers.plot(
                 range(len(titles)),
-                list(found[kind].values()),
+                list(share[kind].values()),
                 marker + line,
                 color=colour,
                 label=f"{name}, {kind.replace('_', ' ')}",
@@ -54,7 +54,7 @@ def make(settings: Settings) -> Made:
     layers.set_ylim(-0.03, 1.8)  # room for the legend
     layers.legend(fontsize=7, frameon=False, loc="upper left")
     label_axes(layers, "closed by the forward ReLU", "", "share")
-    return Made(
+    return FinishedFigure(
         "3",
         f"Dead zones, and the weights of two units of fc1 ({deciding.label}); shares by layer: {best.label}.",
         canvas,
@@ -66,13 +66,13 @@ def dead_shares(net: GraphNetwork, x: np.ndarray) -> dict[str, dict[str, float]]
     """By convolution: the share of positions at which no filter is active, and of all units that are closed."""
     titles = layer_titles(net)
     convolutions = {node.name for node in net.nodes if isinstance(node, Conv)}
-    behind = {
+    relus = {
         node.name: node.source
         for node in net.nodes
         if isinstance(node, Activation) and node.source in convolutions
     }
-    kept = net.forward(x, keep=tuple(behind)).activations
-    closed = {titles[source]: kept[name] <= 0 for name, source in behind.items()}
+    kept = net.forward(x, keep=tuple(relus)).activations
+    closed = {titles[source]: kept[name] <= 0 for name, source in relus.items()}
     return {
         "dead_positions": {name: float(mask.all(axis=0).mean()) for name, mask in closed.items()},
         "closed_units": {name: float(mask.mean()) for name, mask in closed.items()},
@@ -90,9 +90,9 @@ def _draw_plane(axes: Axes, rng: np.random.Generator) -> dict[str, float]:
         (dead, "#9a9a9a", "patches in the dead zone"),
     ):
         axes.plot(*patches[mask].T, ".", color=colour, markersize=3, label=label)
-    for place, one in enumerate(filters):
-        axes.annotate("", 2 * one, (0, 0), arrowprops={"arrowstyle": "->", "color": PALETTE[0]})
-        if not place:
+    for number, filter_ in enumerate(filters):
+        axes.annotate("", 2 * filter_, (0, 0), arrowprops={"arrowstyle": "->", "color": PALETTE[0]})
+        if not number:
             axes.plot([], [], color=PALETTE[0], label="filters")
     axes.set_xlim(-3, 3)
     axes.set_ylim(-3, 4.6)  # room for the legend
@@ -107,21 +107,21 @@ def _draw_plane(axes: Axes, rng: np.random.Generator) -> dict[str, float]:
     }
 
 
-def _draw_histograms(axes: Axes, chosen: Subject) -> dict[str, Any]:
-    layer = next(name for name, title in chosen.layers().items() if title == "fc1")
-    weights = chosen.trained.parameters[f"{layer}.weight"]
+def _draw_histograms(axes: Axes, nets: Subject) -> dict[str, Any]:
+    layer = next(name for name, title in nets.layers().items() if title == "fc1")
+    weights = nets.trained.parameters[f"{layer}.weight"]
     units: Sequence[int] = [unit for unit in UNITS if unit <= len(weights)]
-    found: dict[str, Any] = {}
+    numbers: dict[str, Any] = {}
     span = np.abs(weights[np.array(units) - 1]).max()
     for colour, unit in zip(PALETTE, units, strict=False):
-        own = weights[unit - 1].astype(np.float64)
-        axes.hist(own, bins=60, range=(-span, span), histtype="step", color=colour, label=f"unit {unit}")
-        found[f"unit {unit}"] = {"mean": own.mean(), "std": own.std()}
+        values = weights[unit - 1].astype(np.float64)
+        axes.hist(values, bins=60, range=(-span, span), histtype="step", color=colour, label=f"unit {unit}")
+        numbers[f"unit {unit}"] = {"mean": values.mean(), "std": values.std()}
     from scipy import stats
 
     if len(units) == 2:
         test = stats.ks_2samp(*(weights[unit - 1] for unit in units))
-        found["kolmogorov_smirnov"] = {"distance": float(test.statistic), "p_value": float(test.pvalue)}
+        numbers["kolmogorov_smirnov"] = {"distance": float(test.statistic), "p_value": float(test.pvalue)}
     axes.legend(fontsize=8, frameon=False)
     label_axes(axes, "weights of two units of fc1", "weight", "count")
-    return found
+    return numbers

@@ -8,7 +8,7 @@ from theorylab import analytic, measures, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.exhibits import title
-from theorylab.figures._base import Made, Settings
+from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER, Rule
 
@@ -16,7 +16,7 @@ FILTERS, HIDDEN, KERNEL, STRIDE = 256, 4096, 7, 2
 ORDER = PAPER[::-1]
 
 
-def make(settings: Settings) -> Made:
+def make(settings: Settings) -> FinishedFigure:
     """One network of each kind, one logit chosen beforehand; cosines to the input, measured and predicted."""
     x = settings.picture()
     windows = {
@@ -25,18 +25,18 @@ def make(settings: Settings) -> Made:
     }
     step = settings.steps("figure 4", len(windows) * len(ORDER))
     rows, numbers = [], {}
-    for place, (label, (grid, units)) in enumerate(windows.items()):
+    for index, (label, (grid, units)) in enumerate(windows.items()):
         panels = [MapPanel("input", x)]
         for rule in ORDER:
-            one = _map(x, grid, rule, units, settings.stream(4, place))
-            measured = measures.cosine(one, x)
+            map_ = _map(x, grid, rule, units, settings.stream(4, index))
+            measured = measures.cosine(map_, x)
             predicted = analytic.expected_cosine(x, grid, rule, units)
             note = f"cosine to the input {fixed(measured)}, predicted {fixed(predicted)}"
-            panels.append(MapPanel(title(rule), one, note=note))
+            panels.append(MapPanel(title(rule), map_, note=note))
             numbers[f"{label}, {rule.value}"] = {"cosine": measured, "predicted": predicted}
             step()
         rows.append((label, panels))
-    return Made(
+    return FinishedFigure(
         "4",
         f"Random three-layer networks, Gaussian weights; filters {KERNEL}×{KERNEL}, stride {STRIDE}.",
         rows_of_maps(rows),

@@ -9,7 +9,7 @@ import numpy as np
 from theorylab import analytic, measures, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import PALETTE, fixed, label_axes, maps_over_charts
-from theorylab.figures._base import Made, Settings
+from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.model.laws import Gaussian
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import Rule
@@ -20,17 +20,17 @@ HIDDEN = (64, 256, 1024, 4096, 16_384, 70_000)
 KERNEL, STRIDE, FCN_SIDE, GROUP = 7, 2, 64, 256
 
 
-def make(settings: Settings) -> Made:
+def make(settings: Settings) -> FinishedFigure:
     """Draw maps by size of the network over the chart of their cosines to the input."""
     x = settings.picture()
     small = settings.picture(min(settings.side, FCN_SIDE))
     grid = PatchGrid(x.shape, min(KERNEL, x.shape[1]), STRIDE)
     whole = PatchGrid(small.shape, small.shape[1:])
     step = settings.steps("figure 5", sum(-(-n // GROUP) for n in COUNTS))
-    cnn = [_wide_map(x, grid, n, settings.stream(5, 0, place), step) for place, n in enumerate(COUNTS)]
+    cnn = [_wide_map(x, grid, n, settings.stream(5, 0, index), step) for index, n in enumerate(COUNTS)]
     fcn = [
-        sampling.fcn_maps(small, n, "guided", size=1, seed=settings.stream(5, 1, place))[0]
-        for place, n in enumerate(HIDDEN)
+        sampling.fcn_maps(small, n, "guided", size=1, seed=settings.stream(5, 1, index))[0]
+        for index, n in enumerate(HIDDEN)
     ]
     curves = {
         f"CNN, by N ({x.shape[1]}×{x.shape[2]}, stride {STRIDE})": (x, grid, "N", COUNTS, cnn),
@@ -38,14 +38,14 @@ def make(settings: Settings) -> Made:
     }
     rows, numbers, measured_by = [], {}, {}
     for label, (picture, windows, symbol, counts, maps) in curves.items():
-        measured = measured_by[label] = [measures.cosine(one, picture) for one in maps]
+        measured = measured_by[label] = [measures.cosine(map_, picture) for map_ in maps]
         predicted = [analytic.expected_cosine(picture, windows, "guided", n) for n in counts]
         rows.append(
             (
                 label[:3],
                 [
-                    MapPanel(f"{symbol} = {n}", one, note=f"cosine {fixed(cosine)}, predicted {fixed(law)}")
-                    for one, n, cosine, law in zip(maps, counts, measured, predicted, strict=True)
+                    MapPanel(f"{symbol} = {n}", map_, note=f"cosine {fixed(cosine)}, predicted {fixed(law)}")
+                    for map_, n, cosine, law in zip(maps, counts, measured, predicted, strict=True)
                 ],
             )
         )
@@ -61,7 +61,7 @@ def make(settings: Settings) -> Made:
     label_axes(
         chart, "guided backpropagation", "number of filters N, or of hidden units N_h", "cosine to the input"
     )
-    return Made(
+    return FinishedFigure(
         "5",
         "Guided backpropagation in random three-layer networks; curves are the exact law, points one network each.",
         canvas,

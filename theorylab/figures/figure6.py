@@ -8,7 +8,7 @@ from theorylab import estimates, measures, networks, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.exhibits import title
-from theorylab.figures._base import Made, Settings
+from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import PAPER
@@ -18,7 +18,7 @@ FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2
 ORDER = PAPER[::-1]
 
 
-def make(settings: Settings) -> Made:
+def make(settings: Settings) -> FinishedFigure:
     """Three rules in both networks, with the pooled network's predicted cosines."""
     x = settings.picture(max(settings.side, 32))
     grid = PatchGrid(x.shape, KERNEL, STRIDE)
@@ -26,16 +26,16 @@ def make(settings: Settings) -> Made:
     step = settings.steps("figure 6", len(ORDER) + 2)
     rows: list[tuple[str, list[MapPanel]]] = [(f"three layers, pool {POOL}×{POOL}", [MapPanel("input", x)])]
     numbers: dict[str, dict[str, object]] = {"three layers": {}, "VGG-16": {}}
-    for place, rule in enumerate(ORDER):
-        one = sampling.three_layer_maps(
-            x, grid, rule, FILTERS, size=1, pool=pool, seed=settings.stream(6, place)
+    for index, rule in enumerate(ORDER):
+        map_ = sampling.three_layer_maps(
+            x, grid, rule, FILTERS, size=1, pool=pool, seed=settings.stream(6, index)
         )[0]
         predicted, error = estimates.pooled_expected_cosine(
             x, grid, rule, FILTERS, pool=pool, seed=settings.seed
         )
-        measured = measures.cosine(one, x)
+        measured = measures.cosine(map_, x)
         note = f"cosine to the input {fixed(measured)}, predicted {fixed(predicted)}"
-        rows[0][1].append(MapPanel(title(rule), one, note=note))
+        rows[0][1].append(MapPanel(title(rule), map_, note=note))
         numbers["three layers"][rule.value] = {
             "cosine": measured,
             "predicted": predicted,
@@ -47,14 +47,14 @@ def make(settings: Settings) -> Made:
     maps = visualize_many(net, x, ORDER, ["max"])[:, 0]
     step()
     rows.append(("random VGG-16", [MapPanel("input", x)]))
-    for rule, one in zip(ORDER, maps, strict=True):
-        measured = measures.cosine(one, x)
-        rows[1][1].append(MapPanel(title(rule), one, note=f"cosine to the input {fixed(measured)}"))
+    for rule, map_ in zip(ORDER, maps, strict=True):
+        measured = measures.cosine(map_, x)
+        rows[1][1].append(MapPanel(title(rule), map_, note=f"cosine to the input {fixed(measured)}"))
         numbers["VGG-16"][rule.value] = {
             "cosine": measured,
-            "similarity": measures.similarity(one, np.asarray(x)),
+            "similarity": measures.similarity(map_, np.asarray(x)),
         }
-    return Made(
+    return FinishedFigure(
         "6",
         f"A random three-layer CNN with {POOL}×{POOL} max-pooling (N = {FILTERS}, filters {KERNEL}×{KERNEL}, stride "
         f"{STRIDE}), and a random VGG-16 with weights of standard deviation 0.1 (largest of 1000 logits).",

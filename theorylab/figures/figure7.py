@@ -10,7 +10,7 @@ import numpy as np
 from theorylab import display, stats
 from theorylab.drawing import INK, PALETTE, label_axes, maps_over_charts
 from theorylab.exhibits import title
-from theorylab.figures._base import Made, Settings
+from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._pictures import batches
 from theorylab.figures._subjects import SMALL, hed_is_present, subject
 from theorylab.model.rules import PAPER, Rule
@@ -22,34 +22,34 @@ WHITE_NOISE = math.sqrt(2)
 """Predicted for saliency: two independent maps of mean zero (a random readout; exact as the map's entries grow many)."""
 
 
-def make(settings: Settings) -> Made:
+def make(settings: Settings) -> FinishedFigure:
     """Mean distances with 95 % intervals, random and trained, all rules on the same pictures and logits."""
-    chosen = subject(_sized(settings))
-    total, pictures = batches(settings, chosen)
+    nets = subject(_sized(settings))
+    total, pictures = batches(settings, nets)
     step = settings.steps("figure 7", total)
     rng = settings.stream(7, 0)
-    found: dict[str, list[np.ndarray]] = {"random": [], "trained": []}
+    distances: dict[str, list[np.ndarray]] = {"random": [], "trained": []}
     for batch in pictures:
-        logits = np.array([rng.choice(chosen.trained.n_logits, 2, replace=False) for _ in batch])
-        for name, net in (("random", chosen.random), ("trained", chosen.trained)):
-            maps = _maps(net, chosen.prepared(batch), logits)
+        logits = np.array([rng.choice(nets.trained.n_logits, 2, replace=False) for _ in batch])
+        for name, net in (("random", nets.random), ("trained", nets.trained)):
+            maps = _maps(net, nets.prepared(batch), logits)
             unit = display.unit_norm(maps.astype(np.float64))
             # Two unit maps; one that is zero has no direction, and its picture is not counted.
             apart = np.sqrt(((unit[:, :, 0] - unit[:, :, 1]) ** 2).sum(axis=(2, 3, 4)))
             apart[~(unit != 0).any(axis=(3, 4, 5)).all(axis=2)] = np.nan
-            found[name].append(apart)
+            distances[name].append(apart)
         for _ in batch:
             step()
-    numbers: dict[str, object] = {"network": chosen.label, "pictures": total}
+    numbers: dict[str, object] = {"network": nets.label, "pictures": total}
     canvas, (chart,) = maps_over_charts([], 1)
-    for place, (name, parts) in enumerate(found.items()):
+    for index, (name, parts) in enumerate(distances.items()):
         rows = np.concatenate(parts)
         summary = {rule.value: _summary(column) for rule, column in zip(PAPER, rows.T, strict=True)}
         numbers[name] = summary
         means = np.array([entry["mean"] for entry in summary.values()])
         reach = np.abs(np.array([entry["interval"] for entry in summary.values()]).T - means)
-        at = np.arange(len(means)) + 0.38 * (place - 0.5)
-        chart.bar(at, means, 0.36, yerr=reach, capsize=3, color=PALETTE[place], label=name, ecolor=INK)
+        at = np.arange(len(means)) + 0.38 * (index - 0.5)
+        chart.bar(at, means, 0.36, yerr=reach, capsize=3, color=PALETTE[index], label=name, ecolor=INK)
         for x, mean in zip(at, means, strict=True):
             chart.annotate(
                 f"{mean:.3g}", (x, mean), (10, 2), textcoords="offset points", fontsize=7, color=INK
@@ -62,9 +62,9 @@ def make(settings: Settings) -> Made:
     chart.set_ylim(0, 1.9)
     chart.legend(fontsize=8, frameon=False, ncols=3, loc="upper right")
     label_axes(chart, f"maps of two random logits, {total} pictures", "", "mean l2 distance of unit maps")
-    return Made(
+    return FinishedFigure(
         "7",
-        f"Mean distance of the maps of two random logits over {total} pictures. {chosen.label}.",
+        f"Mean distance of the maps of two random logits over {total} pictures. {nets.label}.",
         canvas,
         numbers,
     )

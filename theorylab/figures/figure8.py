@@ -8,7 +8,7 @@ from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.exhibits import title
-from theorylab.figures._base import Made, Settings
+from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._subjects import Subject, subject
 from theorylab.model.rules import PAPER, Rule
 from theorylab.visualization import visualize_many
@@ -20,48 +20,48 @@ REFINED = 4
 """Halvings of the last interval."""
 
 
-def make(settings: Settings) -> Made:
+def make(settings: Settings) -> FinishedFigure:
     """Draw maps of the predicted class of the picture and of its adversarial neighbour."""
-    chosen = subject(settings)
-    net = chosen.trained
-    rgb = chosen.picture(settings)
+    nets = subject(settings)
+    net = nets.trained
+    rgb = nets.picture(settings)
     step = settings.steps("figure 8", 3)
-    size, attacked = adversarial(chosen, rgb)
+    size, attacked = adversarial(nets, rgb)
     step()
     pictures = {"before": rgb, "after": attacked}
     maps, classes = {}, {}
     for name, picture in pictures.items():
-        x = chosen.prepared(picture)
+        x = nets.prepared(picture)
         maps[name] = visualize_many(net, x, PAPER, ["max"])[:, 0]
-        classes[name] = chosen.name_of(int(np.argmax(net.logits(x))))
+        classes[name] = nets.name_of(int(np.argmax(net.logits(x))))
         step()
     kept = {
-        rule.value: measures.cosine(one, other)
-        for rule, one, other in zip(PAPER, maps["before"], maps["after"], strict=True)
+        rule.value: measures.cosine(map_, after)
+        for rule, map_, after in zip(PAPER, maps["before"], maps["after"], strict=True)
     }
     rows = []
     for name, picture in pictures.items():
         note = "" if name == "before" else f"step of {size:.3g} levels of 255"
         panels = [MapPanel(classes[name], picture, note=note)]
-        for rule, one in zip(PAPER, maps[name], strict=True):
+        for rule, map_ in zip(PAPER, maps[name], strict=True):
             note = "" if name == "before" else f"cosine to before {fixed(kept[rule.value])}"
-            panels.append(MapPanel(title(rule), one, note=note))
+            panels.append(MapPanel(title(rule), map_, note=note))
         rows.append((name, panels))
-    return Made(
+    return FinishedFigure(
         "8",
-        f"Maps of the predicted class before and after a fast-gradient-sign step. {chosen.label}.",
+        f"Maps of the predicted class before and after a fast-gradient-sign step. {nets.label}.",
         rows_of_maps(rows),
         {
-            "network": chosen.label,
+            "network": nets.label,
             "step": size,
             "classes": classes,
-            "cosine_of_pictures": measures.cosine(chosen.prepared(rgb), chosen.prepared(attacked)),
+            "cosine_of_pictures": measures.cosine(nets.prepared(rgb), nets.prepared(attacked)),
             "cosine_of_maps": kept,
         },
     )
 
 
-def adversarial(chosen: Subject, rgb: np.ndarray) -> tuple[float, np.ndarray]:
+def adversarial(nets: Subject, rgb: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the smallest fast-gradient-sign step that changes the class, in levels of 0–255, and its picture.
 
     The loss is the lead of the largest logit over the second: its gradient does not vanish where a softmax is
@@ -72,8 +72,8 @@ def adversarial(chosen: Subject, rgb: np.ndarray) -> tuple[float, np.ndarray]:
     ValueError
         If no step up to the largest tried changes the class.
     """
-    net = chosen.trained
-    trace = net.forward(chosen.prepared(rgb))
+    net = nets.trained
+    trace = net.forward(nets.prepared(rgb))
     second, first = np.argsort(trace.logits)[-2:]
     lead = np.zeros((1, net.n_logits))
     lead[0, first], lead[0, second] = 1, -1
@@ -83,7 +83,7 @@ def adversarial(chosen: Subject, rgb: np.ndarray) -> tuple[float, np.ndarray]:
         return np.asarray(np.clip(rgb - size * sign, 0, 255))
 
     def fooled(size: float) -> bool:
-        return bool(np.argmax(net.logits(chosen.prepared(moved(size)))) != first)
+        return bool(np.argmax(net.logits(nets.prepared(moved(size)))) != first)
 
     low = 0.0
     for high in STEPS:

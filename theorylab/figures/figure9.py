@@ -10,7 +10,7 @@ import numpy as np
 from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import Made, Settings
+from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._subjects import subject
 from theorylab.networks import GraphNetwork
 from theorylab.visualization import visualize
@@ -19,25 +19,25 @@ SHOWN = 5
 """Layers in a row."""
 
 
-def make(settings: Settings) -> Made:
+def make(settings: Settings) -> FinishedFigure:
     """Draw maps of partly trained networks, with their distances to the trained network's map."""
-    chosen = subject(settings)
-    rgb = chosen.picture(settings)
-    x = chosen.prepared(rgb)
-    titles = chosen.layers()
-    layers = [name for name in titles if chosen.trained_dense or titles[name].startswith("conv")]
-    picked = _spread(layers)
-    step = settings.steps("figure 9", 2 + 2 * len(picked))
+    nets = subject(settings)
+    rgb = nets.picture(settings)
+    x = nets.prepared(rgb)
+    titles = nets.layers()
+    layers = [name for name in titles if nets.trained_dense or titles[name].startswith("conv")]
+    marked = _spread(layers)
+    step = settings.steps("figure 9", 2 + 2 * len(marked))
 
     def guided(net: GraphNetwork) -> np.ndarray:
-        one = visualize(net, x, "guided", "max")
+        map_ = visualize(net, x, "guided", "max")
         step()
-        return one
+        return map_
 
-    trained, random = guided(chosen.trained), guided(chosen.random)
+    trained, random = guided(nets.trained), guided(nets.random)
     kinds = {
-        "trained up to": [layers[: layers.index(layer) + 1] for layer in picked],
-        "all trained but": [[other for other in layers if other != layer] for layer in picked],
+        "trained up to": [layers[: layers.index(layer) + 1] for layer in marked],
+        "all trained but": [[other for other in layers if other != layer] for layer in marked],
     }
     rows: list[tuple[str, list[MapPanel]]] = []
     numbers: dict[str, Any] = {}
@@ -45,16 +45,16 @@ def make(settings: Settings) -> Made:
     for kind, sets in kinds.items():
         panels = [MapPanel("input", rgb), MapPanel("none", ends[kind], note=_note(ends[kind], trained, x))]
         numbers[kind] = {"none": _numbers(ends[kind], trained, x)}
-        for layer, kept in zip(picked, sets, strict=True):
-            one = guided(chosen.partly(kept))
-            panels.append(MapPanel(titles[layer], one, note=_note(one, trained, x)))
-            numbers[kind][titles[layer]] = _numbers(one, trained, x)
+        for layer, kept in zip(marked, sets, strict=True):
+            map_ = guided(nets.partly(kept))
+            panels.append(MapPanel(titles[layer], map_, note=_note(map_, trained, x)))
+            numbers[kind][titles[layer]] = _numbers(map_, trained, x)
         rows.append((kind, panels))
-    return Made(
+    return FinishedFigure(
         "9",
-        f"Guided backpropagation of partly trained networks; the other layers are random. {chosen.label}.",
+        f"Guided backpropagation of partly trained networks; the other layers are random. {nets.label}.",
         rows_of_maps(rows),
-        {"network": chosen.label, **numbers},
+        {"network": nets.label, **numbers},
     )
 
 
@@ -62,18 +62,18 @@ def _spread(layers: Sequence[str]) -> list[str]:
     """Pick a few layers from the first to the last."""
     last = len(layers) - 1
     count = min(SHOWN, len(layers))
-    return [layers[round(place * last / max(count - 1, 1))] for place in range(count)]
+    return [layers[round(index * last / max(count - 1, 1))] for index in range(count)]
 
 
-def _numbers(one: np.ndarray, trained: np.ndarray, x: np.ndarray) -> dict[str, float]:
+def _numbers(map_: np.ndarray, trained: np.ndarray, x: np.ndarray) -> dict[str, float]:
     return {
-        "distance_to_trained": measures.distance(one, trained),
-        "cosine_to_input": measures.cosine(one, x),
+        "distance_to_trained": measures.distance(map_, trained),
+        "cosine_to_input": measures.cosine(map_, x),
     }
 
 
-def _note(one: np.ndarray, trained: np.ndarray, x: np.ndarray) -> str:
-    numbers = _numbers(one, trained, x)
+def _note(map_: np.ndarray, trained: np.ndarray, x: np.ndarray) -> str:
+    numbers = _numbers(map_, trained, x)
     return (
         f"to trained {fixed(numbers['distance_to_trained'])}, cosine to x {fixed(numbers['cosine_to_input'])}"
     )

@@ -6,13 +6,13 @@ from theorylab import images, measures, networks, weights
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.exhibits import title
-from theorylab.figures._base import Made, Settings
+from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._subjects import TORCHVISION_MEAN, TORCHVISION_STD, column
 from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
 
 
-def make(settings: Settings) -> Made:
+def make(settings: Settings) -> FinishedFigure:
     """Draw maps of the largest logit and of another, with their distances."""
     if settings.weights is not None:
         weights.check_source(settings.weights)
@@ -32,11 +32,11 @@ def make(settings: Settings) -> Made:
     numbers = {}
     for rule, (largest, other) in zip(PAPER, maps, strict=True):
         apart = measures.distance(largest, other)
-        for (_, panels), one in zip(rows, (largest, other), strict=True):
-            note = f"cosine to the input {fixed(measures.cosine(one, x))}"
-            if one is other:
+        for (_, panels), map_ in zip(rows, (largest, other), strict=True):
+            note = f"cosine to the input {fixed(measures.cosine(map_, x))}"
+            if map_ is other:
                 note += f", distance {fixed(apart)}"
-            panels.append(MapPanel(title(rule), one, note=note))
+            panels.append(MapPanel(title(rule), map_, note=note))
         numbers[rule.value] = {
             "cosine": [measures.cosine(largest, x), measures.cosine(other, x)],
             "similarity": measures.similarity(largest, x),
@@ -44,7 +44,7 @@ def make(settings: Settings) -> Made:
         }
     for _, panels in rows:
         panels.insert(0, MapPanel("input", rgb))
-    return Made(
+    return FinishedFigure(
         "resnet",
         f"ResNet-50, {label}.",
         rows_of_maps(rows),

@@ -1,4 +1,4 @@
-"""Replicates, streamed: mergeable moments and the engine that fills them, anywhere, and loses nothing."""
+"""Streamed replicates: mergeable moments, the engine that fills them, where it runs, and its checkpoints."""
 
 from theorylab.montecarlo.checkpoints import CheckpointFolder
 from theorylab.montecarlo.engine import Study, replicate, replicate_all

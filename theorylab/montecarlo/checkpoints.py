@@ -1,4 +1,4 @@
-"""Finished blocks in a folder: written whole, checked before they are read, and never mixed with another study's."""
+"""Finished blocks in a folder: written whole, verified when read, and never mixed with another study's."""
 
 from __future__ import annotations
 
@@ -26,16 +26,7 @@ _CONFIGURATION = "study.json"
 def encode(measured: Measurement, header: Mapping[str, Any]) -> bytes:
     """Encode a block as a NumPy archive (.npz) that ends with the SHA-256 of all before it.
 
-    Parameters
-    ----------
-    measured : Measurement
-    header : mapping
-        What the block belongs to, in types of JSON.
-
-    Returns
-    -------
-    bytes
-        The same for the same block.
+    `header` says in types of JSON what the block belongs to.  The same block gives the same bytes.
 
     Examples
     --------
@@ -59,8 +50,8 @@ def encode(measured: Measurement, header: Mapping[str, Any]) -> bytes:
         "mean": statistics.mean,
         "deviations": statistics.deviations,
     }
-    for place, moments in enumerate(maps.values()):
-        arrays[f"map{place}_mean"], arrays[f"map{place}_deviations"] = moments.mean, moments.deviations
+    for index, moments in enumerate(maps.values()):
+        arrays[f"map{index}_mean"], arrays[f"map{index}_deviations"] = moments.mean, moments.deviations
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, array in arrays.items():
@@ -77,7 +68,7 @@ def decode(data: bytes, header: Mapping[str, Any]) -> Measurement:
     Raises
     ------
     ValueError
-        In a few words: if the checksum is wrong, or the block belongs to something else than `header` says.
+        If the checksum is wrong, or the block does not belong to what `header` says.
     """
     content, digest = data[:-_DIGEST], data[-_DIGEST:]
     if hashlib.sha256(content).hexdigest().encode() != digest:
@@ -91,14 +82,14 @@ def decode(data: bytes, header: Mapping[str, Any]) -> Measurement:
             tuple(head["names"]), head["count"], arrays["mean"].copy(), arrays["deviations"].copy()
         )
         maps = {
-            name: ArrayMoments(count, arrays[f"map{place}_mean"], arrays[f"map{place}_deviations"])
-            for place, (name, count) in enumerate(head["maps"].items())
+            name: ArrayMoments(count, arrays[f"map{index}_mean"], arrays[f"map{index}_deviations"])
+            for index, (name, count) in enumerate(head["maps"].items())
         }
     return Measurement(statistics, maps)
 
 
 def digest_of(configuration: Mapping[str, Any]) -> str:
-    """SHA-256 of a configuration, whatever the order of its keys.
+    """Return the SHA-256 of a configuration, whatever the order of its keys.
 
     Examples
     --------
@@ -124,7 +115,7 @@ class CheckpointFolder:
     Notes
     -----
     A context manager: the folder is locked inside.  Blocks are in ``blocks/<study>/<number>.npz``, the configuration in
-    ``study.json``.  Each block is written beside its place and moved there, so a kill at any moment leaves whole blocks.
+    ``study.json``.  Each block is written to a temporary file and moved, so a kill at any moment leaves whole blocks.
 
     Examples
     --------
@@ -151,7 +142,7 @@ class CheckpointFolder:
         warn: Callable[[str], None] | None = None,
     ) -> None:
         self.folder = Path(folder)
-        # As it will be read: tuples are lists in JSON.
+        # Compare what JSON gives back: it turns tuples into lists.
         self.configuration = json.loads(json.dumps(configuration, allow_nan=False))
         self.digest = digest_of(self.configuration)
         self.warn = warn
@@ -216,9 +207,9 @@ class CheckpointFolder:
         if there != self.configuration:
             differences = "; ".join(_differences(there, self.configuration))
             raise ValueError(f"{self.folder}: holds another study: {differences}; choose another folder")
-        for left in (self.folder / "blocks").glob("**/.*.tmp"):  # by a process that was killed
+        for temporary in (self.folder / "blocks").glob("**/.*.tmp"):  # by a process that was killed
             with contextlib.suppress(OSError):
-                left.unlink()
+                temporary.unlink()
 
     def path(self, study: str, block: int) -> Path:
         """Return the file of a block."""
@@ -234,7 +225,7 @@ class CheckpointFolder:
             return decode(path.read_bytes(), self._header(study, block))
         except FileNotFoundError:
             return None
-        except Exception as error:  # damage may take any form that a parser can meet
+        except Exception as error:  # damage can raise anything in a parser
             if self.warn is not None and path not in self._warned:
                 self._warned.add(path)
                 self.warn(f"{path}: the block is damaged ({error}) and will be computed again")
@@ -256,13 +247,13 @@ class CheckpointFolder:
 def _differences(there: Any, here: Any, name: str = "") -> list[str]:
     """List what differs between two configurations, by name."""
     if isinstance(there, dict) and isinstance(here, dict):
-        found = []
+        differences = []
         for key in sorted({*there, *here}):
             missing = "absent"
-            found += _differences(
+            differences += _differences(
                 there.get(key, missing), here.get(key, missing), f"{name}.{key}" if name else key
             )
-        return found
+        return differences
     return [] if there == here else [f"{name} is {_plain(there)} there, {_plain(here)} here"]
 
 

@@ -15,7 +15,7 @@ from theorylab.progress import Progress
 
 
 class Checkpoints(Protocol):
-    """Where finished blocks are kept: :class:`~theorylab.montecarlo.checkpoints.CheckpointFolder`, or another."""
+    """A store of finished blocks, such as :class:`~theorylab.montecarlo.checkpoints.CheckpointFolder`."""
 
     def load(self, study: str, block: int) -> Measurement | None:
         """Load a saved block, or None if there is none that can be trusted."""
@@ -31,7 +31,7 @@ class Study:
     Parameters
     ----------
     name : str
-        Names the study in checkpoints and in progress; unlike that of any other study in one run.
+        Names the study in checkpoints and in progress; no other study of the run may have it.
     simulate : callable
         ``simulate(rng, size) -> Measurement``; importable (a module's function, a partial of one or an instance of a
         module's class) where worker processes run it.
@@ -68,7 +68,7 @@ class Study:
 
     @property
     def n_blocks(self) -> int:
-        """Whole blocks that hold all replicates."""
+        """Number of whole blocks that hold all replicates."""
         return -(-self.replicates // self.block)
 
     def task(self, block: int) -> Task:
@@ -78,7 +78,7 @@ class Study:
 
 
 class _Merged:
-    """A study under way: blocks come in any order and are merged in theirs."""
+    """A running study: blocks arrive in any order and are merged in the order of their numbers."""
 
     def __init__(self, study: Study, checkpoints: Checkpoints | None, progress: Progress | None) -> None:
         self.study = study
@@ -108,12 +108,12 @@ class _Merged:
             self.progress(self.study.name, self.next * self.study.block, blocks * self.study.block)
 
     def missing(self) -> Iterator[int]:
-        """Blocks to be run; asked for as workers become free, so none is begun once the study is finished."""
+        """Yield the blocks to run; workers ask for them one by one, so none starts once the study is finished."""
         for block in range(self.next, self.study.n_blocks):
             if self.finished:
                 return
             if self._load(block) is not None:
-                # Not kept in memory: it is read again when its turn has come.
+                # Read it again when its turn comes, to save memory.
                 self.stored.add(block)
             else:
                 yield block
@@ -125,12 +125,12 @@ class _Merged:
         self.advance()
 
     def advance(self) -> None:
-        """Merge what has come up to the first block that has not."""
+        """Merge the blocks that have arrived, up to the first that is missing."""
         while not self.finished:
             if self.next in self.held:
                 self._merge(self.held.pop(self.next))
             elif self.next in self.stored:
-                # What was there a moment ago may have been damaged since.
+                # The stored block may have been damaged meanwhile.
                 self._merge(self._load(self.next) or run_task(self.study.task(self.next)))
             else:
                 return
@@ -144,7 +144,7 @@ def replicate_all(
     checkpoints: Checkpoints | None = None,
     progress: Progress | None = None,
 ) -> list[Measurement]:
-    """Run the blocks of many studies, side by side, and merge each study's in their order.
+    """Run the blocks of many studies side by side and merge each study's blocks in order.
 
     Parameters
     ----------
@@ -187,21 +187,20 @@ def replicate_all(
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"studies: two are called {name!r}")
-    merged = [_Merged(study, checkpoints, progress) for study in studies]
+    runs = [_Merged(study, checkpoints, progress) for study in studies]
 
     def tasks() -> Iterator[tuple[tuple[int, int], Task]]:
-        for place, one in enumerate(merged):
-            for block in one.missing():
-                yield (place, block), one.study.task(block)
+        for index, run in enumerate(runs):
+            for block in run.missing():
+                yield (index, block), run.study.task(block)
 
-    for (place, block), result in (executor or JoblibExecutor(1)).run(tasks(), keep=checkpoints is not None):
-        if not merged[place].finished:
-            merged[place].take(block, result)
-    for one in merged:
-        one.advance()  # where the last blocks were all in the checkpoints
-    results = [one.measured for one in merged]
-    assert all(one.finished for one in merged)
-    return [result for result in results if result is not None]
+    for (index, block), result in (executor or JoblibExecutor(1)).run(tasks(), keep=checkpoints is not None):
+        if not runs[index].finished:
+            runs[index].take(block, result)
+    for run in runs:
+        run.advance()  # in case its last blocks were all in the checkpoints
+    assert all(run.finished for run in runs)
+    return [run.measured for run in runs if run.measured is not None]
 
 
 def replicate(

@@ -1,4 +1,4 @@
-"""Where blocks run: in this process, in worker processes, or on a cluster.  The numbers do not depend on it."""
+"""Executors, which run blocks in this process, in worker processes or on a cluster, with the same numbers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Task:
 
 
 def run_task(task: Task) -> Measurement:
-    """Run one block, with one BLAS thread: with another number of them products round differently."""
+    """Run one block with one BLAS thread, because BLAS rounds differently with more of them."""
     with threadpoolctl.threadpool_limits(1, user_api="blas"):
         return task.simulate(np.random.default_rng(task.seed), task.size)
 
@@ -46,14 +46,14 @@ class Executor(Protocol):
     def run(
         self, tasks: Iterable[tuple[Key, Task]], *, keep: bool = False
     ) -> Iterator[tuple[Key, Measurement]]:
-        """Results as they are finished, in any order, each with its key.
+        """Yield results as they are finished, in any order, each with its key.
 
         Parameters
         ----------
         tasks : iterable
             Asked for one by one as workers become free.
         keep : bool
-            Whether results are kept as they come: then none may wait for others.
+            Whether the caller saves each result at once: then none may wait for others.
         """
 
 
@@ -62,7 +62,7 @@ def _keyed(key: Any, task: Task) -> tuple[Any, Measurement]:
 
 
 def _stay_with(parent: int) -> None:
-    """End this worker soon after its parent is killed; joblib's would stay for minutes."""
+    """End this worker soon after its parent is killed, as joblib's workers do only after minutes."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -118,7 +118,7 @@ class JoblibExecutor:
             while (result := _next(results)) is not None:
                 yield result
         except RuntimeError as error:
-            # joblib's and loky's own class is in neither's public interface.
+            # The classes of joblib and loky are not in their public interfaces.
             if type(error).__name__ not in ("TerminatedWorkerError", "BrokenProcessPool"):
                 raise
             raise ChildProcessError(
@@ -139,7 +139,7 @@ def _next(results: Any, close: bool = False) -> Any:
 class DaskExecutor:
     """The workers of a Dask cluster that is already there (``pip install 'theorylab[dask]'``).
 
-    Workers may come and go: what a lost one was running is run again by another.  Each needs this version of theorylab.
+    Workers may come and go: another worker repeats what a lost one was running.  Each needs this version of theorylab.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class DaskExecutor:
     timeout : float, default 10
         Seconds to wait for the scheduler's answer.
     notify : callable, optional
-        ``notify(message)``, told when there is no worker to be waited for.
+        ``notify(message)``, called when the cluster has no worker yet.
 
     Examples
     --------
@@ -187,7 +187,7 @@ class DaskExecutor:
         except (OSError, ValueError, distributed.comm.core.CommClosedError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ConnectionError(f"scheduler {self.address}: no answer ({reason})") from None
-        # Its tracebacks of a lost connection; what is to be said of that is raised.
+        # Silence its tracebacks of a lost connection, for which an error is raised below.
         logger = logging.getLogger("distributed.client")
         level = logger.level
         logger.setLevel(logging.CRITICAL)
@@ -209,7 +209,7 @@ class DaskExecutor:
         distributed: Any = importlib.import_module("distributed")
         simulations: dict[int, Any] = {}
         running: dict[Any, Key] = {}
-        told = False
+        notified = False
         while True:
             threads = sum(client.ncores().values())
             while len(running) < 2 * max(1, threads):
@@ -223,21 +223,21 @@ class DaskExecutor:
                 with client.as_current():  # `wait` asks for the client of this thread
                     done = distributed.wait(list(running), timeout=5, return_when="FIRST_COMPLETED").done
             except TimeoutError:
-                if not threads and not told and self.notify is not None:
+                if not threads and not notified and self.notify is not None:
                     self.notify(f"scheduler {self.address}: it has no workers; waiting for one")
-                    told = True
+                    notified = True
                 continue
-            told = False
-            # In the order in which they were sent, so that what is merged first is not held up.
+            notified = False
+            # Yield in the order of sending, because blocks are merged in that order.
             for future in [future for future in running if future in done]:
                 yield running.pop(future), self._result(future)
 
     def _submit(self, client: Any, task: Task, simulations: dict[int, Any]) -> Any:
-        # A simulation holds the picture: it is sent once, as a task of its own, which can be run again if the worker
-        # that keeps it is lost (data that were scattered could not).
+        # Send a simulation, which holds the picture, once and as a task: a task is run again if its worker is lost, but
+        # scattered data are gone.
         simulation = simulations.get(id(task.simulate))
         if simulation is None:
-            simulations.clear()  # those of studies whose blocks have all been sent
+            simulations.clear()  # the blocks of earlier studies have all been sent
             simulation = client.submit(_same, task.simulate, pure=False)
             simulations[id(task.simulate)] = simulation
         return client.submit(_on_worker, __version__, simulation, task.seed, task.size, pure=False)
@@ -266,6 +266,6 @@ def _same(simulate: Any) -> Any:
 def _on_worker(version: str, simulate: Any, seed: np.random.SeedSequence, size: int) -> Measurement:
     if __version__ != version:
         raise ValueError(f"a worker has theorylab {__version__}, this study is of {version}")
-    # For good: a worker's threads share the limit, and the one that ends first would lift it for the others.
+    # Never lift the limit: a worker's threads share it, and the first to end would lift it for the others.
     threadpoolctl.threadpool_limits(1, user_api="blas")
     return run_task(Task(simulate, seed, size))

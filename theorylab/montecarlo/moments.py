@@ -1,4 +1,4 @@
-"""Streaming moments that merge: the same numbers however the replicates are cut into blocks of one order."""
+"""Streaming moments that merge: the same numbers however the replicates are cut into ordered blocks."""
 
 from __future__ import annotations
 
