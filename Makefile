@@ -4,7 +4,7 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test nojit lint docs bench classifier check clean
+.PHONY: verify test nojit lowest lint docs bench classifier check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
@@ -15,6 +15,10 @@ test: $(VENV)/tested
 # The kernels as plain Python: their bodies count as covered lines, and a debugger sees them.
 nojit: $(VENV)/tested
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/test_kernels.py tests/test_pool.py tests/test_winograd.py $(ARGS)
+
+# A part of the tests on the lowest versions that setup.cfg declares, in an environment of its own.
+lowest:
+	PYTHON=$(PYTHON) .ci/lowest .venv-lowest
 
 lint: $(VENV)/tested
 	$(BIN)/ruff check .
@@ -37,7 +41,7 @@ docs: $(VENV)/tested
 check: lint nojit test
 
 clean:
-	rm -rf $(VENV) out docs/api build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest out docs/api build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -94,7 +94,7 @@ def test_shares_of_dead_positions_are_counted():
     nodes = [
         networks.nodes.Input("x", (1, 1, 4)),
         networks.nodes.Conv("conv", "x", 2, kernel=1),
-        networks.nodes.ReLU("relu", "conv"),
+        networks.nodes.Activation("relu", "conv"),
         networks.nodes.Flatten("flat", "relu"),
         networks.nodes.Dense("fc", "flat", 1),
     ]

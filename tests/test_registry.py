@@ -1,5 +1,6 @@
 """Every rule × unit × layer: the law agrees with fresh networks, or refuses by name."""
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -178,3 +179,10 @@ def test_a_rule_of_another_form_is_refused(arguments, error, words):
     with pytest.raises(error, match=f"^{words}"):
         rules.define(**({"name": "test-bad", "h": "relu", "gate": True} | arguments))
     assert rules.registered() == known
+
+
+def test_layers_are_replaced_with_their_laws():
+    truncated = tl.ConvSpec(4, 3, std=tl.TruncatedGaussian(0.1))
+    assert dataclasses.replace(truncated, n_filters=8).weights == tl.TruncatedGaussian(0.1)
+    assert dataclasses.replace(truncated, std=2.0).weights == tl.Gaussian(2.0)
+    assert dataclasses.replace(tl.Dense(4, 0.5), n_units=2) == tl.Dense(2, 0.5)

@@ -60,6 +60,8 @@ def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes |
     targets = [folder / name for name in content]
     parents = {parent for target in targets for parent in target.parents}
     missing = sorted((path for path in parents if not path.exists()), key=lambda path: -len(path.parts))
+    # The plan: write the new files, and copies of the old ones, to a staging folder; move the new files to their names; if
+    # anything fails, move the copies back and remove what is new.
     staging = folder / f".theorylab-{secrets.token_hex(6)}"
     moved: list[str] = []
     try:

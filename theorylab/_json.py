@@ -35,7 +35,7 @@ def plain(value: Any) -> Any:
 
 
 def text(value: Any) -> str:
-    """Write a value as the content of a JSON file.
+    """Return the content of a JSON file.
 
     Examples
     --------

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 Progress = Callable[[str, int, int], None]
 """``progress(label, done, total)``, called as work is done; a total of 0 says that the end is not known."""
 
-_NUMBERS = 53  # columns that the bar and the numbers behind a label take, up to totals of five digits
+_NUMBERS = 53  # columns of the bar and the numbers after a label, for totals of up to five digits
 
 
 @contextlib.contextmanager
 def live(quiet: bool = False) -> Iterator[Progress | None]:
-    """Yield a callback ``progress(label, done, total)`` that draws a live bar for each label.
+    """Yield a callback ``progress(label, done, total)`` that draws a bar for each label: done, total, time left.
 
     Parameters
     ----------
@@ -23,8 +23,8 @@ def live(quiet: bool = False) -> Iterator[Progress | None]:
     Yields
     ------
     callable or None
-        None where nothing is to be shown: on request, and where stderr is no terminal but a pipe or a file, in which
-        bars would be noise.  A total of 0 says that the end is not known: the bar then only moves.
+        None if `quiet`, or if stderr is a pipe or a file, where bars would be noise.  A total of 0 says that the end is
+        not known; the bar then only moves.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def live(quiet: bool = False) -> Iterator[Progress | None]:
 
 
 def stepper(progress: Progress | None, label: str, total: int) -> Callable[[], None]:
-    """Return a function to call after each of `total` steps; it tells `progress`, if there is one.
+    """Return a function to call after each of `total` steps; it reports to `progress` unless that is None.
 
     Examples
     --------

@@ -63,6 +63,7 @@ class Recipe:
     rate: float
 
     def __post_init__(self) -> None:
+        """Check the sizes."""
         if self.batch % self.shards:
             raise ValueError(f"batch: expected a multiple of {self.shards} shards, got {self.batch}")
 
@@ -140,7 +141,7 @@ def fit(
 
 
 def _mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Added one after the other, in the order of the shards."""
+    """Add them one after the other, in the order of the shards."""
     total = arrays[0].copy()
     for array in arrays[1:]:
         total += array

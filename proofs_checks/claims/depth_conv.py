@@ -74,7 +74,7 @@ def _pairs(whole: np.ndarray, squares: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """Of one width: alignments by layer, the mean map, ‖V̂^(1)‖², and the mean map of three layers under that energy."""
+    """One width: alignments by layer, the mean map, ‖V̂^(1)‖², and the mean map of three layers for that energy."""
 
     stack: Stack
     alignments: dict[int, float]

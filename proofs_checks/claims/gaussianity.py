@@ -45,7 +45,7 @@ def excess(mean: dict[str, float]) -> float:
 
 
 def run(bench: Bench) -> Outcome:
-    """Measure the excess kurtosis at four filter counts and its slope, for both rules, on a 3×3 patch of the picture."""
+    """Measure the excess kurtosis at four filter counts and its slope, for both rules, on a 3×3 patch."""
     patch = unit(strongest_patch(bench.x))
     checks: list[Check] = []
     points: list[Points] = []

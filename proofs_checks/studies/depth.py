@@ -41,7 +41,7 @@ class Stack:
     def descend(
         self, rng: np.random.Generator, size: int, rules: Sequence[Rule]
     ) -> Iterator[tuple[int, np.ndarray, dict[Rule, np.ndarray]]]:
-        """Draw `size` sets of weights; from the top layer down to the picture yield ``l``, ``o^(l)``, each rule's ``V̂^(l)``.
+        """Draw `size` sets of weights; from the top layer down yield ``l``, ``o^(l)`` and each rule's ``V̂^(l)``.
 
         Both arrays are (size, copies, C, H, W), in single precision.
         """

@@ -27,7 +27,7 @@ class Block:
 
     @classmethod
     def of(cls, shape: Shape, layer: ConvSpec) -> Block:
-        """The block of a convolution that reads an array of the given shape."""
+        """Describe the convolution that reads an array of the given shape."""
         grid = PatchGrid(shape, layer.kernel, layer.stride, layer.padding)
         std = math.sqrt(2 / grid.patch_size)
         return cls(layer.n_filters, grid, std, layer.std / std)
@@ -89,7 +89,7 @@ class Stage:
 
 
 def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
-    """The blocks and stages of a stack on an image of the given shape, from the image up.
+    """Read the blocks and stages of a stack on an image of the given shape, from the image up.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def _add_pool(blocks: list[Block | Stage], pool: MaxPool) -> None:
 
 
 def _path(shape: Shape, layers: Sequence[ConvSpec]) -> tuple[Path, float]:
-    """A path whose blocks have working standard deviations, and the product of the gains this leaves out."""
+    """Return a path whose blocks have working standard deviations, and the product of the gains this leaves out."""
     blocks: list[Block] = []
     for layer in layers:
         blocks.append(Block.of(shape, layer))

@@ -28,7 +28,7 @@ _BUDGET = 2**20  # doubles per work array: small enough to stay in the cache's n
 
 @functools.lru_cache(maxsize=16)
 def normals(dimension: int, points: int = POINTS) -> np.ndarray:
-    """Standard normals by a Sobol sequence, mirrored and whitened: (points, dimension), the same at every call.
+    """Return standard normals by a Sobol sequence, mirrored and whitened: (points, dimension), the same at every call.
 
     Odd moments vanish and second moments are exact.  Neighbouring patches of a picture are nearly parallel, and what happens
     along their common direction is most of every integral.

@@ -38,7 +38,7 @@ class Projection:
 
     @classmethod
     def of(cls, energy: np.ndarray, along: np.ndarray, power: np.ndarray, channels: int) -> Projection:
-        """The projection; the noise is shared out evenly among the channels."""
+        """Project the gradient; the noise is shared out evenly among the channels."""
         alpha = np.divide(along, energy, out=np.zeros(along.shape), where=energy > 0)
         return cls(energy, along, power, alpha, np.sqrt(np.maximum(power - alpha * along, 0) / channels))
 
@@ -52,7 +52,7 @@ class Field:
 
     @classmethod
     def readout(cls, plane: tuple[int, int]) -> Field:
-        """Standard normal weights: no mean."""
+        """Start from standard normal weights, which have no mean."""
         return cls({HERE: np.zeros(plane)}, np.ones(plane))
 
     @property
@@ -74,7 +74,7 @@ class Field:
         return np.maximum(total, 0)
 
     def projection(self, products: InnerProducts, channels: int) -> Projection:
-        """The same gradient by its part along ``o`` alone."""
+        """Describe the same gradient by its part along ``o`` alone."""
         along = self.along(products)
         power = self.power(products) + channels * self.beta**2
         if self.plain:
@@ -115,7 +115,7 @@ class BlockLaw:
         return [], handed_down(planes, second, self.block, rule)
 
     def _alone(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
-        """Closed form: the unit's own pre-activation is all that its gradient knows."""
+        """Use the closed form: the unit's own pre-activation is all that its gradient knows."""
         size = self.block.std * np.sqrt(self.patches.energy)
         first, second = unit_moments(rule, self._unit, field.shifts[HERE] * size, field.beta)
         # A patch of zeros activates nothing: the gate is closed at 0.
@@ -156,7 +156,7 @@ class BlockLaw:
 
 
 def handed_down(planes: Planes, second: np.ndarray, block: Block, rule: Rule) -> Field:
-    """The field at a convolution's input: ``b_s`` and ``E[T²]`` of its units, folded over the patches that hold a position."""
+    """Return the field at a convolution's input: ``b_s`` and ``E[T²]`` of its units, folded over their patches."""
     shifts = {
         times(s, block.grid.stride): block.energy_gain * _fold(plane, block.grid)
         for s, plane in planes.items()

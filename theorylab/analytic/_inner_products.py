@@ -25,7 +25,7 @@ _POOLED = 1e-5
 
 
 def _half(shifts: Iterable[Shift]) -> set[Shift]:
-    """``HERE`` and one of each pair ``±s``."""
+    """Return ``HERE`` and one of each pair ``±s``."""
     return {max(shift, opposite(shift)) for shift in (*shifts, HERE)}
 
 

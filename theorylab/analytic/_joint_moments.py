@@ -72,7 +72,7 @@ def pooled_moments(
     floor: float = EXACT,
     points: int = POINTS,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a filter's mean and energy become behind a window: ``b`` (n, k, k) in ``E[w T_j] = c² Σ_m b_jm y_m``, and ``E[T_j²]``.
+    """Return a filter's mean and energy behind a window: ``b`` (n, k, k) in ``E[w T_j] = c² Σ_m b_jm y_m``, and ``E[T_j²]``.
 
     `gram` (n, k, k) holds ``c² ⟨y_j, y_m⟩``, to the relative error `floor`.  The pool hands its winner
     ``V̂ = α max(0, z_1, …, z_k) + β ξ``.
@@ -114,7 +114,7 @@ def pooled_moments(
 def neighbour_moments(
     gram: np.ndarray, a: np.ndarray, beta: np.ndarray, rule: Rule, centre: int, points: int = POINTS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a filter's mean and energy become at one unit: ``b`` (n, S) in ``E[w T_j] = c² Σ_s b_s y_(j+s)``, and ``E[T_j²]``.
+    """Return a filter's mean and energy at one unit: ``b`` (n, S) in ``E[w T_j] = c² Σ_s b_s y_(j+s)``, and ``E[T_j²]``.
 
     `gram` (n, S, S) is the covariance of the pre-activations of ``S`` neighbours, with rows of zeros for those that do not exist;
     `centre` is the unit itself among them, and `a` (n, S) holds the coefficients of their activations.

@@ -27,7 +27,7 @@ def opposite(shift: Shift) -> Shift:
 
 
 def times(shift: Shift, factor: tuple[int, int]) -> Shift:
-    """A shift in positions of the layer below one with these strides."""
+    """Return a shift in positions of the layer below one with these strides."""
     return shift[0] * factor[0], shift[1] * factor[1]
 
 
@@ -44,7 +44,7 @@ def differences(shifts: Iterable[Shift]) -> set[Shift]:
 
 
 def offsets(pool: MaxPool) -> list[Shift]:
-    """The positions of a window, row by row, from its first one."""
+    """Return the positions of a window, row by row, from its first one."""
     return [(i, k) for i in range(pool.size[0]) for k in range(pool.size[1])]
 
 

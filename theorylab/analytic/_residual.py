@@ -40,7 +40,7 @@ class PathLaw:
         return self._laws[-1].block.std ** 2 * self._laws[-1].patches.energy
 
     def down(self, slope: np.ndarray, second: np.ndarray, rule: Rule) -> Field:
-        """The field at the path's input, from ``E[∂T/∂g]`` and ``E[T²]`` behind its last convolution."""
+        """Return the field at the path's input, from ``E[∂T/∂g]`` and ``E[T²]`` behind its last convolution."""
         field = handed_down({HERE: slope}, second, self._laws[-1].block, rule)
         for law in reversed(self._laws[:-1]):
             _, field = law.gradients(field, rule)
@@ -123,7 +123,7 @@ class StageLaw:
         return InnerProducts({HERE: self.block.shape[0] * energy}, floor)
 
     def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
-        """The gradient at every sum below the topmost one, with the convolutions above it, and the field at the input.
+        """Return the gradient at every sum below the topmost one, with the convolutions above it, and the field at the input.
 
         The field at the output is plain, as there is no pool above a stage.
         """

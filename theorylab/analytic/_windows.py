@@ -52,7 +52,7 @@ def spread(values: np.ndarray, grid: PatchGrid, rows: range, columns: range) -> 
 
 
 def crop(plane: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """A padded plane without its padding: (H, W)."""
+    """Return a padded plane without its padding: (H, W)."""
     (pad_rows, pad_columns), (_, height, width) = grid.padding, grid.input_shape
     return plane[pad_rows : pad_rows + height, pad_columns : pad_columns + width]
 

@@ -67,7 +67,7 @@ def _exponential(logarithm: float) -> float:
 def _standard_deviations(
     stds: float | Sequence[float] | np.ndarray | None, widths: list[int]
 ) -> tuple[list[float], float]:
-    """Standard deviations of the hidden layers' weights, from the input up, and of the readout."""
+    """Return standard deviations of the hidden layers' weights, from the input up, and of the readout."""
     hidden = len(widths) - 1
     if stds is None:
         return [math.sqrt(2 / fan_in) for fan_in in widths[:-1]], 1.0

@@ -61,7 +61,7 @@ def pooled_mean_map_with_error(
     points: int = 1024,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Expected raw map of one logit behind a max-pool, and the standard error of its numerical integration.
+    """Return the expected raw map of one logit behind a max-pool, and the standard error of its numerical integration.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def pooled_mean_map(
     points: int = 1024,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """Expected raw map of one logit of a three-layer network with max-pooling behind its ReLU.
+    """Return the expected raw map of one logit of a three-layer network with max-pooling behind its ReLU.
 
     Parameters
     ----------

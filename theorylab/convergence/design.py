@@ -54,6 +54,7 @@ class Point:
     depth: int = 1
 
     def __post_init__(self) -> None:
+        """Check the sizes."""
         for name in OVER:
             _validation.positive_integer(getattr(self, name), name)
         if self.depth > 1 and self.pool > 1:
@@ -77,7 +78,7 @@ class Point:
         return MaxPool(self.pool) if self.pool > 1 else None
 
     def stack(self, shape: tuple[int, int, int]) -> Stack:
-        """The network on a picture of a shape."""
+        """Describe the network on a picture of a shape."""
         above = ConvSpec(self.n_filters, 3, padding=1, std=math.sqrt(2 / (9 * self.n_filters)))
         pools = () if self.max_pool is None else (self.max_pool,)
         first = ConvSpec(self.n_filters, self.kernel, self.stride)
@@ -126,7 +127,7 @@ class Design:
         precision: float | None = None,
         seed: int = 0,
     ) -> Design:
-        """A design with this project's defaults for what is not given.
+        """Make a design with this project's defaults for what is not given.
 
         Parameters
         ----------
@@ -193,7 +194,7 @@ class Design:
             raise ValueError("x: expected the picture that the design was made for")
 
     def seed_of(self, point: Point) -> np.random.SeedSequence:
-        """A point's random numbers: they do not depend on which other points there are."""
+        """Return a point's random numbers, which do not depend on which other points there are."""
         return _random.child(_random.sequence(self.seed), zlib.crc32(point.name.encode()))
 
     def to_json(self) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _points(convergence: Convergence, rule: Rule, quantity: str) -> Points | Non
 
 
 def table(convergence: Convergence) -> Group:
-    """The study in a terminal: under each measured value, with its standard error, the predicted one."""
+    """Lay the study out for a terminal: under each measured value, with its standard error, the predicted one."""
     from rich.console import Group
     from rich.text import Text
 
@@ -115,7 +115,7 @@ def _cell(comparison: Comparison) -> str:
 
 
 def _rounded(value: float, error: float) -> str:
-    """A value to as many decimals as the two significant digits of its error need.
+    """Format a value to as many decimals as the two significant digits of its error need.
 
     Examples
     --------

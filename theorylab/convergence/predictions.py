@@ -128,7 +128,7 @@ class Predictor:
         return np.asarray((grid.coverage == 1) & (analytic.active_coverage(self.x, grid) == 1))
 
     def _mean(self, point: Point, rule: Rule) -> np.ndarray:
-        """The mean map, of one filter at points of one convolution."""
+        """Return the mean map, of one filter at points of one convolution."""
         if point.depth > 1:
             return self._deep(point, rule)[1]
         return analytic.mean_map(self.x, point.grid(self.x.shape), rule, 1, pool=point.max_pool)

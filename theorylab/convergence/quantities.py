@@ -97,7 +97,7 @@ def numbers_of(
     entries: np.ndarray,
     centres: Mapping[Rule, np.ndarray],
 ) -> dict[str, float]:
-    """What is kept of one network, from its maps of two logits, (rules, 2, C, H, W).
+    """Return what is kept of one network, from its maps of two logits, (rules, 2, C, H, W).
 
     Parameters
     ----------

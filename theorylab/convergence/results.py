@@ -65,7 +65,7 @@ class Convergence:
         return [entry for entry in exact if _p_value(entry[0], entry[3]) < level]
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``results.json``: standard types only, nothing of the time, the machine or the workers."""
+        """Return the content of ``results.json``: standard types only, nothing of the time, the machine or the workers."""
         return {
             **self.design.to_json(),
             "results": [

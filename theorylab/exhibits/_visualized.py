@@ -95,7 +95,7 @@ class NetworkChoice:
 
 
 class _Watched:
-    """A network that keeps its trace and logit gradients, and reports the reading of logits, which can take a minute."""
+    """A network that keeps its trace and logit gradients, and reports the slow reading of logits."""
 
     def __init__(self, net: Any, progress: Progress | None) -> None:
         self._net, self.n_logits = net, net.n_logits

@@ -1,6 +1,6 @@
-"""Compiled twins of :mod:`theorylab.layers`: same names and signatures, same numbers to rounding.
+"""Compiled twins of the layers: same names and signatures, same numbers to rounding.  Imports `model` and `layers`.
 
-Imports layers, rules, units and geometry.  It loads Numba, so ``import theorylab`` does not import it.
+They load Numba, so ``import theorylab`` does not import this room.
 """
 
 from theorylab.kernels import conv, dense, patches, pool, three_layer, unit

@@ -1,4 +1,4 @@
-"""The layers in plain NumPy, forward and backward: the specification.  Imports rules, units and geometry alone.
+"""The layers in plain NumPy, forward and backward: the specification.  Imports `model` alone.
 
 Pure functions on batched arrays; :mod:`theorylab.kernels` has compiled twins under the same names.  Results have the common
 dtype of the arguments.

@@ -1,1 +1,1 @@
-"""What a network is: rules, units, patches, layers and laws of weights, as values.  Imports NumPy alone; nothing runs here."""
+"""What a network is: rules, units, patches, layers and laws of weights, as values.  Nothing runs; imports checks and seeds."""

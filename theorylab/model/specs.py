@@ -12,12 +12,18 @@ from theorylab import _validation
 from theorylab.model.laws import Gaussian, WeightLaw
 
 
-def _scale(std: object) -> tuple[float, WeightLaw]:
-    """Return the standard deviation and the law of weights, given one of the two."""
-    if isinstance(std, WeightLaw):
-        return std.std, std
-    number = _validation.positive_number(std, "std")
-    return number, Gaussian(number)
+def _law(std: object, weights: WeightLaw | None) -> WeightLaw:
+    """Return the law that is given by itself, or the law of Gaussian weights of a standard deviation.
+
+    ``dataclasses.replace`` gives the old `weights` again; a new `std` beside them wins.
+    """
+    if std is None and weights is not None:
+        return weights
+    return (
+        std
+        if isinstance(std, WeightLaw)
+        else Gaussian(_validation.positive_number(std if std is not None else 1.0, "std"))
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +41,13 @@ class ConvSpec:
     std : float or WeightLaw, default 1.0
         Standard deviation of Gaussian filters, or another law of their entries.
 
+    weights : WeightLaw, optional
+        The same by its field's name.
+
     Attributes
     ----------
-    weights : WeightLaw
+    std : float
+        Standard deviation of `weights`.
 
     Raises
     ------
@@ -47,15 +57,14 @@ class ConvSpec:
     Examples
     --------
     >>> ConvSpec(64, 3, padding=1)
-    ConvSpec(n_filters=64, kernel=(3, 3), stride=(1, 1), padding=(1, 1), std=1.0)
+    ConvSpec(n_filters=64, kernel=(3, 3), stride=(1, 1), padding=(1, 1), weights=Gaussian(std=1.0))
     """
 
     n_filters: int
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: tuple[int, int]
-    std: float
-    weights: WeightLaw = dataclasses.field(repr=False)
+    weights: WeightLaw
 
     def __init__(
         self,
@@ -63,14 +72,20 @@ class ConvSpec:
         kernel: int | tuple[int, int],
         stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] = 0,
-        std: float | WeightLaw = 1.0,
+        std: float | WeightLaw | None = None,
+        *,
+        weights: WeightLaw | None = None,
     ) -> None:
         object.__setattr__(self, "n_filters", _validation.positive_integer(n_filters, "n_filters"))
         object.__setattr__(self, "kernel", _validation.pair(kernel, "kernel", 1))
         object.__setattr__(self, "stride", _validation.pair(stride, "stride", 1))
         object.__setattr__(self, "padding", _validation.pair(padding, "padding", 0))
-        for name, value in zip(("std", "weights"), _scale(std), strict=True):
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "weights", _law(std, weights))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the weights."""
+        return self.weights.std
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +98,13 @@ class Dense:
     std : float or WeightLaw, default 1.0
         Standard deviation of Gaussian weights, or another law of them.
 
+    weights : WeightLaw, optional
+        The same by its field's name.
+
     Attributes
     ----------
-    weights : WeightLaw
+    std : float
+        Standard deviation of `weights`.
 
     Raises
     ------
@@ -95,17 +114,22 @@ class Dense:
     Examples
     --------
     >>> Dense(4096)
-    Dense(n_units=4096, std=1.0)
+    Dense(n_units=4096, weights=Gaussian(std=1.0))
     """
 
     n_units: int
-    std: float
-    weights: WeightLaw = dataclasses.field(repr=False)
+    weights: WeightLaw
 
-    def __init__(self, n_units: int, std: float | WeightLaw = 1.0) -> None:
+    def __init__(
+        self, n_units: int, std: float | WeightLaw | None = None, *, weights: WeightLaw | None = None
+    ) -> None:
         object.__setattr__(self, "n_units", _validation.positive_integer(n_units, "n_units"))
-        for name, value in zip(("std", "weights"), _scale(std), strict=True):
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "weights", _law(std, weights))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the weights."""
+        return self.weights.std
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Seeded streams of maps of random networks, drawn from their exact laws.  Imports networks and kernels, no closed form."""
+"""Seeded maps of random networks, drawn from their exact laws.  Imports `networks` and `kernels`, no closed form."""
 
 from theorylab.sampling.dense import DenseSampler, fcn_maps
 from theorylab.sampling.of_stack import GraphSampler, draw, sampler, three_layer_maps

@@ -1,4 +1,4 @@
-"""A small trained classifier that needs no download.  Imports networks, laws and images.
+"""A small trained classifier that needs no download.  Imports `networks`, `model` and `images`.
 
 :func:`small_classifier` reads its weights from a file of the package; they were trained by the layers of the package.
 :func:`crops` gives the pictures for training and testing.
