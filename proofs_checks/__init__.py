@@ -20,7 +20,7 @@ __all__ = ["registry", "verify"]
 
 @functools.cache
 def registry() -> tuple[Claim, ...]:
-    """Every claim, in the order of the paper: those of the files in ``proofs_checks/claims``.
+    """Return every claim, in the order of the paper: those of the files in ``proofs_checks/claims``.
 
     Examples
     --------

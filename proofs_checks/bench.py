@@ -28,18 +28,18 @@ LARGEST_ERROR_UNSEEN = 0.03
 
 @dataclasses.dataclass(kw_only=True)
 class Bench(Judge):
-    """The laboratory: it runs studies, and judges what they measured.
+    """The laboratory: it runs studies and judges their measurements.
 
     Attributes
     ----------
     x : array, (3, H, W)
         The prepared image, norm 1.
     weights : str, optional
-        A trained VGG-16, as :func:`theorylab.weights.load` takes it, for the claims that speak of its dense layers.
+        A trained VGG-16, as :func:`theorylab.weights.load` takes it, for the claims about its dense layers.
     studies : dict
         Measurements by the names of the studies.
     kept : dict
-        What :meth:`once` has computed of the picture.
+        Results of :meth:`once`.
     """
 
     x: np.ndarray
@@ -62,7 +62,7 @@ class Bench(Judge):
         return training.small_classifier()
 
     def once(self, compute: Callable[..., T], *arguments: Any) -> T:
-        """``compute(x, *arguments)`` of the picture `x`, kept because several claims ask for the same."""
+        """Return ``compute(x, *arguments)`` of the picture `x`, kept because several claims need it."""
         key = compute, arguments
         if key not in self.kept:
             self.kept[key] = compute(self.x, *arguments)

@@ -1,4 +1,4 @@
-"""What a claim is, and with it all that the file of a claim needs beside its studies and laws."""
+"""The type of a claim, and the names that every file of a claim imports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What running one claim's checks gave."""
+    """The result of running one claim's checks."""
 
     verdict: Verdict
     finding: str

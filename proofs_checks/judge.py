@@ -34,7 +34,7 @@ def confident_interval(measured: Measurement, function: Estimator) -> tuple[floa
 
 
 def weighted_slope(x: np.ndarray, y: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
-    """Slope of y on x by weighted least squares, and its standard error from the errors of the y."""
+    """Return the slope of y on x by weighted least squares, with its standard error from the errors of y."""
     weights = errors**-2.0
     centred = x - np.average(x, weights=weights)
     precision = (weights * centred**2).sum()
@@ -168,6 +168,6 @@ class Judge:
         return self.judge(name, "rate", slope, error, replicates, expected, wrong)
 
     def rejects(self, check: Check, value: float) -> bool:
-        """Whether a check's measurement rejects another value: how verdicts on the paper's own words are reached."""
+        """Return whether a check's measurement rejects another value, such as the one in the paper's words."""
         p_value = stats.compare_p_value(check.estimate, check.standard_error, value, check.replicates - 1)
         return p_value < self.level

@@ -12,7 +12,7 @@ from theorylab.charts import Chart
 
 
 class Verdict(enum.Enum):
-    """Of the paper's statement as written; whether the laboratory's own law passed is said elsewhere."""
+    """The verdict on the paper's statement as written; `ClaimResult.passed` is about the exact law."""
 
     HOLDS = "holds"
     HOLDS_IN_THE_LIMIT = "holds-in-the-limit"
@@ -70,7 +70,7 @@ class Check:
 
     @property
     def measured(self) -> tuple[float, float, int]:
-        """The estimate, its standard error and the replicates behind it."""
+        """The estimate, its standard error and its number of replicates."""
         return self.estimate, self.standard_error, self.replicates
 
     @property

@@ -12,24 +12,10 @@ from pathlib import Path
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path:
-    """Write a file so that a reader sees the old content or the new one, never a part.
+    """Write a file so that a reader sees the old content or the new one, never a part; return the path as given.
 
-    Parameters
-    ----------
-    path : str or os.PathLike
-        A symbolic link is followed; an existing file is replaced.
-    content : bytes or str
-        Text is encoded as UTF-8; line ends stay as they are.
-
-    Returns
-    -------
-    pathlib.Path
-        The path as given.
-
-    Raises
-    ------
-    OSError
-        If the folder is missing or not writable, or `path` is a folder or a device.
+    Text is encoded as UTF-8.  A symbolic link is followed, an existing file replaced.  An OSError if the folder is missing or
+    not writable, or `path` is a folder or a device.
 
     Examples
     --------
@@ -43,7 +29,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
     data = content.encode() if isinstance(content, str) else content
     try:
-        # Not tempfile, whose files are private (0600): the result gets the user's ordinary permissions.
+        # Not by tempfile, whose files only their owner can read.
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as stream:
             stream.write(data)
             stream.flush()
@@ -59,10 +45,9 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
 
 
 def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes | str]) -> list[Path]:
-    """Write several files, given by their paths within `folder`: all or none, in this order.
+    """Write several files into a folder, by their paths within it, all or none and in this order.
 
-    Missing folders are made; files of the same names are replaced, other files are not touched.  An error, such as an OSError,
-    leaves the folder as it was.
+    Missing folders are made; files of the same names are replaced, others kept.  An error leaves the folder as it was.
 
     Examples
     --------
@@ -105,13 +90,7 @@ def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes |
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """Check, without writing, that a file can be written at `path`.
-
-    Raises
-    ------
-    OSError
-        If `path` is a folder or a device, or the folder around it is missing, not a folder or not writable.
-    """
+    """Raise an OSError, without writing, if no file can be written at `path`: the error says why."""
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"{os.fspath(path)}: is a folder, not a file")
@@ -126,12 +105,7 @@ def check_file(path: str | os.PathLike[str]) -> None:
 
 
 def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> None:
-    """Check, without writing, that files of these names can be written to `folder`, which need not exist.
-
-    Raises
-    ------
-    OSError
-        If `folder`, or a part of a path, is a file or not writable, or one of `names` is a folder.
+    """Raise an OSError, without writing, if files of these names cannot be written into `folder`, which may be missing.
 
     Examples
     --------
@@ -159,20 +133,9 @@ def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> N
 
 
 def check_readable(path: str, where: str, kind: str = "file") -> None:
-    """Check that `path` is an ordinary file that is not empty, before a decoder opens it.
+    """Raise a ValueError unless `path` is an ordinary file that is not empty, before a decoder opens it.
 
-    Parameters
-    ----------
-    path : str
-    where : str
-        The beginning of the message.
-    kind : str
-        The kind of file that is expected, for the message.
-
-    Raises
-    ------
-    ValueError
-        If there is no such file, it cannot be examined, is a folder or a device, or is empty.
+    `where` begins the message, and `kind` is the kind of file that is expected.
     """
     try:
         status = os.stat(path)

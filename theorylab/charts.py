@@ -52,7 +52,7 @@ class Points:
 
     @classmethod
     def of(cls, label: str, x: Iterable[float], estimates: Iterable[tuple[float, float, int]]) -> Points:
-        """From estimates, each a value, its standard error and the number of replicates.
+        """Make points from estimates, each a value, its standard error and the number of replicates.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The progress of a long run: the callback of the whole package, and bars on stderr."""
+"""The progress of a long run: its callback, and bars on stderr."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def live(quiet: bool = False) -> Iterator[Progress | None]:
     from rich import progress
     from rich.table import Column
 
-    # On a narrow terminal a long label is cut short, not the numbers.
+    # On a narrow terminal shorten a long label rather than the numbers.
     label = Column(no_wrap=True, overflow="ellipsis", max_width=max(12, console.width - _NUMBERS))
     columns = (
         progress.TextColumn("{task.description}", markup=False, table_column=label),

@@ -8,17 +8,13 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
 from proofs_checks.studies import shelf
+from proofs_checks.studies.three_layers import logit_distance
 from theorylab import analytic
 from theorylab.model.rules import PAPER, Rule
 
 
-def distance(mean: dict[str, float]) -> float:
-    """l2 distance of two unit-norm maps, as a ratio of means."""
-    return math.sqrt(max(0.0, 2 - 2 * mean["classes"] / mean["energy"]))
-
-
 def run(bench: Bench) -> Outcome:
-    """Distances between two logits' maps for the three rules."""
+    """Measure distances between two logits' maps for the three rules."""
     x, grid = bench.x, bench.grid
     counts = shelf.FILTER_COUNTS[1:]
     white = Wrong("two independent noises: √2", math.sqrt(2))
@@ -26,7 +22,7 @@ def run(bench: Bench) -> Outcome:
         n: bench.ratio(
             f"guided: distance between two logits, N = {n}",
             shelf.recovery(bench, n),
-            distance,
+            logit_distance,
             analytic.class_distance(x, grid, Rule.GUIDED, n),
             white,
         )
@@ -35,7 +31,7 @@ def run(bench: Bench) -> Outcome:
     saliency = bench.ratio(
         "saliency: distance between two logits",
         shelf.saliency_noise(bench),
-        distance,
+        logit_distance,
         analytic.class_distance(x, grid, Rule.SALIENCY, shelf.PAPER_FILTERS),
         Wrong("the law of DeconvNet: √(2 − 2/π)", math.sqrt(2 - 2 / math.pi)),
     )
@@ -43,7 +39,7 @@ def run(bench: Bench) -> Outcome:
     deconvnet = bench.ratio(
         "deconvnet: distance between two logits",
         shelf.deconvnet_noise(bench),
-        distance,
+        logit_distance,
         analytic.class_distance(crop, small, Rule.DECONVNET, 8),
         white,
     )

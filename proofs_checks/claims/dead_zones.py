@@ -51,7 +51,7 @@ class DeadPatches:
 
 
 def bounds(measured: Measurement, name: str) -> tuple[float, float]:
-    """Interval of the mean of a number between 0 and 1, also where every crop gave 0.
+    """Return an interval of the mean of a number between 0 and 1, also where every crop gave 0.
 
     Notes
     -----

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 
 import numpy as np
@@ -64,18 +63,18 @@ class DeepRecovery:
 
 
 def _groups(values: np.ndarray) -> np.ndarray:
-    """One row for each replicate."""
+    """Return one row for each replicate."""
     return values.reshape(-1, GROUP, *values.shape[1:] if values.ndim > 2 else ())
 
 
 def _pairs(whole: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Mean product of two different networks, from the square of the sum and the squares."""
+    """Return the mean product of two different networks, from the square of the sum and the squares."""
     return np.asarray((whole - squares.sum(axis=1)) / (GROUP * (GROUP - 1)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """Of one width: alignments by layer, the mean map, ‖V̂^(1)‖², and the mean map of three layers under that energy."""
+    """One width: alignments by layer, the mean map, ‖V̂^(1)‖², and the mean map of three layers for that energy."""
 
     stack: Stack
     alignments: dict[int, float]
@@ -99,7 +98,7 @@ def predicted(x: np.ndarray, n_filters: int) -> Prediction:
 
 
 def run(bench: Bench) -> Outcome:
-    """Alignments at the hidden layers; size and shape of the mean map at the input."""
+    """Measure alignments at the hidden layers; size and shape of the mean map at the input."""
     x = shelf.thumbnail(bench.x, SIDE)
     studies: dict[int, Measurement] = {}
     for n, count in REPLICATES.items():
@@ -115,7 +114,7 @@ def run(bench: Bench) -> Outcome:
         bench.judge(
             f"alignment with o^({layer})",
             "ratio",
-            *extrapolated(studies, functools.partial(_at, layer)),
+            *extrapolated(studies, f"alignment {layer}"),
             expected,
             Wrong("one layer below the readout", top)
             if layer < HIDDEN
@@ -156,10 +155,6 @@ def run(bench: Bench) -> Outcome:
         second.name,
         (_figure(law, studies[max(studies)]),),
     )
-
-
-def _at(layer: int, mean: dict[str, float]) -> float:
-    return mean[f"alignment {layer}"]
 
 
 def _figure(law: Prediction, measured: Measurement) -> MapFigure:

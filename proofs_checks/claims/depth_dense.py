@@ -44,12 +44,12 @@ class Alignments:
 
 
 def widths(units: int) -> list[int]:
-    """Entries of the input and units of the hidden layers."""
+    """Return the number of entries of the input and of units of the hidden layers."""
     return [3 * SIDES[units] ** 2, *[units] * HIDDEN]
 
 
 def study(bench: Bench, units: int, rules: tuple[Rule, ...], replicates: int) -> Measurement:
-    """Alignments at every layer, on a crop of the picture: the law knows no more of it than how many entries it has."""
+    """Measure alignments at every layer, on a crop of the picture; the law depends only on its number of entries."""
     sizes = widths(units)
     # A picture smaller than the crop is repeated.
     crop = unit(np.resize(shelf.small_crop(bench.x, SIDES[units]), (sizes[0], 1, 1)))
@@ -58,18 +58,13 @@ def study(bench: Bench, units: int, rules: tuple[Rule, ...], replicates: int) ->
     return bench.study(name, Alignments(stack, rules), replicates, block=4)
 
 
-def at(rule: Rule, layer: int, mean: dict[str, float]) -> float:
-    """Alignment at one layer."""
-    return mean[f"{rule.value} {layer}"]
-
-
 def noise(rule: Rule, mean: dict[str, float]) -> float:
-    """One minus the alignment, averaged over the layers: 1 where nothing is recovered at any depth."""
-    return 1 - sum(at(rule, layer, mean) for layer in range(HIDDEN)) / HIDDEN
+    """Return one minus the alignment, averaged over the layers: 1 where nothing is recovered at any depth."""
+    return 1 - sum(mean[f"{rule.value} {layer}"] for layer in range(HIDDEN)) / HIDDEN
 
 
 def run(bench: Bench) -> Outcome:
-    """Alignments of guided backpropagation from the readout down to the input, and of the two others."""
+    """Measure alignments of guided backpropagation from the readout down to the input, and of the two others."""
     guided = {units: study(bench, units, (Rule.GUIDED,), count) for units, count in REPLICATES.items()}
     others = study(bench, NOISE_WIDTH, ZERO_MEAN, NOISE_REPLICATES)
     law = {record.layer: record.alignment for record in depth_profile(widths(max(SIDES)), Rule.GUIDED)}
@@ -78,7 +73,7 @@ def run(bench: Bench) -> Outcome:
     nothing = Wrong("Proposition 1: mean zero, nothing recovered", 0.0)
 
     def compare(what: str, layer: int, expected: float, wrong: Wrong) -> Check:
-        estimate = extrapolated(guided, functools.partial(at, Rule.GUIDED, layer))
+        estimate = extrapolated(guided, f"{Rule.GUIDED.value} {layer}")
         return bench.judge(f"guided: alignment with {what}", "ratio", *estimate, expected, wrong)
 
     upper = [
@@ -119,25 +114,18 @@ def run(bench: Bench) -> Outcome:
 
 
 def _figure(guided: dict[int, Measurement], others: Measurement, law: dict[int, float]) -> CurveFigure:
-    """Alignment against the layers between it and the readout."""
+    """Draw the alignment against the layers between it and the readout."""
     below = np.arange(1, HIDDEN + 1)
     lines = [Line(Rule.GUIDED.value, below.astype(float), np.array([law[HIDDEN - int(i)] for i in below]))]
     lines += [Line(rule.value, below.astype(float), np.zeros(HIDDEN)) for rule in ZERO_MEAN]
-    lines.append(
-        Line(
-            "infinite depth, equal widths",
-            below[[0, -1]].astype(float),
-            np.full(2, infinite_depth_alignment()),
-        )
-    )
+    ends = below[[0, -1]].astype(float)
+    lines.append(Line("infinite depth, equal widths", ends, np.full(2, infinite_depth_alignment())))
     points = []
     for rule in (Rule.GUIDED, *ZERO_MEAN):
-        estimates = []
-        for i in below:
-            estimator = functools.partial(at, rule, HIDDEN - int(i))
-            estimates.append(
-                extrapolated(guided, estimator) if rule is Rule.GUIDED else others.estimate(estimator)
-            )
+        names = [f"{rule.value} {HIDDEN - i}" for i in below.tolist()]
+        estimates = [
+            extrapolated(guided, name) if rule is Rule.GUIDED else others.estimate(name) for name in names
+        ]
         points.append(Points.of(rule.value, below, estimates))
     return CurveFigure(
         "depth-dense",

@@ -31,17 +31,17 @@ from theorylab.montecarlo import Measurement
 
 SIDE = 48
 FIGURE_SIDE = 112
-"""Pixels a side for the maps of one network that the figure shows; larger than the study's."""
+"""Side in pixels of the picture for the maps of one network in the figure; larger than the study's."""
 REPLICATES = 24
 FEW_REPLICATES = 8
-"""Replicates of the network with its max-pool, which has no law: for the pictures and the sentence."""
+"""Replicates of the network with its max-pool, which has no law: for the figure and the finding."""
 TOLERANCE = 0.005
-"""For what finite widths leave: the narrowest layers have 64 filters."""
+"""For the effect of finite widths: the narrowest layers have 64 filters."""
 PREDICTED = (Rule.GUIDED, Rule.DECONVNET)
 
 
 def run(bench: Bench) -> Outcome:
-    """Alignments through sixteen residual blocks, the direction of the mean map, and one identity."""
+    """Measure alignments through sixteen residual blocks, the direction of the mean map, and one identity."""
     x = shelf.thumbnail(bench.x, SIDE)
     stem, _, *stages, _ = models.resnet50(input_shape=x.shape).layers  # without its pools
     layers = [stem, *stages]

@@ -25,7 +25,7 @@ PREDICTED = (Rule.GUIDED, Rule.DECONVNET)
 
 
 def run(bench: Bench) -> Outcome:
-    """Alignments through thirteen convolutions and five max-pools, and the direction of the mean map."""
+    """Measure alignments through thirteen convolutions and five max-pools, and the direction of the mean map."""
     x = shelf.thumbnail(bench.x, SIDE)
     law = {rule: depth_maps(x, models.vgg16(input_shape=x.shape).layers[:18], rule) for rule in PREDICTED}
     means = {rule: np.asarray(records[-1].mean_map) for rule, records in law.items()}
@@ -44,7 +44,8 @@ def run(bench: Bench) -> Outcome:
         Wrong("the three-layer law at every depth", guided[0]),
         TOLERANCE,
     )
-    shallow = _three_layers(x)
+    first, _, pool, *_ = models.vgg16(input_shape=x.shape).layers
+    shallow = {rule: depth_maps(x, [first, pool], rule)[-1].alignment for rule in PREDICTED}
     holds = noise_apart(dict.fromkeys(PREDICTED, measured), all_rules)
     return Outcome(
         Verdict.HOLDS if holds else Verdict.REFUTED,
@@ -64,12 +65,6 @@ def run(bench: Bench) -> Outcome:
             ),
         ),
     )
-
-
-def _three_layers(x: np.ndarray) -> dict[Rule, float]:
-    """Return the expected cosine to x of a three-layer network: VGG-16's first layer and a max-pool."""
-    first, _, pool, *_ = models.vgg16(input_shape=x.shape).layers
-    return {rule: depth_maps(x, [first, pool], rule)[-1].alignment for rule in PREDICTED}
 
 
 def _maps(

@@ -83,7 +83,7 @@ def random_network(grid: PatchGrid, rng: np.random.Generator) -> tuple[GraphNetw
 
 
 def operator_matrix(grid: PatchGrid, filters: np.ndarray) -> np.ndarray:
-    """``Γ`` of a convolution, (entries of the input, filters times patches): each weight at the entry that it reads."""
+    """Return ``Γ`` of a convolution, (entries of the input, filters × patches): each weight at its entry."""
     entries = grid.coverage.size
     taps = grid.extract(np.arange(1, entries + 1).reshape(grid.input_shape))
     matrix = np.zeros((1 + entries, len(filters), grid.n_patches))  # entry 0 is the padding

@@ -9,7 +9,7 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, MapFigure, MapPanel, Outcome, Wrong, confident_interval
 from proofs_checks.studies import trained_laws, trained_maps
-from proofs_checks.studies.three_layers import inner, unit
+from proofs_checks.studies.three_layers import inner, logit_distance, unit
 from proofs_checks.studies.trained_maps import HIDDEN, NEARLY_EQUAL, RECTIFIED, UnitMaps
 from theorylab import analytic, training
 from theorylab.model.rules import PAPER, Rule
@@ -25,7 +25,7 @@ SUMS = 3
 
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
-    """Pairwise cosines of units' maps, the sum that Eq. 9 starts from, and the law under random dense layers."""
+    """Measure cosines of units' maps, the sum that Eq. 9 starts from, and the law of random dense layers."""
     classifier = bench.classifier
     measured = bench.study("trained, units", UnitMaps(classifier, UNITS), REPLICATES, block=5)
     logits = trained_maps.logit_maps(bench)
@@ -53,7 +53,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _distances(bench: Bench) -> list[Check]:
-    """Distances of two logits' maps where random dense layers hand them to the trained convolutions."""
+    """Check the distances of two logits' maps below random dense layers, at the trained convolutions."""
     net = bench.classifier.network
     nodes = trained_laws.dense_part(net)
     rng = np.random.default_rng(bench.seed_of("features under random dense layers"))
@@ -70,16 +70,12 @@ def _distances(bench: Bench) -> list[Check]:
         bench.ratio(
             f"{rule.value}: distance of two logits under random dense layers",
             measured,
-            functools.partial(_distance, rule),
+            functools.partial(logit_distance, prefix=f"{rule.value} "),
             analytic.class_distance(image, grid, rule, units),
             deconvnet if rule is Rule.SALIENCY else noise,
         )
         for rule in reversed(PAPER)
     ]
-
-
-def _distance(rule: Rule, mean: dict[str, float]) -> float:
-    return math.sqrt(max(0.0, 2 - 2 * mean[f"{rule.value} classes"] / mean[f"{rule.value} energy"]))
 
 
 def _sums(bench: Bench) -> tuple[Check, dict[Rule, float]]:
@@ -103,7 +99,7 @@ def _sums(bench: Bench) -> tuple[Check, dict[Rule, float]]:
         for rule, map_, gradient, maps in zip(
             PAPER, net.backward(trace, seed, PAPER)[:, 0], arriving, units, strict=True
         ):
-            # The unit's own ReLU: its activation, not its input, is what the logit reads.
+            # Pass the unit's ReLU, because the logit reads the unit's activation, not its input.
             through = rule.backward(gradient, unit_trace.logits)
             whole[rule].append(map_)
             summed[rule].append(np.tensordot(through, maps, axes=1))

@@ -16,7 +16,7 @@ COUNTS = (4, 16, 64, 256, 1024)
 
 
 def run(bench: Bench) -> Outcome:
-    """Root-mean-square error at five filter counts for the patch of the picture with the most energy."""
+    """Measure the root-mean-square error at five filter counts for the patch of the picture with the most energy."""
     patch = strongest_patch(bench.x, bench.grid)
     measured = bench.study("estimation error", EstimationError(patch, COUNTS), 1200, block=50)
     logs = np.log(COUNTS) - np.mean(np.log(COUNTS))

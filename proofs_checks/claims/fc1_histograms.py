@@ -99,7 +99,7 @@ def _standardised(row: np.ndarray) -> np.ndarray:
 
 
 def run(bench: Bench) -> Outcome:
-    """Distances between the histograms of random pairs of units, if there are weights; else the claim is not run."""
+    """Measure distances between the histograms of random pairs of units, if there are weights."""
     if bench.weights is None:
         return Outcome(Verdict.NOT_RUN, NEEDS, (), "")
     weights = first_dense_weights(bench.weights)
@@ -129,7 +129,7 @@ def outcome(numbers: dict[str, np.ndarray], weights: np.ndarray, subject: str) -
 
 
 def _figure(weights: np.ndarray) -> CurveFigure:
-    """Histograms of two units: the 27th and the 45th, if there are as many."""
+    """Draw histograms of two units: the 27th and the 45th, if there are as many."""
     lines = []
     reach = 4 * float(weights[:64].std())
     edges = np.linspace(-reach, reach, 81)

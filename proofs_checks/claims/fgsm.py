@@ -28,7 +28,7 @@ SHORTEST = 2.0**-24
 
 
 def loss_gradient(logits: np.ndarray, label: int) -> np.ndarray:
-    """Gradient of the cross-entropy of one label: softmax minus one-hot."""
+    """Return the gradient of one label's cross-entropy: softmax minus one-hot."""
     weights = np.exp(logits.astype(np.float64) - logits.max())
     return np.asarray(weights / weights.sum() - (np.arange(len(logits)) == label))
 
@@ -86,7 +86,7 @@ class Attacks:
 
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
-    """Cosines of maps before and after the step, and the step's exact effect where nothing switches."""
+    """Measure cosines of maps before and after the step, and the step's exact effect where nothing switches."""
     classifier = bench.classifier
     measured = bench.study("trained, adversarial steps", Attacks(classifier), REPLICATES, block=10)
     check = _linear(bench)
@@ -142,7 +142,7 @@ def _linear(bench: Bench) -> Check:
         gradient = net.backward(trace, seed, [Rule.SALIENCY])[0, 0]
         step, after = _longest_step(net, crop, gradient)
         if step < SHORTEST:
-            continue  # two equal patches compete in a window, as in a black corner: the crop lies between two pieces
+            continue  # two equal patches tie in a window, as in a black corner: the crop lies between two pieces
         difference = after.logits - trace.logits
         changes.append(np.array([(difference[first] - difference[second]) / step]))
         by_sum.append(np.array([-np.abs(gradient).sum()]))
@@ -160,7 +160,7 @@ def _linear(bench: Bench) -> Check:
 def _longest_step(net: GraphNetwork, x: np.ndarray, gradient: np.ndarray) -> tuple[float, GraphTrace]:
     """Halve a step until it ends in the linear piece of `x` or is below `SHORTEST`; return it and the trace.
 
-    A piece is convex, as linear inequalities bound it: if both ends have the same masks and winners, all between has.
+    A piece is convex, because linear inequalities bound it: if both ends have the same masks and winners, so has all between.
     """
     start = net.forward(x).saved
     step = 1.0
@@ -172,7 +172,7 @@ def _longest_step(net: GraphNetwork, x: np.ndarray, gradient: np.ndarray) -> tup
 
 
 def _same(first: Any, second: Any) -> bool:
-    """Whether a node kept the same masks or winners."""
+    """Return whether a node kept the same masks or winners."""
     if isinstance(first, np.ndarray):
         return bool(np.array_equal(first, second))
     if isinstance(first, tuple) and isinstance(second, tuple):

@@ -38,14 +38,16 @@ def run(bench: Bench) -> Outcome:
         kind: trained_maps.words(measured, {rule.value: f"{kind} {rule.value}" for rule in PAPER})
         for kind in KINDS
     }
+    order = (
+        f"Unrelated maps are √2 = {math.sqrt(2):.2f} apart, so the order is as stated, while DeconvNet's and guided "
+        "backpropagation's maps still depend on the logit."
+        if verdict is Verdict.HOLDS
+        else "This is not the order of the statement."
+    )
     return Outcome(
         verdict,
         f"{trained_maps.network_words(classifier)}, the mean distances are {numbers['trained']}; with random weights "
-        f"{numbers['random']}. Unrelated maps are √2 = {math.sqrt(2):.2f} apart, so the order is as stated, while "
-        f"DeconvNet's and guided backpropagation's maps still depend on the logit.{caveat}"
-        if verdict is Verdict.HOLDS
-        else f"{trained_maps.network_words(classifier)}, the mean distances are {numbers['trained']}; with random "
-        f"weights {numbers['random']}: not the order of the statement.{caveat}",
+        f"{numbers['random']}. {order}{caveat}",
         (check,),
         check.name,
     )

@@ -37,7 +37,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _handed_down(bench: Bench) -> Check:
-    """Alignment with the trained features of what random dense layers hand to the convolutions."""
+    """Check the alignment with the trained features of the gradient below random dense layers."""
     net = bench.classifier.network
     rng = np.random.default_rng(bench.seed_of("features for guided backpropagation"))
     features = trained_laws.features(net, "flatten", CROPS, rng)

@@ -49,15 +49,12 @@ def run(bench: Bench) -> Outcome:
         (),
         (Points.of("guided", range(1, len(names) + 1), map(measured.estimate, names)),),
     )
+    cosines = trained_maps.words(measured, dict(zip(names, names, strict=True)))
+    order = ": the earlier the convolution, the less is left" if verdict is Verdict.HOLDS else ""
     return Outcome(
         verdict,
         f"{trained_maps.network_words(classifier)}, the guided map of the predicted class has a mean cosine to the "
-        f"one with a single random layer of {trained_maps.words(measured, dict(zip(names, names, strict=True)))}: "
-        f"the earlier the convolution, the less is left.{caveat}"
-        if verdict is Verdict.HOLDS
-        else f"{trained_maps.network_words(classifier)}, the guided map of the predicted class has a mean cosine to "
-        f"the one with a single random layer of "
-        f"{trained_maps.words(measured, dict(zip(names, names, strict=True)))}.{caveat}",
+        f"one with a single random layer of {cosines}{order}.{caveat}",
         checks,
         checks[0].name,
         (figure,),

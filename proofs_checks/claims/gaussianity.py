@@ -40,12 +40,12 @@ class Kurtosis:
 
 
 def excess(mean: dict[str, float]) -> float:
-    """Excess kurtosis from pooled moments; the mean is 0 exactly."""
+    """Return the excess kurtosis from pooled moments; the mean is exactly 0."""
     return mean["fourth"] / mean["second"] ** 2 - 3
 
 
 def run(bench: Bench) -> Outcome:
-    """Excess kurtosis at four filter counts and its slope, for both rules, on a 3×3 patch of the picture."""
+    """Measure the excess kurtosis at four filter counts and its slope, for both rules, on a 3×3 patch."""
     patch = unit(strongest_patch(bench.x))
     checks: list[Check] = []
     points: list[Points] = []

@@ -46,7 +46,7 @@ class FullyConnected:
 
 
 def cosine(mean: dict[str, float]) -> float:
-    """Cosine to the image as a ratio of means."""
+    """Return the cosine to the image as a ratio of means."""
     return mean["toward"] / math.sqrt(mean["energy"])
 
 
@@ -84,7 +84,7 @@ def run(bench: Bench) -> Outcome:
     largest = connected[-1]
     gap = (sparse - largest.estimate) / math.hypot(error, largest.standard_error)
     return Outcome(
-        # Six standard errors: beyond the level of any check.
+        # Six standard errors are beyond the level of any check.
         Verdict.HOLDS if gap > 6 else Verdict.REFUTED,
         f"By cosine to the picture the FCN with 70000 units reaches {largest.estimate:.3f}; the CNN with {FILTERS} filters "
         f"{sparse:.3f} at the paper's stride 2 and {dense.estimate:.3f} at stride 1, the stride of the authors' code: "

@@ -44,7 +44,7 @@ class Maxima:
 
 
 def run(bench: Bench) -> Outcome:
-    """Homogeneity on whole networks, then the shift and the second moment of the largest logit."""
+    """Check homogeneity on whole networks, then measure the shift and the second moment of the largest logit."""
     crop = small_crop(bench.x, SIDE)
     grid = PatchGrid(crop.shape, min(bench.grid.kernel[0], *crop.shape[1:]), stride=4)
     measured = bench.study("largest of 100 logits", Maxima(crop, grid), 30000, block=500)

@@ -12,7 +12,7 @@ from proofs_checks.studies.three_layers import inner, unit
 
 
 def run(bench: Bench) -> Outcome:
-    """Size and shape of DeconvNet's mean map behind 2×2 windows, and its angle to guided backpropagation's."""
+    """Measure DeconvNet's mean map behind 2×2 windows: size, shape, and angle to guided backpropagation's."""
     x = bench.x
     guided, mean = pooled.predicted_means(bench)
     measured = pooled.pooled_recovery(bench)

@@ -13,7 +13,7 @@ from theorylab import analytic
 
 
 def run(bench: Bench) -> Outcome:
-    """Size, shape and direction of the mean map behind 2×2 windows."""
+    """Measure the size, shape and direction of the mean map behind 2×2 windows."""
     x = bench.x
     mean, _ = pooled.predicted_means(bench)
     plain = x * analytic.local_contrast(x, bench.grid)

@@ -12,7 +12,7 @@ from theorylab.analytic import pooled_variance_map
 
 
 def run(bench: Bench) -> Outcome:
-    """Mean and energy of the pooled saliency map at the paper's size."""
+    """Measure the mean and energy of the pooled saliency map at the paper's size."""
     n = pooled.SALIENCY_FILTERS
     measured = pooled.pooled_saliency(bench)
     variance = pooled_variance_map(bench.x, bench.grid, Rule.SALIENCY, n, pool=pooled.POOL)

@@ -8,7 +8,7 @@ from theorylab.analytic import selection_probabilities
 
 
 def run(bench: Bench) -> Outcome:
-    """Both conditional probabilities on the picture with 2×2 windows."""
+    """Measure both conditional probabilities on the picture with 2×2 windows."""
     law = selection_probabilities(bench.x, bench.grid, pool=pooled.POOL)
     measured = pooled.selection(bench)
     selected = bench.ratio(

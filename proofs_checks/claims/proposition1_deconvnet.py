@@ -20,12 +20,12 @@ REPLICATES = {8: 7500, 32: 2600}
 
 
 def run(bench: Bench) -> Outcome:
-    """Mean and correlation between positions of a convolutional network; tails in dense networks."""
+    """Measure mean and correlation between positions in a convolutional network, and tails in dense ones."""
     x = np.ones((3, SIDE, SIDE))  # without a forward mask any picture has the same law
     studies = {}
     for n, count in REPLICATES.items():
         stack = Stack(x, stacked(len(x), [n] * LAYERS, [3] * LAYERS, [1] * LAYERS))
-        # One position further from the border for each layer: every tap of every layer then takes part.
+        # Go one position further from the border per layer, so that every tap of every layer takes part.
         simulate = shared.Positions(stack, Rule.DECONVNET, tuple(range(LAYERS - 1, 0, -1)))
         studies[n] = bench.study(f"Proposition 1, DeconvNet, {n} filters", simulate, count, block=20)
     narrow = studies[min(studies)]
@@ -57,7 +57,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _figure(studies: dict[int, Measurement]) -> CurveFigure:
-    """Correlation against the layers passed."""
+    """Draw the correlation against the number of layers passed."""
     passed = np.arange(1, 3 * LAYERS + 1)
     measured = passed[: LAYERS - 1]
     estimates = [extrapolated(studies, functools.partial(correlation, LAYERS - int(i))) for i in measured]

@@ -16,12 +16,12 @@ N = shared.QUOTED
 
 
 def alignment(mean: dict[str, float]) -> float:
-    """Of the mean along ``o^(1)`` and the variance of the entries across it, as if there were as many again."""
+    """Return the alignment, from the mean along ``o^(1)`` and the variance of the entries across it."""
     return mean["guided along"] / math.sqrt(mean["guided along"] ** 2 + shared.FIRST * mean["guided second"])
 
 
 def run(bench: Bench) -> Outcome:
-    """Mean along o^(1), variance and tails across it, in the smallest deep network."""
+    """Measure the mean along o^(1), and variance and tails across it, in the smallest deep network."""
     measured = shared.tails(bench, N)
     (law, _) = depth_profile([1, shared.FIRST, N], Rule.GUIDED)
     mean = bench.ratio(
@@ -57,7 +57,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _figure(bench: Bench) -> CurveFigure:
-    """Alignment against the width of the layer above."""
+    """Draw the alignment against the width of the layer above."""
     counts = np.unique(np.geomspace(min(shared.WIDTHS), 256, 40).astype(int))
     law = [depth_profile([1, shared.FIRST, int(n)], Rule.GUIDED)[0].alignment for n in counts]
     estimates = [shared.tails(bench, n).estimate(alignment) for n in shared.WIDTHS]

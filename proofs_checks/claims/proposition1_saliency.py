@@ -20,7 +20,7 @@ REPLICATES = 3000
 
 
 def run(bench: Bench) -> Outcome:
-    """Mean, correlation and variance between positions of a convolutional network; tails in dense networks."""
+    """Measure mean, correlation and variance at positions of a convolutional network, and tails in dense ones."""
     x = shelf.small_crop(bench.x, SIDE)
     stack = Stack(x, stacked(len(x), [FILTERS] * len(STRIDES), [3] * len(STRIDES), STRIDES))
     measured = bench.study(

@@ -13,12 +13,12 @@ from theorylab.montecarlo import Measurement
 
 
 def noise_over_signal(mean: dict[str, float]) -> float:
-    """``tr Cov/‖E S‖²`` from means: the energy that is not along the mean map, over that which is."""
+    """Return ``tr Cov/‖E S‖²`` from means: the energy across the mean map over the energy along it."""
     return mean["energy"] / mean["along"] ** 2 - 1
 
 
 def run(bench: Bench) -> Outcome:
-    """Cosine to the picture at four filter counts, the noise's size and shape, and its rate."""
+    """Measure the cosine to the picture at four filter counts, the noise's size and shape, and its rate."""
     x, grid = bench.x, bench.grid
     measured = {n: shelf.recovery(bench, n) for n in shelf.FILTER_COUNTS}
     limit = float(
@@ -75,7 +75,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _spread_of_along(study: Measurement) -> float:
-    """Variance of the estimated mean of ⟨S, m⟩: what squaring that mean adds to ‖E S‖² in expectation."""
+    """Return the variance of the estimated mean of ⟨S, m⟩, the bias of its square."""
     along = study.statistics.names.index("along")
     return float(study.statistics.covariance[along, along] / study.replicates)
 

@@ -15,7 +15,7 @@ N = shelf.PAPER_FILTERS
 
 
 def run(bench: Bench) -> Outcome:
-    """Size, shape and direction of the measured mean map at the paper's size."""
+    """Measure the size, shape and direction of the mean map at the paper's size."""
     target = bench.x * analytic.local_contrast(bench.x, bench.grid)
     mean, _ = shelf.predicted(bench, N)
     measured, many = shelf.recovery(bench, N), shelf.recovery(bench, shelf.MOST)

@@ -18,7 +18,7 @@ from theorylab.sampling import MapSampler
 
 
 def run(bench: Bench) -> Outcome:
-    """Mean, variance and correlation on a crop: the law does not depend on the picture."""
+    """Measure mean, variance and correlation on a crop: the law does not depend on the picture."""
     crop, grid = shelf.small_picture(bench)
     measured = shelf.deconvnet_noise(bench)
     total = float(analytic.variance_map(crop, grid, Rule.DECONVNET, 8).sum())
@@ -63,7 +63,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _correlations(measured: Measurement, stride: int) -> CurveFigure:
-    """Correlation along a row against the lag."""
+    """Draw the correlation along a row against the lag."""
     lags = (*shelf.LAGS, *shelf.ROW_LAGS)
     along_row = [i for i, (down, _) in enumerate(lags) if down == 0]
     distance = np.array([lags[i][1] for i in along_row], dtype=float)

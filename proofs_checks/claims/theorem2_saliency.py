@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
-
 from proofs_checks.claim import Bench, Claim, MapFigure, MapPanel, Outcome, Verdict, Wrong
 from proofs_checks.studies import shelf
 from proofs_checks.studies.noise import decorrelation, zero_mean_check
@@ -13,11 +11,12 @@ from theorylab import Rule, analytic
 
 
 def run(bench: Bench) -> Outcome:
-    """Mean, variance by coverage, and correlation at three lags."""
+    """Measure mean, variance by coverage, and correlation at three lags."""
     x, grid = bench.x, bench.grid
     measured = shelf.saliency_noise(bench)
     variance = analytic.variance_map(x, grid, Rule.SALIENCY, shelf.PAPER_FILTERS)
     often = grid.coverage > grid.coverage.mean()
+    squares = variance**2
     total, dense = float(variance.sum()), float(variance[often].sum())
     zero_mean = zero_mean_check(bench, measured)
     energy = bench.moment(
@@ -28,7 +27,7 @@ def run(bench: Bench) -> Outcome:
         measured,
         lambda mean: mean["dense"] / mean["sparse"] * (~often).sum() / max(1, often.sum()),
         dense / (total - dense) * (~often).sum() / max(1, often.sum()),
-        Wrong("coverage squared", _squared_ratio(variance, often)),
+        Wrong("coverage squared", float(squares[often].mean() / squares[~often].mean())),
     )
     white = [
         bench.ratio(
@@ -61,12 +60,6 @@ def run(bench: Bench) -> Outcome:
         coverage.name,
         (figure,),
     )
-
-
-def _squared_ratio(variance: np.ndarray, often: np.ndarray) -> float:
-    """Return the ratio of variances if variance went with the square of coverage: a negative control."""
-    squares = variance**2
-    return float(squares[often].mean() / squares[~often].mean())
 
 
 CLAIM = Claim(

@@ -48,7 +48,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _correction(bench: Bench, law: TruncatedGaussian) -> float:
-    """First-order effect of the filters' kurtosis κ₄ on the mean map's size: 1 − κ₄ ⟨Σ_r û_r⁴⟩/24, see the proof."""
+    """Return the first-order effect of κ₄ on the mean map's size, 1 − κ₄ ⟨Σ_r û_r⁴⟩/24; see the proof."""
     patches = bench.grid.extract(bench.x)
     norms = np.linalg.norm(patches, axis=1)
     nonzero = norms > 0

@@ -57,7 +57,7 @@ def svg(lines: Sequence[str], label: str) -> str:
 
 
 def _typeset(line: str) -> tuple[float, float, float, TextPath]:
-    """Width, height over and depth under the base line, and the outlines with the base line at 0."""
+    """Return the width, the height over and depth under the base line, and the outlines around it."""
     font = FontProperties(math_fontfamily="stix", size=_SIZE)
     text = f"${line}$"
     try:

@@ -80,7 +80,7 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
 
 
 def versions() -> tuple[tuple[str, str], ...]:
-    """Names and versions of what the numbers depend on."""
+    """Return names and versions of what the numbers depend on."""
     packages = [(package, importlib.metadata.version(package)) for package in _PACKAGES]
     return (("python", platform.python_version()), *packages)
 

@@ -18,7 +18,7 @@ from theorylab.montecarlo import Measurement
 
 
 def mean_alignment(rule: Rule, layers: int, mean: dict[str, float]) -> float:
-    """Mean over the topmost watched layers."""
+    """Return the mean alignment over the topmost watched layers."""
     return sum(mean[f"{rule.value} alignment {n}"] for n in range(layers)) / layers
 
 
@@ -31,7 +31,7 @@ def guided_checks(
     wrong: Wrong,
     tolerance: float,
 ) -> tuple[Check, Check]:
-    """Guided backpropagation: the mean alignment with all layers but the input, and the direction of the mean map.
+    """Check guided backpropagation's mean alignment with the hidden layers and its mean map's direction.
 
     The direction is seen as the mean map's part along x over its part along the prediction, of which no map's noise is left.
     """
@@ -57,7 +57,7 @@ def guided_checks(
 
 
 def noise_apart(recovering: Mapping[Rule, Measurement], noisy: Measurement) -> bool:
-    """Whether some rules show the picture and saliency does not, by intervals of their cosines to x.
+    """Return whether some rules show the picture and saliency does not, by intervals of their cosines to x.
 
     Noise must be seen, not only not contradicted: saliency's interval holds 0 and lies wholly below those of the others,
     which are above 0.  So a study too small to tell saliency from DeconvNet does not pass.
@@ -70,7 +70,7 @@ def noise_apart(recovering: Mapping[Rule, Measurement], noisy: Measurement) -> b
 
 
 def likeness(measured: Measurement) -> str:
-    """Cosine and structural similarity to the picture, and cosine of two logits' maps, by rule in words."""
+    """Write each rule's cosine and structural similarity to the picture, and cosine of two logits' maps."""
     words = []
     for rule in reversed(PAPER):
         toward, error, _ = measured.estimate(f"{rule.value} toward")
@@ -82,7 +82,7 @@ def likeness(measured: Measurement) -> str:
 def alignment_figure(
     name: str, caption: str, laws: Mapping[Rule, Sequence[LayerMaps]], measured: Measurement
 ) -> CurveFigure:
-    """Alignment against depth: predicted lines, measured points with 95 % intervals."""
+    """Draw the alignment against depth: predicted lines, measured points with 95 % intervals."""
     lines, points = [], []
     for rule, records in laws.items():
         layers = np.array([record.layer for record in records], dtype=float)

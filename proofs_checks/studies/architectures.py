@@ -90,7 +90,7 @@ class ArchitectureMaps:
 
 
 def _redrawn(weights: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Weights of another network: small layers drawn anew, in large ones the units in another order, each with a random sign."""
+    """Return another network's weights: small layers drawn anew, units of large ones permuted with random signs."""
     drawn = dict(weights)
     for name, array in weights.items():
         if array.ndim < 2:
@@ -110,7 +110,7 @@ def _unit(array: np.ndarray) -> np.ndarray:
 
 
 def vgg16_convolutions(shape: tuple[int, int, int]) -> list[Node]:
-    """VGG-16 with a linear readout of two logits on its last pool: its dense layers need 224 pixels."""
+    """Return VGG-16 with a linear readout of two logits on its last pool: its dense layers need 224 pixels."""
     nodes = vgg16_nodes(shape)
     last = next(n for n, node in enumerate(nodes) if node.name == "avgpool")
     kept = nodes[:last]
@@ -118,12 +118,12 @@ def vgg16_convolutions(shape: tuple[int, int, int]) -> list[Node]:
 
 
 def read_by_convolutions(nodes: Sequence[Node]) -> tuple[str, ...]:
-    """Names of the nodes whose outputs the convolutions of a chain read, from the top down."""
+    """Return the names of the nodes that a chain's convolutions read, from the top down."""
     return tuple(node.inputs[0] for node in reversed(nodes) if isinstance(node, Conv))
 
 
 def resnet50(shape: tuple[int, int, int]) -> list[Node]:
-    """ResNet-50 with two logits."""
+    """Return ResNet-50 with two logits."""
     return resnet_nodes(shape, n_logits=2)
 
 
@@ -139,5 +139,5 @@ def resnet50_without_pool(shape: tuple[int, int, int]) -> list[Node]:
 
 
 def read_by_blocks(nodes: Sequence[Node]) -> tuple[str, ...]:
-    """Names of the nodes whose outputs the bottlenecks, and at last the first convolution, read, from the top down."""
+    """Return the names of the nodes that bottlenecks and the first convolution read, from the top down."""
     return tuple(node.inputs[0] for node in reversed(nodes) if node.name.endswith("conv1"))

@@ -41,7 +41,7 @@ class Stack:
     def descend(
         self, rng: np.random.Generator, size: int, rules: Sequence[Rule]
     ) -> Iterator[tuple[int, np.ndarray, dict[Rule, np.ndarray]]]:
-        """Draw `size` sets of weights; from the top layer down to the picture yield ``l``, ``o^(l)``, each rule's ``V̂^(l)``.
+        """Draw `size` sets of weights; from the top layer down yield ``l``, ``o^(l)`` and each rule's ``V̂^(l)``.
 
         Both arrays are (size, copies, C, H, W), in single precision.
         """
@@ -73,7 +73,7 @@ class Stack:
 def stacked(
     channels: int, n_filters: Sequence[int], kernels: Sequence[int], strides: Sequence[int]
 ) -> tuple[ConvSpec, ...]:
-    """Convolutions under each other, from the picture up, padded as is usual, of variance 2 over the fan-in."""
+    """Return stacked convolutions, from the picture up, with half padding and variance 2 over the fan-in."""
     fan_ins = [kernel**2 * below for kernel, below in zip(kernels, (channels, *n_filters[:-1]), strict=True)]
     return tuple(
         ConvSpec(n, kernel, stride, (kernel - 1) // 2, std=math.sqrt(2 / fan_in))
@@ -82,23 +82,23 @@ def stacked(
 
 
 def dense(widths: Sequence[int]) -> tuple[ConvSpec, ...]:
-    """Dense layers, from the entries of the input up, of variance 2 over the fan-in."""
+    """Return dense layers, from the entries of the input up, of variance 2 over the fan-in."""
     sides = [1] * (len(widths) - 1)
     return stacked(widths[0], widths[1:], sides, sides)
 
 
 def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Inner products over the last three axes, summed in double precision."""
+    """Return inner products over the last three axes, summed in double precision."""
     return np.asarray((a * b).sum(axis=(-3, -2, -1), dtype=np.float64))
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cosines over the last three axes."""
+    """Return cosines over the last three axes."""
     return np.asarray(inner(a, b) / np.sqrt(inner(a, a) * inner(b, b)))
 
 
 def extrapolated(
-    studies: Mapping[int, Measurement], estimator: Callable[[dict[str, float]], float]
+    studies: Mapping[int, Measurement], estimator: str | Callable[[dict[str, float]], float]
 ) -> tuple[float, float, int]:
     """Estimate the limit of wide layers from independent studies of two widths: value, error, replicates.
 
@@ -106,7 +106,7 @@ def extrapolated(
     ``a/n`` (Richardson's extrapolation), and no bias has to be tolerated.  The replicates are the fewer of the two.
     """
     (narrow, first), (wide, second) = sorted(studies.items())
-    (near, near_error), (far, far_error) = (s.statistics.estimate(estimator) for s in (first, second))
+    (near, near_error, _), (far, far_error, _) = (study.estimate(estimator) for study in (first, second))
     weight = wide / (wide - narrow)
     error = math.hypot(weight * far_error, (weight - 1) * near_error)
     return weight * far - (weight - 1) * near, error, min(first.replicates, second.replicates)

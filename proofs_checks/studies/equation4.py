@@ -15,7 +15,7 @@ Maps = dict[Rule, list[np.ndarray]]
 
 
 def by_rule() -> Maps:
-    """No map yet of any rule of the paper."""
+    """Return an empty list of maps for each rule of the paper."""
     return {rule: [] for rule in PAPER}
 
 

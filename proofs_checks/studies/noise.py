@@ -8,12 +8,12 @@ from theorylab.montecarlo import Measurement
 
 
 def correlation(lag: int, mean: dict[str, float]) -> float:
-    """Correlation of entries at a lag."""
+    """Return the correlation of entries at a lag."""
     return mean[f"product_{lag}"] / mean[f"power_{lag}"]
 
 
 def decorrelation(lag: int, mean: dict[str, float]) -> float:
-    """One minus the correlation of entries at a lag: 1 for white noise."""
+    """Return one minus the correlation of entries at a lag: 1 for white noise."""
     return 1 - correlation(lag, mean)
 
 

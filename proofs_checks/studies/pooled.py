@@ -106,7 +106,7 @@ class Selection:
 
 
 def predicted_means(bench: Bench) -> tuple[np.ndarray, ...]:
-    """Predicted mean maps of one filter, of the rules of `PooledRecovery`."""
+    """Return predicted mean maps of one filter, of the rules of `PooledRecovery`."""
     return bench.once(_means, bench.grid)
 
 
@@ -115,16 +115,16 @@ def _means(x: np.ndarray, grid: PatchGrid) -> tuple[np.ndarray, ...]:
 
 
 def pooled_recovery(bench: Bench) -> Measurement:
-    """At the paper's geometry, 2×2 windows."""
+    """Return at the paper's geometry, 2×2 windows."""
     simulate = PooledRecovery(bench.x, bench.grid, predicted_means(bench))
     return bench.study(f"max-pool, {FILTERS} filters", simulate, 104, block=4)
 
 
 def pooled_saliency(bench: Bench) -> Measurement:
-    """At the paper's geometry, 2×2 windows."""
+    """Return at the paper's geometry, 2×2 windows."""
     return bench.study("max-pool, saliency", PooledSaliency(bench.x, bench.grid), 80, block=4)
 
 
 def selection(bench: Bench) -> Measurement:
-    """At the paper's geometry, 2×2 windows."""
+    """Return at the paper's geometry, 2×2 windows."""
     return bench.study("max-pool, selection", Selection(bench.x, bench.grid), 80, block=4)

@@ -59,7 +59,7 @@ class Tails:
 
 
 def across(vectors: np.ndarray, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Components of vectors along `axis` ≥ 0, and in an orthonormal basis across it.
+    """Return the components of vectors along `axis` ≥ 0, and in an orthonormal basis across it.
 
     The basis is that of the Householder reflection that turns the axis into the first unit vector, up to sign.
     """
@@ -110,7 +110,7 @@ class Positions:
 
 
 def tails(bench: Bench, n: int) -> Measurement:
-    """Entries of ``V̂^(1)`` under one layer of `n` units, all rules: the smallest deep network."""
+    """Measure entries of ``V̂^(1)`` under one layer of `n` units, by all rules: the smallest deep network."""
     stack = Stack(_patch(bench), dense([_patch(bench).size, FIRST, n]), COPIES)
     return bench.study(f"tails, {n} units", Tails(stack, PAPER), WIDTHS[n], block=BLOCK)
 
@@ -128,12 +128,12 @@ def _patch(bench: Bench) -> np.ndarray:
 
 
 def excess(rule: Rule, mean: dict[str, float]) -> float:
-    """Excess kurtosis of an entry from pooled moments; its mean is 0."""
+    """Return the excess kurtosis of an entry from pooled moments; its mean is 0."""
     return mean[f"{rule.value} fourth"] / mean[f"{rule.value} second"] ** 2 - 3
 
 
 def slope_check(bench: Bench, rule: Rule) -> Check:
-    """Rate at which an entry becomes Gaussian."""
+    """Check the rate at which an entry becomes Gaussian."""
     return bench.slope(
         "slope of log(excess kurtosis) on log n",
         {n: tails(bench, n) for n in WIDTHS},
@@ -144,7 +144,7 @@ def slope_check(bench: Bench, rule: Rule) -> Check:
 
 
 def tail_checks(bench: Bench, rule: Rule) -> list[Check]:
-    """Variance and excess kurtosis under two layers, and the rate: one law for saliency and DeconvNet."""
+    """Check variance and excess kurtosis under two layers, and the rate; saliency and DeconvNet share the law."""
     measured = deep_tails(bench)
     # Top layer first; the entries of the input only set its variance, not that of V̂^(1).
     beta = depth_profile([1, FIRST, QUOTED, QUOTED], rule)[1].beta
@@ -170,6 +170,6 @@ def tail_checks(bench: Bench, rule: Rule) -> list[Check]:
 
 
 def tail_points(bench: Bench, rule: Rule) -> Points:
-    """Excess kurtosis against the width, with 95 % intervals."""
+    """Return points of the excess kurtosis against the width, with 95 % intervals."""
     estimates = [tails(bench, n).estimate(functools.partial(excess, rule)) for n in WIDTHS]
     return Points.of(rule.value, WIDTHS, estimates)

@@ -34,7 +34,7 @@ def predicted(
     *,
     stride: int = 2,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance map of guided backpropagation on the picture."""
+    """Return the mean and variance map of guided backpropagation on the picture."""
     grid = bench.grid if stride == 2 else stride_one(bench)
     return bench.once(_predicted, grid, n_filters, weights)
 
@@ -57,7 +57,7 @@ def cosine_curve(x: np.ndarray, grid: PatchGrid, counts: np.ndarray) -> np.ndarr
 
 
 def distance_curve(x: np.ndarray, grid: PatchGrid, rule: Rule, counts: np.ndarray) -> np.ndarray:
-    """Class distance at many filter counts, by the same proportionality."""
+    """Evaluate the distance of two logits' maps at many filter counts, by the same proportionality."""
     energy = analytic.expected_energy(x, grid, rule, 1)
     signal = float((analytic.mean_map(x, grid, rule, 1) ** 2).sum())
     lost = energy - analytic.expected_class_product(x, grid, rule, 1)
@@ -65,9 +65,9 @@ def distance_curve(x: np.ndarray, grid: PatchGrid, rule: Rule, counts: np.ndarra
 
 
 def recovery(bench: Bench, n_filters: int) -> Measurement:
-    """Guided backpropagation on the picture, the paper's grid, Gaussian weights.
+    """Measure guided backpropagation on the picture, with the paper's grid and Gaussian weights.
 
-    Few filters make many cheap replicates, for the noise; many filters little noise, for the mean.
+    Few filters give many cheap replicates, for the noise; many filters give little noise, for the mean.
     """
     mean, variance = predicted(bench, n_filters)
     simulate = Recovery(
@@ -108,7 +108,7 @@ def truncated_recovery(bench: Bench) -> Measurement:
 
 
 def saliency_noise(bench: Bench) -> Measurement:
-    """Saliency on the picture, the paper's grid."""
+    """Measure saliency on the picture, with the paper's grid."""
     simulate = Noise(bench.x, bench.grid, PAPER_FILTERS, Rule.SALIENCY, Gaussian(1.0), LAGS)
     return bench.study("saliency, 256 filters", simulate, 56, block=4)
 
@@ -153,7 +153,7 @@ def small_picture(bench: Bench) -> tuple[np.ndarray, PatchGrid]:
 
 
 def deconvnet_noise(bench: Bench) -> Measurement:
-    """DeconvNet on a crop, many networks: one shared stamp of the filter a map leaves few degrees of freedom."""
+    """Measure DeconvNet on a crop, in many networks, because the shared filter leaves few degrees of freedom."""
     crop, grid = small_picture(bench)
     simulate = Noise(crop, grid, 8, Rule.DECONVNET, Gaussian(1.0), LAGS + ROW_LAGS, np.float64)
     return bench.study("deconvnet, 8 filters, crop", simulate, 12000, block=250)

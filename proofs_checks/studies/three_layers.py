@@ -7,6 +7,8 @@ Functions of a module, so that worker processes can import them.  Every one has 
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -17,13 +19,18 @@ from theorylab.sampling import MapSampler
 
 
 def unit(array: np.ndarray) -> np.ndarray:
-    """`array` over its norm."""
+    """Return `array` over its norm."""
     return np.asarray(array / np.linalg.norm(array))
 
 
 def inner(a: np.ndarray, b: np.ndarray) -> float:
-    """Euclidean inner product in float64."""
+    """Return the Euclidean inner product in float64."""
     return float(np.vdot(a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)))
+
+
+def logit_distance(mean: Mapping[str, float], prefix: str = "") -> float:
+    """Return the l2 distance of two logits' unit-norm maps, as a ratio of means."""
+    return math.sqrt(max(0.0, 2 - 2 * mean[f"{prefix}classes"] / mean[f"{prefix}energy"]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,7 +40,7 @@ VERDICTS = (Verdict.HOLDS, Verdict.REFUTED, Verdict.UNDECIDED)
 
 
 def one_thread(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function to run with one BLAS thread: with more of them BLAS rounds differently."""
+    """Decorate a function to run with one BLAS thread, because BLAS rounds differently with more."""
     limited: Callable[P, R] = threadpoolctl.threadpool_limits.wrap(limits=1, user_api="blas")(function)
     return limited
 
@@ -64,13 +64,13 @@ def verdict(proved: bool, excluded: bool) -> tuple[Verdict, str]:
 
 
 def words(measured: Measurement, names: Mapping[str, str]) -> str:
-    """Means with their standard errors, in words."""
+    """Write means with their standard errors."""
     estimates = {word: measured.estimate(name) for word, name in names.items()}
     return ", ".join(f"{word} {value:.3f} ± {error:.3f}" for word, (value, error, _) in estimates.items())
 
 
 def network_words(classifier: Classifier) -> str:
-    """Which network a finding speaks of."""
+    """Write which network a finding is about."""
     weights = sum(array.size for array in classifier.network.parameters.values())
     return (
         f"On a classifier of ten pictures with three convolutions and {weights:,} weights, "
@@ -92,7 +92,7 @@ def maps_of(
 
 
 def replaced(net: GraphNetwork, other: GraphNetwork, layers: Sequence[str]) -> GraphNetwork:
-    """`net` with the weights and biases of some layers taken from `other`."""
+    """Return `net` with the weights and biases of some layers taken from `other`."""
     taken = {
         name: array for name, array in other.parameters.items() if name.rpartition(".")[0] in set(layers)
     }
@@ -100,7 +100,7 @@ def replaced(net: GraphNetwork, other: GraphNetwork, layers: Sequence[str]) -> G
 
 
 def layers_of(net: GraphNetwork) -> dict[bool, list[str]]:
-    """Names of the layers with weights in their order: convolutions under False, dense layers under True."""
+    """Return the names of the layers with weights in their order: convolutions under False, dense layers under True."""
     names: dict[bool, list[str]] = {False: [], True: []}
     for node in net.nodes:
         if f"{node.name}.weight" in net.parameters:
@@ -194,5 +194,5 @@ class Randomised(PerCrop):
 
 
 def randomised(bench: Bench) -> Measurement:
-    """Partly random networks, which two claims speak of."""
+    """Measure partly random networks, which two claims use."""
     return bench.study("trained, layers made random", Randomised(bench.classifier), 120, block=10)

@@ -44,12 +44,12 @@ def audit(
         At least two; consecutive ones form the pairs that are compared.  With one picture intervals are over targets,
         so give four or more.
     name : str, optional
-        What the report calls the attribution.
+        The attribution's name in the report.
     gradient : callable, optional
         The plain gradient, as a control; an adapter brings its own.
     randomize : bool, default True
-        Draw the weights of the network's layers anew, one at a time and from the top down, where the attribution
-        can: two more maps per layer and picture.
+        Draw the weights of the network's layers anew, one at a time and from the top down, if the attribution can:
+        two more maps per layer and picture.
     seed : int
     progress : callable, optional
         ``progress(label, done, total)``.
@@ -153,7 +153,7 @@ def _randomized(
     parent: np.random.SeedSequence,
     progress: Progress | None,
 ) -> tuple[Randomized, ...]:
-    """Layers drawn anew from the top down, then one at a time; all from one draw, so that they are compared on it."""
+    """Draw layers anew from the top down, then one at a time, all from one draw of the weights."""
     seed = int(np.random.default_rng(_random.child(parent, 100)).integers(2**31))
     before = [called(attribute, x, target) for x in pictures]
     names = layered.layers[::-1]
@@ -179,7 +179,7 @@ def _convergence(
         return {}
     pairs = list(zip(targets[::2], targets[1::2], strict=False))
     rows = [[attribute.backward_cosines(x, first, second) for first, second in pairs] for x in pictures]
-    # Over pictures; over pairs of targets, where there is one picture.
+    # Units are pictures, or pairs of targets where there is one picture.
     units = rows if len(pictures) > 1 else [[pair] for pair in rows[0]]
     return {
         name: Estimate.of(np.array([np.mean([pair[name] for pair in unit]) for unit in units]))

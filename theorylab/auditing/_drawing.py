@@ -1,4 +1,4 @@
-"""An audit as a picture, and its files."""
+"""The picture of an audit, and its files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SHOWN = 3  # maps beside the picture
+_MAPS = 3  # maps beside the picture
 
 
 def draw(report: Findings) -> Figure:
     """Draw the picture and some maps over charts: recovery and class, layers drawn anew, convergence."""
     charts = 1 + bool(report.randomization) + bool(report.backward_cosines)
     panels = [MapPanel("picture", report.picture)]
-    panels += [MapPanel(f"map {number}", map_) for number, map_ in enumerate(report.maps[:_SHOWN], start=1)]
+    panels += [MapPanel(f"map {number}", map_) for number, map_ in enumerate(report.maps[:_MAPS], start=1)]
     canvas, axes = maps_over_charts([("", panels)], charts)
     remaining = iter(axes)
     _draw_measured(next(remaining), report)
@@ -109,7 +109,7 @@ def _draw_convergence(axes: Axes, report: Findings) -> None:
     names = list(report.backward_cosines)
     axes.plot(
         range(len(names)),
-        [one.mean for one in report.backward_cosines.values()],
+        [estimate.mean for estimate in report.backward_cosines.values()],
         "o-",
         color=PALETTE[0],
         markersize=3,

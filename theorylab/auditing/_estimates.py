@@ -31,10 +31,10 @@ class Estimate:
 
     @classmethod
     def of(cls, values: np.ndarray) -> Estimate:
-        """From one number a unit; NaN (a zero map has no direction) is left out.
+        """Estimate from one number per unit, without the NaN of zero maps, which have no direction.
 
-        >>> found = Estimate.of(np.array([1.0, 2.0, 3.0, np.nan]))
-        >>> found.mean, found.units, round(found.high, 3)
+        >>> estimate = Estimate.of(np.array([1.0, 2.0, 3.0, np.nan]))
+        >>> estimate.mean, estimate.units, round(estimate.high, 3)
         (2.0, 3, 4.484)
         """
         values = np.asarray(values, dtype=np.float64).ravel()
@@ -52,13 +52,13 @@ class Estimate:
         return drawing.with_reach(self.mean, self.high - self.mean)
 
     def above(self, threshold: float) -> float:
-        """How sure it is that the expectation lies above `threshold`: 1 less the one-sided p-value of a t test.
+        """Return how sure it is that the expectation exceeds `threshold`: 1 minus the p-value of a one-sided t test.
 
         >>> round(Estimate.of(np.array([1.0, 2.0, 3.0])).above(2.0), 3)
         0.5
         """
         if math.isnan(self.mean) or math.isinf(self.standard_error):
-            return 0.5  # nothing speaks for either side
+            return 0.5  # no evidence for either side
         if self.standard_error == 0:
             return float(self.mean > threshold)
         from scipy import stats as distributions

@@ -1,4 +1,4 @@
-"""What is measured of an attribution's maps: recovery of the picture, sensitivity to the class, stability."""
+"""Measurements of an attribution's maps: recovery of the picture, sensitivity to the class, stability."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Measured:
     stability : Estimate
         Cosine of the map with that of the slightly moved picture.
     across_pictures : Estimate
-        Cosine of the maps of one target for two pictures; without a second picture there is none.
+        Cosine of the maps of one target for two pictures; empty with one picture.
     zero_maps : int
         Maps without an entry other than 0; they have no direction and are not counted.
     """
@@ -63,15 +63,15 @@ def references(x: np.ndarray, channels: int) -> dict[str, np.ndarray]:
     kappa = analytic.local_contrast(centred, grid)
     inner = tuple(slice(side // 2, side // 2 + size) for size in x.shape[1:])
     normalised = x * kappa[inner]
-    found = {"input": x, "normalised input": normalised}
+    copies = {"input": x, "normalised input": normalised}
     if channels == 1:
-        found = {name: one.mean(axis=0, keepdims=True) for name, one in found.items()}
+        copies = {name: map_.mean(axis=0, keepdims=True) for name, map_ in copies.items()}
     edges = np.asarray(filters.sobel(x.mean(axis=0)))  # type: ignore[no-untyped-call]
-    return {**found, "edges": edges[None]}
+    return {**copies, "edges": edges[None]}
 
 
 def strength(map_: np.ndarray) -> np.ndarray:
-    """Norm over the channels, (1, H, W)."""
+    """Return the norm over the channels, (1, H, W)."""
     return np.asarray(np.sqrt((map_**2).sum(axis=0, keepdims=True)))
 
 
@@ -83,7 +83,7 @@ def measure(
     rng: np.random.Generator,
     step: Callable[[], None] = lambda: None,
 ) -> tuple[Measured, np.ndarray]:
-    """All numbers of one attribution, and its maps of the first picture, (T, C, H, W)."""
+    """Measure one attribution; return its numbers and its maps of the first picture, (T, C, H, W)."""
     rows: list[dict[tuple[str, str], np.ndarray]] = []
     across: list[float] = []
     first = waiting = None
@@ -96,7 +96,11 @@ def measure(
         else:  # disjoint pairs, so that no map counts twice
             if waiting.shape == maps.shape:
                 pairs = zip(waiting, maps, strict=True)
-                across.append(_mean(np.array([measures.cosine(one, other) for one, other in pairs])))
+                across.append(
+                    _mean(
+                        np.array([measures.cosine(first_map, second_map) for first_map, second_map in pairs])
+                    )
+                )
             waiting = None
         zero_maps += int((~maps.any(axis=(1, 2, 3))).sum())
         change = rng.standard_normal(x.shape)
@@ -110,8 +114,8 @@ def measure(
         for key in rows[0]
     }
     recovery, similarity = (
-        {name: estimate for (kind, name), estimate in estimates.items() if kind == wanted}
-        for wanted in ("recovery", "similarity")
+        {name: estimate for (kind, name), estimate in estimates.items() if kind == part}
+        for part in ("recovery", "similarity")
     )
     distance, rank, stability = (estimates["targets", name] for name in ("distance", "rank", "stability"))
     across_pictures = Estimate.of(np.array(across))
@@ -122,21 +126,21 @@ def called_many(attribute: Attribute, x: np.ndarray, targets: Sequence[int]) -> 
     """Return the maps of all targets, (T, C, H, W), by the attribution's method ``many`` if it has one."""
     if hasattr(attribute, "many"):
         with _of_the_user(f"targets {', '.join(map(str, targets))}"):
-            found = attribute.many(x, targets)
-        return np.stack([checked(one, x, target) for one, target in zip(found, targets, strict=True)])
+            maps = attribute.many(x, targets)
+        return np.stack([checked(map_, x, target) for map_, target in zip(maps, targets, strict=True)])
     return np.stack([called(attribute, x, target) for target in targets])
 
 
 def called(attribute: Attribute, x: np.ndarray, target: int) -> np.ndarray:
     """Return the map of one target, (C, H, W) float64."""
     with _of_the_user(f"target {target}"):
-        found = attribute(x.copy(), target)
-    return checked(found, x, target)
+        map_ = attribute(x.copy(), target)
+    return checked(map_, x, target)
 
 
 @contextlib.contextmanager
 def _of_the_user(what: str) -> Iterator[None]:
-    """Whatever goes wrong in an attribution is bad input here: one line that says for which target."""
+    """Report any exception of the user's callable as a ValueError that names the target."""
     try:
         yield
     except Exception as error:
@@ -148,23 +152,23 @@ def _of_the_user(what: str) -> Iterator[None]:
         raise ValueError(f"attribute: {type(error).__name__} for {what}: {error}{hint}") from error
 
 
-def checked(one: np.ndarray, x: np.ndarray, target: int) -> np.ndarray:
+def checked(returned: np.ndarray, x: np.ndarray, target: int) -> np.ndarray:
     """Return a map as ``(C, H, W)`` float64, or raise a ValueError that says what came instead."""
-    found = np.asarray(one)
-    if found.dtype.kind not in "fiub":
-        raise ValueError(f"attribute: expected a map of real numbers, got {found.dtype}")
-    if found.ndim == 4 and len(found) == 1:
-        found = found[0]
-    if found.ndim == 2:
-        found = found[None]
-    if found.ndim != 3 or found.shape[1:] != x.shape[1:] or found.shape[0] not in (1, x.shape[0]):
+    map_ = np.asarray(returned)
+    if map_.dtype.kind not in "fiub":
+        raise ValueError(f"attribute: expected a map of real numbers, got {map_.dtype}")
+    if map_.ndim == 4 and len(map_) == 1:
+        map_ = map_[0]
+    if map_.ndim == 2:
+        map_ = map_[None]
+    if map_.ndim != 3 or map_.shape[1:] != x.shape[1:] or map_.shape[0] not in (1, x.shape[0]):
         raise ValueError(
-            f"attribute: expected a map of {x.shape} or {x.shape[1:]} for target {target}, got {found.shape}"
+            f"attribute: expected a map of {x.shape} or {x.shape[1:]} for target {target}, got {map_.shape}"
         )
-    found = found.astype(np.float64)
-    if not np.isfinite(found).all():
+    map_ = map_.astype(np.float64)
+    if not np.isfinite(map_).all():
         raise ValueError(f"attribute: the map of target {target} is not finite")
-    return found
+    return map_
 
 
 def _mean(values: np.ndarray) -> float:
@@ -173,20 +177,20 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _numbers(x: np.ndarray, maps: np.ndarray, again: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-    """Of one picture: arrays over targets, or over disjoint pairs of them, so that no map counts twice."""
+    """Return one picture's numbers: arrays over targets, or over disjoint pairs, so that no map counts twice."""
     numbers: dict[tuple[str, str], np.ndarray] = {}
     for name, reference in references(x, maps.shape[1]).items():
         edges = name == "edges"
         compare = measures.correlation if edges else measures.cosine
-        seen = [strength(one) if edges else one for one in maps]
-        numbers["recovery", name] = np.array([compare(one, reference) for one in seen])
-        numbers["similarity", name] = np.array([measures.similarity(one, reference) for one in seen])
+        compared = [strength(map_) if edges else map_ for map_ in maps]
+        numbers["recovery", name] = np.array([compare(map_, reference) for map_ in compared])
+        numbers["similarity", name] = np.array([measures.similarity(map_, reference) for map_ in compared])
     targets, moved = (maps[::2], maps[1::2]), (maps, again)
-    for name, measure_of, (ones, others) in (
+    for name, measure_of, (firsts, seconds) in (
         ("distance", measures.distance, targets),
         ("rank", measures.rank_correlation, targets),
         ("stability", measures.cosine, moved),
     ):
-        pairs = zip(ones, others, strict=False)
-        numbers["targets", name] = np.array([measure_of(one, other) for one, other in pairs])
+        pairs = zip(firsts, seconds, strict=False)
+        numbers["targets", name] = np.array([measure_of(map_, second) for map_, second in pairs])
     return numbers

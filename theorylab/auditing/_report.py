@@ -84,7 +84,7 @@ class Findings:
         return f"{self.name}: {self.verdict.words} (sure to {self.verdict.percent}{more})"
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the maps, as plain data; what is no number is None."""
+        """Return everything but the maps as plain data, with None for NaN and infinity."""
         content = {
             "theorylab": __version__,
             "attribution": self.name,

@@ -1,4 +1,4 @@
-"""From numbers to plain words, with how sure they are."""
+"""The verdict on an attribution: the numbers in plain words, and how sure they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SENSITIVE = math.sqrt(2) / 2
 """Distance of two targets' unit maps: half of what independent noise has."""
 
 STABLE = 0.5
-"""Cosine of a map with that of a slightly moved picture: below it the map is noise to whoever looks at it."""
+"""Cosine of a map with that of a slightly moved picture: below it the map looks like noise."""
 
 SAME = 0.9
 """Cosine of the maps of two pictures: above it the map is of the class, or of nothing, and not of the picture."""
@@ -56,49 +56,39 @@ class Verdict:
 
 def judge(measured: Measured) -> Verdict:
     """Judge one attribution."""
-    chances = {
-        name: one.above(TRACES if name == "edges" else RECOVERS) for name, one in measured.recovery.items()
-    }
-    what = max(chances, key=lambda name: (chances[name], measured.recovery[name].mean))
-    recovers, sensitive, stable = (
-        chances[what],
-        measured.distance.above(SENSITIVE),
-        measured.stability.above(STABLE),
-    )
-    decided = {"recovers": _decided(recovers), "sensitive": _decided(sensitive), "stable": _decided(stable)}
-    sure = [max(recovers, 1 - recovers), max(sensitive, 1 - sensitive), max(stable, 1 - stable)]
     if measured.distance.units == 0:
         return Verdict(None, None, None, 0.0, "undecided: the maps are zero")
-    if decided["stable"] is False:
-        # Whatever such maps do from class to class, they do from call to call.
-        return Verdict(
-            decided["recovers"],
-            False,
-            False,
-            min(sure[0], sure[2]),
-            "neither: noise, another map for a hardly moved picture",
-        )
+    chances = {
+        name: estimate.above(TRACES if name == "edges" else RECOVERS)
+        for name, estimate in measured.recovery.items()
+    }
+    copy = max(chances, key=lambda name: (chances[name], measured.recovery[name].mean))
+    probabilities = chances[copy], measured.distance.above(SENSITIVE), measured.stability.above(STABLE)
+    recovers, sensitive, stable = map(_decided, probabilities)
+    sure = [max(probability, 1 - probability) for probability in probabilities]
+    if stable is False:
+        # Such maps change from call to call as they do from class to class.
+        words = "neither: noise, another map for a hardly moved picture"
+        return Verdict(recovers, False, False, min(sure[0], sure[2]), words)
     same = measured.across_pictures.above(SAME)
     if _decided(same):
-        return Verdict(
-            False, decided["sensitive"], True, min(sure[1], same), "neither: the same map for every picture"
-        )
-    copied = {
-        True: f"recovers the {what}" if what != "edges" else "recovers the input's edges",
+        return Verdict(False, sensitive, True, min(sure[1], same), "neither: the same map for every picture")
+    recovery = {
+        True: f"recovers the {copy}" if copy != "edges" else "recovers the input's edges",
         False: "does not recover the input",
         None: "undecided whether it recovers the input",
-    }[decided["recovers"]]
-    told = {
+    }[recovers]
+    classes = {
         True: "class-sensitive",
         False: "insensitive to class",
         None: "undecided whether class-sensitive",
-    }[decided["sensitive"]]
-    shaky = "" if decided["stable"] else ", undecided whether stable"
-    if decided["recovers"] is False and decided["sensitive"] is False:
-        words = f"neither: {copied}, {told}{shaky}"
-    else:
-        words = f"{copied}, {told}{shaky}" if decided["recovers"] is not False else f"{told}, {copied}{shaky}"
-    return Verdict(decided["recovers"], decided["sensitive"], decided["stable"], min(sure), words)
+    }[sensitive]
+    words = (
+        f"{classes}, {recovery}" if recovers is False and sensitive is not False else f"{recovery}, {classes}"
+    )
+    neither = "neither: " if recovers is False and sensitive is False else ""
+    shaky = "" if stable else ", undecided whether stable"
+    return Verdict(recovers, sensitive, stable, min(sure), f"{neither}{words}{shaky}")
 
 
 def _decided(chance: float) -> bool | None:

@@ -1,7 +1,7 @@
 """Attributions ready to be audited: of the package's own networks, of PyTorch modules, of Captum's methods.
 
-Any callable ``attribute(x, target) -> map`` can be audited.  These know more: the plain gradient of their network, and how
-to draw the weights of chosen layers anew, so that the audit can compare with the one and watch the other.
+Any callable ``attribute(x, target) -> map`` can be audited.  These adapters also give the plain gradient of their network,
+a control, and draw the weights of given layers anew.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ class NetworkAttribution:
         """Return the same rule with these layers' weights drawn anew; each layer keeps its draw."""
         assert isinstance(self.net, GraphNetwork)
         drawn = self._drawn(seed)
-        own = {name: array for name, array in drawn.items() if name.rpartition(".")[0] in layers}
-        return NetworkAttribution(self.net.with_parameters(own), self.rule)
+        redrawn = {name: array for name, array in drawn.items() if name.rpartition(".")[0] in layers}
+        return NetworkAttribution(self.net.with_parameters(redrawn), self.rule)
 
     def _drawn(self, seed: _random.Seed) -> dict[str, np.ndarray]:
-        """All weights anew; the last draw is kept, because it is used layer by layer."""
+        """Draw all weights anew, and keep the draw, because it is used layer by layer."""
         from theorylab.model.laws import Gaussian
 
         assert isinstance(self.net, GraphNetwork)
@@ -103,8 +103,8 @@ class NetworkAttribution:
             self._draw = seed, drawn
         return self._draw[1]
 
-    def backward_cosines(self, x: np.ndarray, one: int, other: int) -> dict[str, float]:
-        """How alike the modified gradients of two logits are below each ReLU, logits first: their cosine.
+    def backward_cosines(self, x: np.ndarray, first: int, second: int) -> dict[str, float]:
+        """Return the cosine of two logits' modified gradients below each ReLU, from the logits down.
 
         1 means that nothing below can tell the logits apart (Sixt, Granz and Landgraf 2020).
         """
@@ -112,9 +112,9 @@ class NetworkAttribution:
             return {}
         names = [node.name for node in self.net.nodes if isinstance(node, Activation)]
         names.insert(0, self.net.nodes[0].name)
-        seeds = np.eye(self.net.n_logits)[[one, other]]
-        found = self.net.layer_gradients(self.net.forward(x), seeds, [self.rule], names)
-        return {name: measures.cosine(*found[name][0][0]) for name in reversed(names)}
+        seeds = np.eye(self.net.n_logits)[[first, second]]
+        gradients = self.net.layer_gradients(self.net.forward(x), seeds, [self.rule], names)
+        return {name: measures.cosine(*gradients[name][0][0]) for name in reversed(names)}
 
     def expected_distance(self, x: np.ndarray) -> float | None:
         """Return the expected distance of two logits' maps where it has a law: three layers without pooling."""
@@ -122,14 +122,14 @@ class NetworkAttribution:
         if not isinstance(net, ThreeLayerNetwork) or net.pool is not None or net.hidden_bias:
             return None
         if not isinstance(net.readout_rows, DrawnRows):
-            return None  # weights of the user's own: nobody knows their law
+            return None  # the user's weights have no known law
         from theorylab import analytic
 
         return analytic.class_distance(x, net.grid, self.rule, len(net.filters), law=net.readout_rows.law)
 
 
 class TorchAttribution(abc.ABC):
-    """An attribution of a PyTorch module; the subclasses say which.
+    """An attribution of a PyTorch module; subclasses say which attribution.
 
     Parameters
     ----------
@@ -167,8 +167,7 @@ class TorchAttribution(abc.ABC):
 
         image = self._tensor(x).requires_grad_(True)
         (gradient,) = torch.autograd.grad(self.module(image)[0, target], image)
-        found: np.ndarray = gradient[0].detach().cpu().numpy()
-        return found
+        return np.asarray(gradient[0].detach().cpu().numpy())
 
     def randomized(self, layers: Collection[str], seed: _random.Seed) -> TorchAttribution:
         """Return the attribution of a copy of the module with these layers drawn anew and their biases 0."""
@@ -178,10 +177,10 @@ class TorchAttribution(abc.ABC):
         parent = _random.sequence(seed)
         parts = dict(copied.named_modules())
         with torch.no_grad():
-            for place, name in enumerate(self.layers):
+            for index, name in enumerate(self.layers):
                 if name not in layers:
                     continue
-                rng = np.random.default_rng(_random.child(parent, place))
+                rng = np.random.default_rng(_random.child(parent, index))
                 for weight in parts[name].parameters(recurse=False):
                     shape = tuple(weight.shape)
                     std = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.0
@@ -238,7 +237,7 @@ class CaptumAttribution(TorchAttribution):
     Raises
     ------
     TypeError
-        If `method` is no class: an instance belongs to one network, and the audit draws others.
+        If `method` is no class: an instance belongs to one network, but the audit draws others.
     """
 
     def __init__(self, method: Any, module: Any, **options: Any) -> None:
@@ -254,13 +253,12 @@ class CaptumAttribution(TorchAttribution):
         import warnings
 
         with warnings.catch_warnings():
-            # Captum tells, at each call, that it sets hooks and asks for gradients.
+            # Captum warns at each call that it sets hooks and requires gradients.
             warnings.simplefilter("ignore")
-            found = self.method(self.module).attribute(
+            maps = self.method(self.module).attribute(
                 self._tensor(x).requires_grad_(True), target=target, **self.options
             )
-        map_: np.ndarray = found[0].detach().cpu().numpy()
-        return map_
+        return np.asarray(maps[0].detach().cpu().numpy())
 
     def _with(self, module: Any) -> CaptumAttribution:
         return CaptumAttribution(self.method, module, **self.options)

@@ -17,7 +17,7 @@ def _fail(message: str) -> NoReturn:
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Bad input ends with one line and status 2, Ctrl-C with status 130; a bug keeps its traceback."""
+    """End bad input with one line and status 2, Ctrl-C with status 130; a bug keeps its traceback."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -27,13 +27,13 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             typer.echo("theorylab: interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            raise  # whoever read the output has gone (`| head`): not an error of the input
+            raise  # the reader of the output has gone (`| head`): not an error of the input
         except OSError as error:
             known = error.filename is not None and error.strerror is not None
             _fail(f"{error.filename}: {error.strerror}" if known else str(error))
         except ModuleNotFoundError as error:
             if error.name is not None:
-                raise  # not an extra that somebody left out
+                raise  # not one of our optional dependencies
             _fail(str(error))
         except (ValueError, TypeError) as error:
             _fail(str(error) or type(error).__name__)

@@ -1,4 +1,4 @@
-"""What the commands write: a figure, a table, JSON, a line."""
+"""Output of the commands: a figure, a table, JSON, a line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PIPE = 140  # columns
 
 
 def figure_file(out: Path | None, image: str, kind: str) -> Path:
-    """Where a figure goes; that it can be written there is seen before the work begins."""
+    """Return the file of a figure, after a check that it can be written."""
     from theorylab import drawing
 
     file = out or Path(f"{Path(image).stem}-{kind}.png")
@@ -25,7 +25,7 @@ def figure_file(out: Path | None, image: str, kind: str) -> Path:
 
 
 def show(exhibit: Exhibit, file: Path, about: dict[str, Any], *, quiet: bool, as_json: bool) -> None:
-    """Save a figure, then say in JSON or as a table what it shows; `about` says of what."""
+    """Save a figure, then write its numbers as JSON, with `about` before them, or as a table."""
     from theorylab import drawing
 
     drawing.save(exhibit.figure, file)
@@ -37,7 +37,7 @@ def show(exhibit: Exhibit, file: Path, about: dict[str, Any], *, quiet: bool, as
 
 
 def as_text(content: Any) -> None:
-    """JSON on stdout, of which every number is finite (null where it is not)."""
+    """Print JSON on stdout, with null for numbers that are not finite."""
     from theorylab import _json
 
     typer.echo(_json.text(content), nl=False)
@@ -47,7 +47,7 @@ def display(renderable: Any) -> None:
     """Print a table on stdout: without escape codes in a pipe, and without any under NO_COLOR."""
     from rich.console import Console
 
-    # A pipe has no width: wide enough that no id is broken, which whoever searches in it would miss.
+    # A pipe has no width: make it wide enough not to wrap ids, so that grep finds them.
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     Console(
         color_system=None if os.environ.get("NO_COLOR") else "auto", width=_PIPE if piped else None

@@ -68,17 +68,19 @@ def audit(
 
     _files.check_folder(out, ("audit.png", "audit.json"))
     files = _pictures(image)
-    # The user's own code may print; with --json stdout is for the result alone.
+    # The user's code may print, but with --json stdout is for the result alone.
     aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     with progress.live(quiet) as report, aside:
         if attribute is None:
-            label, found, pictures, about = _own(files, rule, network.value, weights, size, seed, report)
+            label, attribution, pictures, about = _of_the_package(
+                files, rule, network.value, weights, size, seed, report
+            )
             if not quiet:
                 typer.echo(f"Network: {about}", err=True)
         else:
-            label, found, pictures = _theirs(files, attribute, preset, size)
+            label, attribution, pictures = _of_the_user(files, attribute, preset, size)
         result = auditing.audit(
-            found, pictures, range(targets), name=label, randomize=randomize, seed=seed, progress=report
+            attribution, pictures, range(targets), name=label, randomize=randomize, seed=seed, progress=report
         )
     written = result.save(out)
     if as_json:
@@ -100,7 +102,7 @@ def _pictures(image: str | None) -> list[str | None]:
     return list(images.in_folder(image))
 
 
-def _own(
+def _of_the_package(
     files: list[str | None],
     rule: str,
     network: str,
@@ -114,15 +116,15 @@ def _own(
     from theorylab.figures import Settings, subject
 
     settings = Settings(weights=weights, size=size, seed=seed, progress=report)
-    chosen = subject(settings)
-    side = chosen.trained.input_shape[1]
-    pictures = [chosen.prepared(chosen.picture(Settings(image=file, size=side))) for file in files]
-    net = chosen.trained if network == "trained" else chosen.random
-    label = chosen.label if network == "trained" else f"random weights of the architecture of: {chosen.label}"
+    nets = subject(settings)
+    side = nets.trained.input_shape[1]
+    pictures = [nets.prepared(nets.picture(Settings(image=file, size=side))) for file in files]
+    net = nets.trained if network == "trained" else nets.random
+    label = nets.label if network == "trained" else f"random weights of the architecture of: {nets.label}"
     return f"{network} {rule}", auditing.NetworkAttribution(net, rule), pictures, label
 
 
-def _theirs(
+def _of_the_user(
     files: list[str | None], attribute: str, preset: str, size: int | None
 ) -> tuple[str, Any, list[np.ndarray]]:
     """Import the callable that the user names, which runs the user's code, and load the pictures."""
@@ -136,7 +138,7 @@ def _theirs(
     pictures = [images.load(file, size or 224, preset) for file in files]
     sys.path.insert(0, str(Path.cwd()))
     try:
-        held: Any = importlib.import_module(module)
+        value: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0] and error.name != module:
             raise ValueError(
@@ -148,9 +150,9 @@ def _theirs(
             f"--attribute: {module!r} cannot be imported, {type(error).__name__}: {error}"
         ) from error
     for part in name.split("."):
-        if not hasattr(held, part):
+        if not hasattr(value, part):
             raise ValueError(f"--attribute: {module!r} has no {name!r}")
-        held = getattr(held, part)
-    if not callable(held):
+        value = getattr(value, part)
+    if not callable(value):
         raise ValueError(f"--attribute: {attribute!r} is not callable")
-    return name, held, pictures
+    return name, value, pictures

@@ -23,19 +23,9 @@ def claims(quiet: options.Quiet = False, as_json: options.AsJson = False) -> Non
 
     known = proofs_checks.registry()
     if as_json:
+        names = ("id", "section", "statement", "exact_law", "formula", "verdicts")
         output.as_text(
-            [
-                {
-                    "id": claim.id,
-                    "section": claim.section,
-                    "statement": claim.statement,
-                    "exact_law": claim.exact_law,
-                    "formula": list(claim.formula),
-                    "verdicts": [verdict.value for verdict in claim.verdicts],
-                    "checks": claim.n_checks,
-                }
-                for claim in known
-            ]
+            [{**{name: getattr(claim, name) for name in names}, "checks": claim.n_checks} for claim in known]
         )
         return
     if quiet:

@@ -93,7 +93,7 @@ def converge(
     )
     try:
         with progress.live(quiet) as report:
-            found = convergence.study(
+            result = convergence.study(
                 design,
                 x,
                 jobs=jobs or _cpus(),
@@ -107,11 +107,11 @@ def converge(
         typer.echo(f"theorylab: finished blocks are kept in {folder}; resume with: {command}", err=True)
         raise
     if as_json:
-        typer.echo(found.render(), nl=False)
+        typer.echo(result.render(), nl=False)
     elif not quiet:
         from theorylab.convergence import files
 
-        output.display(files.table(found))
+        output.display(files.table(result))
         typer.echo(f"Written: {folder / 'results.json'}, {folder / 'table.txt'}, {folder / 'figures'}")
 
 

@@ -69,8 +69,8 @@ def figure(
     names = figures.NAMES if name == options.ALL else (name,)
     if name not in (*figures.NAMES, options.ALL):
         raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(figures.NAMES)}, {options.ALL}")
-    # What can be known to be wrong is said before the work begins.
-    _files.check_folder(out, [file.name for one in names for file in figures.files_of(one, out)])
+    # Check the input before the work begins.
+    _files.check_folder(out, [file.name for each in names for file in figures.files_of(each, out)])
     images.load(image)
     with progress.live(quiet) as report:
         settings = figures.Settings(
@@ -82,18 +82,15 @@ def figure(
             seed=seed,
             progress=report,
         )
-        found = []
-        for one in names:
-            # Given for the others, VGG-16's weights do not fit this one; in a run of all it is drawn at random.
-            own = (
-                dataclasses.replace(settings, weights=None)
-                if name == options.ALL and one == "resnet"
-                else settings
-            )
-            made = figures.make(one, own)
-            written = figures.save(made, out, own)
-            found.append({**figures.content(made, own), "files": [str(file) for file in written]})
+        contents = []
+        for each in names:
+            # In a run of all figures the weights are VGG-16's, so draw ResNet-50's at random.
+            resnet = name == options.ALL and each == "resnet"
+            used = dataclasses.replace(settings, weights=None) if resnet else settings
+            finished = figures.make(each, used)
+            written = figures.save(finished, out, used)
+            contents.append({**figures.content(finished, used), "files": [str(file) for file in written]})
             if not (quiet or as_json):
-                typer.echo(f"Figure {one}: {made.caption}\nWritten: {', '.join(map(str, written))}")
+                typer.echo(f"Figure {each}: {finished.caption}\nWritten: {', '.join(map(str, written))}")
     if as_json:
-        output.as_text(found)
+        output.as_text(contents)

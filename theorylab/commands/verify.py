@@ -67,7 +67,7 @@ def verify(
     from proofs_checks.report import save, terminal
     from theorylab import _validation, images, progress
 
-    # What can be known to be wrong is said before the long run, not after it.
+    # Check the input before the long run.
     _validation.positive_number(law_scale, "--law-scale")
     if out is not None:
         save.check_folder(out)

@@ -58,7 +58,7 @@ def visualize(
     from theorylab import exhibits, images, progress
 
     fcn = network is options.Network.FCN
-    # Biases that were trained on 0–255 drown an input of norm 1.
+    # Biases trained on inputs of 0–255 dominate an input of norm 1.
     scale = (preset or (options.Preset.PAPER if weights is None else options.Preset.AUTHORS)).value
     x = images.load(image, size or (64 if fcn else 224), scale)
     n_logits = logits or (10 if weights in (None, "hed") else 1000)

@@ -50,7 +50,7 @@ def draw(figure: Chart) -> Figure:
 
 
 def width(figure: Chart) -> float:
-    """How wide a chart is drawn, in inches; a page should not show it much wider.
+    """Return how wide a chart is drawn, in inches; a page should not show it much wider.
 
     Examples
     --------

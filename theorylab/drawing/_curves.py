@@ -22,7 +22,7 @@ _FINE_DECADES = 3
 
 
 def draw_curves(figure: CurveFigure) -> Figure:
-    """Lines and points under one legend; a ValueError if there are none."""
+    """Draw lines and points under one legend; a ValueError if there are none."""
     from matplotlib.figure import Figure
 
     if not (figure.lines or figure.points):
@@ -93,7 +93,7 @@ def _set_ticks(axes: Axes, figure: CurveFigure) -> None:
 
 
 def _label_plainly(axis: Axis) -> None:
-    """Ticks of a logarithmic axis as plain numbers: 1, 2, 5, 10 on a short one, 1, 10, 100 on a long one."""
+    """Label a logarithmic axis with plain numbers: 1, 2, 5, 10 if it is short, 1, 10, 100 if it is long."""
     from matplotlib import ticker
 
     low, high = axis.get_view_interval()
@@ -108,7 +108,7 @@ def _plain_label(value: float, _position: int | None = None) -> str:
 
 
 def label_axes(axes: Axes, title: str, x_label: str, y_label: str, *, size: float = 9) -> None:
-    """Words, grid and spines of a chart; no word is read as mathtext."""
+    """Set words, grid and spines of a chart; no word is read as mathtext."""
     axes.set_title(title, fontsize=size, color=INK, parse_math=False)
     axes.set_xlabel(x_label, fontsize=size, color=INK, parse_math=False)
     axes.set_ylabel(y_label, fontsize=size, color=INK, parse_math=False)

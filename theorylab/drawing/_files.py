@@ -14,19 +14,17 @@ from theorylab.drawing._charts import draw
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DPI = 160
+_DPI = 160
 FORMATS = ("png", "pdf", "svg")
 
 
-def render(figure: Chart, file_format: str = "png", dpi: int = DPI) -> bytes:
+def render(figure: Chart, file_format: str = "png") -> bytes:
     r"""Draw a chart as the content of a file; the same chart gives the same bytes.
 
     Parameters
     ----------
     figure : MapFigure or CurveFigure
     file_format : {"png", "pdf", "svg"}
-    dpi : int, default 160
-        Pixels an inch; a full figure is 6.4 inches wide.
 
     Raises
     ------
@@ -41,10 +39,10 @@ def render(figure: Chart, file_format: str = "png", dpi: int = DPI) -> bytes:
     >>> render(MapFigure("ramp", "A ramp.", (panel,)))[:4]
     b'\x89PNG'
     """
-    return encode(draw(figure), file_format, dpi)
+    return encode(draw(figure), file_format)
 
 
-def encode(canvas: Figure, file_format: str = "png", dpi: int = DPI) -> bytes:
+def encode(canvas: Figure, file_format: str = "png") -> bytes:
     r"""Encode a matplotlib figure as the content of a file; the same figure gives the same bytes.
 
     Raises
@@ -60,13 +58,13 @@ def encode(canvas: Figure, file_format: str = "png", dpi: int = DPI) -> bytes:
     """
     if file_format not in FORMATS:
         raise ValueError(f"file_format: unknown {file_format!r}, choose one of {', '.join(FORMATS)}")
-    # Names and dates of the writing program would make equal figures differ.
+    # Leave out the program's name and the date, which would make equal figures differ.
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[file_format]
     stream = io.BytesIO()
     canvas.savefig(
         stream,
         format=file_format,
-        dpi=dpi,
+        dpi=_DPI,
         metadata=metadata,
         facecolor="white",
         bbox_inches="tight",
@@ -76,7 +74,7 @@ def encode(canvas: Figure, file_format: str = "png", dpi: int = DPI) -> bytes:
 
 
 def check_path(path: str | os.PathLike[str]) -> None:
-    """See, without writing, whether a figure can be saved as `path`.
+    """Check, without writing, that a figure can be saved as `path`.
 
     Raises
     ------

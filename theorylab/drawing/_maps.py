@@ -1,4 +1,4 @@
-"""Rows of maps, and charts under them: the one drawer of maps of reports, figures and audits."""
+"""Rows of maps with charts under them, for reports, figures and audits."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _PAGE, _LABEL, _CHART, _LINE = 8.0, 0.3, 3.0, 0.14
 
 
 def columns_of(n_panels: int) -> int:
-    """How many maps stand side by side in a figure of a report: full rows where three in a row make them."""
+    """Return the number of maps per row in a figure of a report; three where that fills the rows."""
     return n_panels if n_panels <= 4 else (3 if n_panels % 3 == 0 or n_panels == 5 else 4)
 
 
 def side_of(columns: int) -> float:
-    """Width of one map in a figure of a report, in inches."""
+    """Return the width of one map in a figure of a report, in inches."""
     return WIDTH / columns if columns > 2 else 2.7
 
 
 def draw_maps(figure: MapFigure) -> Figure:
-    """All panels of a figure, each with the range of its raw values under it; a ValueError if there are none."""
+    """Draw all panels of a figure, each over the range of its raw values; a ValueError if there are none."""
     if not figure.panels:
         raise ValueError(f"figure {figure.name!r}: there is no panel in it")
     columns = columns_of(len(figure.panels))
@@ -55,12 +55,12 @@ def draw_maps(figure: MapFigure) -> Figure:
 
 
 def rows_of_maps(rows: Rows) -> Figure:
-    """Each row a name and its panels; every map is shown by its own joint minimum and maximum."""
+    """Draw rows of a name and panels; every map is scaled by its joint minimum and maximum."""
     return maps_over_charts(rows, 0)[0]
 
 
 def maps_over_charts(rows: Rows, charts: int) -> tuple[Figure, list[Axes]]:
-    """Rows of maps, and under them some empty axes for charts, side by side.
+    """Draw rows of maps, and empty axes for charts side by side under them.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def _draw_rows(
 
 
 def _lines(panels: Sequence[MapPanel]) -> int:
-    """Lines of words over and under a row, and one for the gaps."""
+    """Count the lines of words over and under a row, and one for the gaps."""
     titles, notes = [panel.title for panel in panels], [panel.note for panel in panels]
     return 1 + sum(max(words.count("\n") + bool(words) for words in several) for several in (titles, notes))
 
@@ -145,13 +145,13 @@ def _draw_map(axes: Axes, panel: MapPanel, span: tuple[float, float] | None) -> 
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set(color=FAINT, linewidth=0.4)
-    # Words are plain: a dollar sign in them is a dollar sign.
+    # Do not parse words as mathematics: they may hold dollar signs.
     axes.set_title(panel.title, fontsize=9, color=INK, parse_math=False, pad=4)
     axes.set_xlabel(panel.note, fontsize=7, color=FAINT, parse_math=False, labelpad=3)
 
 
 def _spans(panels: Sequence[MapPanel]) -> dict[str, tuple[float, float]]:
-    """Least and greatest raw value of the maps on each common scale."""
+    """Return the least and greatest raw value of the maps on each common scale."""
     ends: dict[str, list[float]] = {}
     for panel in panels:
         if panel.scale and panel.map is not None:

@@ -1,4 +1,4 @@
-"""Numbers as text: the one formatter of tables, pictures and pages."""
+"""Numbers as text, for all tables, pictures and pages."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str | float]]) -> Table
     result = empty_table()
     for column, title in enumerate(header):
         numbers = any(isinstance(row[column], float) for row in rows)
-        # Only the last column of words is folded, so that ids stay whole.
+        # Fold only the last column of words, so that ids stay whole.
         whole = numbers or column == 0
         result.add_column(title, justify="right" if numbers else "left", no_wrap=whole, overflow="fold")
     for row in rows:

@@ -3,8 +3,8 @@
 Here networks are run and laws are evaluated; the drawing is done elsewhere (:mod:`theorylab.drawing`).
 """
 
-from theorylab.exhibits._exhibit import Exhibit, rules_named, title
+from theorylab.exhibits._exhibit import Exhibit, rules_named
 from theorylab.exhibits._predicted import predicted
 from theorylab.exhibits._visualized import NetworkChoice, visualized
 
-__all__ = ["Exhibit", "NetworkChoice", "predicted", "rules_named", "title", "visualized"]
+__all__ = ["Exhibit", "NetworkChoice", "predicted", "rules_named", "visualized"]

@@ -1,4 +1,4 @@
-"""What an exhibit holds, and how rules are named in it."""
+"""The type of an exhibit, and the rules of a name."""
 
 from __future__ import annotations
 
@@ -29,19 +29,8 @@ class Exhibit:
     numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def title(rule: Rule) -> str:
-    """Return what people call a rule.
-
-    Examples
-    --------
-    >>> title(Rule("guided"))
-    'guided backpropagation'
-    """
-    return rule.title
-
-
 def rules_named(name: Rule | str) -> tuple[Rule, ...]:
-    """One rule, or those of the paper for ``"all"``.
+    """Return one rule, or those of the paper for ``"all"``.
 
     Raises
     ------

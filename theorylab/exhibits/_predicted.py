@@ -10,7 +10,7 @@ import numpy as np
 
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.charts import MapFigure, MapPanel
-from theorylab.exhibits._exhibit import Exhibit, rules_named, title
+from theorylab.exhibits._exhibit import Exhibit, rules_named
 from theorylab.model.laws import STANDARD_NORMAL
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
@@ -34,11 +34,11 @@ class _Prediction:
     to_mean: Cosine
 
     def row(self) -> tuple[float | str, ...]:
-        """For people."""
-        return title(self.rule), _cell(self.to_input), _cell(self.to_mean)
+        """Return a row for people."""
+        return self.rule.title, _cell(self.to_input), _cell(self.to_mean)
 
     def numbers(self) -> dict[str, Any]:
-        """For programs."""
+        """Return numbers for programs."""
         row: dict[str, Any] = {"rule": self.rule.value}
         for name, (value, error) in (("input", self.to_input), ("mean_map", self.to_mean)):
             row[f"expected_cosine_with_{name}"] = value
@@ -94,7 +94,7 @@ def predicted(
         if not panels or len(prediction.maps) > 1:  # the input before each pair of maps, else once
             panels.append(MapPanel("input", x))
         panels += [
-            MapPanel(f"{title(prediction.rule)}: {name}", map_) for name, map_ in prediction.maps.items()
+            MapPanel(f"{prediction.rule.title}: {name}", map_) for name, map_ in prediction.maps.items()
         ]
     return Exhibit(
         MapFigure("prediction", "Predicted maps of one logit; no network was run.", tuple(panels)),
@@ -107,8 +107,8 @@ def predicted(
 def _prediction(stack: Stack, x: np.ndarray, rule: Rule, progress: Progress | None) -> _Prediction:
     from theorylab.analytic.of_stack import law
 
-    told = None if progress is None else functools.partial(progress, f"{title(rule)}, the law")
-    known = law(stack, x, rule, progress=told)
+    report = None if progress is None else functools.partial(progress, f"{rule.title}, the law")
+    known = law(stack, x, rule, progress=report)
     mean = known.mean
     try:
         maps = {"mean": mean, "standard deviation": np.sqrt(known.variance)}
@@ -122,7 +122,7 @@ def _prediction(stack: Stack, x: np.ndarray, rule: Rule, progress: Progress | No
 
 
 def _estimated_cosines(stack: Stack, x: np.ndarray, rule: Rule, mean: np.ndarray) -> list[Cosine]:
-    """Where the variance has no law, behind the max-pool of a three-layer network: averages over drawn filters."""
+    """Estimate cosines from drawn filters where the variance has no law: three layers with a max-pool."""
     from theorylab import estimates
 
     filters, pool = stack.layers
@@ -139,7 +139,7 @@ def _estimated_cosines(stack: Stack, x: np.ndarray, rule: Rule, mean: np.ndarray
             law=stack.readout,
             pool=pool,
             target=target,
-            # Of one filter and unit laws: the mean map is proportional to both.
+            # The mean map of one filter and unit laws, to both of which it is proportional.
             unit_mean=mean
             / (filters.n_filters * filters.std * stack.readout.relu_mean / STANDARD_NORMAL.relu_mean),
         )

@@ -1,4 +1,4 @@
-"""Maps of one picture as one network shows them, with a few numbers."""
+"""Maps of one picture in one network, with a few numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from theorylab.charts import MapFigure, MapPanel
-from theorylab.exhibits._exhibit import Exhibit, rules_named, title
+from theorylab.exhibits._exhibit import Exhibit, rules_named
 from theorylab.measures import cosine, similarity
 from theorylab.model.rules import Rule
 from theorylab.progress import Progress
@@ -85,9 +85,7 @@ class NetworkChoice:
         from theorylab import networks, weights
 
         if self.weights is not None:
-            weights.check_source(
-                os.fspath(self.weights)
-            )  # before random weights are drawn, which takes seconds
+            weights.check_source(os.fspath(self.weights))  # before seconds of drawing random weights
         for name, given in (("filters", self.n_filters), ("pool", self.pool)):
             if given is not None:
                 raise ValueError(f"{name}: {self.network} has its own layers, there is nothing to choose")
@@ -97,10 +95,7 @@ class NetworkChoice:
 
 
 class _Watched:
-    """A network that keeps its trace and the logit gradients of its backward pass: which logit was shown.
-
-    Where logits are read one after another, which can take a minute, `progress` is told.
-    """
+    """A network that keeps its trace and logit gradients, and reports the slow reading of logits."""
 
     def __init__(self, net: Any, progress: Progress | None) -> None:
         self._net, self.n_logits = net, net.n_logits
@@ -115,13 +110,13 @@ class _Watched:
         maps: np.ndarray = self._net.backward(trace, logit_gradients, rules)
         return maps
 
-    def target(self, asked: str | int, read_logit: bool) -> dict[str, Any]:
-        """Which logit the maps are of, and its value; none where they are of the cost, a function of all."""
-        if asked == "cost":
-            return {"asked": asked, "index": None, "logit": None}
+    def target(self, request: str | int, read_logit: bool) -> dict[str, Any]:
+        """Return the logit that the maps are of, and its value; none for the cost, a function of all logits."""
+        if request == "cost":
+            return {"asked": request, "index": None, "logit": None}
         index = int(np.argmax(self.gradients[0]))
         return {
-            "asked": asked,
+            "asked": request,
             "index": index,
             "logit": float(self.trace.logit(index)) if read_logit else None,
         }
@@ -180,11 +175,11 @@ def visualized(
     figure = MapFigure(
         "maps",
         f"Raw maps of the logit {target!r} of a {kind} network ({choice.network}).",
-        (MapPanel("input", x), *(MapPanel(title(one), map_) for one, map_ in zip(rules, maps, strict=True))),
+        (MapPanel("input", x), *(MapPanel(rule.title, map_) for rule, map_ in zip(rules, maps, strict=True))),
     )
-    measured = [_measured(one, map_, x) for one, map_ in zip(rules, maps, strict=True)]
+    measured = [_measured(rule, map_, x) for rule, map_ in zip(rules, maps, strict=True)]
     rows = tuple(
-        (title(one), row["norm"], row["cosine_with_input"]) for one, row in zip(rules, measured, strict=True)
+        (rule.title, row["norm"], row["cosine_with_input"]) for rule, row in zip(rules, measured, strict=True)
     )
     numbers = {
         "network": choice.network,

@@ -1,4 +1,4 @@
-"""The paper's figures, one a file: each makes a picture and the numbers behind it, on anybody's photograph.
+"""The paper's figures, one per file: each draws a picture and returns its numbers, for any photograph.
 
 >>> NAMES
 ('2', '3', '4', '5', '6', '7', '8', '9', 'edges', 'resnet')
@@ -26,7 +26,7 @@ NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "edges", "resnet")
 
 
 def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa: B008 - frozen
-    """One figure of the paper.
+    """Draw a figure of the paper.
 
     Parameters
     ----------

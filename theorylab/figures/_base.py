@@ -1,4 +1,4 @@
-"""What a figure is given, what it gives back, and how that is written."""
+"""Settings of a figure, the finished figure, and its files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What may be chosen for a figure; each takes what it needs.
+    """Settings of a figure; each figure uses those it needs.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Settings:
         return images.load(self.image, side or self.side)
 
     def stream(self, *key: int) -> np.random.Generator:
-        """Random numbers of their own for each part of a figure."""
+        """Return a separate random generator for each part of a figure."""
         return np.random.default_rng(_random.child(_random.sequence(self.seed), *key))
 
     def steps(self, label: str, total: int) -> Callable[[], None]:

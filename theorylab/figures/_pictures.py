@@ -19,7 +19,7 @@ _MEAN = np.reshape(images.MEAN_COLOUR, (3, 1, 1))
 
 
 def batches(settings: Settings, nets: Subject) -> tuple[int, Iterator[np.ndarray]]:
-    """How many pictures, and batches of them, (B, 3, H, W) of 0–255.
+    """Return the number of pictures, and batches of them, (B, 3, H, W) of 0–255.
 
     Raises
     ------

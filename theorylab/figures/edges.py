@@ -19,7 +19,7 @@ FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2
 
 
 def make(settings: Settings) -> FinishedFigure:
-    """Strength of the guided maps against three detectors: correlation and structural similarity."""
+    """Compare the strength of guided maps with three edge detectors: correlation and structural similarity."""
     nets = subject(settings)
     step = settings.steps("figure edges", 4)
     rgb = nets.picture(settings)
@@ -58,7 +58,7 @@ def make(settings: Settings) -> FinishedFigure:
 
 
 def _detectors(rgb: np.ndarray) -> dict[str, np.ndarray]:
-    """Strength of edges, (1, H, W) each."""
+    """Return the strength of edges by detector, (1, H, W) each."""
     import skimage.feature
 
     untyped: Any = skimage

@@ -7,7 +7,6 @@ import numpy as np
 from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.exhibits import title
 from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._subjects import subject
 from theorylab.model.rules import PAPER
@@ -43,7 +42,7 @@ def make(settings: Settings) -> FinishedFigure:
             words = f"max ({nets.name_of(logit)})" if index == 0 else nets.name_of(logit)
             note = f"cosine to the input {fixed(cosines[index])}{beside}"
             panels.append(MapPanel(words, map_, note=note))
-        rows.append((title(rule), panels))
+        rows.append((rule.title, panels))
         numbers[rule.value] = {"cosine_to_input": cosines, "distance_to_max": distances}
     return FinishedFigure(
         "2",

@@ -63,7 +63,7 @@ def make(settings: Settings) -> FinishedFigure:
 
 
 def dead_shares(net: GraphNetwork, x: np.ndarray) -> dict[str, dict[str, float]]:
-    """By convolution: the share of positions at which no filter is active, and of all units that are closed."""
+    """Return each convolution's share of positions without an active filter, and of closed units."""
     titles = layer_titles(net)
     convolutions = {node.name for node in net.nodes if isinstance(node, Conv)}
     relus = {
@@ -99,7 +99,7 @@ def _draw_plane(axes: Axes, rng: np.random.Generator) -> dict[str, float]:
     axes.legend(fontsize=7, frameon=False, loc="upper left")
     label_axes(axes, "filters in a cone", "", "")
     spread = float(angles.max() - angles.min())
-    # A patch is dead if its angle is more than a right angle away from the outermost filters on both sides.
+    # A patch is dead if it is more than a right angle away from the outermost filters on both sides.
     return {
         "spread_of_filters": spread,
         "dead_share": float(dead.mean()),

@@ -7,7 +7,6 @@ import numpy as np
 from theorylab import analytic, measures, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.exhibits import title
 from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER, Rule
@@ -17,7 +16,7 @@ ORDER = PAPER[::-1]
 
 
 def make(settings: Settings) -> FinishedFigure:
-    """One network of each kind, one logit chosen beforehand; cosines to the input, measured and predicted."""
+    """Draw maps of a fixed logit in one network of each kind, with measured and predicted cosines."""
     x = settings.picture()
     windows = {
         f"CNN, N = {FILTERS}": (PatchGrid(x.shape, min(KERNEL, x.shape[1]), STRIDE), FILTERS),
@@ -32,7 +31,7 @@ def make(settings: Settings) -> FinishedFigure:
             measured = measures.cosine(map_, x)
             predicted = analytic.expected_cosine(x, grid, rule, units)
             note = f"cosine to the input {fixed(measured)}, predicted {fixed(predicted)}"
-            panels.append(MapPanel(title(rule), map_, note=note))
+            panels.append(MapPanel(rule.title, map_, note=note))
             numbers[f"{label}, {rule.value}"] = {"cosine": measured, "predicted": predicted}
             step()
         rows.append((label, panels))

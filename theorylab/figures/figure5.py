@@ -40,15 +40,11 @@ def make(settings: Settings) -> FinishedFigure:
     for label, (picture, windows, symbol, counts, maps) in curves.items():
         measured = measured_by[label] = [measures.cosine(map_, picture) for map_ in maps]
         predicted = [analytic.expected_cosine(picture, windows, "guided", n) for n in counts]
-        rows.append(
-            (
-                label[:3],
-                [
-                    MapPanel(f"{symbol} = {n}", map_, note=f"cosine {fixed(cosine)}, predicted {fixed(law)}")
-                    for map_, n, cosine, law in zip(maps, counts, measured, predicted, strict=True)
-                ],
-            )
-        )
+        panels = [
+            MapPanel(f"{symbol} = {n}", map_, note=f"cosine {fixed(cosine)}, predicted {fixed(law)}")
+            for map_, n, cosine, law in zip(maps, counts, measured, predicted, strict=True)
+        ]
+        rows.append((label[:3], panels))
         numbers[label] = {symbol: list(counts), "cosine": measured, "predicted": predicted}
     canvas, (chart,) = maps_over_charts(rows, 1)
     for colour, (label, (picture, windows, _, counts, _)) in zip(PALETTE, curves.items(), strict=False):

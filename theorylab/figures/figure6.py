@@ -7,7 +7,6 @@ import numpy as np
 from theorylab import estimates, measures, networks, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.exhibits import title
 from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
@@ -19,7 +18,7 @@ ORDER = PAPER[::-1]
 
 
 def make(settings: Settings) -> FinishedFigure:
-    """Three rules in both networks, with the pooled network's predicted cosines."""
+    """Draw the maps of three rules in both networks, with the pooled network's predicted cosines."""
     x = settings.picture(max(settings.side, 32))
     grid = PatchGrid(x.shape, KERNEL, STRIDE)
     pool = MaxPool(POOL)
@@ -35,7 +34,7 @@ def make(settings: Settings) -> FinishedFigure:
         )
         measured = measures.cosine(map_, x)
         note = f"cosine to the input {fixed(measured)}, predicted {fixed(predicted)}"
-        rows[0][1].append(MapPanel(title(rule), map_, note=note))
+        rows[0][1].append(MapPanel(rule.title, map_, note=note))
         numbers["three layers"][rule.value] = {
             "cosine": measured,
             "predicted": predicted,
@@ -49,7 +48,7 @@ def make(settings: Settings) -> FinishedFigure:
     rows.append(("random VGG-16", [MapPanel("input", x)]))
     for rule, map_ in zip(ORDER, maps, strict=True):
         measured = measures.cosine(map_, x)
-        rows[1][1].append(MapPanel(title(rule), map_, note=f"cosine to the input {fixed(measured)}"))
+        rows[1][1].append(MapPanel(rule.title, map_, note=f"cosine to the input {fixed(measured)}"))
         numbers["VGG-16"][rule.value] = {
             "cosine": measured,
             "similarity": measures.similarity(map_, np.asarray(x)),

@@ -9,7 +9,6 @@ import numpy as np
 
 from theorylab import display, stats
 from theorylab.drawing import INK, PALETTE, label_axes, maps_over_charts
-from theorylab.exhibits import title
 from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._pictures import batches
 from theorylab.figures._subjects import SMALL, hed_is_present, subject
@@ -23,7 +22,7 @@ WHITE_NOISE = math.sqrt(2)
 
 
 def make(settings: Settings) -> FinishedFigure:
-    """Mean distances with 95 % intervals, random and trained, all rules on the same pictures and logits."""
+    """Draw mean distances with 95 % intervals, random and trained, all rules on the same pictures and logits."""
     nets = subject(_sized(settings))
     total, pictures = batches(settings, nets)
     step = settings.steps("figure 7", total)
@@ -34,7 +33,7 @@ def make(settings: Settings) -> FinishedFigure:
         for name, net in (("random", nets.random), ("trained", nets.trained)):
             maps = _maps(net, nets.prepared(batch), logits)
             unit = display.unit_norm(maps.astype(np.float64))
-            # Two unit maps; one that is zero has no direction, and its picture is not counted.
+            # A zero map has no direction, so its picture is not counted.
             apart = np.sqrt(((unit[:, :, 0] - unit[:, :, 1]) ** 2).sum(axis=(2, 3, 4)))
             apart[~(unit != 0).any(axis=(3, 4, 5)).all(axis=2)] = np.nan
             distances[name].append(apart)
@@ -58,7 +57,7 @@ def make(settings: Settings) -> FinishedFigure:
     chart.axhline(
         WHITE_NOISE, xmax=0.33, color=INK, linestyle=":", label="predicted for independent noise, √2"
     )
-    chart.set_xticks(range(len(PAPER)), [title(rule) for rule in PAPER])
+    chart.set_xticks(range(len(PAPER)), [rule.title for rule in PAPER])
     chart.set_ylim(0, 1.9)
     chart.legend(fontsize=8, frameon=False, ncols=3, loc="upper right")
     label_axes(chart, f"maps of two random logits, {total} pictures", "", "mean l2 distance of unit maps")
@@ -71,7 +70,7 @@ def make(settings: Settings) -> FinishedFigure:
 
 
 def _maps(net: GraphNetwork, pictures: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """(B, R, T, C, H, W).  The threads of BLAS only wait for each other in the products of small pictures."""
+    """Return maps (B, R, T, C, H, W), with one BLAS thread for small pictures: more wait for each other."""
     import threadpoolctl
 
     with threadpoolctl.threadpool_limits(1 if len(pictures) > 1 else None, user_api="blas"):

@@ -7,7 +7,6 @@ import numpy as np
 from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.exhibits import title
 from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._subjects import Subject, subject
 from theorylab.model.rules import PAPER, Rule
@@ -45,7 +44,7 @@ def make(settings: Settings) -> FinishedFigure:
         panels = [MapPanel(classes[name], picture, note=note)]
         for rule, map_ in zip(PAPER, maps[name], strict=True):
             note = "" if name == "before" else f"cosine to before {fixed(kept[rule.value])}"
-            panels.append(MapPanel(title(rule), map_, note=note))
+            panels.append(MapPanel(rule.title, map_, note=note))
         rows.append((name, panels))
     return FinishedFigure(
         "8",

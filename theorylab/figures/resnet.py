@@ -5,7 +5,6 @@ from __future__ import annotations
 from theorylab import images, measures, networks, weights
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.exhibits import title
 from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._subjects import TORCHVISION_MEAN, TORCHVISION_STD, column
 from theorylab.model.rules import PAPER
@@ -36,7 +35,7 @@ def make(settings: Settings) -> FinishedFigure:
             note = f"cosine to the input {fixed(measures.cosine(map_, x))}"
             if map_ is other:
                 note += f", distance {fixed(apart)}"
-            panels.append(MapPanel(title(rule), map_, note=note))
+            panels.append(MapPanel(rule.title, map_, note=note))
         numbers[rule.value] = {
             "cosine": [measures.cosine(largest, x), measures.cosine(other, x)],
             "similarity": measures.similarity(largest, x),

@@ -86,7 +86,7 @@ class _Merged:
         self.progress = progress
         self.measured: Measurement | None = None
         self.next = 0
-        self.held: dict[int, Measurement] = {}
+        self.waiting: dict[int, Measurement] = {}
         self.stored: set[int] = set()
         self.finished = False
         while not self.finished and (block := self._load(self.next)) is not None:
@@ -121,20 +121,20 @@ class _Merged:
     def take(self, block: int, measured: Measurement) -> None:
         if self.checkpoints is not None:
             self.checkpoints.save(self.study.name, block, measured)
-        self.held[block] = measured
+        self.waiting[block] = measured
         self.advance()
 
     def advance(self) -> None:
         """Merge the blocks that have arrived, up to the first that is missing."""
         while not self.finished:
-            if self.next in self.held:
-                self._merge(self.held.pop(self.next))
+            if self.next in self.waiting:
+                self._merge(self.waiting.pop(self.next))
             elif self.next in self.stored:
                 # The stored block may have been damaged meanwhile.
                 self._merge(self._load(self.next) or run_task(self.study.task(self.next)))
             else:
                 return
-        self.held.clear()
+        self.waiting.clear()
 
 
 def replicate_all(
@@ -223,7 +223,7 @@ def replicate(
         Worker processes.  The result does not depend on it: blocks are merged in their order, and each runs with one
         BLAS thread, because BLAS rounds differently with another number of threads.
     name : str, default "replicates"
-        What `progress` is told of.
+        The label that `progress` gets.
     progress : callable, optional
         ``progress(name, done, total)`` in replicates.
 

@@ -37,25 +37,25 @@ class ArrayMoments:
 
     @classmethod
     def empty(cls, shape: tuple[int, ...]) -> ArrayMoments:
-        """No observation yet."""
+        """Return moments of no observation."""
         return cls(0, np.zeros(shape), np.zeros(shape))
 
     @classmethod
     def of(cls, observations: np.ndarray) -> ArrayMoments:
-        """Of an array whose first axis counts observations."""
+        """Return the moments of an array whose first axis counts observations."""
         observations = np.asarray(observations, dtype=np.float64)
         mean = observations.mean(axis=0)
         return cls(len(observations), mean, ((observations - mean) ** 2).sum(axis=0))
 
     def add(self, observation: np.ndarray) -> None:
-        """Take in one observation, in place."""
+        """Add one observation, in place."""
         self.count += 1
         difference = observation - self.mean
         self.mean += difference / self.count
         self.deviations += difference * (observation - self.mean)
 
     def merge(self, other: ArrayMoments) -> None:
-        """Take in another stream, in place."""
+        """Add another stream, in place."""
         if other.count == 0:
             return
         total = self.count + other.count
@@ -99,14 +99,14 @@ class Statistics:
 
     @classmethod
     def of(cls, observations: Mapping[str, np.ndarray]) -> Statistics:
-        """Of equally long vectors of observations."""
+        """Return the statistics of equally long vectors of observations."""
         table = np.stack([np.asarray(column, dtype=np.float64) for column in observations.values()], axis=1)
         mean = table.mean(axis=0)
         centred = table - mean
         return cls(tuple(observations), len(table), mean, centred.T @ centred)
 
     def merge(self, other: Statistics) -> None:
-        """Take in another stream of the same names, in place."""
+        """Add another stream of the same names, in place."""
         if other.names != self.names:
             raise ValueError(f"merge: names {other.names} differ from {self.names}")
         total = self.count + other.count
@@ -156,14 +156,14 @@ class Measurement:
     maps: dict[str, ArrayMoments] = dataclasses.field(default_factory=dict)
 
     def merge(self, other: Measurement) -> None:
-        """Take in the next block, in place."""
+        """Add the next block, in place."""
         self.statistics.merge(other.statistics)
         for name, moments in other.maps.items():
             self.maps[name].merge(moments)
 
     @property
     def replicates(self) -> int:
-        """Replicates behind it."""
+        """Number of replicates."""
         return self.statistics.count
 
     def estimate(self, function: str | Callable[[dict[str, float]], float]) -> tuple[float, float, int]:
