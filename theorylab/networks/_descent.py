@@ -9,7 +9,14 @@ import numpy as np
 
 from theorylab.model.rules import Rule
 from theorylab.networks import _scaling
-from theorylab.networks.nodes import Flatten, Node, Parameters
+from theorylab.networks.nodes import Activation, Flatten, Node, Parameters, RuleRows
+
+
+def _keeps_range(node: Node, rows: RuleRows) -> bool:
+    """Whether what a node hands down is no larger than what it was given, which was in range."""
+    if isinstance(node, Activation):
+        return all(max(abs(rule.up), abs(rule.down)) <= 1 >= abs(rule.shut(node.unit)) for rule, _ in rows)
+    return isinstance(node, Flatten)
 
 
 def descent(
@@ -50,7 +57,7 @@ def descent(
         del gradient
         for name, share in zip(node.inputs, shares, strict=True):
             scaled = share, exponents
-            if not isinstance(node, Flatten):  # which only moves numbers that were in range before
+            if not _keeps_range(node, rows):
                 try:
                     scaled = _scaling.rescale(share, exponents)
                 except ValueError as error:
