@@ -296,7 +296,8 @@ def test_rescaling_changes_no_bit(monkeypatch, narrow):
 
     monkeypatch.setattr(_scaling, "rescale", always)
     np.testing.assert_array_equal(net.backward(trace, np.eye(5), RULES), as_usual)
-    assert len(calls) > len(net.nodes)
+    # The seed's, and one of each node that can make a gradient larger: a ReLU and a Flatten cannot.
+    assert len(calls) >= sum(not isinstance(node, (Activation, Flatten, Input)) for node in net.nodes) + 1
 
 
 def test_a_dead_branch_does_not_set_the_scale():
