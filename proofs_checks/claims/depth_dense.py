@@ -89,14 +89,14 @@ def run(bench: Bench) -> Outcome:
     recovered = compare(
         f"the input below {HIDDEN} layers", 0, law[0], Wrong("the three-layer law", shallow.alignment)
     )
-    whole = sum(law.values()) / HIDDEN
+    as_guided = Wrong("as guided backpropagation", 1 - sum(law.values()) / HIDDEN)
     none = [
         bench.ratio(
             f"{rule.value}: 1 − alignment, mean over the layers",
             others,
             functools.partial(noise, rule),
             1.0,
-            Wrong("as guided backpropagation", 1 - whole),
+            as_guided,
         )
         for rule in ZERO_MEAN
     ]

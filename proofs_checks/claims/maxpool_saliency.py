@@ -19,13 +19,8 @@ def run(bench: Bench) -> Outcome:
     law = float(variance.sum())
     before = float(analytic.variance_map(bench.x, bench.grid, Rule.SALIENCY, n).sum())
     zero_mean = zero_mean_check(bench, measured, common="halves")
-    energy = bench.moment(
-        f"energy of the map, N = {n}",
-        measured,
-        "energy",
-        law,
-        Wrong("Eq. 7: the law without pooling", before),
-    )
+    unpooled = Wrong("Eq. 7: the law without pooling", before)
+    energy = bench.moment(f"energy of the map, N = {n}", measured, "energy", law, unpooled)
     figure = MapFigure(
         "maxpool-saliency",
         f"Saliency behind 2×2 max-pooling, {measured.replicates} networks of {n} filters: variance and mean of the maps, "
