@@ -35,7 +35,7 @@ def run(bench: Bench) -> Outcome:
     return Outcome(
         Verdict.REFUTED if bench.rejects(energy, before) else Verdict.HOLDS,
         f"Noise with mean zero, as without pooling; but with {energy.estimate / before:.2f} of the energy, and no longer "
-        "white: its variance shows the picture, because the patch that wins a window tells about its filter.",
+        "white: its variance shows the picture, because which patch wins a window depends on the filter.",
         (zero_mean, energy),
         energy.name,
         (figure,),
