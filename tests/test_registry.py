@@ -186,3 +186,49 @@ def test_layers_are_replaced_with_their_laws():
     assert dataclasses.replace(truncated, n_filters=8).weights == tl.TruncatedGaussian(0.1)
     assert dataclasses.replace(truncated, std=2.0).weights == tl.Gaussian(2.0)
     assert dataclasses.replace(tl.Dense(4, 0.5), n_units=2) == tl.Dense(2, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: tl.law(3, X, "guided"), TypeError, "stack: expected a Stack, got int"),
+        (lambda: tl.law(LAYERS["convolution"](tl.ReLU()), X[:1], "guided"), ValueError, "x: expected shape"),
+        (lambda: tl.law(LAYERS["convolution"](tl.ReLU()), X, "nope"), ValueError, "unknown rule 'nope'"),
+        (lambda: tl.draw(3, X, "guided", size=1), TypeError, "stack: expected a Stack, got int"),
+        (
+            lambda: tl.draw(LAYERS["convolution"](tl.ReLU()), X, 3, size=1),
+            TypeError,
+            "rules: expected a rule",
+        ),
+        (
+            lambda: tl.draw(LAYERS["convolution"](tl.ReLU()), X, "guided", size=0),
+            ValueError,
+            "size: expected",
+        ),
+        (
+            lambda: tl.draw(LAYERS["convolution"](tl.ReLU()), X, "guided", size=1, dtype=np.float16),
+            ValueError,
+            "dtype",
+        ),
+        (lambda: tl.models.three_layer(3, 4), TypeError, "grid: expected a PatchGrid, got int"),
+        (lambda: tl.models.three_layer(GRID, 0), ValueError, "n_filters: expected at least 1"),
+        (lambda: tl.models.three_layer(GRID, 4, unit="relu"), TypeError, "unit: expected"),
+        (lambda: tl.models.three_layer(GRID, 4, bias_std=-1.0), ValueError, "bias_std: expected"),
+        (lambda: tl.Stack((3, 8), [tl.Dense(2)]), ValueError, "input_shape: expected"),
+        (lambda: tl.Stack(X.shape, []), ValueError, "layers: expected at least one layer"),
+        (lambda: tl.Stack(X.shape, tl.Dense(2)), TypeError, "layers: expected a sequence"),
+        (lambda: tl.Stack(X.shape, [tl.MaxPool(9)]), ValueError, r"layers\[0\]: pool: size 9 exceeds"),
+        (
+            lambda: tl.Stack(X.shape, [tl.Dense(2), tl.MaxPool(2)]),
+            ValueError,
+            r"layers\[1\]: MaxPool reads planes",
+        ),
+        (lambda: tl.Stack(X.shape, [tl.ReLU()]), TypeError, r"layers\[0\]: expected a ConvSpec, Dense, "),
+        (lambda: tl.LeakyReLU("0.2"), TypeError, "slope: expected a number, got str"),
+        (lambda: tl.LeakyReLU(math.nan), ValueError, "slope: expected a finite number"),
+    ],
+)
+def test_bad_arguments_end_in_one_line_that_names_them(call, error, words):
+    with pytest.raises(error, match=f"^{words}") as caught:
+        call()
+    assert "\n" not in str(caught.value)

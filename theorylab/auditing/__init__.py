@@ -5,9 +5,10 @@ picture and whether they change with the class.
 """
 
 from theorylab.auditing._audit import audit
+from theorylab.auditing._drawing import AuditReport
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
-from theorylab.auditing._report import AuditReport, Randomized
+from theorylab.auditing._report import Randomized
 from theorylab.auditing._verdict import Verdict
 from theorylab.auditing.adapters import CaptumAttribution, ModuleAttribution, NetworkAttribution
 

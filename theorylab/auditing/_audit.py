@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from theorylab import _random, _validation, measures
+from theorylab.auditing._drawing import AuditReport
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Attribute, called, measure
-from theorylab.auditing._report import AuditReport, Randomized
+from theorylab.auditing._report import Randomized
 from theorylab.auditing._verdict import judge
 from theorylab.auditing.adapters import Layered
 from theorylab.progress import Progress, stepper

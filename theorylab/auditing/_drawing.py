@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theorylab import _files, _json
-from theorylab.auditing._report import AuditReport
+from theorylab.auditing._report import Findings
 from theorylab.charts import MapPanel
 from theorylab.drawing import INK, PALETTE, encode, label_axes, maps_over_charts
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MAPS = 3  # maps beside the picture
 
 
-def draw(report: AuditReport) -> Figure:
+def draw(report: Findings) -> Figure:
     """Draw the picture and some maps over charts: recovery and class, layers drawn anew, convergence."""
     charts = 1 + bool(report.randomization) + bool(report.backward_cosines)
     panels = [MapPanel("picture", report.picture)]
@@ -40,17 +40,35 @@ def draw(report: AuditReport) -> Figure:
     return canvas
 
 
-def save(report: AuditReport, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write the picture and the numbers of an audit; see :meth:`AuditReport.save`."""
-    content: dict[str, bytes | str] = {
-        "audit.png": encode(draw(report)),
-        "audit.json": _json.text(report.to_json()),
-    }
-    picture, numbers = _files.write_together(folder, content)
-    return picture, numbers
+class AuditReport(Findings):
+    """What an audit found, with its picture; the attributes are those of :class:`Findings`.
+
+    Examples
+    --------
+    See :func:`theorylab.audit`.
+    """
+
+    def figure(self) -> Figure:
+        """Draw the picture, the maps of the first targets, and charts of the measurements."""
+        return draw(self)
+
+    def save(self, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
+        """Write ``audit.png`` and ``audit.json``, both or none; the folder is made.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be made or written.
+        """
+        content: dict[str, bytes | str] = {
+            "audit.png": encode(draw(self)),
+            "audit.json": _json.text(self.to_json()),
+        }
+        picture, numbers = _files.write_together(folder, content)
+        return picture, numbers
 
 
-def _draw_measured(axes: Axes, report: AuditReport) -> None:
+def _draw_measured(axes: Axes, report: Findings) -> None:
     for index, (colour, (name, measured)) in enumerate(zip(PALETTE, report.columns.items(), strict=False)):
         bars = {f"to the {what}": estimate for what, estimate in measured.recovery.items()}
         bars |= {"two targets": measured.distance, "picture moved": measured.stability}
@@ -72,7 +90,7 @@ def _draw_measured(axes: Axes, report: AuditReport) -> None:
     axes.tick_params(axis="x", labelsize=7)
 
 
-def _draw_randomized(axes: Axes, report: AuditReport) -> None:
+def _draw_randomized(axes: Axes, report: Findings) -> None:
     for colour, cascading in zip(PALETTE, (True, False), strict=False):
         rows = [row for row in report.randomization if row.cascading is cascading]
         for style, kind in (("o-", "similarity"), ("s:", "rank_correlation")):
@@ -87,7 +105,7 @@ def _draw_randomized(axes: Axes, report: AuditReport) -> None:
     axes.tick_params(axis="x", labelsize=7)
 
 
-def _draw_convergence(axes: Axes, report: AuditReport) -> None:
+def _draw_convergence(axes: Axes, report: Findings) -> None:
     names = list(report.backward_cosines)
     axes.plot(
         range(len(names)),

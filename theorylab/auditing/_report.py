@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +12,6 @@ from theorylab._version import __version__
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
 from theorylab.auditing._verdict import Verdict
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Randomized:
 
 
 @dataclasses.dataclass(frozen=True)
-class AuditReport:
+class Findings:
     """What an audit found.
 
     Attributes
@@ -109,24 +104,6 @@ class AuditReport:
         }
         plain: dict[str, Any] = _json.plain(content)
         return plain
-
-    def figure(self) -> Figure:
-        """Draw the picture, the maps of the first targets, and charts of what was measured."""
-        from theorylab.auditing import _drawing
-
-        return _drawing.draw(self)
-
-    def save(self, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
-        """Write ``audit.png`` and ``audit.json``, both or none; the folder is made.
-
-        Raises
-        ------
-        OSError
-            If the folder cannot be made or written.
-        """
-        from theorylab.auditing import _drawing
-
-        return _drawing.save(self, folder)
 
     @property
     def columns(self) -> dict[str, Measured]:

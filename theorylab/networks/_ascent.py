@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from theorylab.kernels import magnitude
-from theorylab.networks.nodes import Flatten, Node, Parameters
+from theorylab.networks.nodes import Activation, Flatten, Node, Parameters
 
 
 def ascent(
@@ -37,8 +37,9 @@ def ascent(
     for node in nodes[1:]:
         with np.errstate(over="ignore", invalid="ignore"):
             value, saved[node.name] = node.forward(parameters, *(values[name] for name in node.inputs))
-        # Flatten only moves numbers that were checked before.
-        if not isinstance(node, Flatten) and not np.isfinite(magnitude.largest(value)).all():
+        # Flatten and the ReLU only hand on numbers that were checked before.
+        in_range = isinstance(node, Flatten) or (isinstance(node, Activation) and not node.unit.slope)
+        if not in_range and not np.isfinite(magnitude.largest(value)).all():
             raise ValueError(
                 f"node {node.name!r}: activations leave the range of {images.dtype}; take "
                 + ("smaller weights" if images.dtype == np.float64 else "dtype float64 or smaller weights")

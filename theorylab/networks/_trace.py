@@ -26,12 +26,14 @@ class GraphTrace:
         Masks as bool, winners as integers, shapes; no activation.
     activations : dict of node name to array
         Outputs of the nodes that `forward` was asked to keep.
+    image : array, (C, H, W)
     """
 
-    network: object
+    network: Any
     readout: np.ndarray | Readout
     saved: Mapping[str, Any]
     activations: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    image: np.ndarray | None = None
 
     @functools.cached_property
     def logits(self) -> np.ndarray:
@@ -47,7 +49,8 @@ class GraphTrace:
         )
         return logit
 
-    @property
+    @functools.cached_property
     def pre_activation(self) -> np.ndarray:
-        """``(N, H', W')`` of a three-layer network: ``w_i · y_j`` plus the hidden bias."""
-        return self.activations["filters"]
+        """``w_i · y_j`` of a three-layer network plus the hidden bias, ``(N, H', W')``; computed when asked for."""
+        kept: np.ndarray = self.network.forward(self.image, keep=["filters"]).activations["filters"]
+        return kept

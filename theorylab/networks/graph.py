@@ -177,7 +177,7 @@ class GraphNetwork:
             logits, saved, kept = ascent(self.nodes, weights, x[None], keep)
             readout = logits[0]
         activations = {name: value[0] for name, value in kept.items()}
-        return GraphTrace(self, readout, MappingProxyType(saved), MappingProxyType(activations))
+        return GraphTrace(self, readout, MappingProxyType(saved), MappingProxyType(activations), x)
 
     def _check_names(self, names: Collection[str]) -> None:
         for name in names:

@@ -157,6 +157,8 @@ class DrawnRows:
             yield part, self._draw(part)
 
     def _draw(self, indices: np.ndarray) -> np.ndarray:
+        if len(indices) == 1:
+            return self.row(indices[0])[None]  # not copied
         block = np.empty((len(indices), *self.shape[1:]), dtype=self.dtype)
 
         def fill(position: int) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection
 
 import numpy as np
 
@@ -17,10 +16,9 @@ from theorylab.model.laws import TruncatedGaussian, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.units import RELU, Unit
-from theorylab.networks._trace import GraphTrace
 from theorylab.networks.from_stack import Blueprint
 from theorylab.networks.graph import GraphNetwork
-from theorylab.networks.readout import DrawnRows, Progress, Rows, StoredRows
+from theorylab.networks.readout import DrawnRows, Rows, StoredRows
 
 
 class ThreeLayerNetwork(GraphNetwork):
@@ -99,12 +97,6 @@ class ThreeLayerNetwork(GraphNetwork):
     def filters(self) -> np.ndarray:
         """``(N, C, kh, kw)``; a ValueError if they exceed the memory limit and are drawn block by block."""
         return self.filter_rows.array()
-
-    def forward(
-        self, x: np.ndarray, *, keep: Collection[str] = (), progress: Progress | None = None
-    ) -> GraphTrace:
-        """Run as any graph does; the trace keeps the pre-activations, too."""
-        return super().forward(x, keep={"filters", *keep}, progress=progress)
 
 
 def _rows(weights: np.ndarray | Rows, name: str, count: str, row_shape: tuple[int, ...]) -> Rows:

@@ -213,6 +213,8 @@ def draw(
     """
     if not isinstance(stack, Stack):
         raise TypeError(f"stack: expected a Stack, got {type(stack).__name__}")
+    if not isinstance(rules, Iterable):
+        raise TypeError(f"rules: expected a rule or several, got {type(rules).__name__}")
     listed = [Rule(rule) for rule in ([rules] if isinstance(rules, (str, Rule)) else rules)]
     size = _validation.positive_integer(size, "size")
     n_readouts = _validation.positive_integer(n_readouts, "n_readouts")
