@@ -49,7 +49,7 @@ def test_verdicts_and_checks_at_the_quick_budget(classifier, seed):
         "figure9-depth": Verdict.HOLDS,
     }
     for claim in found.claims:
-        assert "nor is it excluded" not in claim.finding, claim.id
+        assert "neither shown nor excluded" not in claim.finding, claim.id
         assert "ten pictures" in claim.finding or not claim.checks  # which network it speaks of
         assert all(check.negative_control.rejected for check in claim.checks)
     (not_run,) = (claim for claim in found.to_json()["claims"] if claim["id"] == "fc1-histograms")
@@ -262,7 +262,7 @@ def test_histograms_of_which_some_are_alike_are_undecided():
     found = fc1_histograms.measure(weights, 60, np.random.default_rng(1))
     outcome = fc1_histograms.outcome(found, weights, "Over pairs")
     assert outcome.verdict is Verdict.UNDECIDED
-    assert "nor is it excluded" in outcome.finding
+    assert "neither shown nor excluded" in outcome.finding
 
 
 def test_kurtosis_of_another_law():

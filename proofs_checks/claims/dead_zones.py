@@ -100,8 +100,8 @@ def run(bench: Bench) -> Outcome:
         verdict,
         f"{trained_maps.network_words(classifier)}, the share of patches without an active filter is {means['dead']} at "
         f"the three convolutions, at most {100 * most:.1f} % by its interval; a dead zone would hold {100 * ZONE:.0f} % in "
-        f"every layer. Of single units {means['closed']} are closed, against one half in a random layer. As many random "
-        f"filters, {' / '.join(map(str, filters.values()))}, leave 2^(−N) of the patches without one that is active."
+        f"every layer. Of the single units {means['closed']} are closed, against one half in a random layer. The same numbers of "
+        f"random filters, {' / '.join(map(str, filters.values()))}, leave 2^(−N) of the patches without an active filter."
         f"{caveat}",
         tuple(checks),
         checks[0].name,

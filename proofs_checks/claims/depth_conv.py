@@ -150,7 +150,8 @@ def run(bench: Bench) -> Outcome:
         Verdict.REFUTED if changed else Verdict.HOLDS_IN_THE_LIMIT,
         f"The hidden layers are recovered, with {', '.join(f'{check.estimate:.3f}' for check in checks)} from the top "
         "(Proposition 1 has 0), and each depth has a contrast normalisation of its own: the cosine of the mean map to the "
-        f"three-layer x⊙κ is {tilt.estimate:.3f}, and to x {toward:.3f} for {float((shallow * x).sum()):.3f}.",
+        f"three-layer x⊙κ is {tilt.estimate:.3f}, and to x {toward:.3f}, against "
+        f"{float((shallow * x).sum()):.3f} for three layers.",
         (*checks, size, share, tilt),
         second.name,
         (_figure(law, studies[max(studies)]),),

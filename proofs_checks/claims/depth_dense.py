@@ -89,14 +89,14 @@ def run(bench: Bench) -> Outcome:
     recovered = compare(
         f"the input below {HIDDEN} layers", 0, law[0], Wrong("the three-layer law", shallow.alignment)
     )
-    whole = sum(law.values()) / HIDDEN
+    as_guided = Wrong("as guided backpropagation", 1 - sum(law.values()) / HIDDEN)
     none = [
         bench.ratio(
             f"{rule.value}: 1 − alignment, mean over the layers",
             others,
             functools.partial(noise, rule),
             1.0,
-            Wrong("as guided backpropagation", 1 - whole),
+            as_guided,
         )
         for rule in ZERO_MEAN
     ]
@@ -161,7 +161,7 @@ CLAIM = Claim(
     "sum over units is a multiple of o plus Gaussian noise. With guided backpropagation V̂ = α σ(z) + β ξ and z are positively "
     "correlated as soon as α > 0: E[z σ(V̂) 1(z>0)] is more than E[z 1(z>0)] E[σ(V̂)], and each layer passes more on.\n\n"
     "Up to scale K₁ = (π−ψ) cos ψ + sin ψ is E[z T] and K₂ = (π−ψ)/2 + sin(2ψ)/4 is E[T²] for T = σ(V̂) 1(z>0), "
-    "tan ψ = β/(α s). The recursion in ψ is a contraction: it has one limit, whatever stands above.\n\n"
+    "tan ψ = β/(α s). The recursion in ψ is a contraction: it has one limit, whatever the layers above are.\n\n"
     "At a finite width n the mean alignment errs by O(1/n). The check needs no tolerance: it extrapolates two widths, "
     "n = 64 and 4n, to (4A(4n) − A(n))/3, which has no such term. Saliency and DeconvNet have α = 0 at every width.",
     n_checks=7,

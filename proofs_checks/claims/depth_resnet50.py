@@ -74,7 +74,7 @@ def run(bench: Bench) -> Outcome:
         f"Cosine to x, structural similarity to x as shown, and cosine of two logits' maps: {likeness(whole)}. Without the "
         f"max-pool DeconvNet's cosine to x is {bare.estimate('deconvnet toward')[0]:.2f} (law "
         f"{law[Rule.DECONVNET][-1].alignment:.2f}), though it aligns with what the blocks read, {inside:.3f} ± {error:.3f} (law "
-        f"{deconvnet:.3f}): what skips a block is positive, as they are.",
+        f"{deconvnet:.3f}): what skips a block is positive, as those activations are.",
         (alignment, tilt, _homogeneity(bench, x)),
         alignment.name,
         (

@@ -41,7 +41,7 @@ def run(bench: Bench) -> Outcome:
         verdict,
         f"{trained_maps.network_words(classifier)}, two units' maps have a mean cosine of "
         f"{trained_maps.words(measured, trained)}; nearly equal would be {NEARLY_EQUAL}. With random weights they "
-        f"are {trained_maps.words(measured, random)}: not training makes them alike. Two logits' maps are "
+        f"are {trained_maps.words(measured, random)}: it is not training that makes them alike. Two logits' maps are "
         f"{trained_maps.words(logits, trained)} apart. The sum over units is exact for saliency; for guided "
         f"backpropagation and DeconvNet, whose backward passes are not additive, it is another map: cosine to the true "
         f"one {alike[Rule.GUIDED]:.2f} and {alike[Rule.DECONVNET]:.2f}. The normaliser has to be the sum of the units' "

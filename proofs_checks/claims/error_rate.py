@@ -39,18 +39,13 @@ def run(bench: Bench) -> Outcome:
     )
     points = Points.of("one patch", COUNTS, [measured.estimate(functools.partial(rms, n)) for n in COUNTS])
     smooth = np.geomspace(COUNTS[0], COUNTS[-1], 50).astype(int)
+    law = np.array([analytic.estimation_error(patch.size, int(n)) for n in smooth])
     figure = CurveFigure(
         "error-rate",
         f"Root-mean-square error of the mean of N masked filters of {patch.size} taps, with 95 % intervals.",
         "filters N",
         "rms error (units of c)",
-        (
-            Line(
-                "one patch",
-                smooth.astype(float),
-                np.array([analytic.estimation_error(patch.size, int(n)) for n in smooth]),
-            ),
-        ),
+        (Line("one patch", smooth.astype(float), law),),
         (points,),
         x_scale="log",
         y_scale="log",

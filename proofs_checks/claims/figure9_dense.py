@@ -58,8 +58,8 @@ CLAIM = Claim(
     id="figure9-dense",
     order=300,
     section="4.5, Figure 9",
-    statement="What makes the guided map of a trained network are the trained weights of its convolutions and not "
-    "those of its dense layers: it is much the same with random dense layers, and another with random convolutions.",
+    statement="The trained weights of the convolutions, and not those of the dense layers, make the guided map of a "
+    "trained network: it is much the same with random dense layers and different with random convolutions.",
     exact_law="Random Gaussian dense layers hand the trained convolutions a gradient whose cosine to the trained "
     "features is 1/√(1 + tr Cov/‖E S‖²), that of a three-layer network with one patch; it depends on the sizes alone.",
     formula=(

@@ -48,6 +48,7 @@ def run(bench: Bench) -> Outcome:
     """Measure the excess kurtosis at four filter counts and its slope, for both rules, on a 3×3 patch."""
     patch = unit(strongest_patch(bench.x))
     checks: list[Check] = []
+    normal = Wrong("Gaussian at this N: 0", 0.0)
     points: list[Points] = []
     for rule in (Rule.SALIENCY, Rule.DECONVNET):
         studies = {
@@ -56,24 +57,12 @@ def run(bench: Bench) -> Outcome:
             )
             for n, count in REPLICATES.items()
         }
-        checks.append(
-            bench.moment(
-                f"{rule.value}: excess kurtosis, N = {QUOTED}",
-                studies[QUOTED],
-                excess,
-                ONE_FILTER / QUOTED,
-                Wrong("Gaussian at this N: 0", 0.0),
-            )
-        )
-        checks.append(
-            bench.slope(
-                f"{rule.value}: slope of log(excess kurtosis) on log N",
-                studies,
-                excess,
-                -1.0,
-                Wrong("N^(−1/2)", -0.5),
-            )
-        )
+        excess_name = f"{rule.value}: excess kurtosis, N = {QUOTED}"
+        slope_name = f"{rule.value}: slope of log(excess kurtosis) on log N"
+        checks += [
+            bench.moment(excess_name, studies[QUOTED], excess, ONE_FILTER / QUOTED, normal),
+            bench.slope(slope_name, studies, excess, -1.0, Wrong("N^(−1/2)", -0.5)),
+        ]
         points.append(Points.of(rule.value, studies, [study.estimate(excess) for study in studies.values()]))
     counts = np.array([min(REPLICATES), max(REPLICATES)], dtype=float)
     figure = CurveFigure(

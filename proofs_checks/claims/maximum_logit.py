@@ -63,12 +63,9 @@ def run(bench: Bench) -> Outcome:
         "the smallest logit instead",
         [np.atleast_1d(values.min()) for values in logits],
     )
+    no_shift = Wrong("Theorem 2 for this logit: mean 0", 0.0)
     shift = bench.moment(
-        f"largest of {LOGITS} logits over c‖a‖",
-        measured,
-        f"shift_{LOGITS}",
-        largest,
-        Wrong("Theorem 2 for this logit: mean 0", 0.0),
+        f"largest of {LOGITS} logits over c‖a‖", measured, f"shift_{LOGITS}", largest, no_shift
     )
     square = bench.moment(
         "E⟨S, x⟩² of the largest logit's saliency",
@@ -92,6 +89,7 @@ def _figure(measured: Measurement) -> CurveFigure:
     """Draw the shift against the number of logits."""
     points = Points.of("largest logit", PREFIXES, [measured.estimate(f"shift_{k}") for k in PREFIXES])
     smooth = np.unique(np.geomspace(1, 1000, 60).astype(int))
+    law = np.array([analytic.maximum_moment(int(k)) for k in smooth])
     return CurveFigure(
         "maximum-logit",
         "How far the saliency map of the largest of K logits is shifted along the image, in standard deviations of a "
@@ -99,11 +97,7 @@ def _figure(measured: Measurement) -> CurveFigure:
         "logits K",
         "shift along x (standard deviations)",
         (
-            Line(
-                "largest logit",
-                smooth.astype(float),
-                np.array([analytic.maximum_moment(int(k)) for k in smooth]),
-            ),
+            Line("largest logit", smooth.astype(float), law),
             Line("√(2 ln K)", smooth.astype(float), np.sqrt(2 * np.log(smooth))),
         ),
         (points,),

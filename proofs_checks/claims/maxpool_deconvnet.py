@@ -16,12 +16,9 @@ def run(bench: Bench) -> Outcome:
     x = bench.x
     guided, mean = pooled.predicted_means(bench)
     measured = pooled.pooled_recovery(bench)
+    no_mean = Wrong("no mean, as without pooling", 0.0)
     size = bench.moment(
-        "size of the mean map, per filter",
-        measured,
-        "deconvnet along",
-        float(np.linalg.norm(mean)),
-        Wrong("no mean, as without pooling", 0.0),
+        "size of the mean map, per filter", measured, "deconvnet along", float(np.linalg.norm(mean)), no_mean
     )
     agreement = inner(unit(mean), unit(guided))
     shape = bench.ratio(

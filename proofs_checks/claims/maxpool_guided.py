@@ -18,12 +18,9 @@ def run(bench: Bench) -> Outcome:
     mean, _ = pooled.predicted_means(bench)
     plain = x * analytic.local_contrast(x, bench.grid)
     measured = pooled.pooled_recovery(bench)
+    no_mean = Wrong("no backward ReLU: no mean", 0.0)
     size = bench.moment(
-        "size of the mean map, per filter",
-        measured,
-        "guided along",
-        float(np.linalg.norm(mean)),
-        Wrong("no backward ReLU: no mean", 0.0),
+        "size of the mean map, per filter", measured, "guided along", float(np.linalg.norm(mean)), no_mean
     )
     shape = bench.ratio(
         "share of the mean map's energy along the prediction",

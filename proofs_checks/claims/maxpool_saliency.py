@@ -19,13 +19,8 @@ def run(bench: Bench) -> Outcome:
     law = float(variance.sum())
     before = float(analytic.variance_map(bench.x, bench.grid, Rule.SALIENCY, n).sum())
     zero_mean = zero_mean_check(bench, measured, common="halves")
-    energy = bench.moment(
-        f"energy of the map, N = {n}",
-        measured,
-        "energy",
-        law,
-        Wrong("Eq. 7: the law without pooling", before),
-    )
+    unpooled = Wrong("Eq. 7: the law without pooling", before)
+    energy = bench.moment(f"energy of the map, N = {n}", measured, "energy", law, unpooled)
     figure = MapFigure(
         "maxpool-saliency",
         f"Saliency behind 2×2 max-pooling, {measured.replicates} networks of {n} filters: variance and mean of the maps, "
@@ -40,7 +35,7 @@ def run(bench: Bench) -> Outcome:
     return Outcome(
         Verdict.REFUTED if bench.rejects(energy, before) else Verdict.HOLDS,
         f"Noise with mean zero, as without pooling; but with {energy.estimate / before:.2f} of the energy, and no longer "
-        "white: its variance shows the picture, because the patch that wins a window tells about its filter.",
+        "white: its variance shows the picture, because which patch wins a window depends on the filter.",
         (zero_mean, energy),
         energy.name,
         (figure,),

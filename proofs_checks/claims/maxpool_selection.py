@@ -25,7 +25,7 @@ def run(bench: Bench) -> Outcome:
     return Outcome(
         Verdict.REFUTED if refuted else Verdict.HOLDS,
         f"Of the positive units {selected.estimate:.0%} are chosen; of the chosen units {positive.estimate:.0%} are positive, "
-        "the others stand first in a window of zeros, where all units tie. Larger windows raise the second and lower the first.",
+        "the others are first in a window of zeros, where all units tie. Larger windows raise the second and lower the first.",
         (selected, positive),
         selected.name,
         (pooled_chart.selection_chart(bench),),

@@ -24,12 +24,9 @@ def run(bench: Bench) -> Outcome:
     """Measure the mean along o^(1), and variance and tails across it, in the smallest deep network."""
     measured = shared.tails(bench, N)
     (law, _) = depth_profile([1, shared.FIRST, N], Rule.GUIDED)
+    no_mean = Wrong("Proposition 1: mean zero (α = 0)", 0.0)
     mean = bench.ratio(
-        f"alignment with o^(1) under one layer of n = {N}",
-        measured,
-        alignment,
-        law.alignment,
-        Wrong("Proposition 1: mean zero (α = 0)", 0.0),
+        f"alignment with o^(1) under one layer of n = {N}", measured, alignment, law.alignment, no_mean
     )
     variance = bench.moment(
         f"variance of an entry across o^(1), n = {N}",

@@ -30,12 +30,9 @@ def run(bench: Bench) -> Outcome:
     coverage = stack.grids[1].coverage[0]
     often = coverage > coverage.mean()
     zero_mean = zero_mean_check(bench, measured)
+    stamped = Wrong("the stamp of DeconvNet: 1 − 1/π", 1 - 1 / math.pi)
     white = bench.ratio(
-        "1 − correlation between positions",
-        measured,
-        functools.partial(decorrelation, 1),
-        1.0,
-        Wrong("the stamp of DeconvNet: 1 − 1/π", 1 - 1 / math.pi),
+        "1 − correlation between positions", measured, functools.partial(decorrelation, 1), 1.0, stamped
     )
     spread = bench.ratio(
         "variance at much-covered over little-covered positions",

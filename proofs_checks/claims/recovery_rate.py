@@ -53,12 +53,9 @@ def run(bench: Bench) -> Outcome:
         1.0,
         Wrong("no backward ReLU", float((wrong * variance).sum() / (variance**2).sum())),
     )
+    slower = Wrong("N^(−1/2)", -0.5)
     rate = bench.slope(
-        "rate of noise/signal in N (slope on log axes)",
-        measured,
-        noise_over_signal,
-        -1.0,
-        Wrong("N^(−1/2)", -0.5),
+        "rate of noise/signal in N (slope on log axes)", measured, noise_over_signal, -1.0, slower
     )
     # What more filters cannot mend: the measured angle between the mean map and x.
     many = measured[shelf.MOST]

@@ -22,13 +22,8 @@ def run(bench: Bench) -> Outcome:
     length = float(np.linalg.norm(mean))
     limit = float((unit(target) * bench.x).sum())
     shuffled = np.random.default_rng(bench.seed_of("shuffled target")).permutation(target.ravel())
-    size = bench.moment(
-        f"size of the mean map along x⊙κ, N = {N}",
-        measured,
-        "along",
-        length,
-        Wrong("no backward ReLU (m₀ = 0): no mean", 0.0),
-    )
+    no_mean = Wrong("no backward ReLU (m₀ = 0): no mean", 0.0)
+    size = bench.moment(f"size of the mean map along x⊙κ, N = {N}", measured, "along", length, no_mean)
     shape = bench.ratio(
         "share of the mean map's energy along x⊙κ",
         many,

@@ -24,8 +24,8 @@ VERDICTS = {
     Verdict.HOLDS_IN_THE_LIMIT: Reading(
         "holds in the limit",
         "yellow",
-        "The statement is the limit of the exact law as the network grows; at a finite size there is a departure, and the "
-        "laboratory says how large.",
+        "The statement is the limit of the exact law as the network grows; at a finite size it is off, and the laboratory "
+        "says by how much.",
     ),
     Verdict.REFUTED: Reading(
         "refuted",

@@ -57,10 +57,7 @@ def verdict(proved: bool, excluded: bool) -> tuple[Verdict, str]:
         return Verdict.HOLDS, ""
     if excluded:
         return Verdict.REFUTED, ""
-    return (
-        Verdict.UNDECIDED,
-        " At this budget the statement is not shown, nor is it excluded: it is undecided.",
-    )
+    return Verdict.UNDECIDED, " At this budget the statement is neither shown nor excluded: it is undecided."
 
 
 def words(measured: Measurement, names: Mapping[str, str]) -> str:

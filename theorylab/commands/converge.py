@@ -70,6 +70,8 @@ def converge(
     """
     if jobs is not None and scheduler is not None:
         raise ValueError("--jobs: the workers of --scheduler run the blocks, give one of the two")
+    import joblib
+
     from theorylab import convergence, exhibits, images, progress
 
     x = images.load(image, size)
@@ -96,7 +98,7 @@ def converge(
             result = convergence.study(
                 design,
                 x,
-                jobs=jobs or _cpus(),
+                jobs=jobs or int(joblib.cpu_count()),
                 scheduler=scheduler,
                 out=folder,
                 progress=report,
@@ -120,9 +122,3 @@ def _integers(text: str, name: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise ValueError(f"--{name}: expected integers with commas between them, got {text!r}") from None
-
-
-def _cpus() -> int:
-    import joblib
-
-    return int(joblib.cpu_count())

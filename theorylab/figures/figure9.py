@@ -43,12 +43,14 @@ def make(settings: Settings) -> FinishedFigure:
     numbers: dict[str, Any] = {}
     ends = {"trained up to": random, "all trained but": trained}
     for kind, sets in kinds.items():
-        panels = [MapPanel("input", rgb), MapPanel("none", ends[kind], note=_note(ends[kind], trained, x))]
-        numbers[kind] = {"none": _numbers(ends[kind], trained, x)}
-        for layer, kept in zip(marked, sets, strict=True):
-            map_ = guided(nets.partly(kept))
-            panels.append(MapPanel(titles[layer], map_, note=_note(map_, trained, x)))
-            numbers[kind][titles[layer]] = _numbers(map_, trained, x)
+        maps = {"none": ends[kind]}
+        maps |= {titles[layer]: guided(nets.partly(kept)) for layer, kept in zip(marked, sets, strict=True)}
+        numbers[kind], panels = {}, [MapPanel("input", rgb)]
+        for name, map_ in maps.items():
+            distance, cosine = measures.distance(map_, trained), measures.cosine(map_, x)
+            numbers[kind][name] = {"distance_to_trained": distance, "cosine_to_input": cosine}
+            note = f"to trained {fixed(distance)}, cosine to x {fixed(cosine)}"
+            panels.append(MapPanel(name, map_, note=note))
         rows.append((kind, panels))
     return FinishedFigure(
         "9",
@@ -63,17 +65,3 @@ def _spread(layers: Sequence[str]) -> list[str]:
     last = len(layers) - 1
     count = min(SHOWN, len(layers))
     return [layers[round(index * last / max(count - 1, 1))] for index in range(count)]
-
-
-def _numbers(map_: np.ndarray, trained: np.ndarray, x: np.ndarray) -> dict[str, float]:
-    return {
-        "distance_to_trained": measures.distance(map_, trained),
-        "cosine_to_input": measures.cosine(map_, x),
-    }
-
-
-def _note(map_: np.ndarray, trained: np.ndarray, x: np.ndarray) -> str:
-    numbers = _numbers(map_, trained, x)
-    return (
-        f"to trained {fixed(numbers['distance_to_trained'])}, cosine to x {fixed(numbers['cosine_to_input'])}"
-    )
