@@ -213,7 +213,7 @@ def draw(
     """
     if not isinstance(stack, Stack):
         raise TypeError(f"stack: expected a Stack, got {type(stack).__name__}")
-    if not isinstance(rules, Iterable):
+    if not isinstance(rules, (Rule, Iterable)):
         raise TypeError(f"rules: expected a rule or several, got {type(rules).__name__}")
     listed = [Rule(rule) for rule in ([rules] if isinstance(rules, (str, Rule)) else rules)]
     size = _validation.positive_integer(size, "size")
