@@ -31,7 +31,7 @@ def of(net):
             case nodes.Conv():
                 layers.append(nn.Conv2d(channels, node.n_filters, node.kernel, padding=node.padding))
                 channels = node.n_filters
-            case nodes.ReLU():
+            case nodes.Activation():
                 layers.append(nn.ReLU())
             case nodes.MaxPool():
                 layers.append(nn.MaxPool2d(node.windows.size))
