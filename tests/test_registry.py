@@ -124,6 +124,24 @@ def test_the_law_is_that_of_the_draws_or_refuses(rule, unit, layer):
     assert p.min() * len(p) * len(CASES) > LEVEL, (p.min(), p)
 
 
+# A slope at which what is negative counts: applied twice, it would be seen.
+@pytest.mark.parametrize("unit", [*UNITS, tl.LeakyReLU(4.0)], ids=str)
+@pytest.mark.parametrize("layer", ["convolution", "one patch", "max-pool", "overlapping max-pool"])
+def test_the_largest_of_many_logits(unit, layer):
+    """Each quick sampler against whole graphs, whose samplers share no code with it."""
+    stack, size, rng = LAYERS[layer](unit), 1500, np.random.default_rng(0)
+    quick = tl.draw(stack, X, "saliency", size=size, n_logits=200, seed=4).reshape(size, -1)
+    slow = tl.sampling.GraphSampler(stack, X)
+    plain = np.stack([slow.draw(rng, [tl.Rule.SALIENCY], n_logits=200) for _ in range(size)]).reshape(
+        size, -1
+    )
+    few = np.stack([slow.draw(rng, [tl.Rule.SALIENCY], n_logits=2) for _ in range(size)]).reshape(size, -1)
+    direction = np.random.default_rng(1).standard_normal(X.size)
+    for number in (lambda m: m @ X.ravel(), lambda m: m @ direction, lambda m: (m**2).sum(axis=1)):
+        assert stats.ks_2samp(number(quick), number(plain)).pvalue > 1e-4
+    assert stats.ks_2samp(quick @ X.ravel(), few @ X.ravel()).pvalue < 1e-4
+
+
 def test_two_logits():
     for rule, unit, layer in CASES:
         if layer not in EXACT or layer == "two readings":

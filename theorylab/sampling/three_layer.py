@@ -137,9 +137,13 @@ class MapSampler:
                     maps[r, t, part] = self.grid.fold(self._products.T)
         return maps
 
-    def _readout(self, rng: np.random.Generator, activations: np.ndarray, n_logits: int | None) -> np.ndarray:
-        """Draw the readout of one logit, or of the largest of `n_logits`, for these activations."""
-        readout = self.law.sample(activations.shape, seed=rng, dtype=self.dtype.type)
+    def _readout(self, rng: np.random.Generator, seen: np.ndarray, n_logits: int | None) -> np.ndarray:
+        """Draw the readout of one logit, or of the largest of `n_logits`.
+
+        `seen` holds what the readout is applied to: pooled outputs of units, or pre-activations without pooling.
+        """
+        readout = self.law.sample(seen.shape, seed=rng, dtype=self.dtype.type)
         if n_logits is None:
             return readout
-        return winning_readout(readout, self.unit.forward(activations), self.law.std, n_logits, rng)
+        outputs = self.unit.forward(seen) if self._windows is None else seen
+        return winning_readout(readout, outputs, self.law.std, n_logits, rng)
