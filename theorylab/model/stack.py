@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 from theorylab import _validation
@@ -73,10 +72,9 @@ class Stack:
             raise ValueError("layers: expected at least one layer")
         if not isinstance(self.unit, Unit):
             raise TypeError(f"unit: expected ReLU() or LeakyReLU(slope), got {self.unit!r}")
-        if isinstance(self.bias_std, bool) or not isinstance(self.bias_std, (int, float)):
-            raise TypeError(f"bias_std: expected a number, got {type(self.bias_std).__name__}")
-        if not 0 <= self.bias_std < math.inf:
-            raise ValueError(f"bias_std: expected a finite number of at least 0, got {self.bias_std}")
+        bias_std = _validation.finite_number(self.bias_std, "bias_std")
+        if bias_std < 0:
+            raise ValueError(f"bias_std: expected at least 0, got {bias_std}")
         readout = self.readout
         if not isinstance(readout, WeightLaw):
             readout = Gaussian(_validation.positive_number(readout, "readout"))
@@ -85,6 +83,7 @@ class Stack:
             ("layers", tuple(self.layers)),
             ("readout", readout),
             ("n_logits", _validation.positive_integer(self.n_logits, "n_logits")),
+            ("bias_std", bias_std),
         ):
             object.__setattr__(self, name, value)
         shapes: list[Shape] = [self.input_shape]

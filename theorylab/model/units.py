@@ -1,4 +1,4 @@
-"""Units: the activation functions, each given by its slope below 0.  Imports NumPy alone.
+"""Units: the activation functions, each given by its slope below 0.  Imports NumPy and argument checks.
 
 ``φ(y) = y`` above 0 and ``slope·y`` below; the gate ``φ'(y)`` is 1 for ``y > 0`` and ``slope`` elsewhere, also at
 ``y = 0``.  Such units are positively homogeneous: ``φ(t y) = t φ(y)`` for ``t > 0``.  The laws that factor a scale out of
@@ -8,10 +8,11 @@ a layer rely on this, and so do the powers of two that scale gradients in deep n
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import ClassVar, Final
 
 import numpy as np
+
+from theorylab import _validation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +32,7 @@ class Unit:
 
     def __post_init__(self) -> None:
         """Check `slope`."""
-        if isinstance(self.slope, bool) or not isinstance(self.slope, (int, float, np.integer, np.floating)):
-            raise TypeError(f"slope: expected a number, got {type(self.slope).__name__}")
-        if not math.isfinite(self.slope):
-            raise ValueError(f"slope: expected a finite number, got {self.slope}")
-        object.__setattr__(self, "slope", float(self.slope))
+        object.__setattr__(self, "slope", _validation.finite_number(self.slope, "slope"))
 
     def forward(self, y: np.ndarray) -> np.ndarray:
         """Return ``φ(y)``, element by element, in the dtype of `y`."""
