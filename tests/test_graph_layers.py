@@ -35,9 +35,10 @@ def test_average_pool_is_torchs(window, include_padding, dtype, seed):
     plane, size, stride, padding = window
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((2, 3, *plane)).astype(dtype)
-    y = average_pool.forward(x, size, stride, padding, include_padding=include_padding)
+    matrices = average_pool.fixed(plane, size, stride, padding, include_padding=include_padding)
+    y = average_pool.forward(x, matrices)
     gradient = rng.standard_normal(y.shape).astype(dtype)
-    back = average_pool.backward(gradient, plane, size, stride, padding, include_padding=include_padding)
+    back = average_pool.backward(gradient, matrices)
     expected, expected_back = torch_pair(
         lambda f, t: f.avg_pool2d(t, size, stride, padding, count_include_pad=include_padding), x, gradient
     )
@@ -58,7 +59,8 @@ def test_adaptive_average_pool_is_torchs(plane, wanted, dtype, seed):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((2, 3, *plane)).astype(dtype)
     gradient = rng.standard_normal((2, 3, *wanted)).astype(dtype)
-    y, back = average_pool.adaptive_forward(x, wanted), average_pool.adaptive_backward(gradient, plane)
+    matrices = average_pool.adaptive(plane, wanted)
+    y, back = average_pool.forward(x, matrices), average_pool.backward(gradient, matrices)
     expected, expected_back = torch_pair(lambda f, t: f.adaptive_avg_pool2d(t, wanted), x, gradient)
     close = {"rtol": 0, "atol": 1e-13 if dtype == np.float64 else 1e-5}
     np.testing.assert_allclose(y, expected, **close)
@@ -69,8 +71,9 @@ def test_adaptive_average_pool_is_torchs(plane, wanted, dtype, seed):
 
 def test_as_many_outputs_as_inputs_is_the_identity():
     x = np.random.default_rng(0).standard_normal((1, 2, 7, 5)).astype(np.float32)
-    np.testing.assert_array_equal(average_pool.adaptive_forward(x, (7, 5)), x)
-    np.testing.assert_array_equal(average_pool.adaptive_backward(x, (7, 5)), x)
+    matrices = average_pool.adaptive((7, 5), (7, 5))
+    np.testing.assert_array_equal(average_pool.forward(x, matrices), x)
+    np.testing.assert_array_equal(average_pool.backward(x, matrices), x)
 
 
 @given(st.integers(1, 3), st.integers(1, 4), dtypes, seeds)
@@ -97,20 +100,19 @@ def test_batch_norm_is_torchs(batch, channels, dtype, seed):
 
 def test_bad_input():
     x, one = np.ones((1, 2, 4, 4)), np.ones(2)
-    with pytest.raises(ValueError, match=r"x: expected \(B, C, H, W\)"):
-        average_pool.forward(x[0], 2)
+    halves = average_pool.fixed((4, 4), 2)
+    with pytest.raises(ValueError, match=r"x: expected \(B, C, 4, 4\), got \(2, 4, 4\)"):
+        average_pool.forward(x[0], halves)
     with pytest.raises(ValueError, match="size 5 exceeds the height 4"):
-        average_pool.forward(x, 5)
-    with pytest.raises(ValueError, match="size 5 exceeds the height 4"):
-        average_pool.backward(x, (4, 4), 5)
+        average_pool.fixed((4, 4), 5)
     with pytest.raises(TypeError, match="size"):
-        average_pool.forward(x, 2.0)
+        average_pool.fixed((4, 4), 2.0)
     with pytest.raises(ValueError, match=r"gradient: expected \(B, C, 2, 2\), got \(1, 2, 4, 4\)"):
-        average_pool.backward(x, (4, 4), 2)
+        average_pool.backward(x, halves)
     with pytest.raises(ValueError, match="output_shape: expected at least 1"):
-        average_pool.adaptive_forward(x, 0)
-    with pytest.raises(ValueError, match=r"gradient: expected \(B, C, H', W'\)"):
-        average_pool.adaptive_backward(x[0], (4, 4))
+        average_pool.adaptive((4, 4), 0)
+    with pytest.raises(ValueError, match=r"gradient: expected \(B, C, 2, 2\), got \(2, 4, 4\)"):
+        average_pool.backward(x[0], average_pool.adaptive((4, 4), 2))
     with pytest.raises(ValueError, match=r"x: expected \(B, C, H, W\)"):
         batch_norm.forward(x[0], one, one, one, one)
     with pytest.raises(ValueError, match=r"mean: expected \(2,\), got \(1,\)"):

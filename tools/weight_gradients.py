@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab.layers import conv, dense
+from theorylab.layers.shapes import fitted
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import Rule
 from theorylab.networks._ascent import ascent
@@ -45,9 +45,8 @@ def conv_weights(gradient: np.ndarray, x: np.ndarray, grid: PatchGrid) -> np.nda
     >>> conv_weights(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0, 4.0]]]]), grid)
     array([[[[32., 43.]]]])
     """
-    x, gradient = conv.check_batch(x, grid), conv.check_gradient(gradient, grid)
-    if len(gradient) != len(x):
-        raise ValueError(f"gradient: batch of {len(gradient)} for {len(x)} images")
+    x = fitted(x, "x", "B", *grid.input_shape)
+    gradient = fitted(gradient, "gradient", len(x), "N", *grid.output_shape)
     columns = gradient.reshape(*gradient.shape[:2], grid.n_patches)
     result: np.ndarray = np.tensordot(columns, grid.extract(x), axes=([0, 2], [0, 1]))
     return result.reshape(-1, grid.input_shape[0], *grid.kernel)
@@ -79,11 +78,7 @@ def conv_bias(gradient: np.ndarray) -> np.ndarray:
     >>> conv_bias(np.ones((2, 3, 4, 5)))
     array([40., 40., 40.])
     """
-    gradient = np.asarray(gradient)
-    if gradient.ndim != 4:
-        raise ValueError(f"gradient: expected (B, N, H', W'), got {gradient.shape}")
-    bias: np.ndarray = gradient.sum(axis=(0, 2, 3))
-    return bias
+    return np.asarray(fitted(gradient, "gradient", "B", "N", "H'", "W'").sum(axis=(0, 2, 3)))
 
 
 def dense_weights(gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -114,9 +109,8 @@ def dense_weights(gradient: np.ndarray, x: np.ndarray) -> np.ndarray:
     array([[3., 4.],
            [6., 8.]])
     """
-    x = dense.check(x, "x", (None, None))
-    weights: np.ndarray = dense.check(gradient, "gradient", (len(x), None)).T @ x
-    return weights
+    x = fitted(x, "x", "B", "n_in")
+    return np.asarray(fitted(gradient, "gradient", len(x), "n_out").T @ x)
 
 
 def dense_bias(gradient: np.ndarray) -> np.ndarray:
@@ -145,8 +139,7 @@ def dense_bias(gradient: np.ndarray) -> np.ndarray:
     >>> dense_bias(np.array([[1.0, 2.0], [3.0, 4.0]]))
     array([4., 6.])
     """
-    bias: np.ndarray = dense.check(gradient, "gradient", (None, None)).sum(axis=0)
-    return bias
+    return np.asarray(fitted(gradient, "gradient", "B", "n_out").sum(axis=0))
 
 
 def check_trainable(nodes: Sequence[Node]) -> None:

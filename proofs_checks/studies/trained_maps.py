@@ -90,10 +90,7 @@ def maps_of(
 
 def replaced(net: GraphNetwork, other: GraphNetwork, layers: Sequence[str]) -> GraphNetwork:
     """Return `net` with the weights and biases of some layers taken from `other`."""
-    taken = {
-        name: array for name, array in other.parameters.items() if name.rpartition(".")[0] in set(layers)
-    }
-    return net.with_parameters(taken)
+    return net.with_parameters(other.parameters, layers)
 
 
 def layers_of(net: GraphNetwork) -> dict[bool, list[str]]:

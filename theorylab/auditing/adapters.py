@@ -88,9 +88,7 @@ class NetworkAttribution:
     def randomized(self, layers: Collection[str], seed: _random.Seed) -> NetworkAttribution:
         """Return the same rule with these layers' weights drawn anew; each layer keeps its draw."""
         assert isinstance(self.net, GraphNetwork)
-        drawn = self._drawn(seed)
-        redrawn = {name: array for name, array in drawn.items() if name.rpartition(".")[0] in layers}
-        return NetworkAttribution(self.net.with_parameters(redrawn), self.rule)
+        return NetworkAttribution(self.net.with_parameters(self._drawn(seed), layers), self.rule)
 
     def _drawn(self, seed: _random.Seed) -> dict[str, np.ndarray]:
         """Draw all weights anew, and keep the draw, because it is used layer by layer."""

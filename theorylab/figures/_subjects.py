@@ -65,12 +65,7 @@ class Subject:
 
     def partly(self, layers: Collection[str]) -> GraphNetwork:
         """Return the random network with the trained weights of these layers."""
-        taken = {
-            name: array
-            for name, array in self.trained.parameters.items()
-            if name.rpartition(".")[0] in layers
-        }
-        return self.random.with_parameters(taken)
+        return self.random.with_parameters(self.trained.parameters, layers)
 
 
 def layer_titles(net: GraphNetwork) -> dict[str, str]:

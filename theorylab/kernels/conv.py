@@ -13,7 +13,7 @@ import numpy as np
 
 from theorylab.kernels import _threads, winograd
 from theorylab.kernels.columns import gather, scatter
-from theorylab.layers.conv import check_batch, check_bias, check_gradient, check_weights
+from theorylab.layers.shapes import fitted
 from theorylab.model.patches import PatchGrid
 
 _PIECE_BYTES = 2**20  # columns that one thread cuts and multiplies alone
@@ -36,9 +36,12 @@ def forward(
     >>> forward(np.arange(6.0).reshape(1, 1, 2, 3), np.ones((1, 1, 2, 2)), grid)
     array([[[[ 8., 12.]]]])
     """
-    x, weights = check_batch(x, grid), check_weights(weights, grid)
+    x = fitted(x, "x", "B", *grid.input_shape)
+    weights = fitted(weights, "weights", "N", grid.input_shape[0], *grid.kernel)
     dtype = np.result_type(x, weights) if bias is None else np.result_type(x, weights, bias)
-    start = np.zeros(len(weights), dtype) if bias is None else check_bias(bias, len(weights)).astype(dtype)
+    start = (
+        np.zeros(len(weights), dtype) if bias is None else fitted(bias, "bias", len(weights)).astype(dtype)
+    )
     x, weights = (np.ascontiguousarray(array, dtype=dtype) for array in (x, weights))
     out = np.empty((len(x), len(weights), *grid.output_shape), dtype)
     if _small_filters(grid) and winograd.worth_it(x.shape[1], len(weights), len(x) * _tiles(out)):
@@ -138,8 +141,8 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -
     >>> backward_input(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0]]]]), grid)
     array([[[[ 2., 23., 30.]]]])
     """
-    weights = check_weights(weights, grid)
-    gradient = check_gradient(gradient, grid, len(weights))
+    weights = fitted(weights, "weights", "N", grid.input_shape[0], *grid.kernel)
+    gradient = fitted(gradient, "gradient", "B", len(weights), *grid.output_shape)
     dtype = np.result_type(gradient, weights)
     gradient, weights = (np.ascontiguousarray(array, dtype=dtype) for array in (gradient, weights))
     channels = grid.input_shape[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.kernels import _threads
-from theorylab.layers.dense import check, check_bias
+from theorylab.layers.shapes import fitted
 
 _BLOCK_BYTES = 4 * 2**20  # size of a block of the matrix
 _BLOCK = 64  # least number of its rows or columns
@@ -27,8 +27,8 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
     >>> forward(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, -6.0]]), np.array([0.0, 1.0]))
     array([[11., -6.]])
     """
-    weights = check(weights, "weights", (None, None))
-    x = check(x, "x", (None, weights.shape[1]))
+    weights = fitted(weights, "weights", "n_out", "n_in")
+    x = fitted(x, "x", "B", weights.shape[1])
     result = np.empty((len(x), len(weights)), np.result_type(x, weights))
     blocks = _blocks(len(weights), weights.shape[1] * weights.itemsize)
 
@@ -36,7 +36,7 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
         np.matmul(x, weights[blocks[number]].T, out=result[:, blocks[number]])
 
     _threads.run(piece, len(blocks))
-    return result if bias is None else result + check_bias(bias, len(weights))
+    return result if bias is None else result + fitted(bias, "bias", len(weights))
 
 
 def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -50,8 +50,8 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
     >>> backward_input(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, -6.0]]))
     array([[13., -8.]])
     """
-    weights = check(weights, "weights", (None, None))
-    gradient = check(gradient, "gradient", (None, len(weights)))
+    weights = fitted(weights, "weights", "n_out", "n_in")
+    gradient = fitted(gradient, "gradient", "B", len(weights))
     result = np.empty((len(gradient), weights.shape[1]), np.result_type(gradient, weights))
     blocks = _blocks(weights.shape[1], len(weights) * weights.itemsize)
 

@@ -7,7 +7,8 @@ import numpy as np
 from theorylab.kernels import _threads
 from theorylab.kernels._policy import Array, Pair, compiled
 from theorylab.kernels.patches import clip
-from theorylab.layers.pool import check_planes, check_winners, once
+from theorylab.layers.pool import check_winners, once
+from theorylab.layers.shapes import fitted
 from theorylab.model.pooling import MaxPool
 
 _PLANES = 8  # number of planes in a piece
@@ -56,7 +57,7 @@ def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
     >>> values.ravel(), winners.ravel()
     (array([2., 0.]), array([1, 2]))
     """
-    x = check_planes(x)
+    x = fitted(x, "x", "B", "C", "H", "W")
     batch, channels, height, width = x.shape
     rows, columns = pool.output_shape((height, width))
     planes = np.ascontiguousarray(x).reshape(batch * channels, height, width)

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from theorylab.layers.pool import check_planes
-
-
-def _statistics(arrays: dict[str, np.ndarray], channels: int) -> list[np.ndarray]:
-    checked = []
-    for name, array in arrays.items():
-        array = np.asarray(array)
-        if array.shape != (channels,):
-            raise ValueError(f"{name}: expected ({channels},), got {array.shape}")
-        checked.append(array)
-    return checked
+from theorylab.layers.shapes import fitted
 
 
 def _scale(weight: np.ndarray, variance: np.ndarray, eps: float) -> np.ndarray:
@@ -61,9 +51,9 @@ def forward(
     >>> forward(np.array([[[[3.0, 5.0]]]]), 2 * unit, unit, 3 * unit, 4 * unit, eps=0.0)
     array([[[[1., 3.]]]])
     """
-    x = check_planes(x)
+    x = fitted(x, "x", "B", "C", "H", "W")
     given = {"weight": weight, "bias": bias, "mean": mean, "variance": variance}
-    weight, bias, mean, variance = _statistics(given, x.shape[1])
+    weight, bias, mean, variance = (fitted(array, name, x.shape[1]) for name, array in given.items())
     return np.asarray((x - mean[:, None, None]) * _scale(weight, variance, eps) + bias[:, None, None])
 
 
@@ -98,8 +88,7 @@ def backward_input(
     >>> backward_input(np.array([[[[1.0, 2.0]]]]), 2 * np.ones(1), 4 * np.ones(1), eps=0.0)
     array([[[[1., 2.]]]])
     """
-    gradient = np.asarray(gradient)
-    if gradient.ndim != 4:
-        raise ValueError(f"gradient: expected (B, C, H, W), got {gradient.shape}")
-    weight, variance = _statistics({"weight": weight, "variance": variance}, gradient.shape[1])
+    gradient = fitted(gradient, "gradient", "B", "C", "H", "W")
+    weight = fitted(weight, "weight", gradient.shape[1])
+    variance = fitted(variance, "variance", gradient.shape[1])
     return np.asarray(gradient * _scale(weight, variance, eps))

@@ -4,45 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from theorylab.layers.shapes import fitted
 from theorylab.model.patches import PatchGrid
-
-
-def check_batch(x: np.ndarray, grid: PatchGrid, name: str = "x") -> np.ndarray:
-    """Return `x` as an array; raise a ValueError unless its shape is ``(B, C, H, W)`` of the grid."""
-    x = np.asarray(x)
-    if x.ndim != 4 or x.shape[1:] != grid.input_shape:
-        raise ValueError(f"{name}: expected (B, {', '.join(map(str, grid.input_shape))}), got {x.shape}")
-    return x
-
-
-def check_weights(weights: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """Return `weights` as an array; raise a ValueError unless its shape is ``(N, C, kh, kw)`` of the grid."""
-    weights = np.asarray(weights)
-    expected = (grid.input_shape[0], *grid.kernel)
-    if weights.ndim != 4 or weights.shape[1:] != expected:
-        raise ValueError(f"weights: expected (N, {', '.join(map(str, expected))}), got {weights.shape}")
-    return weights
-
-
-def check_bias(bias: np.ndarray, n_outputs: int) -> np.ndarray:
-    """Return `bias` as an array; raise a ValueError unless its shape is ``(N,)``."""
-    bias = np.asarray(bias)
-    if bias.shape != (n_outputs,):
-        raise ValueError(f"bias: expected ({n_outputs},), got {bias.shape}")
-    return bias
-
-
-def check_gradient(gradient: np.ndarray, grid: PatchGrid, n_filters: int | None = None) -> np.ndarray:
-    """Return `gradient` as an array; raise a ValueError unless its shape is ``(B, N, H', W')`` of the grid."""
-    gradient = np.asarray(gradient)
-    if (
-        gradient.ndim != 4
-        or gradient.shape[2:] != grid.output_shape
-        or (n_filters is not None and gradient.shape[1] != n_filters)
-    ):
-        expected = ("N" if n_filters is None else n_filters, *grid.output_shape)
-        raise ValueError(f"gradient: expected (B, {', '.join(map(str, expected))}), got {gradient.shape}")
-    return gradient
 
 
 def forward(
@@ -80,11 +43,12 @@ def forward(
     >>> forward(np.arange(6.0).reshape(1, 1, 2, 3), np.ones((1, 1, 2, 2)), grid)
     array([[[[ 8., 12.]]]])
     """
-    x, weights = check_batch(x, grid), check_weights(weights, grid)
+    x = fitted(x, "x", "B", *grid.input_shape)
+    weights = fitted(weights, "weights", "N", grid.input_shape[0], *grid.kernel)
     # (N, p) @ (B, p, J): the output is contiguous with filters first, so it needs no transposition.
     result: np.ndarray = weights.reshape(len(weights), -1) @ grid.extract(x).swapaxes(-1, -2)
     if bias is not None:
-        result = result + check_bias(bias, len(weights))[:, None]
+        result = result + fitted(bias, "bias", len(weights))[:, None]
     return result.reshape(len(x), len(weights), *grid.output_shape)
 
 
@@ -119,7 +83,7 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -
     >>> backward_input(np.array([[[[1.0, 10.0]]]]), np.array([[[[2.0, 3.0]]]]), grid)
     array([[[[ 2., 23., 30.]]]])
     """
-    weights = check_weights(weights, grid)
-    gradient = check_gradient(gradient, grid, len(weights))
+    weights = fitted(weights, "weights", "N", grid.input_shape[0], *grid.kernel)
+    gradient = fitted(gradient, "gradient", "B", len(weights), *grid.output_shape)
     columns = gradient.reshape(*gradient.shape[:2], grid.n_patches)
     return grid.fold(columns.swapaxes(-1, -2) @ weights.reshape(len(weights), -1))

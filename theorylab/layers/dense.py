@@ -4,24 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-
-def check(array: np.ndarray, name: str, sizes: tuple[int | None, int | None]) -> np.ndarray:
-    """Return `array` as an array; raise a ValueError unless it has two axes of these sizes (None: any size)."""
-    array = np.asarray(array)
-    if array.ndim != 2 or any(
-        size is not None and actual != size for actual, size in zip(array.shape, sizes, strict=False)
-    ):
-        expected = ", ".join("any" if size is None else str(size) for size in sizes)
-        raise ValueError(f"{name}: expected ({expected}), got {array.shape}")
-    return array
-
-
-def check_bias(bias: np.ndarray, n_outputs: int) -> np.ndarray:
-    """Return `bias` as an array; raise a ValueError unless its shape is ``(n_out,)``."""
-    bias = np.asarray(bias)
-    if bias.shape != (n_outputs,):
-        raise ValueError(f"bias: expected ({n_outputs},), got {bias.shape}")
-    return bias
+from theorylab.layers.shapes import fitted
 
 
 def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
@@ -52,10 +35,10 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
     >>> forward(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, -6.0]]), np.array([0.0, 1.0]))
     array([[11., -6.]])
     """
-    weights = check(weights, "weights", (None, None))
-    x = check(x, "x", (None, weights.shape[1]))
+    weights = fitted(weights, "weights", "n_out", "n_in")
+    x = fitted(x, "x", "B", weights.shape[1])
     result: np.ndarray = x @ weights.T
-    return result if bias is None else result + check_bias(bias, len(weights))
+    return result if bias is None else result + fitted(bias, "bias", len(weights))
 
 
 def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -86,5 +69,5 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
     >>> backward_input(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, -6.0]]))
     array([[13., -8.]])
     """
-    weights = check(weights, "weights", (None, None))
-    return np.asarray(check(gradient, "gradient", (None, len(weights))) @ weights)
+    weights = fitted(weights, "weights", "n_out", "n_in")
+    return np.asarray(fitted(gradient, "gradient", "B", len(weights)) @ weights)

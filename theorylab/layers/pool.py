@@ -6,24 +6,15 @@ import math
 
 import numpy as np
 
+from theorylab.layers.shapes import fitted
 from theorylab.model.pooling import MaxPool
-
-
-def check_planes(x: np.ndarray) -> np.ndarray:
-    """Return `x` as an array; raise a ValueError unless it has four axes."""
-    x = np.asarray(x)
-    if x.ndim != 4:
-        raise ValueError(f"x: expected (B, C, H, W), got {x.shape}")
-    return x
 
 
 def check_winners(
     gradient: np.ndarray, winners: np.ndarray, input_shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
     """Return both as arrays, and the plane ``(H, W)``; raise a ValueError unless they fit each other and the input."""
-    gradient, winners = np.asarray(gradient), np.asarray(winners)
-    if gradient.ndim != 4:
-        raise ValueError(f"gradient: expected (B, C, H', W'), got {gradient.shape}")
+    gradient, winners = fitted(gradient, "gradient", "B", "C", "H'", "W'"), np.asarray(winners)
     lead, plane = tuple(input_shape[:-2]), tuple(input_shape[-2:])
     if len(plane) < 2 or len(lead) > 2 or lead != gradient.shape[2 - len(lead) : 2]:
         raise ValueError(f"input_shape: {tuple(input_shape)} does not fit a gradient of {gradient.shape}")
@@ -73,7 +64,7 @@ def forward(x: np.ndarray, pool: MaxPool) -> tuple[np.ndarray, np.ndarray]:
     >>> values.ravel(), winners.ravel()
     (array([2., 0.]), array([1, 2]))
     """
-    x = check_planes(x)
+    x = fitted(x, "x", "B", "C", "H", "W")
     batch, channels, *plane = x.shape
     windows = pool.windows((plane[0], plane[1]))
     flat = x.reshape(batch, channels, -1)

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -39,9 +38,7 @@ class GraphNetwork:
     Attributes
     ----------
     nodes : tuple of Node
-    parameters : read-only mapping of str to array, in the order of the nodes
-    rows : dict of str to Rows
-        The parameters that are no arrays.
+    weights : dict of str to array or Rows, in the order of the nodes
     shapes : dict of node name to the shape of its output
 
     Raises
@@ -89,27 +86,22 @@ class GraphNetwork:
         for name in [*wanted, *parameters]:
             if (name in wanted) != (name in parameters):
                 raise ValueError(f"parameters: {name!r} is {'missing' if name in wanted else 'in no node'}")
-        arrays: dict[str, np.ndarray] = {}
-        self.rows: dict[str, Rows] = {}
-        for name, shape in wanted.items():
-            weights = parameters[name]
-            if isinstance(weights, Rows):
-                self.rows[name] = _checked_rows(weights, name, shape)
-            else:
-                arrays[name] = _validation.real_array(weights, name, shape)
-        self.parameters: Mapping[str, np.ndarray] = MappingProxyType(arrays)
+        self.weights = {name: _checked(parameters[name], name, shape) for name, shape in wanted.items()}
         dtypes = {weights.dtype for weights in self.weights.values()}
         if len(dtypes) > 1:
             raise ValueError("parameters: float32 beside float64; expected one dtype for all")
         self._dtype = dtypes.pop() if dtypes else np.dtype(np.float64)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Replace the read-only view, which cannot be pickled."""
-        return {**vars(self), "parameters": dict(self.parameters)}
+    @property
+    def parameters(self) -> Mapping[str, np.ndarray]:
+        """The weights that are arrays, by name, in the order of the nodes; read-only."""
+        held = self.weights.items()
+        return MappingProxyType({name: array for name, array in held if not isinstance(array, Rows)})
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Put the read-only view back."""
-        vars(self).update(state, parameters=MappingProxyType(state["parameters"]))
+    @property
+    def rows(self) -> dict[str, Rows]:
+        """The weights that are no arrays."""
+        return {name: rows for name, rows in self.weights.items() if isinstance(rows, Rows)}
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -123,22 +115,23 @@ class GraphNetwork:
         return self.shapes[self.nodes[-1].name][0]
 
     @property
-    def weights(self) -> dict[str, np.ndarray | Rows]:
-        """All parameters, arrays and rows."""
-        return {**self.parameters, **self.rows}
-
-    @property
     def dtype(self) -> np.dtype:
         """float32 or float64; images are converted to it."""
         return self._dtype
 
-    def with_parameters(self, parameters: Mapping[str, np.ndarray]) -> GraphNetwork:
-        """Exchange some parameters in the same graph; the others are shared, not copied.
+    def with_parameters(
+        self, parameters: Mapping[str, np.ndarray], layers: Collection[str] | None = None
+    ) -> GraphNetwork:
+        """Exchange some parameters in the same graph, of `layers` alone if given; the others are shared, not copied.
 
-        Arrays are converted to the network's dtype.  A TypeError or ValueError if a name is unknown or an array does not
-        fit.
+        A layer is the prefix of its parameters' names.  Arrays are converted to the network's dtype.  A TypeError or
+        ValueError if a name is unknown or an array does not fit.
         """
-        fitted = {name: np.asarray(array, dtype=self.dtype) for name, array in parameters.items()}
+        fitted = {
+            name: np.asarray(array, dtype=self.dtype)
+            for name, array in parameters.items()
+            if layers is None or name.rpartition(".")[0] in layers
+        }
         return GraphNetwork(self.nodes, {**self.weights, **fitted})
 
     def forward(
@@ -168,11 +161,12 @@ class GraphNetwork:
         self._check_names(keep)
         x = _validation.real_array(x, "x", self.input_shape).astype(self.dtype, copy=False)
         weights, last = self.weights, self.nodes[-1]
+        rows = weights[last.parameter("weight")] if isinstance(last, Dense) else None
         readout: np.ndarray | Readout
-        if isinstance(last, Dense) and last.parameter("weight") in self.rows and last.name not in keep:
+        if isinstance(last, Dense) and isinstance(rows, Rows) and last.name not in keep:
             features, saved, kept = ascent(self.nodes[:-1], weights, x[None], keep)
             saved[last.name] = None
-            readout = Readout(self.rows[last.parameter("weight")], last.bias_of(weights), features, progress)
+            readout = Readout(rows, last.bias_of(weights), features, progress)
         else:
             logits, saved, kept = ascent(self.nodes, weights, x[None], keep)
             readout = logits[0]
@@ -280,9 +274,11 @@ class GraphNetwork:
         return gradients
 
 
-def _checked_rows(rows: Rows, name: str, shape: Shape) -> Rows:
+def _checked(weights: np.ndarray | Rows, name: str, shape: Shape) -> np.ndarray | Rows:
+    if not isinstance(weights, Rows):
+        return _validation.real_array(weights, name, shape)
     if len(shape) == 1:
-        raise TypeError(f"{name}: expected an array, got {type(rows).__name__}")
-    if rows.shape[0] != shape[0] or math.prod(rows.shape[1:]) != math.prod(shape[1:]):
-        raise ValueError(f"{name}: expected shape {shape}, got {rows.shape}")
-    return rows
+        raise TypeError(f"{name}: expected an array, got {type(weights).__name__}")
+    if weights.shape[0] != shape[0] or math.prod(weights.shape[1:]) != math.prod(shape[1:]):
+        raise ValueError(f"{name}: expected shape {shape}, got {weights.shape}")
+    return weights

@@ -166,9 +166,7 @@ class Dense(_Linear):
         return dense.forward(arrays[0], weights, self.bias_of(parameters)), None
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        weights = parameters[self.parameter("weight")]
-        send = backward_rows if isinstance(weights, Rows) else dense.backward_input
-        return (send(gradient, weights),)
+        return (backward_rows(gradient, parameters[self.parameter("weight")]),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,8 +191,8 @@ class MaxPool(_Single):
     windows: PoolWindows
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        channels, *plane = _planes(shapes[0])
-        return channels, *self.windows.output_shape((plane[0], plane[1]))
+        channels, height, width = _planes(shapes[0])
+        return channels, *self.windows.output_shape((height, width))
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
         values, winners = pool.forward(arrays[0], self.windows)
@@ -203,46 +201,48 @@ class MaxPool(_Single):
         return values, (winners.astype(narrow, copy=False), plane)
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        winners = np.broadcast_to(saved[0], gradient.shape)
-        return (pool.backward(gradient, winners, saved[1]),)
+        return (pool.backward(gradient, np.broadcast_to(saved[0], gradient.shape), saved[1]),)
+
+
+class _Averages(_Single):
+    """Means over rows of means over columns."""
+
+    def _matrices(self, height: int, width: int) -> average_pool.Matrices:
+        raise NotImplementedError
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        channels, height, width = _planes(shapes[0])
+        return channels, *map(len, self._matrices(height, width))
+
+    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
+        matrices = self._matrices(*arrays[0].shape[2:])
+        return average_pool.forward(arrays[0], matrices), matrices
+
+    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
+        return (average_pool.backward(gradient, saved),)
 
 
 @dataclasses.dataclass(frozen=True)
-class AveragePool(_Single):
-    """Average pooling; see :func:`theorylab.layers.average_pool.forward`."""
+class AveragePool(_Averages):
+    """Average pooling; see :func:`theorylab.layers.average_pool.fixed`."""
 
     size: Pair
     stride: Pair | None = None
     padding: Pair = 0
     include_padding: bool = True
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        channels, *plane = _planes(shapes[0])
-        return channels, *PoolWindows(self.size, self.stride, self.padding).output_shape((plane[0], plane[1]))
-
-    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        window = self.size, self.stride, self.padding
-        values = average_pool.forward(arrays[0], *window, include_padding=self.include_padding)
-        return values, (arrays[0].shape[2:], *window)
-
-    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        return (average_pool.backward(gradient, *saved, include_padding=self.include_padding),)
+    def _matrices(self, height: int, width: int) -> average_pool.Matrices:
+        return average_pool.fixed((height, width), self.size, self.stride, self.padding, self.include_padding)
 
 
 @dataclasses.dataclass(frozen=True)
-class AdaptiveAveragePool(_Single):
-    """Average pooling to a given plane; see :func:`theorylab.layers.average_pool.adaptive_forward`."""
+class AdaptiveAveragePool(_Averages):
+    """Average pooling to a given plane; see :func:`theorylab.layers.average_pool.adaptive`."""
 
     size: Pair
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        return _planes(shapes[0])[0], *_validation.pair(self.size, "size", 1)
-
-    def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        return average_pool.adaptive_forward(arrays[0], self.size), arrays[0].shape[2:]
-
-    def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
-        return (average_pool.adaptive_backward(gradient, saved),)
+    def _matrices(self, height: int, width: int) -> average_pool.Matrices:
+        return average_pool.adaptive((height, width), self.size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,8 +255,8 @@ class BatchNorm(_Weighted):
         return {self.parameter(part): _planes(shapes[0])[:1] for part in _NORM}
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        weight, bias, mean, variance = (parameters[self.parameter(part)] for part in _NORM)
-        return batch_norm.forward(arrays[0], weight, bias, mean, variance, self.eps), None
+        values = (parameters[self.parameter(part)] for part in _NORM)
+        return batch_norm.forward(arrays[0], *values, self.eps), None
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
         weight, variance = parameters[self.parameter("weight")], parameters[self.parameter("running_var")]

@@ -184,8 +184,10 @@ def row_blocks(weights: np.ndarray | Rows) -> Iterator[tuple[slice, np.ndarray]]
         yield slice(0, len(weights)), weights
 
 
-def backward_rows(gradient: np.ndarray, weights: Rows) -> np.ndarray:
-    """Send gradients through a dense layer, (B, K) to (B, n); only rows with a gradient that is not 0 are drawn."""
+def backward_rows(gradient: np.ndarray, weights: np.ndarray | Rows) -> np.ndarray:
+    """Send gradients through a dense layer, (B, K) to (B, n); only Rows with a gradient that is not 0 are drawn."""
+    if not isinstance(weights, Rows):
+        return dense.backward_input(gradient, weights)
     shares = (
         dense.backward_input(gradient[:, indices], rows.reshape(len(rows), -1))
         for indices, rows in weights.blocks(np.flatnonzero(gradient.any(axis=0)))

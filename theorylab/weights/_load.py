@@ -106,12 +106,7 @@ def load(
         if os.fspath(source).lower().endswith(SUFFIXES[0]) and _vgg.is_authors(arrays):
             arrays = _vgg.from_authors(net, arrays, where)
     checked = _checked(net, _own_names(arrays, net), wanted, where)
-    loaded = {name: array for name, array in checked.items() if _layer(name) in layers}
-    return net.with_parameters(loaded)
-
-
-def _layer(parameter: str) -> str:
-    return parameter.rpartition(".")[0]
+    return net.with_parameters(checked, layers)
 
 
 def _layers(parameters: Collection[str], options: Mapping[str, str | None]) -> list[str]:
@@ -119,7 +114,7 @@ def _layers(parameters: Collection[str], options: Mapping[str, str | None]) -> l
     given = [option for option, layer in options.items() if layer is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)}: expected at most one of {', '.join(options)}")
-    layers = list(dict.fromkeys(_layer(name) for name in parameters))
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in parameters))
     if not given:
         return layers
     option, layer = given[0], options[given[0]]
