@@ -3,6 +3,6 @@
 They load Numba, so ``import theorylab`` does not import this room.
 """
 
-from theorylab.kernels import conv, dense, patches, pool, three_layer, unit
+from theorylab.kernels import conv, dense, pool, three_layer, unit
 
-__all__ = ["conv", "dense", "patches", "pool", "three_layer", "unit"]
+__all__ = ["conv", "dense", "pool", "three_layer", "unit"]

@@ -25,17 +25,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function by the policy of this module.
-
-    Parameters
-    ----------
-    function : callable
-        A function of arrays and numbers only.
-
-    Returns
-    -------
-    callable
-        The compiled function, or `function` itself if compilation is switched off.
+    """Compile a function of arrays and numbers by the policy of this module, unless compilation is switched off.
 
     Examples
     --------

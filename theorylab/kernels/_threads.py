@@ -89,18 +89,17 @@ def single_blas() -> Iterator[int]:
 
 
 @functools.cache
-def _current() -> Callable[[], int] | None:
+def _current() -> Callable[[], int | None]:
     try:
         get_processor: Callable[[], int] = ctypes.CDLL(None).sched_getcpu
         return get_processor
     except (AttributeError, OSError, TypeError):  # another system than Linux
-        return None
+        return lambda: None
 
 
 def _processor() -> int | None:
     """Return the number of the processor that runs this thread, or None where the system does not tell."""
-    current = _current()
-    return None if current is None else current()
+    return _current()()
 
 
 @contextlib.contextmanager
@@ -125,12 +124,7 @@ def _elsewhere(processor: int | None) -> Iterator[None]:
 def run(piece: Callable[[int], object], count: int) -> None:
     """Call ``piece(0)`` to ``piece(count - 1)``, in any order, several at a time.
 
-    Parameters
-    ----------
-    piece : callable
-        A function of its number; two pieces never write to the same memory.
-    count : int
-        Number of pieces.
+    Two pieces never write to the same memory.
 
     Examples
     --------

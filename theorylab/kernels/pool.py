@@ -6,12 +6,17 @@ import numpy as np
 
 from theorylab.kernels import _threads
 from theorylab.kernels._policy import Array, Pair, compiled
-from theorylab.kernels.patches import clip
 from theorylab.layers.pool import check_winners, once
 from theorylab.layers.shapes import fitted
 from theorylab.model.pooling import MaxPool
 
 _PLANES = 8  # number of planes in a piece
+
+
+@compiled
+def _clip(start: int, size: int, extent: int) -> tuple[int, int]:
+    """Return the first and one past the last offset of a window that lie inside ``[0, extent)``."""
+    return max(0, -start), min(size, extent - start)
 
 
 @compiled
@@ -22,10 +27,10 @@ def _forward(
     for plane in range(x.shape[0]):
         for row in range(rows):
             top = row * stride[0] - padding[0]
-            first_row, last_row = clip(top, size[0], height)
+            first_row, last_row = _clip(top, size[0], height)
             for column in range(columns):
                 left = column * stride[1] - padding[1]
-                first_column, last_column = clip(left, size[1], width)
+                first_column, last_column = _clip(left, size[1], width)
                 winner = (top + first_row) * width + left + first_column
                 best = x[plane, top + first_row, left + first_column]
                 for i in range(top + first_row, top + last_row):

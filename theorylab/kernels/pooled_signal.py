@@ -29,14 +29,6 @@ def select(activations: Array, windows: Array, slope: np.floating, values: Array
             winners[w, i] = winner
 
 
-@compiled
-def scatter(readout: Array, winners: Array, out: Array) -> None:
-    """Add each readout weight to the position that won its window."""
-    for w in range(winners.shape[0]):
-        for i in range(winners.shape[1]):
-            out[winners[w, i], i] += readout[w, i]
-
-
 def pool(activations: np.ndarray, windows: np.ndarray, unit: Unit = RELU) -> tuple[np.ndarray, np.ndarray]:
     """Return the pooled activations and their winners.
 
@@ -71,7 +63,8 @@ def pool(activations: np.ndarray, windows: np.ndarray, unit: Unit = RELU) -> tup
     return values, winners
 
 
-def unpool(readout: np.ndarray, winners: np.ndarray, out: np.ndarray) -> np.ndarray:
+@compiled
+def unpool(readout: Array, winners: Array, out: Array) -> Array:
     """Send each readout weight back to the winner of its window, and add where windows overlap.
 
     Parameters
@@ -97,6 +90,8 @@ def unpool(readout: np.ndarray, winners: np.ndarray, out: np.ndarray) -> np.ndar
     array([[0.],
            [5.]])
     """
-    out[...] = 0
-    scatter(readout, winners, out)
+    out[:] = 0
+    for w in range(winners.shape[0]):
+        for i in range(winners.shape[1]):
+            out[winners[w, i], i] += readout[w, i]
     return out

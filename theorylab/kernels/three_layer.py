@@ -51,6 +51,15 @@ def constants(rule: Rule, unit: Unit, dtype: np.dtype) -> tuple[np.floating, np.
     return dtype.type(rule.up), dtype.type(rule.down), dtype.type(rule.shut(unit))
 
 
+def _check(out: np.ndarray, **arrays: np.ndarray) -> None:
+    for name, array in {**arrays, "out": out}.items():
+        if array.shape != out.shape or array.dtype != out.dtype or not array.flags.c_contiguous:
+            raise ValueError(
+                f"{name}: expected a C-contiguous {out.shape} of {out.dtype}, "
+                f"got {array.shape} of {array.dtype}"
+            )
+
+
 def backward_signal(
     pre_activation: np.ndarray, readout: np.ndarray, rule: Rule, out: np.ndarray, unit: Unit = RELU
 ) -> np.ndarray:
@@ -88,12 +97,7 @@ def backward_signal(
     >>> backward_signal(y, v, Rule.GUIDED, out=np.empty_like(v))
     array([[2., 0., 0.]])
     """
-    for name, array in (("pre_activation", pre_activation), ("readout", readout), ("out", out)):
-        if array.shape != out.shape or array.dtype != out.dtype or not array.flags.c_contiguous:
-            raise ValueError(
-                f"{name}: expected a C-contiguous {out.shape} of {out.dtype}, "
-                f"got {array.shape} of {array.dtype}"
-            )
+    _check(out, pre_activation=pre_activation, readout=readout)
     numbers = constants(rule, unit, out.dtype)
     select(pre_activation.reshape(-1), readout.reshape(-1), *numbers, out.reshape(-1))
     return out
@@ -154,13 +158,7 @@ def active_signal(
     >>> active_signal(y, np.array([2.0, -4.0]), Rule.GUIDED, out=np.empty_like(y))
     array([[2., 0., 0.]])
     """
-    if pre_activation.shape != out.shape or pre_activation.dtype != out.dtype:
-        raise ValueError(
-            f"pre_activation: expected {out.shape} of {out.dtype}, "
-            f"got {pre_activation.shape} of {pre_activation.dtype}"
-        )
-    if not (pre_activation.flags.c_contiguous and out.flags.c_contiguous):
-        raise ValueError("pre_activation and out: expected C-contiguous arrays")
+    _check(out, pre_activation=pre_activation)
     if active_readout.size == 0:
         out[...] = 0
     else:

@@ -24,18 +24,7 @@ def _forward(y: Array, slope: np.floating, out: Array) -> None:
 def forward(y: np.ndarray, unit: Unit = RELU) -> np.ndarray:
     """Return ``φ(y)``, element by element: ``max(y, 0)`` for the ReLU.
 
-    Parameters
-    ----------
-    y : float array, any shape
-    unit : Unit, default ReLU()
-
-    Returns
-    -------
-    array of the shape and dtype of `y`
-
-    Notes
-    -----
-    Specification: :func:`theorylab.layers.unit.forward`; ``g`` of Eq. 2.
+    Parameters, result: as the specification, :func:`theorylab.layers.unit.forward` (``g`` of Eq. 2).
 
     Examples
     --------
@@ -56,27 +45,7 @@ def forward(y: np.ndarray, unit: Unit = RELU) -> np.ndarray:
 def backward(gradient: np.ndarray, y: np.ndarray, rule: Rule | str, unit: Unit = RELU) -> np.ndarray:
     """Return the gradient, or modified gradient, with respect to the input of the unit.
 
-    Parameters
-    ----------
-    gradient : float array
-        With respect to the output.
-    y : array, broadcastable to `gradient`
-        The input of the forward pass.
-    rule : Rule or its name
-    unit : Unit, default ReLU()
-
-    Returns
-    -------
-    array of the shape and dtype of `gradient`
-
-    Raises
-    ------
-    ValueError
-        If the rule is unknown or the shapes do not fit.
-
-    Notes
-    -----
-    Specification: :func:`theorylab.layers.unit.backward`; Eq. 1.
+    Parameters, result, errors: as the specification, :func:`theorylab.layers.unit.backward` (Eq. 1).
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Patches of an image: the linear maps ``D_j`` of the paper and their adjoints.
 
-``extract`` is im2col, ``fold`` is col2im.  Imports checks of arguments alone; :mod:`theorylab.kernels.patches` has a
-compiled twin of `extract`.
+``extract`` is im2col, ``fold`` is col2im.  Imports checks of arguments alone; :mod:`theorylab.kernels.columns` has compiled
+twins of both.
 """
 
 from __future__ import annotations

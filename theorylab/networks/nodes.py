@@ -255,8 +255,8 @@ class BatchNorm(_Weighted):
         return {self.parameter(part): _planes(shapes[0])[:1] for part in _NORM}
 
     def forward(self, parameters: Parameters, *arrays: np.ndarray) -> tuple[np.ndarray, Any]:
-        values = (parameters[self.parameter(part)] for part in _NORM)
-        return batch_norm.forward(arrays[0], *values, self.eps), None
+        weight, bias, mean, variance = (parameters[self.parameter(part)] for part in _NORM)
+        return batch_norm.forward(arrays[0], weight, bias, mean, variance, self.eps), None
 
     def backward(self, parameters: Parameters, gradient: np.ndarray, saved: Any, rules: RuleRows) -> Arrays:
         weight, variance = parameters[self.parameter("weight")], parameters[self.parameter("running_var")]
