@@ -38,26 +38,9 @@ SPLITS = ("train", "test")
 
 @functools.lru_cache(maxsize=1)
 def stripes() -> dict[str, tuple[tuple[np.ndarray, ...], ...]]:
-    """Cut all pictures into stripes, by split.
+    """Cut all pictures into stripes: for "train" and "test" a tuple for each class of arrays (3, 48, W), read-only.
 
-    Returns
-    -------
-    dict of str to tuple
-        For "train" and "test", a tuple of stripes for each class: float32 arrays (3, 48, W), prepared and read-only.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the installed scikit-image does not hold a picture.
-
-    Notes
-    -----
     Blocks are averaged before stripes are cut, so no pixel of a file is in both splits.
-
-    Examples
-    --------
-    >>> [len(kind) for kind in stripes()["test"]], stripes()["test"][1][0].shape
-    ([5, 3, 6, 4, 5, 5, 4, 5, 5, 4], (3, 48, 451))
     """
     cut: dict[str, list[tuple[np.ndarray, ...]]] = {split: [] for split in SPLITS}
     for file, block in PICTURES.values():

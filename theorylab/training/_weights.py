@@ -17,24 +17,7 @@ CHECKSUM = "9c3b37397d5a89ebea5d23a6a0bcd5a1bfe3762f9a045aeb0299a9aba01a5add"
 
 
 def checksum(parameters: Mapping[str, np.ndarray], accuracy: float) -> str:
-    """Return the SHA-256 over names, shapes, dtypes and bytes of the parameters, and the accuracy.
-
-    Parameters
-    ----------
-    parameters : mapping of str to array
-        The checksum depends on the order.
-    accuracy : float
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-
-    Examples
-    --------
-    >>> len(checksum({"a": np.zeros(2)}, 0.5))
-    64
-    """
+    """Return the SHA-256 over names, shapes, dtypes and bytes of the parameters, in their order, and the accuracy."""
     digest = hashlib.sha256(float(accuracy).hex().encode())
     for name, array in parameters.items():
         digest.update(f"{name} {array.shape} {array.dtype.str}".encode())
@@ -43,65 +26,23 @@ def checksum(parameters: Mapping[str, np.ndarray], accuracy: float) -> str:
 
 
 def read() -> bytes:
-    """Read the bytes of the file.
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    FileNotFoundError
-        If the package was installed without it.
-
-    Examples
-    --------
-    >>> read()[:2]
-    b'PK'
-    """
+    """Read the bytes of the file; a FileNotFoundError if the package was installed without it."""
     return importlib.resources.files("theorylab.training").joinpath(FILE).read_bytes()
 
 
 def decode(
     content: bytes, shapes: Mapping[str, tuple[int, ...]], expected: str = CHECKSUM
 ) -> tuple[dict[str, np.ndarray], float]:
-    """Return parameters and accuracy from the bytes of the file.
+    """Return float32 parameters, of these shapes, and the accuracy from the bytes of the file.
 
-    Parameters
-    ----------
-    content : bytes
-    shapes : mapping of str to shape
-        Shapes of the parameters of the network, in its order.
-    expected : str
-        The checksum.
-
-    Returns
-    -------
-    parameters : dict of str to float32 array
-    accuracy : float
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, does not have the checksum, or a shape does not fit the network.
-
-    Notes
-    -----
-    A pickle in the file is never executed.
-
-    Examples
-    --------
-    >>> decode(b"PK", {})
-    Traceback (most recent call last):
-        ...
-    ValueError: small_classifier.npz: damaged, or not the file of this version; install theorylab again
+    A ValueError if the file is damaged, does not have the checksum, or a shape is another.
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             parameters = {name: file[name] for name in shapes}
             accuracy = float(file["accuracy"])
     except Exception:
-        # NumPy raises almost anything for a damaged archive: BadZipFile, EOFError, zlib.error, KeyError, ValueError, …
+        # A pickle in the file is refused, never executed.  NumPy raises almost anything for a damaged archive.
         parameters, accuracy = {}, 0.0
     if checksum(parameters, accuracy) != expected:
         raise ValueError(f"{FILE}: damaged, or not the file of this version; install theorylab again")

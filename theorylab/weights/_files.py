@@ -35,22 +35,22 @@ def needed(module: str, title: str, install: str) -> Any:
 def check_source(source: str) -> None:
     """See, before a large network is drawn for them, whether `source` can be weights at all; a ValueError if not."""
     if source not in NAMED:
-        _check(source, f"weights {source!r}")
+        _reader(source, f"weights {source!r}")
 
 
-def _check(path: str, where: str) -> str:
+def _reader(path: str, where: str) -> Callable[[str], Arrays]:
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in _READERS:
         raise ValueError(
             f"{where}: expected {', '.join(map(repr, NAMED))} or a file that ends with {', '.join(SUFFIXES)}"
         )
     check_readable(path, where)
-    return suffix
+    return _READERS[suffix]
 
 
 def read(path: str, where: str) -> Arrays:
     """Read the arrays of a file, by name; whatever is wrong with it is a ValueError of one line."""
-    reader = _READERS[_check(path, where)]
+    reader = _reader(path, where)
     return guarded(lambda: reader(path), where)
 
 

