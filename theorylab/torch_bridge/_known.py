@@ -68,13 +68,7 @@ def _random() -> dict[Any, tuple[int, str, bool]]:
 
 
 def check_evaluation(node: Any, traced: Any) -> None:
-    """Refuse an fx node that is random or looks at its batch: dropout and batch normalisation in training mode.
-
-    Raises
-    ------
-    ValueError
-        The message names the module or function.
-    """
+    """Refuse an fx node that is random or looks at its batch: dropout and batch normalisation in training mode."""
     from torch import nn
     from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
     from torch.nn.modules.dropout import _DropoutNd
@@ -93,13 +87,7 @@ def check_evaluation(node: Any, traced: Any) -> None:
 
 
 def check_rule(node: Any, traced: Any, rule: str) -> None:
-    """Refuse an fx node that is no unit and whose gradient a rule other than the true gradient might not leave alone.
-
-    Raises
-    ------
-    ValueError
-        The message names the module or function.
-    """
+    """Refuse an fx node that is no unit and whose gradient a rule other than the true gradient might not leave alone."""
     modules, functions, methods = _linear()
     match node.op:
         case "call_module":

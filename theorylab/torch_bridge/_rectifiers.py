@@ -40,20 +40,15 @@ def _spellings() -> dict[Any, str]:
     import torch
     from torch.nn import functional
 
-    return {
-        torch.relu: "relu",
-        torch.relu_: "relu",
-        functional.relu: "relu",
-        **{name: "relu" for name in ("relu", "relu_")},
-        functional.leaky_relu: "leaky",
-        functional.leaky_relu_: "leaky",
-        **{getattr(torch, name): "clamp" for name in ("clamp", "clamp_", "clip", "clip_")},
-        **{name: "clamp" for name in ("clamp", "clamp_", "clip", "clip_")},
-        **{getattr(torch, name): "clamp_min" for name in ("clamp_min", "clamp_min_")},
-        **{name: "clamp_min" for name in ("clamp_min", "clamp_min_")},
-        **{getattr(torch, name): "maximum" for name in ("maximum", "max", "fmax")},
-        **{name: "maximum" for name in ("maximum", "max", "fmax")},
+    families = {
+        "relu": "relu relu_",
+        "clamp": "clamp clamp_ clip clip_ clamp_min clamp_min_",
+        "maximum": "maximum max fmax",
     }
+    named = {name: family for family, names in families.items() for name in names.split()}
+    in_torch = {getattr(torch, name): family for name, family in named.items()}
+    leaky = dict.fromkeys((functional.leaky_relu, functional.leaky_relu_), "leaky")
+    return {**named, **in_torch, functional.relu: "relu", **leaky}
 
 
 def rectification(node: Any, traced: Any) -> Rectification | None:
@@ -76,21 +71,15 @@ def rectification(node: Any, traced: Any) -> Rectification | None:
     position = {"relu": 1, "leaky": 2}.get(str(family))
     in_place = name.endswith("_") or bool(position and argument(node, position, "inplace", False))
     match family:
-        case "leaky":
-            slope = argument(node, 1, "negative_slope", 0.01)
-            return (
-                None
-                if isinstance(slope, torch.fx.Node)
-                else Rectification(source, in_place, LeakyReLU(slope))
-            )
         case "relu":
             return Rectification(source, in_place)
+        case "leaky":
+            slope = argument(node, 1, "negative_slope", 0.01)
+            if not isinstance(slope, torch.fx.Node):
+                return Rectification(source, in_place, LeakyReLU(slope))
         case "clamp":
-            low, high = argument(node, 1, "min"), argument(node, 2, "max")
-            return Rectification(source, in_place) if high is None and _is_zero(low, source, traced) else None
-        case "clamp_min":
-            zero = _is_zero(argument(node, 1, "min"), source, traced)
-            return Rectification(source, in_place) if zero else None
+            if argument(node, 2, "max") is None and _is_zero(argument(node, 1, "min"), source, traced):
+                return Rectification(source, in_place)
         case "maximum":
             other = argument(node, 1, "other")
             for values, zero in ((source, other), (other, source)):

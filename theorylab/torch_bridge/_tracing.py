@@ -127,17 +127,10 @@ def hooked(module: Any) -> str:
 
 
 def trace(module: Any) -> Any:
-    """Return the module as a ``torch.fx.GraphModule`` that shares its parameters and submodules.
+    """Return the module, without its hooks, as a ``torch.fx.GraphModule`` that shares its parameters and submodules.
 
-    Hooks are not in it.
-
-    Raises
-    ------
-    TypeError
-        If `module` is no ``torch.nn.Module``.
-    ValueError
-        If its forward takes more than the image, its control flow depends on data, or part of it is compiled, runs
-        under ``torch.no_grad`` or has a backward pass of its own.
+    A TypeError if it is no ``torch.nn.Module``; a ValueError if its forward takes more than the image, its control flow
+    depends on data, or part of it is compiled, runs under ``torch.no_grad`` or has a backward pass of its own.
     """
     import torch
     from torch import fx, nn
@@ -176,17 +169,9 @@ def trace(module: Any) -> Any:
 
 
 def precision(traced: Any) -> tuple[Any, Any]:
-    """Return the one dtype and the one device of all parameters and statistics that a traced module uses.
+    """Return the one dtype and the one device of all parameters and statistics: float64 and the CPU if there are none.
 
-    Returns
-    -------
-    torch.dtype, torch.device
-        float64 and the CPU if it has none.
-
-    Raises
-    ------
-    ValueError
-        If there are two, or a dtype other than float32 and float64; the message names an entry.
+    A ValueError that names an entry if there are two, or a dtype other than float32 and float64.
     """
     import torch
 

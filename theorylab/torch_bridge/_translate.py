@@ -15,15 +15,7 @@ from theorylab.torch_bridge._rectifiers import rectification
 from theorylab.torch_bridge._tracing import argument
 
 _BATCH = object()  # the length of the batch axis, where a forward asks for it
-_PASSING = (
-    "Identity",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Dropout3d",
-    "AlphaDropout",
-    "FeatureAlphaDropout",
-)
+_PASSING = "Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout"
 _SIZES = ("size", "getattr", "getitem", "mul")
 
 
@@ -152,7 +144,7 @@ class Translation:
 
         if len(node.args) != 1 or node.kwargs:
             raise TypeError("expected one argument")
-        if type(module) in {getattr(nn, name) for name in _PASSING}:
+        if type(module) in {getattr(nn, name) for name in _PASSING.split()}:
             return self.read(node.args[0])  # in evaluation mode the very tensor that came
         if type(module) is nn.Flatten:
             return self.flatten(node, module.start_dim, module.end_dim)

@@ -6,18 +6,9 @@ import dataclasses
 
 from theorylab import _random
 from theorylab.model.laws import Gaussian
-from theorylab.model.pooling import MaxPool as PoolWindows
+from theorylab.model.pooling import MaxPool
 from theorylab.networks import GraphNetwork
-from theorylab.networks.nodes import (
-    Activation,
-    AdaptiveAveragePool,
-    Conv,
-    Dense,
-    Flatten,
-    Input,
-    MaxPool,
-    Node,
-)
+from theorylab.networks import nodes as kinds
 from theorylab.networks.parameters import draw_parameters, trace_shapes
 from theorylab.training import _pictures, _weights
 
@@ -28,7 +19,7 @@ HIDDEN = 128
 """Number of units of the hidden dense layer."""
 
 
-def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[Node]:
+def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[kinds.Node]:
     """Describe the layers of the small classifier, without weights.
 
     Parameters
@@ -57,17 +48,17 @@ def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[Node]:
     >>> [node.name for node in small_nodes()[-5:]]
     ['avgpool', 'flatten', 'classifier.0', 'classifier.1', 'classifier.2']
     """
-    nodes: list[Node] = [Input("input", tuple(input_shape))]
+    nodes: list[kinds.Node] = [kinds.Input("input", tuple(input_shape))]
     for index, n_filters in zip(range(0, 9, 3), FILTERS, strict=True):
-        nodes.append(Conv(f"features.{index}", nodes[-1].name, n_filters, kernel=3, padding=1))
-        nodes.append(Activation(f"features.{index + 1}", nodes[-1].name))
-        nodes.append(MaxPool(f"features.{index + 2}", nodes[-1].name, PoolWindows(2)))
+        nodes.append(kinds.Conv(f"features.{index}", nodes[-1].name, n_filters, kernel=3, padding=1))
+        nodes.append(kinds.Activation(f"features.{index + 1}", nodes[-1].name))
+        nodes.append(kinds.MaxPool(f"features.{index + 2}", nodes[-1].name, MaxPool(2)))
     nodes += [
-        AdaptiveAveragePool("avgpool", nodes[-1].name, 4),
-        Flatten("flatten", "avgpool"),
-        Dense("classifier.0", "flatten", HIDDEN),
-        Activation("classifier.1", "classifier.0"),
-        Dense("classifier.2", "classifier.1", len(_pictures.PICTURES)),
+        kinds.AdaptiveAveragePool("avgpool", nodes[-1].name, 4),
+        kinds.Flatten("flatten", "avgpool"),
+        kinds.Dense("classifier.0", "flatten", HIDDEN),
+        kinds.Activation("classifier.1", "classifier.0"),
+        kinds.Dense("classifier.2", "classifier.1", len(_pictures.PICTURES)),
     ]
     trace_shapes(nodes)
     return nodes
