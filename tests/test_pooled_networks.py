@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import RULES, grids, image_with_zeros, seeds
 
-from theorylab.kernels import pooled_signal
+from theorylab.kernels import three_layer
 from theorylab.layers import pool as layer
 from theorylab.model.laws import Gaussian
 from theorylab.model.patches import PatchGrid
@@ -104,11 +104,11 @@ def test_pooled_kernels_are_the_layer(data):
     activations = rng.integers(-2, 3, (plane[0] * plane[1], 3)).astype(float)  # ties on purpose
     planes = np.maximum(activations, 0).T.reshape(1, 3, *plane)
     values, winners = layer.forward(planes, pool)
-    found_values, found_winners = pooled_signal.pool(activations, pool.windows(plane))
+    found_values, found_winners = three_layer.pool(activations, pool.windows(plane))
     np.testing.assert_array_equal(found_values.T.reshape(values.shape), values)
     np.testing.assert_array_equal(found_winners.T.reshape(winners.shape), winners)
     readout = rng.standard_normal(found_values.shape)
-    back = pooled_signal.unpool(readout, found_winners, np.empty_like(activations))
+    back = three_layer.unpool(readout, found_winners, np.empty_like(activations))
     expected = layer.backward(readout.T.reshape(values.shape), winners, planes.shape)
     np.testing.assert_allclose(back.T.reshape(planes.shape), expected, rtol=1e-12, atol=1e-12)
 

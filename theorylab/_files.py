@@ -7,7 +7,8 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 
@@ -149,3 +150,20 @@ def check_readable(path: str, where: str, kind: str = "file") -> None:
         raise ValueError(f"{where}: is not an ordinary file")
     if status.st_size == 0:
         raise ValueError(f"{where}: the file is empty")
+
+
+@contextlib.contextmanager
+def decoding(where: str) -> Iterator[None]:
+    """Turn what a decoder raises, which is almost anything for a broken file, into a ValueError of one line.
+
+    `where` begins the message.  Warnings are dropped; that a decoder is not installed is told as it is.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except ModuleNotFoundError:
+            raise
+        except Exception as error:
+            detail = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"{where}: cannot be read, {detail}") from error

