@@ -13,6 +13,7 @@ from theorylab.model.laws import Gaussian, TruncatedGaussian
 from theorylab.model.pooling import MaxPool as PoolWindows
 from theorylab.model.specs import ConvSpec, Residual
 from theorylab.networks import _scaling, graph
+from theorylab.networks.deep import resnet50, resnet_nodes, vgg16, vgg16_nodes
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import (
     Activation,
@@ -27,8 +28,6 @@ from theorylab.networks.nodes import (
     MaxPool,
 )
 from theorylab.networks.parameters import draw_parameters, trace_shapes
-from theorylab.networks.resnet import resnet50, resnet_nodes
-from theorylab.networks.vgg import vgg16, vgg16_nodes
 from theorylab.visualization import visualize, visualize_many
 
 KINDS = ("conv", "shared", "relu", "max", "average", "adaptive", "norm", "add", "twice", "flat")

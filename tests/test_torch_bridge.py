@@ -15,8 +15,7 @@ from strategies import RULES, image_with_zeros, seeds
 from theorylab import torch_bridge
 from theorylab.model.models import VGG16_BLOCKS
 from theorylab.networks import nodes as kinds
-from theorylab.networks.resnet import resnet_nodes
-from theorylab.networks.vgg import vgg16_nodes
+from theorylab.networks.deep import resnet_nodes, vgg16_nodes
 from theorylab.torch_bridge import _tracing, attribute, attribute_many, from_torch
 from theorylab.visualization import visualize, visualize_many
 

@@ -13,10 +13,9 @@ import pytest
 
 from theorylab.model.laws import Gaussian
 from theorylab.networks import nodes as kinds
+from theorylab.networks.deep import resnet_nodes, vgg16, vgg16_nodes
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.parameters import draw_parameters, trace_shapes
-from theorylab.networks.resnet import resnet_nodes
-from theorylab.networks.vgg import vgg16, vgg16_nodes
 from theorylab.weights import _vgg, load
 
 torch = pytest.importorskip("torch")

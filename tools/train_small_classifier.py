@@ -29,7 +29,7 @@ from weight_gradients import check_trainable, loss_gradients
 
 from theorylab import _files, _random, training
 from theorylab.model.laws import Gaussian
-from theorylab.networks._ascent import ascent
+from theorylab.networks._passes import ascent
 from theorylab.networks.nodes import Node
 from theorylab.networks.parameters import draw_parameters
 from theorylab.training import _weights

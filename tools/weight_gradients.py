@@ -10,7 +10,7 @@ import numpy as np
 from theorylab.layers.shapes import fitted
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import Rule
-from theorylab.networks._ascent import ascent
+from theorylab.networks._passes import ascent
 from theorylab.networks.nodes import Conv, Dense, Node
 from theorylab.networks.parameters import trace_shapes
 

@@ -41,8 +41,8 @@ def first_dense_weights(source: str | os.PathLike[str]) -> np.ndarray:
     """Load the weights (4096, 25088) of the first dense layer of a trained VGG-16, as `theorylab.weights.load` does."""
     from theorylab import weights
     from theorylab.networks import GraphNetwork
+    from theorylab.networks.deep import vgg16_nodes
     from theorylab.networks.parameters import trace_shapes
-    from theorylab.networks.vgg import vgg16_nodes
 
     nodes = vgg16_nodes()
     # Zeros instead of a random draw, since all of them are replaced.

@@ -12,10 +12,9 @@ from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Gaussian, Rule, display, measures, montecarlo
 from theorylab.montecarlo import ArrayMoments, Measurement
 from theorylab.networks import GraphNetwork
+from theorylab.networks.deep import resnet_nodes, vgg16_nodes
 from theorylab.networks.nodes import Conv, Dense, Flatten, Node
 from theorylab.networks.parameters import draw_parameters
-from theorylab.networks.resnet import resnet_nodes
-from theorylab.networks.vgg import vgg16_nodes
 
 NETWORKS = 4
 """In a replicate."""

@@ -1,11 +1,10 @@
 """Networks built from the layers: weights in, logits and maps out."""
 
 from theorylab.networks._trace import GraphTrace
+from theorylab.networks.deep import resnet50, vgg16
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.readout import DrawnRows, StoredRows
-from theorylab.networks.resnet import resnet50
 from theorylab.networks.three_layer import ThreeLayerNetwork, three_layer_cnn, three_layer_fcn
-from theorylab.networks.vgg import vgg16
 
 __all__ = [
     "DrawnRows",

