@@ -44,25 +44,18 @@ def forward(
     )
     x, weights = (np.ascontiguousarray(array, dtype=dtype) for array in (x, weights))
     out = np.empty((len(x), len(weights), *grid.output_shape), dtype)
-    if _small_filters(grid) and winograd.worth_it(x.shape[1], len(weights), len(x) * _tiles(out)):
+    if _by_winograd(grid, x.shape[1], out):
         winograd.convolve(x, weights, grid.padding[0], start, False, out)
     else:
         _multiply_columns(x, weights.reshape(len(weights), -1), grid, start, out)
     return out
 
 
-def _small_filters(grid: PatchGrid) -> bool:
-    """Tell whether :mod:`theorylab.kernels.winograd` takes filters of this size, stride and padding."""
-    return (
-        grid.kernel == (3, 3)
-        and grid.stride == (1, 1)
-        and grid.padding[0] == grid.padding[1]
-        and grid.padding[0] <= 2
-    )
-
-
-def _tiles(plane: np.ndarray) -> int:
-    return winograd.n_tiles(plane.shape[-2]) * winograd.n_tiles(plane.shape[-1])
+def _by_winograd(grid: PatchGrid, n_inputs: int, out: np.ndarray) -> bool:
+    """Tell whether :mod:`theorylab.kernels.winograd` takes filters of this size, stride and padding, and is faster."""
+    fits = grid.kernel == (3, 3) and grid.stride == (1, 1) and grid.padding[0] == grid.padding[1] <= 2
+    tiles = len(out) * winograd.n_tiles(out.shape[2]) * winograd.n_tiles(out.shape[3])
+    return fits and winograd.worth_it(n_inputs, out.shape[1], tiles)
 
 
 def _row_chunks(grid: PatchGrid, per_patch: int, limit: int) -> list[tuple[int, int]]:
@@ -147,7 +140,7 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -
     gradient, weights = (np.ascontiguousarray(array, dtype=dtype) for array in (gradient, weights))
     channels = grid.input_shape[0]
     out = np.empty((len(gradient), *grid.input_shape), dtype)
-    if _small_filters(grid) and winograd.worth_it(len(weights), channels, len(out) * _tiles(out)):
+    if _by_winograd(grid, len(weights), out):
         winograd.convolve(gradient, weights, 2 - grid.padding[0], np.zeros(channels, dtype), True, out)
         return out
     rows, columns = grid.output_shape

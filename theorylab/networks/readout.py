@@ -12,12 +12,11 @@ import functools
 import math
 import operator
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.kernels import dense
+from theorylab.kernels import _threads, dense
 from theorylab.model.laws import WeightLaw
 
 Progress = Callable[[int, int], None]
@@ -79,8 +78,6 @@ class DrawnRows:
     memory_limit : int, default 256 MB
         Bytes.  Rows that fit together are drawn once, at the first pass over all, and kept.  Otherwise
         blocks of at most a quarter of the limit (at least one row) are drawn at every pass.
-    threads : int, default 2
-        How many rows are drawn at the same time.  The numbers do not depend on it.
 
     Raises
     ------
@@ -105,7 +102,6 @@ class DrawnRows:
         *,
         dtype: type = np.float64,
         memory_limit: int | None = None,
-        threads: int = 2,
     ) -> None:
         self.law = law
         self.shape = (_validation.positive_integer(count, "count"), *row_shape)
@@ -114,7 +110,6 @@ class DrawnRows:
             raise ValueError(f"dtype: expected float32 or float64, got {self.dtype}")
         limit = MEMORY_LIMIT if memory_limit is None else memory_limit
         self._limit = _validation.positive_integer(limit, "memory_limit")
-        self._threads = _validation.positive_integer(threads, "threads")
         self._sequence = sequence
         self._kept: np.ndarray | None = None
 
@@ -164,10 +159,7 @@ class DrawnRows:
         def fill(position: int) -> None:
             block[position] = self.row(indices[position])
 
-        # NumPy's generators let go of the interpreter lock.  Each row fills its own part of the block, so the
-        # order in which threads finish changes nothing; list() passes on what they raise.
-        with ThreadPoolExecutor(min(self._threads, len(indices))) as pool:
-            list(pool.map(fill, range(len(indices))))
+        _threads.run(fill, len(indices))  # NumPy's generators let go of the interpreter lock
         return block
 
 
