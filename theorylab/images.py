@@ -20,7 +20,6 @@ MAX_PIXELS = 100_000_000
 
 # Files in the wheel of scikit-image, so nothing is downloaded; all are free of copyright restrictions.
 _FILES = {"cat": "chelsea.png", "astronaut": "astronaut.png", "coffee": "coffee.png", "rocket": "rocket.jpg"}
-_BUNDLED = tuple(_FILES)
 
 
 def bundled() -> tuple[str, ...]:
@@ -31,7 +30,7 @@ def bundled() -> tuple[str, ...]:
     >>> bundled()
     ('cat', 'astronaut', 'coffee', 'rocket')
     """
-    return _BUNDLED
+    return tuple(_FILES)
 
 
 def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: str = "paper") -> np.ndarray:
@@ -80,11 +79,11 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
     """
     size = _checked(size, preset)
     if path is None:
-        path = _BUNDLED[0]
+        path = bundled()[0]
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         # Pillow would take an integer for a file descriptor.
         raise TypeError(f"image: expected a path or the name of a bundled picture, got {type(path).__name__}")
-    rgb = _bundled(path) if isinstance(path, str) and path in _BUNDLED else _read(os.fspath(path))
+    rgb = _bundled(path) if isinstance(path, str) and path in _FILES else _read(os.fspath(path))
     try:
         return prepare(rgb, size, preset)
     except ValueError as error:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.parameters import trace_shapes
 from theorylab.torch_bridge import _tracing
@@ -64,7 +62,7 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
     hooked = _tracing.hooked(module)
     if hooked:
         raise ValueError(f"{hooked}: it has a forward hook, which the graph cannot hold; remove it")
-    dtype, _ = _tracing.precision(traced)
+    _tracing.precision(traced)  # one dtype and one device, or an error
     translation = Translation(traced, tuple(input_shape))
     last = translation.run()
     # What the output does not depend on is left out: the graph has no loose ends.
@@ -74,8 +72,5 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
             needed.update(node.inputs)
     nodes = [node for node in translation.nodes if node.name in needed]
     wanted = trace_shapes(nodes)[1]
-    kind = np.float32 if str(dtype) == "torch.float32" else np.float64
-    arrays = {
-        name: np.array(translation.parameters[name].detach().cpu().numpy(), dtype=kind) for name in wanted
-    }
-    return GraphNetwork(nodes, arrays)
+    held = {name: translation.parameters[name].detach().cpu().numpy().copy() for name in wanted}
+    return GraphNetwork(nodes, held)
