@@ -16,8 +16,6 @@ from theorylab import _validation
 from theorylab.analytic import _windows, halfspace
 from theorylab.model.patches import PatchGrid
 
-Slices = tuple[slice, slice]
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Gate:
@@ -99,10 +97,7 @@ def local_contrast(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     array([[0.2 , 0.45, 0.25]])
     """
     x = _validation.image(x, grid.input_shape)
-    norms = np.sqrt(_windows.energies(x, grid))
-    inverse = np.divide(1.0, norms, out=np.zeros(norms.shape), where=norms > 0)
-    full = _windows.spread(inverse, grid, range(grid.kernel[0]), range(grid.kernel[1]))
-    return _windows.crop(full, grid).copy()
+    return _windows.fold(_inverse_norms(x, grid), grid)
 
 
 def active_coverage(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
@@ -115,8 +110,7 @@ def active_coverage(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     array([[[1., 1., 0.]]])
     """
     active = (_windows.energies(x, grid) > 0).astype(np.float64)
-    full = _windows.spread(active, grid, range(grid.kernel[0]), range(grid.kernel[1]))
-    return np.broadcast_to(_windows.crop(full, grid), grid.input_shape).copy()
+    return np.broadcast_to(_windows.fold(active, grid), grid.input_shape).copy()
 
 
 def _neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
@@ -126,48 +120,25 @@ def _neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     these pairs are one array, and their sum over pairs is a window sum.
     """
     image = _windows.padded(x, grid)
-    norms = np.sqrt(_windows.energies(x, grid))
-    inverse = np.divide(1.0, norms, out=np.zeros(norms.shape), where=norms > 0)
+    n = _inverse_norms(x, grid)
     total = np.zeros(image.shape)
-    for offset_rows, offset_columns in _windows.overlapping_offsets(grid):
-        i, k = offset_rows * grid.stride[0], offset_columns * grid.stride[1]
-        first, second = (
-            _pair_of_slices(offset_rows, grid.output_shape[0]),
-            _pair_of_slices(offset_columns, grid.output_shape[1]),
-        )
-        ahead = _shifted(image, i, k)
-        behind = _shifted(image, -i, -k)
-        gram = _windows.window_sums((image * ahead).sum(axis=0), grid)[first[0], second[0]]
-        n, m = inverse[first[0], second[0]], inverse[first[1], second[1]]
-        _, b, d = halfspace.pair_coefficients(gram * n * m)
+    for offset in _windows.overlapping_offsets(grid):
+        i, k = offset[0] * grid.stride[0], offset[1] * grid.stride[1]
+        ahead, behind = _windows.moved(image, (i, k)), _windows.moved(image, (-i, -k))
+        m = _windows.moved(n, offset)
+        # Where there is no second patch the cosine is 0, and so are all terms below.
+        _, b, d = halfspace.pair_coefficients(_windows.window_sums((image * ahead).sum(axis=0), grid) * n * m)
         # The part of the window of the first patch that the second patch holds too.
-        rows = range(i, grid.kernel[0])
-        columns = range(max(k, 0), grid.kernel[1] + min(k, 0))
-
-        def spread(values: np.ndarray, rows: range = rows, columns: range = columns, first: Slices = first,
-                   second: Slices = second) -> np.ndarray:  # fmt: skip
-            whole = np.zeros(grid.output_shape)
-            whole[first[0], second[0]] = values
-            return _windows.spread(whole, grid, rows, columns)
-
-        total += spread(b * n * m) * (image * image + ahead * behind)
-        total -= image * (spread(d * n * n) * behind + spread(d * m * m) * ahead)
+        rows, columns = range(i, grid.kernel[0]), range(max(k, 0), grid.kernel[1] + min(k, 0))
+        of_b, of_n, of_m = (
+            _windows.spread(values, grid, rows, columns) for values in (b * n * m, d * n * n, d * m * m)
+        )
+        total += of_b * (image * image + ahead * behind)
+        total -= image * (of_n * behind + of_m * ahead)
     return 2 * np.stack([_windows.crop(plane, grid) for plane in total])
 
 
-def _pair_of_slices(offset: int, size: int) -> Slices:
-    """Return slices of an axis that pair each index with the index `offset` further on."""
-    if offset >= 0:
-        return slice(0, size - offset), slice(offset, size)
-    return slice(-offset, size), slice(0, size + offset)
-
-
-def _shifted(image: np.ndarray, i: int, k: int) -> np.ndarray:
-    """Return the image shifted by (i, k), ``result[:, t] = image[:, t + (i, k)]``, with zeros beyond the border."""
-    result = np.zeros(image.shape)
-    (to_rows, from_rows), (to_columns, from_columns) = (
-        _pair_of_slices(i, image.shape[1]),
-        _pair_of_slices(k, image.shape[2]),
-    )
-    result[:, to_rows, to_columns] = image[:, from_rows, from_columns]
-    return result
+def _inverse_norms(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """Return ``1/‖y_j‖``, and 0 for patches of zeros, (H', W')."""
+    norms = np.sqrt(_windows.energies(x, grid))
+    return np.asarray(np.divide(1.0, norms, out=np.zeros(norms.shape), where=norms > 0))
