@@ -10,7 +10,7 @@ from theorylab.analytic.nolaw import NoLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.specs import ConvSpec, Dense, Residual
-from theorylab.model.stack import Layer
+from theorylab.model.stack import Layer, as_convolution
 
 Shape = tuple[int, int, int]
 
@@ -66,9 +66,8 @@ class Stage:
     convolutions' working deviations leave out.
     """
 
-    head: tuple[
-        Path, ...
-    ]  # from the stage's input to its first sum: branch and projection, or one convolution
+    # From the stage's input to its first sum: branch and projection, or one convolution.
+    head: tuple[Path, ...]
     tails: tuple[Path, ...]  # the branches of the identity blocks above, in order
     gain: float  # as a block's: of the head's largest path
 
@@ -112,7 +111,7 @@ def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
     for number, layer in enumerate(layers):
         try:
             if isinstance(layer, Dense):  # reads the whole plane
-                layer = ConvSpec(layer.n_units, shape[1:], std=layer.std)
+                layer = as_convolution(layer, shape)
             if isinstance(layer, ConvSpec):
                 blocks.append(Block.of(shape, layer))
             elif isinstance(layer, MaxPool):

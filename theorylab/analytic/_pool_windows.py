@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from theorylab import _validation
 from theorylab.analytic.nolaw import NoLaw
-from theorylab.model.laws import WeightLaw
+from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
+from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
@@ -93,15 +93,13 @@ def checked(
     grid: PatchGrid,
     rule: Rule | str,
     n_filters: int,
-    law: WeightLaw,
+    *,
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
-    filter_std: float | None,
-) -> tuple[np.ndarray, Rule, int, float]:
-    """Image, rule, ``N`` and ``c`` of the arguments that every law behind a max-pool takes."""
-    x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
-    rule = Rule(rule)
-    n_filters = _validation.positive_integer(n_filters, "n_filters")
-    std = _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std")
-    require_disjoint(pool, rule)
+    filter_std: float | None = None,
+) -> tuple[ThreeLayerLaw, MaxPool]:
+    """Check the arguments of a law behind a max-pool; return the law without the pool, and the pool."""
+    plain = law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std)
+    require_disjoint(pool, plain.rule)
     pool.output_shape(grid.output_shape)
-    return x, rule, n_filters, std
+    return plain, pool

@@ -56,10 +56,10 @@ def fourth_cumulant_map(
 
     >>> grid = PatchGrid((1, 1, 1), kernel=1)
     >>> kappa = fourth_cumulant_map(np.ones((1, 1, 1)), grid, "saliency", 8)
-    >>> float((kappa / law_of(np.ones((1, 1, 1)), grid, "saliency", 8, Gaussian(1.0), None).variance ** 2).item())
+    >>> float((kappa / law_of(np.ones((1, 1, 1)), grid, "saliency", 8).variance ** 2).item())
     1.875
     """
-    law = law_of(x, grid, rule, n_filters, Gaussian(std), None, unit)
+    law = law_of(x, grid, rule, n_filters, law=Gaussian(std), unit=unit)
     coverage, active = grid.coverage, active_coverage(law.x, grid)
     # For a single patch κ = 1/‖y‖, so u = x κ; u means nothing elsewhere.
     u = np.where(coverage == 1, law.x * local_contrast(law.x, grid), 0.0)

@@ -11,38 +11,78 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from typing import Protocol
 
 import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic.gates import Gate
-from theorylab.model.laws import WeightLaw
+from theorylab.analytic.nolaw import SIMULATE, NoLaw
+from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import Rule
 from theorylab.model.units import RELU, Unit
 
-TARGETS = ("input", "mean")
-
 
 def check_target(target: object) -> None:
     """Raise a ValueError if the target of a cosine is neither the image nor the mean map."""
-    if target not in TARGETS:
+    if target not in ("input", "mean"):
         raise ValueError(f"target: expected 'input' or 'mean', got {target!r}")
 
 
-def cosine_of(mean: np.ndarray, energy: float, x: np.ndarray, rule: Rule, target: str) -> float:
-    """Return ``⟨E S, t⟩/(‖t‖ √E‖S‖²)`` from a mean map and ``E‖S‖²``; see :func:`expected_cosine`."""
-    check_target(target)
-    if not mean.any():
-        if target == "mean":
-            raise ValueError(f"target 'mean': the mean map of {rule.value} is zero and has no direction")
-        return 0.0
-    direction = x if target == "input" else mean
-    return float((mean * direction).sum() / (np.linalg.norm(direction) * math.sqrt(energy)))
+class MapLaw(Protocol):
+    """The law of a raw map of one logit.  A part without closed form raises :class:`theorylab.NoLaw`.
+
+    Attributes
+    ----------
+    x : array, (C, H, W)
+        The image.
+    rule : Rule
+    kind : {"exact", "limit", "estimate"}
+        Exact for every number of filters, the limit of wide layers, or an average over draws.
+    """
+
+    x: np.ndarray
+    rule: Rule
+    kind: str
+
+    @property
+    def mean(self) -> np.ndarray:
+        """``E S``, over networks: (C, H, W) float64."""
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Variance of each entry, over networks: (C, H, W) float64."""
+
+    @functools.cached_property
+    def energy(self) -> float:
+        """``E‖S‖²``."""
+        return float((self.mean**2).sum() + self.variance.sum())
+
+    @property
+    def class_distance(self) -> float:
+        """Expected distance of the unit-norm maps of two logits of one network, from a ratio of expectations."""
+        # A map that is linear in the readout: those of two logits are uncorrelated.
+        if self.rule.up + self.rule.down == 0:
+            return math.sqrt(2)
+        raise NoLaw(self.rule, None, "two logits of a deep or pooled network", SIMULATE)
+
+    def expected_cosine(self, target: str = "input") -> float:
+        """Return the cosine of the map to the image ("input") or to its mean ("mean"), as a ratio of expectations."""
+        check_target(target)
+        # A mean of zero needs no variance, for which there may be no law.
+        if not self.mean.any():
+            if target == "mean":
+                raise ValueError(
+                    f"target 'mean': the mean map of {self.rule.value} is zero and has no direction"
+                )
+            return 0.0
+        direction = self.x if target == "input" else self.mean
+        return float((self.mean * direction).sum() / (np.linalg.norm(direction) * math.sqrt(self.energy)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ThreeLayerLaw:
+class ThreeLayerLaw(MapLaw):
     """The law of a map: mean, variance and derived quantities, each computed at its first use.
 
     Parameters
@@ -110,11 +150,6 @@ class ThreeLayerLaw:
         return self.n_filters * self.filter_std**2 * result
 
     @functools.cached_property
-    def energy(self) -> float:
-        """``E‖S‖²``."""
-        return float((self.mean**2).sum() + self.variance.sum())
-
-    @functools.cached_property
     def class_product(self) -> float:
         """``E⟨S, S'⟩`` of two logits."""
         if self.h_mean == 0:
@@ -127,18 +162,15 @@ class ThreeLayerLaw:
         """Distance of the unit-norm maps of two logits, from a ratio of expectations."""
         return math.sqrt(max(0.0, 2 - 2 * self.class_product / self.energy))
 
-    def expected_cosine(self, target: str = "input") -> float:
-        """Return the cosine to the image or to the mean map, as a ratio of expectations."""
-        return cosine_of(self.mean, self.energy, self.x, self.rule, target)
-
 
 def law_of(
     x: np.ndarray,
     grid: PatchGrid,
     rule: Rule | str,
     n_filters: int,
-    law: WeightLaw,
-    filter_std: float | None,
+    *,
+    law: WeightLaw = STANDARD_NORMAL,
+    filter_std: float | None = None,
     unit: Unit = RELU,
 ) -> ThreeLayerLaw:
     """Check the arguments and return the law."""

@@ -7,32 +7,19 @@ import math
 import numpy as np
 
 from theorylab.analytic import halfspace
-from theorylab.analytic.three_layer import law_of
-from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.analytic._arguments import made_by
+from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
 from theorylab.model.patches import PatchGrid
-from theorylab.model.rules import Rule
-from theorylab.model.units import RELU, Unit
 
 COVARIANCE_LIMIT = 2 * 2**30
 """Largest size of the matrix of :func:`covariance`, in bytes."""
 
 
-def covariance(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    law: WeightLaw = STANDARD_NORMAL,
-    filter_std: float | None = None,
-    unit: Unit = RELU,
-) -> np.ndarray:
+@made_by(law_of)
+def covariance(maps: ThreeLayerLaw) -> np.ndarray:
     """Return the covariance matrix of the whole raw map, exact for every ``N``.
 
-    Parameters
-    ----------
-    x, grid, rule, n_filters, law, filter_std, unit
-        As in :func:`mean_map`.
+    Parameters, errors: as for :func:`~theorylab.analytic.mean_map`.
 
     Returns
     -------
@@ -64,13 +51,12 @@ def covariance(
     >>> float((matrix[2, 6] / matrix[2, 2] * np.pi).round(6))
     1.0
     """
-    size = math.prod(grid.input_shape)
+    grid, size = maps.grid, math.prod(maps.grid.input_shape)
     if 8 * size**2 > COVARIANCE_LIMIT:
         raise ValueError(
             f"covariance: {size}×{size} entries take {8 * size**2 / 2**30:.0f} GB, more than 2 GB; "
             "call variance_map for the diagonal"
         )
-    maps = law_of(x, grid, rule, n_filters, law, filter_std, unit)
     scale, squared_mean = maps.n_filters * maps.filter_std**2, maps.h_mean**2
     result = np.diag((scale * maps.h_variance * maps.gate.second).ravel())
     if squared_mean == 0:
