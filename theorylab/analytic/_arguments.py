@@ -22,7 +22,8 @@ def made_by(
         def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
             return function(source(*args, **kwargs))
 
-        # What help, editors and the API pages show.
+        # Help, editors and the API pages show the signature of the function that is called, not of the one inside.
+        del called.__wrapped__
         result = inspect.signature(function, eval_str=True).return_annotation
         signature = inspect.signature(source, eval_str=True).replace(return_annotation=result)
         called.__signature__ = signature  # type: ignore[attr-defined]

@@ -44,6 +44,7 @@ class GraphSampler:
 
     Examples
     --------
+    >>> from theorylab.model.specs import ConvSpec
     >>> sampler = GraphSampler(Stack((1, 9, 9), [ConvSpec(8, 3, stride=2), ConvSpec(4, 3, padding=1)]), np.ones((1, 9, 9)))
     >>> sampler.draw(np.random.default_rng(0), [Rule.GUIDED, Rule.SALIENCY], n_readouts=2).shape
     (2, 2, 1, 9, 9)
