@@ -90,14 +90,7 @@ class Stage:
 def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
     """Read the blocks and stages of a stack on an image of the given shape, from the image up.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `layers` is empty or holds anything else, a kernel or window does not fit, a pool comes first or behind a pool, or the
-        terms of a residual sum differ in shape.
-    NoLaw
-        For pools above a residual block, pools whose windows overlap or reach into padding, and a residual block without a
-        projection on the image or behind a pool.
+    Errors are those of :func:`~theorylab.analytic.depth_maps`.
 
     Examples
     --------

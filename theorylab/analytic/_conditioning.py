@@ -9,6 +9,7 @@ moment of the event become smooth integrals over a cube, which suit a quasi-rand
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import special
@@ -17,6 +18,13 @@ DEPENDENT = 1e-9
 """A row counts as a combination of earlier rows if its part outside them is smaller than this, relative to the row."""
 
 _BUDGET = 2**20  # numbers in a working array: small enough to stay near the cache
+
+
+def chunks(count: int, work: int) -> Iterator[slice]:
+    """Slices of `count` items that need `work` doubles each."""
+    step = max(1, _BUDGET // work)
+    for start in range(0, count, step):
+        yield slice(start, start + step)
 
 
 def points(dimension: int, count: int, replicates: int) -> np.ndarray:
@@ -85,9 +93,7 @@ def moments(lower: np.ndarray, active: np.ndarray, cube: np.ndarray) -> tuple[np
     replicates, count, _ = cube.shape
     uniforms = cube.reshape(replicates * count, -1).T
     probability, first = np.empty((replicates, n)), np.empty((replicates, n, k))
-    step = max(1, _BUDGET // (replicates * count))
-    for start in range(0, n, step):
-        part = slice(start, start + step)
+    for part in chunks(n, replicates * count):
         _moments(lower[part], active[part], uniforms, probability[:, part], first[:, part])
     return probability, first
 

@@ -1,75 +1,15 @@
-"""Moments of the gated filters of a three-layer network: the part of its laws that depends on the picture.
+"""Moments of filters behind the gate of a ReLU: the part of the three-layer laws that depends on the picture.
 
-Filter ``w`` reaches the map through ``g'(w·y_j) w`` at patch ``j``, where ``g'`` is 1 above 0 and ``s`` elsewhere: the
-slope of the unit, or 1 under a rule without a gate.  Filters are standard normal.  Imports geometry alone.
+Filters are standard normal.  Imports geometry alone.
 """
 
 from __future__ import annotations
-
-import dataclasses
-import functools
-import math
 
 import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic import _windows, halfspace
 from theorylab.model.patches import PatchGrid
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Gate:
-    """The three maps that laws need of the gate.
-
-    Parameters
-    ----------
-    x : array, (C, H, W)
-    grid : PatchGrid
-    shut : float
-        ``s``, the factor of a closed gate.
-
-    Notes
-    -----
-    Write ``g' = s + (1−s) 1(w·y > 0)``.  The half-space moments of :mod:`theorylab.analytic.halfspace` give
-
-    - ``first = Σ_j D_jᵀ E[g' w] = (1−s)/√(2π) x ⊙ κ``,
-    - ``second = Σ_j D_jᵀ E[g'² w²] = s² coverage + (1−s²)/2 active coverage``,
-    - ``pairs = (1−s)² Σ_{j≠j'∋t} M_jj'[r, r']``, where ``r`` and ``r'`` are the indices of entry ``t`` in the two patches: the
-      terms with one indicator or none are ``E[w_r w_r'] = 0``.
-
-    With ``δ`` the shift between the patches, ``M_jj'[r, r'] = b [x_t² + x_{t+δ} x_{t−δ}]/(n n') − d [x_t x_{t−δ}/n² +
-    x_t x_{t+δ}/n'²]``, and the sum over pairs of one ``δ`` is a window sum of its coefficients.
-
-    Examples
-    --------
-    >>> Gate(np.ones((1, 1, 1)), PatchGrid((1, 1, 1), kernel=1), shut=0.0).second
-    array([[[0.5]]])
-    """
-
-    x: np.ndarray
-    grid: PatchGrid
-    shut: float
-
-    @functools.cached_property
-    def first(self) -> np.ndarray:
-        """``Σ_j D_jᵀ E[g' w]``, (C, H, W)."""
-        if self.shut == 1:
-            return np.zeros(self.grid.input_shape)
-        result: np.ndarray = self.x * local_contrast(self.x, self.grid)
-        return (1 - self.shut) / math.sqrt(2 * math.pi) * result
-
-    @functools.cached_property
-    def second(self) -> np.ndarray:
-        """``Σ_j D_jᵀ E[g'² w²]``, (C, H, W)."""
-        open_ = (1 - self.shut**2) / 2 * active_coverage(self.x, self.grid) if self.shut**2 != 1 else 0.0
-        return np.asarray(self.shut**2 * self.grid.coverage + open_)
-
-    @functools.cached_property
-    def pairs(self) -> np.ndarray:
-        """``Σ_{j≠j'} D_jᵀ D_j' E[g'_j g'_j' w wᵀ]``, its diagonal, (C, H, W)."""
-        if self.shut == 1:
-            return np.zeros(self.grid.input_shape)
-        return (1 - self.shut) ** 2 * _neighbours(self.x, self.grid)
 
 
 def local_contrast(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
@@ -113,11 +53,12 @@ def active_coverage(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     return np.broadcast_to(_windows.fold(active, grid), grid.input_shape).copy()
 
 
-def _neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """Return ``Σ_{j≠j'∋t} M_jj'[r, r']``, (C, H, W).
+def neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """Return ``Σ_{j≠j'∋t} M_jj'[r, r']``, (C, H, W), where ``r`` and ``r'`` are the indices of entry ``t`` in the two patches.
 
-    The plan: all pairs of patches at one offset share the shift between their patches, so the coefficients of ``M`` for
-    these pairs are one array, and their sum over pairs is a window sum.
+    ``M`` is :func:`~theorylab.analytic.halfspace.pair_matrix`.  With ``δ`` the shift between the patches,
+    ``M_jj'[r, r'] = b [x_t² + x_{t+δ} x_{t−δ}]/(n n') − d [x_t x_{t−δ}/n² + x_t x_{t+δ}/n'²]``.  All pairs of patches at one
+    offset share ``δ``, so their coefficients are one array, and their sum over pairs is a window sum.
     """
     image = _windows.padded(x, grid)
     n = _inverse_norms(x, grid)

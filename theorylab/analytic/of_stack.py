@@ -10,7 +10,6 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic.conv_depth import depth_maps
-from theorylab.analytic.depth import depth_profile
 from theorylab.analytic.nolaw import SIMULATE, NoLaw
 from theorylab.analytic.pooled import pooled_mean_map
 from theorylab.analytic.pooled_moments import pooled_variance_map
@@ -72,11 +71,10 @@ def law(
 
     Notes
     -----
-    One hidden layer without pooling: :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`, exact, for every rule and unit.  One
-    hidden layer with max-pooling of disjoint windows: :mod:`theorylab.analytic.pooled`, for the ReLU alone.  Dense layers
-    alone: :func:`~theorylab.analytic.depth_profile`; convolutions, pools and residual blocks:
-    :func:`~theorylab.analytic.depth_maps`; both are limits of wide layers.  Laws hold for Gaussian filters; for other filters
-    they are limits of large patches.  :func:`theorylab.draw` simulates the same maps.
+    One hidden layer without pooling: :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`, exact, for every rule and unit.
+    One hidden layer with max-pooling of disjoint windows: :mod:`theorylab.analytic.pooled`, for the ReLU alone.  Other stacks of
+    dense layers, convolutions, pools and residual blocks: :func:`~theorylab.analytic.depth_maps`, a limit of wide layers.  They
+    hold for Gaussian filters; for others they are limits of large patches.  :func:`theorylab.draw` simulates the same maps.
 
     Examples
     --------
@@ -96,10 +94,10 @@ def law(
     for number, layer in enumerate(stack.layers):
         if type(layer) not in _KNOWN:
             raise NoLaw(rule, stack.unit, f"layers[{number}], {layer!r}")
-    kind = "exact" if all(_gaussian(layer) for layer in stack.layers) else "limit"
     single = single_layer(stack)
     if single is not None:
         hidden, pool = single
+        kind = "exact" if isinstance(hidden.weights, Gaussian) else "limit"
         grid = grid_of(hidden, stack.input_shape)
         if pool is None:
             return ThreeLayerLaw(x, grid, rule, hidden.n_filters, stack.readout, hidden.std, stack.unit, kind)
@@ -114,25 +112,13 @@ def law(
             for moment in (functools.partial(pooled_mean_map, progress=progress), pooled_variance_map)
         )
         return _Moments(x, rule, kind, mean, variance)
-    if all(isinstance(layer, Dense) for layer in stack.layers):
-        return _dense(stack, x, rule)
-    return _convolutional(stack, x, rule, progress)
+    if not isinstance(stack.readout, Gaussian):
+        raise NoLaw(rule, stack.unit, f"a readout of the law {stack.readout!r} above a deep network")
+    return _deep(stack, x, rule, stack.readout.std, progress)
 
 
-def _dense(stack: Stack, x: np.ndarray, rule: Rule) -> _Moments:
-    layers = [layer for layer in stack.layers if isinstance(layer, Dense)]
-    record = depth_profile(
-        [x.size, *(layer.n_units for layer in layers)],
-        rule,
-        stds=[*(layer.std for layer in layers), _readout_std(rule, stack)],
-        input_norm=float(np.linalg.norm(x)),
-        unit=stack.unit,
-    )[-1]
-    return _Moments(x, rule, "limit", lambda: record.alpha * x, lambda: np.full(x.shape, record.beta**2))
-
-
-def _convolutional(
-    stack: Stack, x: np.ndarray, rule: Rule, progress: Callable[[int, int], None] | None
+def _deep(
+    stack: Stack, x: np.ndarray, rule: Rule, std: float, progress: Callable[[int, int], None] | None
 ) -> _Moments:
     layers: list[Layer] = []
     scale = 1.0
@@ -148,20 +134,8 @@ def _convolutional(
                 raise NoLaw(rule, stack.unit, what, instead)
             # Every position receives the readout weight of its channel over the number of positions.
             scale = 1 / (shape[1] * shape[2])
-    record = depth_maps(
-        x, layers, rule, readout_std=_readout_std(rule, stack), unit=stack.unit, progress=progress
-    )[-1]
+    record = depth_maps(x, layers, rule, readout_std=std, unit=stack.unit, progress=progress)[-1]
     mean, variance = record.mean_map, record.variance_map
     assert mean is not None  # the input's record has both
     assert variance is not None
     return _Moments(x, rule, "limit", lambda: scale * mean, lambda: scale**2 * variance)
-
-
-def _gaussian(layer: Layer) -> bool:
-    return not isinstance(layer, (ConvSpec, Dense)) or isinstance(layer.weights, Gaussian)
-
-
-def _readout_std(rule: Rule, stack: Stack) -> float:
-    if not isinstance(stack.readout, Gaussian):
-        raise NoLaw(rule, stack.unit, f"a readout of the law {stack.readout!r} above a deep network")
-    return stack.readout.std

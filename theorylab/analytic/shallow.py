@@ -7,7 +7,7 @@ import numpy as np
 from theorylab.analytic import pooled
 from theorylab.analytic._arguments import made_by
 from theorylab.analytic.nolaw import NoLaw
-from theorylab.analytic.three_layer import ThreeLayerLaw, check_target, law_of
+from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
 from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
@@ -161,7 +161,6 @@ def expected_cosine(
     >>> round(expected_cosine(x, grid, "guided", n_filters=1000), 4)
     0.9444
     """
-    check_target(target)
     return law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std, unit=unit).expected_cosine(target)
 
 

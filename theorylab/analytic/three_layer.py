@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from theorylab import _validation
-from theorylab.analytic.gates import Gate
+from theorylab.analytic import gates
 from theorylab.analytic.nolaw import SIMULATE, NoLaw
 from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
@@ -87,27 +87,33 @@ class ThreeLayerLaw(MapLaw):
 
     Parameters
     ----------
-    x : array, (C, H, W)
-    grid : PatchGrid
-    rule : Rule
-    n_filters : int
-        ``N``.
-    readout : WeightLaw
-    filter_std : float
-        ``c``.
-    unit : Unit
+    x, grid, rule, n_filters, filter_std, unit
+        As for :func:`~theorylab.analytic.mean_map`; its `law` is the law of the `readout`.
     kind : {"exact", "limit"}
         For filters that are not Gaussian, the law is the limit of large patches.
 
     Notes
     -----
-    Readouts are independent of each other and of the filters, so with ``first``, ``second`` and ``pairs`` of
-    :class:`~theorylab.analytic.gates.Gate`
+    Filter ``w`` reaches the map through ``g'(w·y_j) w`` at patch ``j``, where ``g'`` is 1 above 0 and ``s`` elsewhere: the
+    slope of the unit, or 1 under a rule without a gate.  Write ``g' = s + (1−s) 1(w·y > 0)``.  The half-space moments of
+    :mod:`theorylab.analytic.halfspace` give, for standard normal filters,
+
+    - ``first = Σ_j D_jᵀ E[g' w] = (1−s)/√(2π) x ⊙ κ``,
+    - ``second = Σ_j D_jᵀ E[g'² w²] = s² coverage + (1−s²)/2 active coverage``,
+    - ``pairs = (1−s)² Σ_{j≠j'∋t} M_jj'[r, r']`` (:func:`theorylab.analytic.gates.neighbours`): the terms with one indicator or
+      none are ``E[w_r w_r'] = 0``.
+
+    Readouts are independent of each other and of the filters, so
 
     - ``E S = N c E[h] first``,
     - ``Var S = N c² (E[h²] second + E[h]² (pairs − first²))``,
     - ``E⟨S, S'⟩ = E‖S‖² − N c² (E[h²] − E[h]²) Σ second`` for two logits of one network: they share the filters, so only
       the terms of equal positions differ.
+
+    Examples
+    --------
+    >>> law_of(np.ones((1, 1, 1)), PatchGrid((1, 1, 1), kernel=1), "guided", 1).second
+    array([[[0.5]]])
     """
 
     x: np.ndarray
@@ -119,10 +125,32 @@ class ThreeLayerLaw(MapLaw):
     unit: Unit = RELU
     kind: str = "exact"
 
+    @property
+    def shut(self) -> float:
+        """``s``, the factor of a closed gate."""
+        return self.rule.shut(self.unit)
+
     @functools.cached_property
-    def gate(self) -> Gate:
-        """Moments of the gated filters."""
-        return Gate(self.x, self.grid, self.rule.shut(self.unit))
+    def first(self) -> np.ndarray:
+        """``Σ_j D_jᵀ E[g' w]``, (C, H, W)."""
+        if self.shut == 1:
+            return np.zeros(self.grid.input_shape)
+        result: np.ndarray = self.x * gates.local_contrast(self.x, self.grid)
+        return (1 - self.shut) / math.sqrt(2 * math.pi) * result
+
+    @functools.cached_property
+    def second(self) -> np.ndarray:
+        """``Σ_j D_jᵀ E[g'² w²]``, (C, H, W)."""
+        squared = self.shut**2
+        open_ = (1 - squared) / 2 * gates.active_coverage(self.x, self.grid) if squared != 1 else 0.0
+        return np.asarray(squared * self.grid.coverage + open_)
+
+    @functools.cached_property
+    def pairs(self) -> np.ndarray:
+        """``Σ_{j≠j'} D_jᵀ D_j' E[g'_j g'_j' w wᵀ]``, its diagonal, (C, H, W)."""
+        if self.shut == 1:
+            return np.zeros(self.grid.input_shape)
+        return (1 - self.shut) ** 2 * gates.neighbours(self.x, self.grid)
 
     @property
     def h_mean(self) -> float:
@@ -139,14 +167,14 @@ class ThreeLayerLaw(MapLaw):
         """``E S``, (C, H, W)."""
         if self.h_mean == 0:
             return np.zeros(self.grid.input_shape)
-        return self.n_filters * self.h_mean * self.filter_std * self.gate.first
+        return self.n_filters * self.h_mean * self.filter_std * self.first
 
     @functools.cached_property
     def variance(self) -> np.ndarray:
         """Variance of each entry, (C, H, W)."""
-        result = self.rule.second_moment(self.readout) * self.gate.second
+        result = self.rule.second_moment(self.readout) * self.second
         if self.h_mean != 0:
-            result = result + self.h_mean**2 * (self.gate.pairs - self.gate.first**2)
+            result = result + self.h_mean**2 * (self.pairs - self.first**2)
         return self.n_filters * self.filter_std**2 * result
 
     @functools.cached_property
@@ -154,7 +182,7 @@ class ThreeLayerLaw(MapLaw):
         """``E⟨S, S'⟩`` of two logits."""
         if self.h_mean == 0:
             return 0.0
-        lost = self.n_filters * self.filter_std**2 * self.h_variance * self.gate.second.sum()
+        lost = self.n_filters * self.filter_std**2 * self.h_variance * self.second.sum()
         return self.energy - float(lost)
 
     @property

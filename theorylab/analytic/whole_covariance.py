@@ -58,30 +58,22 @@ def covariance(maps: ThreeLayerLaw) -> np.ndarray:
             "call variance_map for the diagonal"
         )
     scale, squared_mean = maps.n_filters * maps.filter_std**2, maps.h_mean**2
-    result = np.diag((scale * maps.h_variance * maps.gate.second).ravel())
+    result = np.diag((scale * maps.h_variance * maps.second).ravel())
     if squared_mean == 0:
         return result
-    shut = maps.gate.shut
+    shut = maps.shut
     if shut != 0:
+        # `T` over all patches, and over those that are not zero: (p, d).
+        taps, active = np.eye(grid.patch_size)[:, None], (grid.extract(maps.x) != 0).any(axis=1)
         every, active = (
-            _stamp(grid, weights) for weights in (np.ones(grid.n_patches), _active(maps.x, grid))
+            grid.fold(taps * weights[:, None]).reshape(grid.patch_size, -1)
+            for weights in (np.ones(grid.n_patches), active)
         )
         mixed = shut * (1 - shut) / 2 * every.T @ active
         result += scale * squared_mean * (shut**2 * every.T @ every + mixed + mixed.T)
     if shut != 1:
         result += scale * squared_mean * (1 - shut) ** 2 * _open_pairs(maps.x, grid)
     return result
-
-
-def _active(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """Return 1 for each patch that is not zero, and 0 for the others."""
-    return np.asarray((grid.extract(x) != 0).any(axis=1), dtype=np.float64)
-
-
-def _stamp(grid: PatchGrid, weights: np.ndarray) -> np.ndarray:
-    """Return ``Σ_j weight_j D_j``, (p, d)."""
-    taps = np.eye(grid.patch_size)[:, None] * weights[:, None]
-    return grid.fold(taps).reshape(grid.patch_size, -1)
 
 
 def _open_pairs(x: np.ndarray, grid: PatchGrid) -> np.ndarray:

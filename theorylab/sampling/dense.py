@@ -68,20 +68,9 @@ class DenseSampler:
     def draw(
         self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
-        """Draw the maps of one fresh network.
+        """Draw the maps of one fresh network, (rules, n_readouts, *shape of the image).
 
-        Parameters
-        ----------
-        rng : Generator
-        rules : sequence of Rule
-        n_readouts : int
-            Number of logits with a map; they share the hidden layer.
-        n_logits : int, optional
-            If given, each map is that of the largest of `n_logits` logits, with an independent readout.
-
-        Returns
-        -------
-        array, (rules, n_readouts, *shape of the image)
+        Parameters: as for :meth:`theorylab.sampling.of_stack.Sampler.draw`.
         """
         along = rng.standard_normal(self.n_hidden)
         readouts = [self.readout.sample(self.n_hidden, seed=rng) for _ in range(n_readouts)]

@@ -44,24 +44,17 @@ def three_layer_maps(
         Law of the filters; Gaussian with ``law.std`` if not given.
     pool : MaxPool, optional
         Between the ReLU and the readout; windows may overlap.
-    n_logits : int, optional
-        ``K``: each map is that of the largest of ``K`` logits, by the exact law of the winner; needs a Gaussian readout.
-        By default the logit is fixed in advance.
-    seed : int or Generator
+    n_logits, seed, errors
+        As for :func:`~theorylab.sampling.draw`.
 
     Returns
     -------
     array, (size, C, H, W) float64
 
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input, and for `n_logits` with a readout that is not Gaussian.
-
     Notes
     -----
-    :func:`draw` of a network with one hidden layer.  The winner's readout is ``c [m â + (I − â âᵀ) g]``, ``a`` the
-    activations, ``m`` the maximum of ``K`` standard normals, drawn by inverting its distribution function ``Φ^K``.
+    :func:`~theorylab.sampling.draw` of a network with one hidden layer.  The winner's readout is ``c [m â + (I − â âᵀ) g]``,
+    ``a`` the activations, ``m`` the maximum of ``K`` standard normals, drawn by inverting its distribution function ``Φ^K``.
 
     Examples
     --------
@@ -94,23 +87,14 @@ def fcn_maps(
         The image, ``d`` entries.
     n_hidden : int
         Number of hidden units.
-    rule : Rule or str
-    size : int
-        Number of maps.
+    rule, size, n_logits, seed, errors
+        As for :func:`three_layer_maps`.
     std : float
         ``c``, of both layers.
-    n_logits : int, optional
-        If given, each map is that of the largest of this many logits.
-    seed : int or Generator
 
     Returns
     -------
     array, (size, *x.shape) float64
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input.
 
     Notes
     -----

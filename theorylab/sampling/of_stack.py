@@ -26,7 +26,21 @@ class Sampler(Protocol):
     def draw(
         self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
-        """Draw the maps of one network, (rules, n_readouts, C, H, W)."""
+        """Draw the maps of one fresh network.
+
+        Parameters
+        ----------
+        rng : Generator
+        rules : sequence of Rule
+        n_readouts : int
+            Number of logits with a map; they share all weights below the readout.
+        n_logits : int, optional
+            If given, each map is that of the largest of `n_logits` logits, with an independent readout.
+
+        Returns
+        -------
+        array, (rules, n_readouts, C, H, W)
+        """
 
 
 class GraphSampler:
@@ -58,7 +72,7 @@ class GraphSampler:
     def draw(
         self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
-        """Draw the maps of one fresh network: see :class:`Sampler`."""
+        """Draw the maps of one fresh network: see :meth:`Sampler.draw`."""
         net = self.blueprint.draw(rng, self.dtype.type)
         trace = net.forward(self.x)
         readouts = self.stack.readout.sample((n_readouts, net.n_logits), seed=rng, dtype=self.dtype.type)

@@ -27,16 +27,8 @@ class MapSampler:
 
     Parameters
     ----------
-    x : array, (C, H, W)
-    grid : PatchGrid
-    n_filters : int
-        ``N``.
-    law : WeightLaw
-        Law of the readout.
-    filter_law : WeightLaw, optional
-        Law of the filters; ``Gaussian(law.std)`` if not given.
-    pool : MaxPool, optional
-        Between the units and the readout.
+    x, grid, n_filters, law, filter_law, pool
+        As for :func:`~theorylab.sampling.three_layer_maps`.
     unit : Unit, default ReLU()
     dtype : float64 or float32
         Dtype of weights, products and maps.
@@ -89,12 +81,8 @@ class MapSampler:
 
         Parameters
         ----------
-        rng : Generator
-        rules : sequence of Rule
-        n_readouts : int
-            Number of logits with a map; they share the filters.
-        n_logits : int, optional
-            If given, each map is that of the largest of `n_logits` logits, with an independent readout.
+        rng, rules, n_readouts, n_logits
+            As for :meth:`theorylab.sampling.of_stack.Sampler.draw`.
         groups : int
             Number of independent groups of filters; each has its own map.  The sum of these is the map of the network, and
             products between groups estimate ``‖E S‖²`` without the bias of the noise.

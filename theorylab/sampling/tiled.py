@@ -66,7 +66,7 @@ class TiledSampler:
     ) -> np.ndarray:
         """Draw the maps of one fresh network, (rules, n_readouts, C, H, W) float32.
 
-        Parameters: as for :meth:`DenseSampler.draw`; a ValueError if `n_logits` is given.
+        Parameters: as for :meth:`theorylab.sampling.of_stack.Sampler.draw`; a ValueError if `n_logits` is given.
         """
         if n_logits is not None:
             raise ValueError("n_logits: this sampler draws logits that were picked beforehand")
