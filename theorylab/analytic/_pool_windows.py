@@ -40,19 +40,22 @@ class Windows:
         """Patches that are not all zero, (n, k)."""
         return np.asarray(self.patches.any(axis=2))
 
-    @property
-    def first(self) -> tuple[np.ndarray, np.ndarray]:
-        """Index of the first present position of each window: where a window of zeros sends its gradient."""
-        return np.arange(len(self.numbers)), self.present.argmax(axis=1)
+    def events(self, gate: bool) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]]:
+        """Events that send a gradient to a position: windows and their positions, the rows of the event, which of them count.
 
-    def wins(self, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows of "patch `m` is the first maximum, and positive", which of them count, and where it can happen."""
-        rows = self.patches[:, m, None, :] - self.patches
-        rows[:, m] = self.patches[:, m]
-        # An equal patch further on never takes the win, one before always does.
-        active = self.present & ~self.equal[:, m]
-        active[:, m] = possible = self.nonzero[:, m] & ~self.equal[:, m, :m].any(axis=1)
-        return rows, active & possible[:, None], possible
+        Patch `m` is the first maximum, and positive.  Without a gate a window that closes sends its gradient to its first
+        present position.
+        """
+        for m in range(self.numbers.shape[1]):
+            rows = self.patches[:, m, None, :] - self.patches
+            rows[:, m] = self.patches[:, m]
+            # An equal patch further on never takes the win, one before always does.
+            active = self.present & ~self.equal[:, m]
+            active[:, m] = possible = self.nonzero[:, m] & ~self.equal[:, m, :m].any(axis=1)
+            which = np.flatnonzero(possible)
+            yield (which, np.full(which.shape, m)), rows[which], active[which]
+        if not gate:
+            yield (np.arange(len(self.numbers)), self.present.argmax(axis=1)), *self.closes()
 
     def closes(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of "no unit of the window is positive", and which of them count."""

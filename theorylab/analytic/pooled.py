@@ -37,11 +37,8 @@ def _filter_means(windows: Windows, rule: Rule, cube: np.ndarray | None) -> np.n
         return np.asarray(np.einsum("rni,nid->rnd", _conditioning.moments(lower, active, cube)[1], basis))
 
     first = np.zeros((1 if cube is None else len(cube), *windows.patches.shape))
-    for m in range(windows.numbers.shape[1]):
-        rows, active, possible = windows.wins(m)
-        first[:, possible, m] = mean(rows[possible], active[possible])
-    if not rule.gate:
-        first[(slice(None), *windows.first)] += mean(*windows.closes())
+    for (which, position), rows, active in windows.events(rule.gate):
+        first[:, which, position] += mean(rows, active)
     return first
 
 

@@ -106,29 +106,11 @@ def _patch_variance(plain: ThreeLayerLaw, pool: MaxPool) -> np.ndarray:
         raise NoLaw(rule, RELU, f"max-pooling windows of {math.prod(pool.size)} positions (at most 4)")
     first, second = np.zeros((2, grid.n_patches, grid.patch_size))
     for windows in windows_of(plain.x, grid, pool, 0):
-        for m in range(windows.numbers.shape[1]):
-            rows, active, possible = windows.wins(m)
-            _add(first, second, windows.numbers[:, m], windows.basis, rows, active, possible)
-        if not rule.gate:
-            everywhere = np.ones(len(windows.numbers), dtype=bool)
-            _add(first, second, windows.numbers[windows.first], windows.basis, *windows.closes(), everywhere)
+        for (which, position), rows, active in windows.events(rule.gate):
+            numbers, basis = windows.numbers[which, position], windows.basis[which]
+            first[numbers] += np.einsum("npd,nd->np", basis, orthant_mean(rows, active))
+            probability, _ = event_probabilities(rows, active)
+            spread = ((basis @ orthant_second_moment(rows, active)) * basis).sum(axis=2)
+            second[numbers] += probability[:, None] + spread
     energy = rule.second_moment(plain.readout)
     return plain.n_filters * plain.filter_std**2 * (energy * second - plain.h_mean**2 * first**2)
-
-
-def _add(
-    first: np.ndarray,
-    second: np.ndarray,
-    numbers: np.ndarray,
-    basis: np.ndarray,
-    rows: np.ndarray,
-    active: np.ndarray,
-    possible: np.ndarray,
-) -> None:
-    """Add the moments of the filter's taps on one event a window to those of the patches with these numbers."""
-    numbers, basis, rows, active = numbers[possible], basis[possible], rows[possible], active[possible]
-    first[numbers] += np.einsum("npd,nd->np", basis, orthant_mean(rows, active))
-    probability, _ = event_probabilities(rows, active)
-    second[numbers] += probability[:, None] + ((basis @ orthant_second_moment(rows, active)) * basis).sum(
-        axis=2
-    )
