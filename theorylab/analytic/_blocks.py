@@ -132,7 +132,6 @@ def _add_pool(blocks: list[Block | Stage], pool: MaxPool) -> None:
         raise NoLaw(layer=f"windows of size {pool.size} at stride {pool.stride} overlap")
     if any(pool.padding):
         raise NoLaw(layer="padded max-pooling")
-    pool.output_shape(last.grid.output_shape)
     blocks[-1] = dataclasses.replace(last, pool=pool)
 
 

@@ -13,7 +13,7 @@ from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
-from theorylab.model.units import RELU
+from theorylab.model.units import RELU, Unit
 
 EQUAL = 1e-12
 """Patches that differ by less than this, relative to the larger, are equal: their units tie and the first wins."""
@@ -84,8 +84,13 @@ def windows_of(x: np.ndarray, grid: PatchGrid, pool: MaxPool, work: int) -> Iter
         yield Windows(part, basis, coordinates, equal)
 
 
-def require_disjoint(pool: MaxPool, rule: Rule | None = None) -> None:
-    """One unit can win several overlapping windows, and its rule then acts on a sum of readout weights: NoLaw."""
+def require_law(pool: MaxPool, rule: Rule | None = None, unit: Unit = RELU) -> None:
+    """Raise NoLaw for other units than the ReLU, and for overlapping windows.
+
+    One unit can win several of them, and its rule then acts on a sum of readout weights.
+    """
+    if unit != RELU:
+        raise NoLaw(rule, unit, repr(pool))
     if not pool.disjoint:
         what = f"max-pooling whose windows overlap, of size {pool.size} at stride {pool.stride}"
         raise NoLaw(rule, RELU, what)
@@ -103,6 +108,6 @@ def checked(
 ) -> tuple[ThreeLayerLaw, MaxPool]:
     """Check the arguments of a law behind a max-pool; return the law without the pool, and the pool."""
     plain = law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std)
-    require_disjoint(pool, plain.rule)
+    require_law(pool, plain.rule)
     pool.output_shape(grid.output_shape)
     return plain, pool

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from theorylab import _validation
+from theorylab.analytic._pool_windows import require_law
 from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.nolaw import SIMULATE, NoLaw
 from theorylab.analytic.pooled import pooled_mean_map
@@ -19,7 +20,6 @@ from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
 from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
 from theorylab.model.stack import Layer, Stack, grid_of, single_layer
-from theorylab.model.units import RELU
 
 _KNOWN = (ConvSpec, Dense, MaxPool, AdaptiveAveragePool, Residual)
 
@@ -101,10 +101,7 @@ def law(
         grid = grid_of(hidden, stack.input_shape)
         if pool is None:
             return ThreeLayerLaw(x, grid, rule, hidden.n_filters, stack.readout, hidden.std, stack.unit, kind)
-        if stack.unit != RELU:
-            raise NoLaw(rule, stack.unit, repr(pool))
-        if not pool.disjoint:
-            raise NoLaw(rule, stack.unit, f"{pool!r}, whose windows overlap")
+        require_law(pool, rule, stack.unit)
         mean, variance = (
             functools.partial(
                 moment, x, grid, rule, hidden.n_filters, law=stack.readout, pool=pool, filter_std=hidden.std

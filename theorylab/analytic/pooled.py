@@ -17,7 +17,7 @@ import numpy as np
 from theorylab import _validation
 from theorylab.analytic import _conditioning
 from theorylab.analytic._arguments import made_by
-from theorylab.analytic._pool_windows import Windows, checked, require_disjoint, windows_of
+from theorylab.analytic._pool_windows import Windows, checked, require_law, windows_of
 from theorylab.analytic.orthant_moments import event_probabilities, orthant_mean
 from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
@@ -228,7 +228,7 @@ def selection_probabilities(
     """
     x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
     points = _validation.positive_integer(points, "points")
-    require_disjoint(pool)
+    require_law(pool)
     size = math.prod(pool.size)
     cube = None if size <= 5 else _cube(size, points)
     closed, errors, open_units, n_windows = [], 0.0, 0.0, 0

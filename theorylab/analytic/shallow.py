@@ -6,7 +6,7 @@ import numpy as np
 
 from theorylab.analytic import pooled
 from theorylab.analytic._arguments import made_by
-from theorylab.analytic.nolaw import NoLaw
+from theorylab.analytic._pool_windows import require_law
 from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
 from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
@@ -70,8 +70,7 @@ def mean_map(
     array([[[ 9.549, 28.648,  0.   ]]])
     """
     if pool is not None:
-        if unit != RELU:
-            raise NoLaw(Rule(rule), unit, repr(pool))
+        require_law(pool, Rule(rule), unit)
         return pooled.pooled_mean_map(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std)
     return law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std, unit=unit).mean
 

@@ -50,14 +50,8 @@ class PatchGrid:
 
     Attributes
     ----------
-    n_patches : int
-        ``J``.
-    patch_size : int
-        ``p = C kh kw``.
     output_shape : (H', W')
         Windows per column and per row; ``J = H' W'``.
-    coverage : (C, H, W) float64 array
-        How many patches hold each entry: the diagonal of ``Σ_j D_jᵀ D_j``.  Read-only.
 
     Raises
     ------
@@ -123,7 +117,7 @@ class PatchGrid:
 
     @functools.cached_property
     def coverage(self) -> np.ndarray:
-        """``(C, H, W)``: how many patches hold each entry."""
+        """``(C, H, W)``, float64: how many patches hold each entry, the diagonal of ``Σ_j D_jᵀ D_j``.  Read-only."""
         counts = self.fold(np.ones((self.n_patches, self.patch_size)))
         counts.flags.writeable = False
         return counts

@@ -28,11 +28,6 @@ class MaxPool:
     padding : int or (vertical, horizontal), default 0
         Positions added on each side.  They hold no value and never win; at most half the size.
 
-    Attributes
-    ----------
-    disjoint : bool
-        Whether every position lies in at most one window.
-
     Raises
     ------
     TypeError, ValueError

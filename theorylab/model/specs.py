@@ -44,14 +44,9 @@ class ConvSpec(_Weighted):
     padding : int or (vertical, horizontal), default 0
         Zeros added on each side.
     std : float or WeightLaw, default 1.0
-        Standard deviation of Gaussian weights, or another law of them.
+        Standard deviation of Gaussian weights, or another law of them; the attribute is the standard deviation of either.
     weights : WeightLaw, optional
         The same by its field's name.
-
-    Attributes
-    ----------
-    std : float
-        Standard deviation of `weights`.
 
     Raises
     ------

@@ -143,14 +143,7 @@ def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: 
         # In single precision a faster generator pays for the many numbers of a readout, not for the few of the filters.
         readout = QuickGaussian(readout.std)
     return _Whole(
-        x,
-        grid,
-        hidden.n_filters,
-        law=readout,
-        filter_law=hidden.weights,
-        pool=pool,
-        unit=unit,
-        dtype=dtype,
+        x, grid, hidden.n_filters, law=readout, filter_law=hidden.weights, pool=pool, unit=unit, dtype=dtype
     )
 
 
