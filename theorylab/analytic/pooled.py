@@ -114,18 +114,12 @@ def pooled_mean_map(found: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
     Parameters
     ----------
-    x : array, (C, H, W)
-        The image; any norm above 0.
-    grid : PatchGrid
-    rule : Rule or str
-    n_filters : int
-        ``N``.
+    x, grid, rule, n_filters, filter_std
+        As for :func:`~theorylab.analytic.mean_map`.
     law : WeightLaw, default Gaussian(1.0)
         Of the readout, one weight a filter and window.
     pool : MaxPool
         Of disjoint windows.
-    filter_std : float, optional
-        ``c`` of the Gaussian filters; ``law.std`` if not given.
     points : int, default 1024
         Of the quasi-random rule for windows of more than four positions; rounded up to 8 times a power of 2.
     progress : callable, optional

@@ -101,17 +101,17 @@ class MapSampler:
         # If closed units pass no gradient and nothing pools them, their half of the readout need not be drawn.
         sparse = not any(factors) and windows is None and n_logits is None
         active = int(np.count_nonzero(self._activations > 0)) if sparse else 0
+        # What the readout is applied to: pooled outputs of units, or pre-activations without pooling.
         seen, winners = self._activations, None
         if windows is not None:
             seen, winners = kernels_pool.pool(self._activations, windows, self.unit)
         bounds = np.linspace(0, self.n_filters, groups + 1).astype(int)
         maps = np.empty((len(rules), n_readouts, groups, *self.grid.input_shape), dtype=self.dtype)
         for t in range(n_readouts):
-            readout = (
-                self.law.sample(active, seed=rng, dtype=self.dtype.type)
-                if sparse
-                else self._readout(rng, seen, n_logits)
-            )
+            readout = self.law.sample(active if sparse else seen.shape, seed=rng, dtype=self.dtype.type)
+            if n_logits is not None:
+                outputs = self.unit.forward(seen) if windows is None else seen
+                readout = winning_readout(readout, outputs, self.law.std, n_logits, rng)
             if winners is not None:
                 readout = kernels_pool.unpool(readout, winners, self._unpooled)
             for r, rule in enumerate(rules):
@@ -124,14 +124,3 @@ class MapSampler:
                     np.matmul(sampled[:, group], self._signal[:, group].T, out=self._products)
                     maps[r, t, part] = self.grid.fold(self._products.T)
         return maps
-
-    def _readout(self, rng: np.random.Generator, seen: np.ndarray, n_logits: int | None) -> np.ndarray:
-        """Draw the readout of one logit, or of the largest of `n_logits`.
-
-        `seen` holds what the readout is applied to: pooled outputs of units, or pre-activations without pooling.
-        """
-        readout = self.law.sample(seen.shape, seed=rng, dtype=self.dtype.type)
-        if n_logits is None:
-            return readout
-        outputs = self.unit.forward(seen) if self._windows is None else seen
-        return winning_readout(readout, outputs, self.law.std, n_logits, rng)
