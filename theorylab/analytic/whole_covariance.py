@@ -64,10 +64,10 @@ def covariance(maps: ThreeLayerLaw) -> np.ndarray:
     shut = maps.shut
     if shut != 0:
         # `T` over all patches, and over those that are not zero: (p, d).
-        taps, active = np.eye(grid.patch_size)[:, None], (grid.extract(maps.x) != 0).any(axis=1)
+        taps, nonzero = np.eye(grid.patch_size)[:, None], (grid.extract(maps.x) != 0).any(axis=1)
         every, active = (
             grid.fold(taps * weights[:, None]).reshape(grid.patch_size, -1)
-            for weights in (np.ones(grid.n_patches), active)
+            for weights in (np.ones(grid.n_patches), nonzero)
         )
         mixed = shut * (1 - shut) / 2 * every.T @ active
         result += scale * squared_mean * (shut**2 * every.T @ every + mixed + mixed.T)
