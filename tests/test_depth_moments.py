@@ -13,7 +13,8 @@ from scipy import integrate, stats
 from strategies import OTHERS, rule_of
 
 from theorylab.analytic import pooled_mean_map
-from theorylab.analytic._gaussian_rule import POINTS, chunks, factors, normals, rectified_normal
+from theorylab.analytic._conditioning import chunks
+from theorylab.analytic._gaussian_rule import POINTS, factors, normals, rectified_normal
 from theorylab.analytic._inner_products import InnerProducts, arc_cosine, moved
 from theorylab.analytic._joint_moments import largest_energy, largest_gap, neighbour_moments, pooled_moments
 from theorylab.analytic._plan import differences, pool_needs

@@ -8,15 +8,7 @@ Seed = int | np.random.Generator
 
 
 def generator(seed: Seed) -> np.random.Generator:
-    """Return the generator that a `seed` argument stands for.
-
-    Raises
-    ------
-    TypeError
-        If `seed` is neither an integer nor a generator (``None`` included: results are always reproducible).
-    ValueError
-        If an integer seed is negative.
-    """
+    """Return the generator that a `seed` argument stands for; ``None`` is refused, so that results are reproducible."""
     if isinstance(seed, np.random.Generator):
         return seed
     return np.random.default_rng(sequence(seed))

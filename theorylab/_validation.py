@@ -18,22 +18,19 @@ def positive_integer(value: object, name: str) -> int:
     return int(value)
 
 
-def finite_number(value: object, name: str) -> float:
-    """Return `value` as a finite float, or raise a TypeError or ValueError."""
+def finite_number(value: object, name: str, *, above: float | None = None) -> float:
+    """Return `value` as a finite float, above a bound if one is given, or raise a TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
-    if not math.isfinite(value):
-        raise ValueError(f"{name}: expected a finite number, got {value}")
+    if not math.isfinite(value) or (above is not None and value <= above):
+        bound = "" if above is None else f" above {above}"
+        raise ValueError(f"{name}: expected a finite number{bound}, got {value}")
     return float(value)
 
 
 def positive_number(value: object, name: str) -> float:
     """Return `value` as a finite float above 0, or raise a TypeError or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}: expected a finite number above 0, got {value}")
-    return float(value)
+    return finite_number(value, name, above=0)
 
 
 def pair(value: object, name: str, minimum: int) -> tuple[int, int]:

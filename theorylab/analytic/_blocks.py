@@ -10,7 +10,7 @@ from theorylab.analytic.nolaw import NoLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.specs import ConvSpec, Dense, Residual
-from theorylab.model.stack import Layer
+from theorylab.model.stack import Layer, as_convolution
 
 Shape = tuple[int, int, int]
 
@@ -66,9 +66,8 @@ class Stage:
     convolutions' working deviations leave out.
     """
 
-    head: tuple[
-        Path, ...
-    ]  # from the stage's input to its first sum: branch and projection, or one convolution
+    # From the stage's input to its first sum: branch and projection, or one convolution.
+    head: tuple[Path, ...]
     tails: tuple[Path, ...]  # the branches of the identity blocks above, in order
     gain: float  # as a block's: of the head's largest path
 
@@ -91,14 +90,7 @@ class Stage:
 def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
     """Read the blocks and stages of a stack on an image of the given shape, from the image up.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `layers` is empty or holds anything else, a kernel or window does not fit, a pool comes first or behind a pool, or the
-        terms of a residual sum differ in shape.
-    NoLaw
-        For pools above a residual block, pools whose windows overlap or reach into padding, and a residual block without a
-        projection on the image or behind a pool.
+    Errors are those of :func:`~theorylab.analytic.depth_maps`.
 
     Examples
     --------
@@ -112,7 +104,7 @@ def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
     for number, layer in enumerate(layers):
         try:
             if isinstance(layer, Dense):  # reads the whole plane
-                layer = ConvSpec(layer.n_units, shape[1:], std=layer.std)
+                layer = as_convolution(layer, shape)
             if isinstance(layer, ConvSpec):
                 blocks.append(Block.of(shape, layer))
             elif isinstance(layer, MaxPool):
@@ -140,7 +132,6 @@ def _add_pool(blocks: list[Block | Stage], pool: MaxPool) -> None:
         raise NoLaw(layer=f"windows of size {pool.size} at stride {pool.stride} overlap")
     if any(pool.padding):
         raise NoLaw(layer="padded max-pooling")
-    pool.output_shape(last.grid.output_shape)
     blocks[-1] = dataclasses.replace(last, pool=pool)
 
 

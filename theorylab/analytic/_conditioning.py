@@ -9,6 +9,7 @@ moment of the event become smooth integrals over a cube, which suit a quasi-rand
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import special
@@ -17,6 +18,13 @@ DEPENDENT = 1e-9
 """A row counts as a combination of earlier rows if its part outside them is smaller than this, relative to the row."""
 
 _BUDGET = 2**20  # numbers in a working array: small enough to stay near the cache
+
+
+def chunks(count: int, work: int) -> Iterator[slice]:
+    """Slices of `count` items that need `work` doubles each."""
+    step = max(1, _BUDGET // work)
+    for start in range(0, count, step):
+        yield slice(start, start + step)
 
 
 def points(dimension: int, count: int, replicates: int) -> np.ndarray:
@@ -85,39 +93,29 @@ def moments(lower: np.ndarray, active: np.ndarray, cube: np.ndarray) -> tuple[np
     replicates, count, _ = cube.shape
     uniforms = cube.reshape(replicates * count, -1).T
     probability, first = np.empty((replicates, n)), np.empty((replicates, n, k))
-    step = max(1, _BUDGET // (replicates * count))
-    for start in range(0, n, step):
-        part = slice(start, start + step)
-        _moments(lower[part], active[part], uniforms, probability[:, part], first[:, part])
+    for part in chunks(n, replicates * count):
+        weight = np.ones((len(active[part]), uniforms.shape[1]))
+        coordinates = np.zeros((k, *weight.shape))
+        last = np.zeros(weight.shape)
+        for i in range(k):
+            size = lower[part, i, i, None]
+            independent = size > 0
+            value = np.einsum("nj,jnp->np", lower[part, i, :i], coordinates[:i])
+            bound = -np.divide(value, size, out=np.zeros(value.shape), where=independent)
+            holds = special.ndtr(-bound)
+            if i == k - 1:
+                # Only the mean needs the last coordinate: φ at its bound.
+                last = weight * np.exp(-(bound**2) / 2) * (independent / math.sqrt(2 * math.pi))
+            else:
+                # Upper tails keep their digits; the floor keeps draws of weight 0 finite.
+                beyond = -special.ndtri(np.maximum(holds * uniforms[i], 1e-300))
+                np.copyto(coordinates[i], beyond, where=independent)
+            if not independent.all():
+                certain = (value > 0) | ~active[part, i, None]
+                holds = np.where(independent, holds, certain)
+            weight *= holds
+        probability[:, part] = weight.reshape(-1, replicates, count).mean(axis=2).T
+        for i in range(k):
+            integrand = last if i == k - 1 else coordinates[i] * weight
+            first[:, part, i] = integrand.reshape(-1, replicates, count).mean(axis=2).T
     return probability, first
-
-
-def _moments(
-    lower: np.ndarray, active: np.ndarray, uniforms: np.ndarray, probability: np.ndarray, first: np.ndarray
-) -> None:
-    n, k = active.shape
-    replicates = len(probability)
-    weight = np.ones((n, uniforms.shape[1]))
-    coordinates = np.zeros((k, *weight.shape))
-    last = np.zeros(weight.shape)
-    for i in range(k):
-        size = lower[:, i, i, None]
-        independent = size > 0
-        value = np.einsum("nj,jnp->np", lower[:, i, :i], coordinates[:i])
-        bound = -np.divide(value, size, out=np.zeros(value.shape), where=independent)
-        holds = special.ndtr(-bound)
-        if i == k - 1:
-            # Only the mean needs the last coordinate: φ at its bound.
-            last = weight * np.exp(-(bound**2) / 2) * (independent / math.sqrt(2 * math.pi))
-        else:
-            # Upper tails keep their digits; the floor keeps draws of weight 0 finite.
-            beyond = -special.ndtri(np.maximum(holds * uniforms[i], 1e-300))
-            np.copyto(coordinates[i], beyond, where=independent)
-        if not independent.all():
-            certain = (value > 0) | ~active[:, i, None]
-            holds = np.where(independent, holds, certain)
-        weight *= holds
-    probability[:] = weight.reshape(n, replicates, -1).mean(axis=2).T
-    for i in range(k):
-        integrand = last if i == k - 1 else coordinates[i] * weight
-        first[:, :, i] = integrand.reshape(n, replicates, -1).mean(axis=2).T

@@ -7,7 +7,6 @@ aside: where two eigenvalues of a Gram matrix coincide, a change in the last dig
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 
 import numpy as np
 from scipy import special
@@ -22,8 +21,6 @@ and 0.1 % less norm.  Window by window it is less: behind one 2×2 pool the mean
 EXACT = 1e-7
 """Eigenvalues below this share of the largest count as 0, in a Gram matrix known exactly: their square root is what differs
 from patch to patch, and rounding leaves 1e-8 of that.  (Between 1e-9 and 1e-5 nothing moves by more than 1e-4.)"""
-
-_BUDGET = 2**20  # doubles per work array: small enough to stay in the cache's neighbourhood
 
 
 @functools.lru_cache(maxsize=16)
@@ -70,13 +67,6 @@ def factors(gram: np.ndarray, floor: float = EXACT) -> tuple[np.ndarray, np.ndar
     least = np.where(values[:, :1] > 0, floor * values[:, :1], 1.0)
     root = vectors * np.sqrt(np.maximum(values, 0))[:, None]
     return root, vectors / np.sqrt(np.maximum(values, least))[:, None]
-
-
-def chunks(count: int, work: int) -> Iterator[slice]:
-    """Slices of `count` items that need `work` doubles each."""
-    step = max(1, _BUDGET // work)
-    for start in range(0, count, step):
-        yield slice(start, start + step)
 
 
 def rectified_normal(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

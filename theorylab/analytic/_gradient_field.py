@@ -10,13 +10,12 @@ import dataclasses
 
 import numpy as np
 
-from theorylab.analytic import _windows
 from theorylab.analytic._blocks import Block
-from theorylab.analytic._inner_products import InnerProducts, moved
+from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._joint_moments import neighbour_moments, pooled_moments
 from theorylab.analytic._plan import HERE, Shift, Step, differences, has_mean, offsets, times
 from theorylab.analytic._unit_moments import unit_moments
-from theorylab.model.patches import PatchGrid
+from theorylab.analytic._windows import fold, moved
 from theorylab.model.rules import Rule
 from theorylab.model.units import Unit
 
@@ -158,14 +157,8 @@ class BlockLaw:
 def handed_down(planes: Planes, second: np.ndarray, block: Block, rule: Rule) -> Field:
     """Return the field at a convolution's input: ``b_s`` and ``E[T²]`` of its units, folded over their patches."""
     shifts = {
-        times(s, block.grid.stride): block.energy_gain * _fold(plane, block.grid)
+        times(s, block.grid.stride): block.energy_gain * fold(plane, block.grid)
         for s, plane in planes.items()
         if s == HERE or has_mean(rule)
     }
-    return Field(shifts, np.sqrt(block.energy_gain * _fold(second, block.grid)))
-
-
-def _fold(values: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """``Σ_{j∋pos} values_j``, (H, W)."""
-    full = _windows.spread(values, grid, range(grid.kernel[0]), range(grid.kernel[1]))
-    return _windows.crop(full, grid)
+    return Field(shifts, np.sqrt(block.energy_gain * fold(second, block.grid)))

@@ -16,6 +16,7 @@ from theorylab.analytic import _windows
 from theorylab.analytic._gaussian_rule import EXACT
 from theorylab.analytic._joint_moments import largest_energy, largest_gap
 from theorylab.analytic._plan import HERE, NEAR, Shift, offsets, opposite, times
+from theorylab.analytic._windows import moved
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.units import Unit
@@ -27,24 +28,6 @@ _POOLED = 1e-5
 def _half(shifts: Iterable[Shift]) -> set[Shift]:
     """Return ``HERE`` and one of each pair ``±s``."""
     return {max(shift, opposite(shift)) for shift in (*shifts, HERE)}
-
-
-def moved(plane: np.ndarray, shift: Shift) -> np.ndarray:
-    """``plane[..., pos + shift]``, 0 where that lies outside.
-
-    Examples
-    --------
-    >>> moved(np.array([[1.0, 2.0, 3.0]]), (0, 1))
-    array([[2., 3., 0.]])
-    """
-    result = np.zeros_like(plane)
-    height, width = plane.shape[-2:]
-    down, right = shift
-    if abs(down) < height and abs(right) < width:
-        to = slice(max(0, -down), height - max(0, down)), slice(max(0, -right), width - max(0, right))
-        of = slice(max(0, down), height - max(0, -down)), slice(max(0, right), width - max(0, -right))
-        result[(..., *to)] = plane[(..., *of)]
-    return result
 
 
 def arc_cosine(cosine: np.ndarray) -> np.ndarray:

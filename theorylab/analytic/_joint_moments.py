@@ -7,14 +7,24 @@ derivatives come by Stein's lemma instead of an inverse.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from theorylab.analytic._gaussian_rule import EXACT, POINTS, chunks, factors, handed_on, normals
+from theorylab.analytic._conditioning import chunks
+from theorylab.analytic._gaussian_rule import EXACT, POINTS, factors, handed_on, normals
 from theorylab.model.rules import Rule
 
 # Relative to the size of a window's pre-activations, the handicap of each further position: patches that are equal up to
 # rounding tie, and the first wins.
 _TIE = 1e-5
+
+
+def _draws(gram: np.ndarray, points: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield normals ``z`` (n, points, k) of some Gram matrices at a time, and which."""
+    u = normals(gram.shape[-1], points)
+    for part in chunks(len(gram), points * gram.shape[-1]):
+        yield part, u @ factors(gram[part])[0].swapaxes(1, 2)
 
 
 def largest_energy(gram: np.ndarray, points: int = POINTS) -> np.ndarray:
@@ -32,11 +42,9 @@ def largest_energy(gram: np.ndarray, points: int = POINTS) -> np.ndarray:
     >>> bool(abs(largest_energy(np.eye(2)[None])[0] - exact) < 1e-2)
     True
     """
-    size = gram.shape[-1]
-    u = normals(size, points)
-    result = np.trace(gram, axis1=1, axis2=2) / (2 * size)
-    for part in chunks(len(gram), points * size):
-        z = np.maximum(u @ factors(gram[part])[0].swapaxes(1, 2), 0)
+    result = np.trace(gram, axis1=1, axis2=2) / (2 * gram.shape[-1])
+    for part, z in _draws(gram, points):
+        z = np.maximum(z, 0)
         result[part] += (z.max(axis=2) ** 2 - (z**2).mean(axis=2)).mean(axis=1)
     return np.asarray(result)
 
@@ -55,10 +63,9 @@ def largest_gap(gram: np.ndarray, points: int = POINTS) -> np.ndarray:
     True
     """
     size = gram.shape[-1] // 2
-    u = normals(2 * size, points)
     result = np.empty(len(gram))
-    for part in chunks(len(gram), points * 2 * size):
-        z = np.maximum(u @ factors(gram[part])[0].swapaxes(1, 2), 0)
+    for part, z in _draws(gram, points):
+        z = np.maximum(z, 0)
         result[part] = ((z[..., :size].max(axis=2) - z[..., size:].max(axis=2)) ** 2).mean(axis=1)
     return result
 
@@ -131,12 +138,9 @@ def neighbour_moments(
     >>> bool(abs(b.item() - 1 / (2 * np.pi)) < 1e-12), bool(abs(second.item() - 1 / 4) < 1e-12)
     (True, True)
     """
-    size = gram.shape[-1]
-    u = normals(size, points)
     coefficients, second = np.zeros(a.shape), np.zeros(len(gram))
-    for part in chunks(len(gram), points * size):
+    for part, z in _draws(gram, points):
         weights, noise = a[part], np.broadcast_to(beta[part, None], (len(a[part]), points))
-        z = u @ factors(gram[part])[0].swapaxes(1, 2)  # (n, points, S)
         slope, _, energy = handed_on(rule, (np.maximum(z, 0) @ weights[..., None])[..., 0], noise)
         if rule.gate:
             is_open = z[..., centre] > 0

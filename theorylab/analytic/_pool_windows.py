@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from theorylab import _validation
 from theorylab.analytic.nolaw import NoLaw
-from theorylab.model.laws import WeightLaw
+from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
+from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
-from theorylab.model.units import RELU
+from theorylab.model.units import RELU, Unit
 
 EQUAL = 1e-12
 """Patches that differ by less than this, relative to the larger, are equal: their units tie and the first wins."""
@@ -40,19 +40,22 @@ class Windows:
         """Patches that are not all zero, (n, k)."""
         return np.asarray(self.patches.any(axis=2))
 
-    @property
-    def first(self) -> tuple[np.ndarray, np.ndarray]:
-        """Index of the first present position of each window: where a window of zeros sends its gradient."""
-        return np.arange(len(self.numbers)), self.present.argmax(axis=1)
+    def events(self, gate: bool) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]]:
+        """Events that send a gradient to a position: windows and their positions, the rows of the event, which of them count.
 
-    def wins(self, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows of "patch `m` is the first maximum, and positive", which of them count, and where it can happen."""
-        rows = self.patches[:, m, None, :] - self.patches
-        rows[:, m] = self.patches[:, m]
-        # An equal patch further on never takes the win, one before always does.
-        active = self.present & ~self.equal[:, m]
-        active[:, m] = possible = self.nonzero[:, m] & ~self.equal[:, m, :m].any(axis=1)
-        return rows, active & possible[:, None], possible
+        Patch `m` is the first maximum, and positive.  Without a gate a window that closes sends its gradient to its first
+        present position.
+        """
+        for m in range(self.numbers.shape[1]):
+            rows = self.patches[:, m, None, :] - self.patches
+            rows[:, m] = self.patches[:, m]
+            # An equal patch further on never takes the win, one before always does.
+            active = self.present & ~self.equal[:, m]
+            active[:, m] = possible = self.nonzero[:, m] & ~self.equal[:, m, :m].any(axis=1)
+            which = np.flatnonzero(possible)
+            yield (which, np.full(which.shape, m)), rows[which], active[which]
+        if not gate:
+            yield (np.arange(len(self.numbers)), self.present.argmax(axis=1)), *self.closes()
 
     def closes(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of "no unit of the window is positive", and which of them count."""
@@ -81,8 +84,13 @@ def windows_of(x: np.ndarray, grid: PatchGrid, pool: MaxPool, work: int) -> Iter
         yield Windows(part, basis, coordinates, equal)
 
 
-def require_disjoint(pool: MaxPool, rule: Rule | None = None) -> None:
-    """One unit can win several overlapping windows, and its rule then acts on a sum of readout weights: NoLaw."""
+def require_law(pool: MaxPool, rule: Rule | None = None, unit: Unit = RELU) -> None:
+    """Raise NoLaw for other units than the ReLU, and for overlapping windows.
+
+    One unit can win several of them, and its rule then acts on a sum of readout weights.
+    """
+    if unit != RELU:
+        raise NoLaw(rule, unit, repr(pool))
     if not pool.disjoint:
         what = f"max-pooling whose windows overlap, of size {pool.size} at stride {pool.stride}"
         raise NoLaw(rule, RELU, what)
@@ -93,15 +101,13 @@ def checked(
     grid: PatchGrid,
     rule: Rule | str,
     n_filters: int,
-    law: WeightLaw,
+    *,
+    law: WeightLaw = STANDARD_NORMAL,
     pool: MaxPool,
-    filter_std: float | None,
-) -> tuple[np.ndarray, Rule, int, float]:
-    """Image, rule, ``N`` and ``c`` of the arguments that every law behind a max-pool takes."""
-    x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
-    rule = Rule(rule)
-    n_filters = _validation.positive_integer(n_filters, "n_filters")
-    std = _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std")
-    require_disjoint(pool, rule)
+    filter_std: float | None = None,
+) -> tuple[ThreeLayerLaw, MaxPool]:
+    """Check the arguments of a law behind a max-pool; return the law without the pool, and the pool."""
+    plain = law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std)
+    require_law(pool, plain.rule)
     pool.output_shape(grid.output_shape)
-    return x, rule, n_filters, std
+    return plain, pool

@@ -13,7 +13,8 @@ import dataclasses
 import numpy as np
 
 from theorylab.analytic._blocks import Path, Stage
-from theorylab.analytic._gaussian_rule import chunks, handed_on, normals
+from theorylab.analytic._conditioning import chunks
+from theorylab.analytic._gaussian_rule import handed_on, normals
 from theorylab.analytic._gradient_field import BlockLaw, Field, Projection, handed_down
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._plan import HERE, Step, has_mean

@@ -28,18 +28,7 @@ from theorylab.model.units import Unit
 def unit_moments(
     rule: Rule, unit: Unit, signal: float | np.ndarray, noise: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``E[z T]/s`` and ``E[T²]`` of what a unit hands on.
-
-    Parameters
-    ----------
-    rule : Rule
-    unit : Unit
-    signal, noise : arrays that broadcast
-        ``α s``, of either sign, and ``β``, not negative.
-
-    Returns
-    -------
-    two arrays
+    """``E[z T]/s`` and ``E[T²]`` of what a unit hands on; `signal` is ``α s``, of either sign, `noise` is ``β``, at least 0.
 
     Examples
     --------

@@ -35,10 +35,7 @@ def window_sums(plane: np.ndarray, grid: PatchGrid) -> np.ndarray:
 
 
 def spread(values: np.ndarray, grid: PatchGrid, rows: range, columns: range) -> np.ndarray:
-    """Add value ``(i, k)`` to the pixels of the given rows and columns of window ``(i, k)``: (H + 2P, W + 2P).
-
-    `values` (h, w) are for the first ``h`` and ``w`` windows of the grid's columns and rows.
-    """
+    """Add value ``(i, k)`` to the pixels of the given rows and columns of window ``(i, k)``: (H + 2P, W + 2P)."""
     height = grid.input_shape[1] + 2 * grid.padding[0]
     width = grid.input_shape[2] + 2 * grid.padding[1]
     (h, w), (step_rows, step_columns) = values.shape, grid.stride
@@ -57,6 +54,28 @@ def crop(plane: np.ndarray, grid: PatchGrid) -> np.ndarray:
     return plane[pad_rows : pad_rows + height, pad_columns : pad_columns + width]
 
 
+def fold(values: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """``Σ_{j∋pos} values_j``: what the windows that hold a pixel add up to, (H, W)."""
+    return crop(spread(values, grid, range(grid.kernel[0]), range(grid.kernel[1])), grid).copy()
+
+
+def moved(plane: np.ndarray, shift: tuple[int, int]) -> np.ndarray:
+    """``plane[..., pos + shift]``, 0 where that lies outside.
+
+    Examples
+    --------
+    >>> moved(np.array([[1.0, 2.0, 3.0]]), (0, 1))
+    array([[2., 3., 0.]])
+    """
+    result = np.zeros_like(plane)
+    to, of = [], []
+    for step, size in zip(shift, plane.shape[-2:], strict=True):
+        to.append(slice(max(0, -step), max(0, size - max(0, step))))
+        of.append(slice(max(0, step), max(0, size - max(0, -step))))
+    result[..., to[0], to[1]] = plane[..., of[0], of[1]]
+    return result
+
+
 def energies(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     """``‖y_j‖²`` of every patch, (H', W')."""
     return window_sums((padded(x, grid) ** 2).sum(axis=0), grid)
@@ -64,11 +83,11 @@ def energies(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
 
 def overlapping_offsets(grid: PatchGrid) -> Iterator[tuple[int, int]]:
     """Offsets between the positions of two different overlapping patches, one of each pair ``±offset``."""
-    (rows, columns), (reach_rows, reach_columns) = (
-        grid.output_shape,
-        tuple((size - 1) // step for size, step in zip(grid.kernel, grid.stride, strict=True)),
+    rows, columns = (
+        min((size - 1) // step, count - 1)
+        for size, step, count in zip(grid.kernel, grid.stride, grid.output_shape, strict=True)
     )
-    for i in range(min(reach_rows, rows - 1) + 1):
-        for k in range(-min(reach_columns, columns - 1), min(reach_columns, columns - 1) + 1):
+    for i in range(rows + 1):
+        for k in range(-columns, columns + 1):
             if (i, k) > (0, 0):
                 yield i, k

@@ -40,6 +40,7 @@ DeconvNet under two pools; its pattern is ``β²``'s (correlation 0.99).
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -171,13 +172,11 @@ def depth_maps(
         if not unit.homogeneous or (pooled and unit.slope != 0):
             raise NoLaw(rule, unit, "a max-pool or a residual block" if pooled else "a convolution")
 
-    done = 0
+    done = itertools.count(1)
 
     def advance() -> None:
-        nonlocal done
-        done += 1
         if progress is not None:
-            progress(done, 2 * len(blocks))
+            progress(next(done), 2 * len(blocks))
 
     # Everything is homogeneous: run with scales near 1, and multiply at the end by exp(logarithm).
     norm = float(np.linalg.norm(x / abs(x).max())) * float(abs(x).max())
@@ -209,13 +208,9 @@ def _energies(
     laws: list[BlockLaw | StageLaw] = []
     products = InnerProducts.of_image(x, steps[0].input)
     for step in steps:
-        law = (
-            StageLaw(step.block, products)
-            if isinstance(step.block, Stage)
-            else BlockLaw(step, products, unit)
-        )
-        laws.append(law)
-        products = law.output
+        stage = step.block if isinstance(step.block, Stage) else None
+        laws.append(BlockLaw(step, products, unit) if stage is None else StageLaw(stage, products))
+        products = laws[-1].output
         advance()
     return laws
 

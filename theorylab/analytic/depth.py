@@ -71,10 +71,9 @@ def _standard_deviations(
     hidden = len(widths) - 1
     if stds is None:
         return [math.sqrt(2 / fan_in) for fan_in in widths[:-1]], 1.0
+    values = [_validation.positive_number(std, "stds") for std in np.ravel(stds).tolist()]
     if np.ndim(stds) == 0:
-        std = _validation.positive_number(stds, "stds")
-        return [std] * hidden, std
-    values = [_validation.positive_number(std, "stds") for std in np.asarray(stds).tolist()]
+        values *= hidden + 1
     if len(values) not in (hidden, hidden + 1):
         raise ValueError(
             f"stds: expected {hidden} (hidden layers) or {hidden + 1} (and the readout), got {len(values)}"

@@ -21,24 +21,15 @@ def fourth_cumulant_map(
 
     Parameters
     ----------
-    x : array, (C, H, W)
-    grid : PatchGrid
-    rule : Rule or str
-    n_filters : int
-        ``N``.
+    x, grid, rule, n_filters, unit, errors
+        As for :func:`~theorylab.analytic.mean_map`.
     std : float, default 1.0
         ``c`` of Gaussian filters and a Gaussian readout.
-    unit : Unit, default ReLU()
 
     Returns
     -------
     array, (C, H, W) float64, in fourth powers of the map's unit
         0 where no patch holds the entry, and NaN where several hold it, patches of zeros included: no closed form.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input.
 
     Notes
     -----
@@ -56,14 +47,14 @@ def fourth_cumulant_map(
 
     >>> grid = PatchGrid((1, 1, 1), kernel=1)
     >>> kappa = fourth_cumulant_map(np.ones((1, 1, 1)), grid, "saliency", 8)
-    >>> float((kappa / law_of(np.ones((1, 1, 1)), grid, "saliency", 8, Gaussian(1.0), None).variance ** 2).item())
+    >>> float((kappa / law_of(np.ones((1, 1, 1)), grid, "saliency", 8).variance ** 2).item())
     1.875
     """
-    law = law_of(x, grid, rule, n_filters, Gaussian(std), None, unit)
+    law = law_of(x, grid, rule, n_filters, law=Gaussian(std), unit=unit)
     coverage, active = grid.coverage, active_coverage(law.x, grid)
     # For a single patch κ = 1/‖y‖, so u = x κ; u means nothing elsewhere.
     u = np.where(coverage == 1, law.x * local_contrast(law.x, grid), 0.0)
-    root, shut = math.sqrt(2 * math.pi), law.gate.shut
+    root, shut = math.sqrt(2 * math.pi), law.shut
     of_readout = [1 / root, 1 / 2, 2 / root, 3 / 2]
     of_half = [u / root, 1 / 2, (3 * u - u**3) / root, 3 / 2]  # E[w^k 1(w·y > 0)]
     first, second, third, fourth = (

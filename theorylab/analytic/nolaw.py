@@ -40,15 +40,8 @@ class NoLaw(NotImplementedError):
         instead: str = SIMULATE,
     ) -> None:
         self.rule, self.unit, self.layer, self.instead = rule, unit, layer, instead
-        what = " ".join(
-            word
-            for word in (
-                f"for rule {rule.value!r}" if rule is not None else "",
-                f"with {unit!r}" if unit is not None else "",
-                f"at {layer}" if layer is not None else "",
-            )
-            if word
-        )
+        named = ("for rule", rule and repr(rule.value)), ("with", unit and repr(unit)), ("at", layer)
+        what = " ".join(f"{word} {name}" for word, name in named if name is not None)
         super().__init__(f"no law {what}: {instead}")
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -176,23 +176,7 @@ def orthant_probability_with_error(correlation: np.ndarray, *, points: int = 2**
 def orthant_probability(correlation: np.ndarray) -> float:
     """Return ``P(z_1 > 0, …, z_k > 0)`` of a centred Gaussian vector of any dimension; in closed form up to three.
 
-    Parameters
-    ----------
-    correlation : array, (k, k)
-        May be singular; ``k = 0`` gives 1.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the matrix is not finite, square, symmetric, positive semidefinite and of unit diagonal.
-
-    Notes
-    -----
-    The value of :func:`orthant_probability_with_error`, which also estimates its error.
+    Parameters, errors: as for :func:`orthant_probability_with_error`, which also estimates the error; ``k = 0`` gives 1.
 
     Examples
     --------

@@ -16,7 +16,8 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic import _conditioning
-from theorylab.analytic._pool_windows import Windows, checked, require_disjoint, windows_of
+from theorylab.analytic._arguments import made_by
+from theorylab.analytic._pool_windows import Windows, checked, require_law, windows_of
 from theorylab.analytic.orthant_moments import event_probabilities, orthant_mean
 from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
@@ -36,11 +37,8 @@ def _filter_means(windows: Windows, rule: Rule, cube: np.ndarray | None) -> np.n
         return np.asarray(np.einsum("rni,nid->rnd", _conditioning.moments(lower, active, cube)[1], basis))
 
     first = np.zeros((1 if cube is None else len(cube), *windows.patches.shape))
-    for m in range(windows.numbers.shape[1]):
-        rows, active, possible = windows.wins(m)
-        first[:, possible, m] = mean(rows[possible], active[possible])
-    if not rule.gate:
-        first[(slice(None), *windows.first)] += mean(*windows.closes())
+    for (which, position), rows, active in windows.events(rule.gate):
+        first[:, which, position] += mean(rows, active)
     return first
 
 
@@ -63,20 +61,12 @@ def pooled_mean_map_with_error(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the expected raw map of one logit behind a max-pool, and the standard error of its numerical integration.
 
-    Parameters
-    ----------
-    x, grid, rule, n_filters, law, pool, filter_std, points, progress
-        As in :func:`pooled_mean_map`.
+    Parameters, errors: as for :func:`pooled_mean_map`.
 
     Returns
     -------
     mean, error : arrays, (C, H, W) float64
         `error` is zero for windows of up to four positions, which are in closed form.
-
-    Raises
-    ------
-    TypeError, ValueError, NoLaw
-        As :func:`pooled_mean_map`.
 
     Notes
     -----
@@ -92,16 +82,15 @@ def pooled_mean_map_with_error(
     >>> bool(error.max() < 0.01 * abs(mean).max())
     True
     """
-    x, rule, n_filters, std = checked(x, grid, rule, n_filters, law, pool, filter_std)
+    plain, pool = checked(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std)
     points = _validation.positive_integer(points, "points")
-    readout_mean = rule.mean(law)
-    if readout_mean == 0:
+    if plain.h_mean == 0:
         return np.zeros(grid.input_shape), np.zeros(grid.input_shape)
     size, n_windows = math.prod(pool.size), math.prod(pool.output_shape(grid.output_shape))
     cube = None if size <= 4 else _cube(size, points)
     parts, done = [], 0
-    for windows in windows_of(x, grid, pool, 0 if cube is None else size * cube.size):
-        parts.append((windows.numbers, windows.basis, _filter_means(windows, rule, cube)))
+    for windows in windows_of(plain.x, grid, pool, 0 if cube is None else size * cube.size):
+        parts.append((windows.numbers, windows.basis, _filter_means(windows, plain.rule, cube)))
         done += len(windows.numbers)
         if progress is not None:
             progress(done, n_windows)
@@ -113,40 +102,24 @@ def pooled_mean_map_with_error(
         for numbers, basis, first in parts:
             present = numbers >= 0
             means[numbers[present]] = (first[r] @ basis.swapaxes(1, 2))[present]
-        maps[r] = n_filters * readout_mean * std * grid.fold(means)
+        maps[r] = plain.n_filters * plain.h_mean * plain.filter_std * grid.fold(means)
     if cube is None:
         return maps[0], np.zeros(grid.input_shape)
     return maps.mean(axis=0), maps.std(axis=0, ddof=1) / math.sqrt(replicates)
 
 
-def pooled_mean_map(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    law: WeightLaw = STANDARD_NORMAL,
-    pool: MaxPool,
-    filter_std: float | None = None,
-    points: int = 1024,
-    progress: Callable[[int, int], None] | None = None,
-) -> np.ndarray:
+@made_by(pooled_mean_map_with_error)
+def pooled_mean_map(found: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Return the expected raw map of one logit of a three-layer network with max-pooling behind its ReLU.
 
     Parameters
     ----------
-    x : array, (C, H, W)
-        The image; any norm above 0.
-    grid : PatchGrid
-    rule : Rule or str
-    n_filters : int
-        ``N``.
+    x, grid, rule, n_filters, filter_std
+        As for :func:`~theorylab.analytic.mean_map`.
     law : WeightLaw, default Gaussian(1.0)
         Of the readout, one weight a filter and window.
     pool : MaxPool
         Of disjoint windows.
-    filter_std : float, optional
-        ``c`` of the Gaussian filters; ``law.std`` if not given.
     points : int, default 1024
         Of the quasi-random rule for windows of more than four positions; rounded up to 8 times a power of 2.
     progress : callable, optional
@@ -182,9 +155,7 @@ def pooled_mean_map(
     >>> pooled_mean_map(x, grid, "deconvnet", 100, pool=MaxPool((1, 2))).round(3)
     array([[[-15.915,  15.915]]])
     """
-    return pooled_mean_map_with_error(
-        x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std, points=points, progress=progress
-    )[0]
+    return found[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,7 +222,7 @@ def selection_probabilities(
     """
     x = _validation.image(x, grid.input_shape).astype(np.float64, copy=False)
     points = _validation.positive_integer(points, "points")
-    require_disjoint(pool)
+    require_law(pool)
     size = math.prod(pool.size)
     cube = None if size <= 5 else _cube(size, points)
     closed, errors, open_units, n_windows = [], 0.0, 0.0, 0

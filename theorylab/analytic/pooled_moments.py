@@ -12,33 +12,21 @@ import math
 
 import numpy as np
 
+from theorylab.analytic._arguments import made_by
 from theorylab.analytic._pool_windows import checked, windows_of
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.orthant_moments import event_probabilities, orthant_mean, orthant_second_moment
-from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
-from theorylab.model.patches import PatchGrid
+from theorylab.analytic.three_layer import ThreeLayerLaw
 from theorylab.model.pooling import MaxPool
-from theorylab.model.rules import Rule
 from theorylab.model.units import RELU
 
 
-def pooled_variance_map(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    law: WeightLaw = STANDARD_NORMAL,
-    pool: MaxPool,
-    filter_std: float | None = None,
-) -> np.ndarray:
+@made_by(checked)
+def pooled_variance_map(network: tuple[ThreeLayerLaw, MaxPool]) -> np.ndarray:
     """Variance of every entry of the raw map of one logit behind a max-pool; exact for every ``N``.
 
-    Parameters
-    ----------
-    x, grid, rule, n_filters, law, pool, filter_std
-        As in :func:`~theorylab.analytic.pooled.pooled_mean_map`; the rule has ``E[h(V)] = 0``, as saliency has, and a window
-        holds up to four positions.
+    Parameters: as for :func:`~theorylab.analytic.pooled.pooled_mean_map`; the rule has ``E[h(V)] = 0``, as saliency has, and a
+    window holds up to four positions.
 
     Returns
     -------
@@ -63,34 +51,22 @@ def pooled_variance_map(
     --------
     One window of two one-pixel patches, of which the larger wins if the filter is positive:
 
+    >>> from theorylab.model.patches import PatchGrid
     >>> grid = PatchGrid((1, 1, 2), kernel=1)
     >>> pooled_variance_map(np.array([[[3.0, 4.0]]]), grid, "saliency", 10, pool=MaxPool((1, 2)))
     array([[[0., 5.]]])
     """
-    rule = Rule(rule)
-    if rule.mean(law) != 0:
-        raise NoLaw(rule, RELU, "the variance behind a max-pool")
-    return grid.fold(
-        pooled_patch_variance(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std)
-    )
+    plain = network[0]
+    if plain.h_mean != 0:
+        raise NoLaw(plain.rule, RELU, "the variance behind a max-pool")
+    return plain.grid.fold(_patch_variance(*network))
 
 
-def pooled_patch_variance(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    law: WeightLaw = STANDARD_NORMAL,
-    pool: MaxPool,
-    filter_std: float | None = None,
-) -> np.ndarray:
+@made_by(checked)
+def pooled_patch_variance(network: tuple[ThreeLayerLaw, MaxPool]) -> np.ndarray:
     """Variance of what each patch alone contributes to the raw map, for every rule; exact for every ``N``.
 
-    Parameters
-    ----------
-    x, grid, rule, n_filters, law, pool, filter_std
-        As in :func:`~theorylab.analytic.pooled.pooled_mean_map`; a window may hold up to four positions.
+    Parameters: as for :func:`~theorylab.analytic.pooled.pooled_mean_map`; a window may hold up to four positions.
 
     Returns
     -------
@@ -114,39 +90,27 @@ def pooled_patch_variance(
     --------
     One window of two one-pixel patches: the larger wins if the filter is positive, else the first is sent the rest.
 
+    >>> from theorylab.model.patches import PatchGrid
     >>> grid = PatchGrid((1, 1, 2), kernel=1)
     >>> x = np.array([[[3.0, 4.0]]])
     >>> pooled_patch_variance(x, grid, "deconvnet", 1, pool=MaxPool((1, 2))).round(4)
     array([[0.2247],
            [0.2247]])
     """
-    x, rule, n_filters, std = checked(x, grid, rule, n_filters, law, pool, filter_std)
+    return _patch_variance(*network)
+
+
+def _patch_variance(plain: ThreeLayerLaw, pool: MaxPool) -> np.ndarray:
+    grid, rule = plain.grid, plain.rule
     if math.prod(pool.size) > 4:
         raise NoLaw(rule, RELU, f"max-pooling windows of {math.prod(pool.size)} positions (at most 4)")
     first, second = np.zeros((2, grid.n_patches, grid.patch_size))
-    for windows in windows_of(x, grid, pool, 0):
-        for m in range(windows.numbers.shape[1]):
-            rows, active, possible = windows.wins(m)
-            _add(first, second, windows.numbers[:, m], windows.basis, rows, active, possible)
-        if not rule.gate:
-            everywhere = np.ones(len(windows.numbers), dtype=bool)
-            _add(first, second, windows.numbers[windows.first], windows.basis, *windows.closes(), everywhere)
-    return n_filters * std**2 * (rule.second_moment(law) * second - rule.mean(law) ** 2 * first**2)
-
-
-def _add(
-    first: np.ndarray,
-    second: np.ndarray,
-    numbers: np.ndarray,
-    basis: np.ndarray,
-    rows: np.ndarray,
-    active: np.ndarray,
-    possible: np.ndarray,
-) -> None:
-    """Add the moments of the filter's taps on one event a window to those of the patches with these numbers."""
-    numbers, basis, rows, active = numbers[possible], basis[possible], rows[possible], active[possible]
-    first[numbers] += np.einsum("npd,nd->np", basis, orthant_mean(rows, active))
-    probability, _ = event_probabilities(rows, active)
-    second[numbers] += probability[:, None] + ((basis @ orthant_second_moment(rows, active)) * basis).sum(
-        axis=2
-    )
+    for windows in windows_of(plain.x, grid, pool, 0):
+        for (which, position), rows, active in windows.events(rule.gate):
+            numbers, basis = windows.numbers[which, position], windows.basis[which]
+            first[numbers] += np.einsum("npd,nd->np", basis, orthant_mean(rows, active))
+            probability, _ = event_probabilities(rows, active)
+            spread = ((basis @ orthant_second_moment(rows, active)) * basis).sum(axis=2)
+            second[numbers] += probability[:, None] + spread
+    energy = rule.second_moment(plain.readout)
+    return plain.n_filters * plain.filter_std**2 * (energy * second - plain.h_mean**2 * first**2)

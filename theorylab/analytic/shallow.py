@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab.analytic import pooled
-from theorylab.analytic.nolaw import NoLaw
-from theorylab.analytic.three_layer import check_target, law_of
+from theorylab.analytic._arguments import made_by
+from theorylab.analytic._pool_windows import require_law
+from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
 from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
@@ -69,28 +70,16 @@ def mean_map(
     array([[[ 9.549, 28.648,  0.   ]]])
     """
     if pool is not None:
-        if unit != RELU:
-            raise NoLaw(Rule(rule), unit, repr(pool))
+        require_law(pool, Rule(rule), unit)
         return pooled.pooled_mean_map(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std)
-    return law_of(x, grid, rule, n_filters, law, filter_std, unit).mean
+    return law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std, unit=unit).mean
 
 
-def variance_map(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    law: WeightLaw = STANDARD_NORMAL,
-    filter_std: float | None = None,
-    unit: Unit = RELU,
-) -> np.ndarray:
+@made_by(law_of)
+def variance_map(maps: ThreeLayerLaw) -> np.ndarray:
     """Return the variance of each entry of the raw map, exact for every ``N``.
 
-    Parameters
-    ----------
-    x, grid, rule, n_filters, law, filter_std, unit
-        As in :func:`mean_map`.
+    Parameters, errors: as for :func:`mean_map`.
 
     Returns
     -------
@@ -110,25 +99,14 @@ def variance_map(
     >>> variance_map(np.ones((1, 1, 1)), grid, "guided", n_filters=4).round(4)
     array([[[0.8987]]])
     """
-    return law_of(x, grid, rule, n_filters, law, filter_std, unit).variance
+    return maps.variance
 
 
-def expected_energy(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    law: WeightLaw = STANDARD_NORMAL,
-    filter_std: float | None = None,
-    unit: Unit = RELU,
-) -> float:
+@made_by(law_of)
+def expected_energy(maps: ThreeLayerLaw) -> float:
     """Return ``E‖S‖²`` of the raw map: the squared norm of the mean map plus the trace of the covariance.
 
-    Parameters
-    ----------
-    x, grid, rule, n_filters, law, filter_std, unit
-        As in :func:`mean_map`.
+    Parameters, errors: as for :func:`mean_map`.
 
     Examples
     --------
@@ -136,7 +114,7 @@ def expected_energy(
     >>> round(expected_energy(np.ones((1, 1, 1)), grid, "saliency", n_filters=4), 6)
     2.0
     """
-    return law_of(x, grid, rule, n_filters, law, filter_std, unit).energy
+    return maps.energy
 
 
 def expected_cosine(
@@ -182,26 +160,14 @@ def expected_cosine(
     >>> round(expected_cosine(x, grid, "guided", n_filters=1000), 4)
     0.9444
     """
-    check_target(target)
-    return law_of(x, grid, rule, n_filters, law, filter_std, unit).expected_cosine(target)
+    return law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std, unit=unit).expected_cosine(target)
 
 
-def expected_class_product(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    law: WeightLaw = STANDARD_NORMAL,
-    filter_std: float | None = None,
-    unit: Unit = RELU,
-) -> float:
+@made_by(law_of)
+def expected_class_product(maps: ThreeLayerLaw) -> float:
     """Return ``E⟨S, S'⟩`` for two logits of one network; see :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`.
 
-    Parameters
-    ----------
-    x, grid, rule, n_filters, law, filter_std, unit
-        As in :func:`mean_map`.
+    Parameters, errors: as for :func:`mean_map`.
 
     Examples
     --------
@@ -209,25 +175,14 @@ def expected_class_product(
     >>> expected_class_product(np.ones((1, 1, 1)), grid, "saliency", n_filters=4)
     0.0
     """
-    return law_of(x, grid, rule, n_filters, law, filter_std, unit).class_product
+    return maps.class_product
 
 
-def class_distance(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    law: WeightLaw = STANDARD_NORMAL,
-    filter_std: float | None = None,
-    unit: Unit = RELU,
-) -> float:
+@made_by(law_of)
+def class_distance(maps: ThreeLayerLaw) -> float:
     """Return the l2 distance between the unit-norm maps of two logits of a network: ``√(2 − 2 E⟨S,S'⟩/E‖S‖²)``.
 
-    Parameters
-    ----------
-    x, grid, rule, n_filters, law, filter_std, unit
-        As in :func:`mean_map`.
+    Parameters, errors: as for :func:`mean_map`.
 
     Returns
     -------
@@ -245,4 +200,4 @@ def class_distance(
     >>> round(class_distance(np.ones((1, 2, 3)), grid, "deconvnet", n_filters=8), 4)
     1.1676
     """
-    return law_of(x, grid, rule, n_filters, law, filter_std, unit).class_distance
+    return maps.class_distance

@@ -11,63 +11,109 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from typing import Protocol
 
 import numpy as np
 
 from theorylab import _validation
-from theorylab.analytic.gates import Gate
-from theorylab.model.laws import WeightLaw
+from theorylab.analytic import gates
+from theorylab.analytic.nolaw import SIMULATE, NoLaw
+from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import Rule
 from theorylab.model.units import RELU, Unit
 
-TARGETS = ("input", "mean")
-
 
 def check_target(target: object) -> None:
     """Raise a ValueError if the target of a cosine is neither the image nor the mean map."""
-    if target not in TARGETS:
+    if target not in ("input", "mean"):
         raise ValueError(f"target: expected 'input' or 'mean', got {target!r}")
 
 
-def cosine_of(mean: np.ndarray, energy: float, x: np.ndarray, rule: Rule, target: str) -> float:
-    """Return ``⟨E S, t⟩/(‖t‖ √E‖S‖²)`` from a mean map and ``E‖S‖²``; see :func:`expected_cosine`."""
-    check_target(target)
-    if not mean.any():
-        if target == "mean":
-            raise ValueError(f"target 'mean': the mean map of {rule.value} is zero and has no direction")
-        return 0.0
-    direction = x if target == "input" else mean
-    return float((mean * direction).sum() / (np.linalg.norm(direction) * math.sqrt(energy)))
+class MapLaw(Protocol):
+    """The law of a raw map of one logit.  A part without closed form raises :class:`theorylab.NoLaw`.
+
+    Attributes
+    ----------
+    x : array, (C, H, W)
+        The image.
+    rule : Rule
+    kind : {"exact", "limit", "estimate"}
+        Exact for every number of filters, the limit of wide layers, or an average over draws.
+    """
+
+    x: np.ndarray
+    rule: Rule
+    kind: str
+
+    @property
+    def mean(self) -> np.ndarray:
+        """``E S``, over networks: (C, H, W) float64."""
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Variance of each entry, over networks: (C, H, W) float64."""
+
+    @functools.cached_property
+    def energy(self) -> float:
+        """``E‖S‖²``."""
+        return float((self.mean**2).sum() + self.variance.sum())
+
+    @property
+    def class_distance(self) -> float:
+        """Expected distance of the unit-norm maps of two logits of one network, from a ratio of expectations."""
+        # A map that is linear in the readout: those of two logits are uncorrelated.
+        if self.rule.up + self.rule.down == 0:
+            return math.sqrt(2)
+        raise NoLaw(self.rule, None, "two logits of a deep or pooled network", SIMULATE)
+
+    def expected_cosine(self, target: str = "input") -> float:
+        """Return the cosine of the map to the image ("input") or to its mean ("mean"), as a ratio of expectations."""
+        check_target(target)
+        # A mean of zero needs no variance, for which there may be no law.
+        if not self.mean.any():
+            if target == "mean":
+                raise ValueError(
+                    f"target 'mean': the mean map of {self.rule.value} is zero and has no direction"
+                )
+            return 0.0
+        direction = self.x if target == "input" else self.mean
+        return float((self.mean * direction).sum() / (np.linalg.norm(direction) * math.sqrt(self.energy)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ThreeLayerLaw:
+class ThreeLayerLaw(MapLaw):
     """The law of a map: mean, variance and derived quantities, each computed at its first use.
 
     Parameters
     ----------
-    x : array, (C, H, W)
-    grid : PatchGrid
-    rule : Rule
-    n_filters : int
-        ``N``.
-    readout : WeightLaw
-    filter_std : float
-        ``c``.
-    unit : Unit
+    x, grid, rule, n_filters, filter_std, unit
+        As for :func:`~theorylab.analytic.mean_map`; its `law` is the law of the `readout`.
     kind : {"exact", "limit"}
         For filters that are not Gaussian, the law is the limit of large patches.
 
     Notes
     -----
-    Readouts are independent of each other and of the filters, so with ``first``, ``second`` and ``pairs`` of
-    :class:`~theorylab.analytic.gates.Gate`
+    Filter ``w`` reaches the map through ``g'(w·y_j) w`` at patch ``j``, where ``g'`` is 1 above 0 and ``s`` elsewhere: the
+    slope of the unit, or 1 under a rule without a gate.  Write ``g' = s + (1−s) 1(w·y > 0)``.  The half-space moments of
+    :mod:`theorylab.analytic.halfspace` give, for standard normal filters,
+
+    - ``first = Σ_j D_jᵀ E[g' w] = (1−s)/√(2π) x ⊙ κ``,
+    - ``second = Σ_j D_jᵀ E[g'² w²] = s² coverage + (1−s²)/2 active coverage``,
+    - ``pairs = (1−s)² Σ_{j≠j'∋t} M_jj'[r, r']`` (:func:`theorylab.analytic.gates.neighbours`): the terms with one indicator or
+      none are ``E[w_r w_r'] = 0``.
+
+    Readouts are independent of each other and of the filters, so
 
     - ``E S = N c E[h] first``,
     - ``Var S = N c² (E[h²] second + E[h]² (pairs − first²))``,
     - ``E⟨S, S'⟩ = E‖S‖² − N c² (E[h²] − E[h]²) Σ second`` for two logits of one network: they share the filters, so only
       the terms of equal positions differ.
+
+    Examples
+    --------
+    >>> law_of(np.ones((1, 1, 1)), PatchGrid((1, 1, 1), kernel=1), "guided", 1).second
+    array([[[0.5]]])
     """
 
     x: np.ndarray
@@ -79,10 +125,32 @@ class ThreeLayerLaw:
     unit: Unit = RELU
     kind: str = "exact"
 
+    @property
+    def shut(self) -> float:
+        """``s``, the factor of a closed gate."""
+        return self.rule.shut(self.unit)
+
     @functools.cached_property
-    def gate(self) -> Gate:
-        """Moments of the gated filters."""
-        return Gate(self.x, self.grid, self.rule.shut(self.unit))
+    def first(self) -> np.ndarray:
+        """``Σ_j D_jᵀ E[g' w]``, (C, H, W)."""
+        if self.shut == 1:
+            return np.zeros(self.grid.input_shape)
+        result: np.ndarray = self.x * gates.local_contrast(self.x, self.grid)
+        return (1 - self.shut) / math.sqrt(2 * math.pi) * result
+
+    @functools.cached_property
+    def second(self) -> np.ndarray:
+        """``Σ_j D_jᵀ E[g'² w²]``, (C, H, W)."""
+        squared = self.shut**2
+        open_ = (1 - squared) / 2 * gates.active_coverage(self.x, self.grid) if squared != 1 else 0.0
+        return np.asarray(squared * self.grid.coverage + open_)
+
+    @functools.cached_property
+    def pairs(self) -> np.ndarray:
+        """``Σ_{j≠j'} D_jᵀ D_j' E[g'_j g'_j' w wᵀ]``, its diagonal, (C, H, W)."""
+        if self.shut == 1:
+            return np.zeros(self.grid.input_shape)
+        return (1 - self.shut) ** 2 * gates.neighbours(self.x, self.grid)
 
     @property
     def h_mean(self) -> float:
@@ -99,27 +167,22 @@ class ThreeLayerLaw:
         """``E S``, (C, H, W)."""
         if self.h_mean == 0:
             return np.zeros(self.grid.input_shape)
-        return self.n_filters * self.h_mean * self.filter_std * self.gate.first
+        return self.n_filters * self.h_mean * self.filter_std * self.first
 
     @functools.cached_property
     def variance(self) -> np.ndarray:
         """Variance of each entry, (C, H, W)."""
-        result = self.rule.second_moment(self.readout) * self.gate.second
+        result = self.rule.second_moment(self.readout) * self.second
         if self.h_mean != 0:
-            result = result + self.h_mean**2 * (self.gate.pairs - self.gate.first**2)
+            result = result + self.h_mean**2 * (self.pairs - self.first**2)
         return self.n_filters * self.filter_std**2 * result
-
-    @functools.cached_property
-    def energy(self) -> float:
-        """``E‖S‖²``."""
-        return float((self.mean**2).sum() + self.variance.sum())
 
     @functools.cached_property
     def class_product(self) -> float:
         """``E⟨S, S'⟩`` of two logits."""
         if self.h_mean == 0:
             return 0.0
-        lost = self.n_filters * self.filter_std**2 * self.h_variance * self.gate.second.sum()
+        lost = self.n_filters * self.filter_std**2 * self.h_variance * self.second.sum()
         return self.energy - float(lost)
 
     @property
@@ -127,18 +190,15 @@ class ThreeLayerLaw:
         """Distance of the unit-norm maps of two logits, from a ratio of expectations."""
         return math.sqrt(max(0.0, 2 - 2 * self.class_product / self.energy))
 
-    def expected_cosine(self, target: str = "input") -> float:
-        """Return the cosine to the image or to the mean map, as a ratio of expectations."""
-        return cosine_of(self.mean, self.energy, self.x, self.rule, target)
-
 
 def law_of(
     x: np.ndarray,
     grid: PatchGrid,
     rule: Rule | str,
     n_filters: int,
-    law: WeightLaw,
-    filter_std: float | None,
+    *,
+    law: WeightLaw = STANDARD_NORMAL,
+    filter_std: float | None = None,
     unit: Unit = RELU,
 ) -> ThreeLayerLaw:
     """Check the arguments and return the law."""

@@ -7,32 +7,19 @@ import math
 import numpy as np
 
 from theorylab.analytic import halfspace
-from theorylab.analytic.three_layer import law_of
-from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.analytic._arguments import made_by
+from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
 from theorylab.model.patches import PatchGrid
-from theorylab.model.rules import Rule
-from theorylab.model.units import RELU, Unit
 
 COVARIANCE_LIMIT = 2 * 2**30
 """Largest size of the matrix of :func:`covariance`, in bytes."""
 
 
-def covariance(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    law: WeightLaw = STANDARD_NORMAL,
-    filter_std: float | None = None,
-    unit: Unit = RELU,
-) -> np.ndarray:
+@made_by(law_of)
+def covariance(maps: ThreeLayerLaw) -> np.ndarray:
     """Return the covariance matrix of the whole raw map, exact for every ``N``.
 
-    Parameters
-    ----------
-    x, grid, rule, n_filters, law, filter_std, unit
-        As in :func:`mean_map`.
+    Parameters, errors: as for :func:`~theorylab.analytic.mean_map`.
 
     Returns
     -------
@@ -64,38 +51,29 @@ def covariance(
     >>> float((matrix[2, 6] / matrix[2, 2] * np.pi).round(6))
     1.0
     """
-    size = math.prod(grid.input_shape)
+    grid, size = maps.grid, math.prod(maps.grid.input_shape)
     if 8 * size**2 > COVARIANCE_LIMIT:
         raise ValueError(
             f"covariance: {size}×{size} entries take {8 * size**2 / 2**30:.0f} GB, more than 2 GB; "
             "call variance_map for the diagonal"
         )
-    maps = law_of(x, grid, rule, n_filters, law, filter_std, unit)
     scale, squared_mean = maps.n_filters * maps.filter_std**2, maps.h_mean**2
-    result = np.diag((scale * maps.h_variance * maps.gate.second).ravel())
+    result = np.diag((scale * maps.h_variance * maps.second).ravel())
     if squared_mean == 0:
         return result
-    shut = maps.gate.shut
+    shut = maps.shut
     if shut != 0:
+        # `T` over all patches, and over those that are not zero: (p, d).
+        taps, nonzero = np.eye(grid.patch_size)[:, None], (grid.extract(maps.x) != 0).any(axis=1)
         every, active = (
-            _stamp(grid, weights) for weights in (np.ones(grid.n_patches), _active(maps.x, grid))
+            grid.fold(taps * weights[:, None]).reshape(grid.patch_size, -1)
+            for weights in (np.ones(grid.n_patches), nonzero)
         )
         mixed = shut * (1 - shut) / 2 * every.T @ active
         result += scale * squared_mean * (shut**2 * every.T @ every + mixed + mixed.T)
     if shut != 1:
         result += scale * squared_mean * (1 - shut) ** 2 * _open_pairs(maps.x, grid)
     return result
-
-
-def _active(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
-    """Return 1 for each patch that is not zero, and 0 for the others."""
-    return np.asarray((grid.extract(x) != 0).any(axis=1), dtype=np.float64)
-
-
-def _stamp(grid: PatchGrid, weights: np.ndarray) -> np.ndarray:
-    """Return ``Σ_j weight_j D_j``, (p, d)."""
-    taps = np.eye(grid.patch_size)[:, None] * weights[:, None]
-    return grid.fold(taps).reshape(grid.patch_size, -1)
 
 
 def _open_pairs(x: np.ndarray, grid: PatchGrid) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from theorylab import _random, _validation
 from theorylab.analytic import pooled_mean_map
+from theorylab.analytic.three_layer import check_target, law_of
 from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
@@ -70,16 +71,13 @@ def pooled_expected_cosine(
     >>> round(value, 2), error < 0.001
     (0.79, True)
     """
-    if target not in ("input", "mean"):
-        raise ValueError(f"target: expected 'input' or 'mean', got {target!r}")
-    rule = Rule(rule)
+    check_target(target)
     mean = pooled_mean_map(x, grid, rule, 1, pool=pool) if unit_mean is None else np.asarray(unit_mean)
-    x = np.asarray(x, dtype=np.float64)
-    n_filters = _validation.positive_integer(n_filters, "n_filters")
+    plain = law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std)
+    x, rule = plain.x, plain.rule
     draws = _validation.positive_integer(draws, "draws")
     if draws < 2:
         raise ValueError("draws: a standard error needs at least 2")
-    _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std")
     if not mean.any():
         if target == "mean":
             raise ValueError(f"target 'mean': the mean map of {rule.value} is zero and has no direction")

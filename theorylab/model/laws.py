@@ -22,6 +22,7 @@ class WeightLaw(Protocol):
     @property
     def std(self) -> float:
         """``√E[V²]``."""
+        return math.sqrt(self.variance)
 
     @property
     def relu_mean(self) -> float:
@@ -29,7 +30,8 @@ class WeightLaw(Protocol):
 
     @property
     def relu_second_moment(self) -> float:
-        """``E[max(V, 0)²]``."""
+        """``E[max(V, 0)²]``: half of ``E[V²]`` by symmetry."""
+        return self.variance / 2
 
     @property
     def variance(self) -> float:
@@ -46,7 +48,7 @@ class WeightLaw(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Gaussian:
+class Gaussian(WeightLaw):
     """Normal weights with mean 0.
 
     Parameters
@@ -84,11 +86,6 @@ class Gaussian:
         return self.std / math.sqrt(2 * math.pi)
 
     @property
-    def relu_second_moment(self) -> float:
-        """``E[max(V, 0)²]``."""
-        return self.variance / 2
-
-    @property
     def variance(self) -> float:
         """``E[V²]``."""
         return self.std**2
@@ -112,7 +109,7 @@ STANDARD_NORMAL: Final = Gaussian(1.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class TruncatedGaussian:
+class TruncatedGaussian(WeightLaw):
     """A normal law cut off at ``±cutoff·scale``; values beyond are drawn again: TensorFlow's ``truncated_normal``.
 
     Parameters
@@ -156,11 +153,6 @@ class TruncatedGaussian:
         _validation.positive_number(self.cutoff, "cutoff")
 
     @property
-    def std(self) -> float:
-        """``√E[V²]``, of the truncated law."""
-        return math.sqrt(self.variance)
-
-    @property
     def _edge_density(self) -> float:
         """``φ(a)/Z``."""
         a = self.cutoff
@@ -171,11 +163,6 @@ class TruncatedGaussian:
         """``E[max(V, 0)]``."""
         a = self.cutoff
         return self.scale * -math.expm1(-a * a / 2) / math.sqrt(2 * math.pi) / math.erf(a / math.sqrt(2))
-
-    @property
-    def relu_second_moment(self) -> float:
-        """``E[max(V, 0)²]``."""
-        return self.variance / 2
 
     @property
     def variance(self) -> float:

@@ -155,18 +155,13 @@ def resnet(
         its 3 × 3 convolution.
     width : int, default 64
         Channels of the stem; the bottlenecks of stage ``s`` are ``width · 2**s`` wide.
-    n_logits, input_shape, std
-        As of :func:`vgg16`.
+    n_logits, input_shape, std, errors
+        As for :func:`vgg16`.
 
     Returns
     -------
     Stack
         The second layer is the max-pool, whose windows overlap; the last layer is the global average pooling.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As of :func:`vgg16`.
 
     Examples
     --------
@@ -194,25 +189,9 @@ def resnet(
 def resnet50(
     n_logits: int = 1000, *, input_shape: tuple[int, int, int] = (3, 224, 224), std: float | None = None
 ) -> Stack:
-    """Describe ResNet-50: :func:`resnet` with its usual sizes.
+    """Describe ResNet-50, the network of the paper's supplement: :func:`resnet` with its usual sizes.
 
-    Parameters
-    ----------
-    n_logits, input_shape, std
-        As of :func:`vgg16`.
-
-    Returns
-    -------
-    Stack
-
-    Raises
-    ------
-    TypeError, ValueError
-        As of :func:`vgg16`.
-
-    Notes
-    -----
-    The network of the paper's supplement.
+    Parameters, errors: as for :func:`vgg16`.
 
     Examples
     --------

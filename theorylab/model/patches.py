@@ -8,11 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from theorylab import _validation
+
+Pair = tuple[int, int]
+
+
+def window_counts(plane: Pair, size: Pair, stride: Pair, padding: Pair, refusal: str) -> Pair:
+    """Count the windows per column and per row of a plane; a ValueError, in the words of `refusal`, if none fits."""
+    counts = []
+    for side, extent, length, step, pad in zip(
+        ("height", "width"), plane, size, stride, padding, strict=True
+    ):
+        if length > extent + 2 * pad:
+            padded = f" padded by {pad}" if pad else ""
+            raise ValueError(refusal.format(length, side, extent) + padded)
+        counts.append((extent + 2 * pad - length) // step + 1)
+    return counts[0], counts[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +50,8 @@ class PatchGrid:
 
     Attributes
     ----------
-    n_patches : int
-        ``J``.
-    patch_size : int
-        ``p = C kh kw``.
     output_shape : (H', W')
         Windows per column and per row; ``J = H' W'``.
-    coverage : (C, H, W) float64 array
-        How many patches hold each entry: the diagonal of ``Σ_j D_jᵀ D_j``.  Read-only.
 
     Raises
     ------
@@ -69,6 +79,7 @@ class PatchGrid:
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: tuple[int, int]
+    output_shape: tuple[int, int] = dataclasses.field(init=False, repr=False, compare=False)
 
     def __init__(
         self,
@@ -85,31 +96,19 @@ class PatchGrid:
         object.__setattr__(self, "kernel", _validation.pair(kernel, "kernel", 1))
         object.__setattr__(self, "stride", _validation.pair(stride, "stride", 1))
         object.__setattr__(self, "padding", _validation.pair(padding, "padding", 0))
-        for side, extent, size, pad in zip(
-            ("height", "width"), self.input_shape[1:], self.kernel, self.padding, strict=True
-        ):
-            if size > extent + 2 * pad:
-                raise ValueError(
-                    f"kernel: {size} exceeds the image's {side} {extent}"
-                    + (f" padded by {pad}" if pad else "")
-                )
-
-    @property
-    def output_shape(self) -> tuple[int, int]:
-        """``(H', W')``: windows per column and per row."""
-        rows, columns = (
-            (extent + 2 * pad - size) // step + 1
-            for extent, size, step, pad in zip(
-                self.input_shape[1:], self.kernel, self.stride, self.padding, strict=True
-            )
+        counts = window_counts(
+            self.input_shape[1:],
+            self.kernel,
+            self.stride,
+            self.padding,
+            "kernel: {} exceeds the image's {} {}",
         )
-        return rows, columns
+        object.__setattr__(self, "output_shape", counts)
 
     @property
     def n_patches(self) -> int:
         """``J = H' W'``."""
-        rows, columns = self.output_shape
-        return rows * columns
+        return math.prod(self.output_shape)
 
     @property
     def patch_size(self) -> int:
@@ -118,7 +117,7 @@ class PatchGrid:
 
     @functools.cached_property
     def coverage(self) -> np.ndarray:
-        """``(C, H, W)``: how many patches hold each entry."""
+        """``(C, H, W)``, float64: how many patches hold each entry, the diagonal of ``Σ_j D_jᵀ D_j``.  Read-only."""
         counts = self.fold(np.ones((self.n_patches, self.patch_size)))
         counts.flags.writeable = False
         return counts

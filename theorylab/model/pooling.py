@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
 from theorylab import _validation
+from theorylab.model.patches import PatchGrid, window_counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +27,6 @@ class MaxPool:
         `size` if not given.
     padding : int or (vertical, horizontal), default 0
         Positions added on each side.  They hold no value and never win; at most half the size.
-
-    Attributes
-    ----------
-    disjoint : bool
-        Whether every position lies in at most one window.
 
     Raises
     ------
@@ -92,20 +89,11 @@ class MaxPool:
         >>> MaxPool((2, 3), padding=(0, 1)).output_shape((109, 109))
         (54, 37)
         """
-        extents = _validation.pair(tuple(plane), "plane", 1)
-        for side, extent, size, pad in zip(
-            ("height", "width"), extents, self.size, self.padding, strict=True
-        ):
-            if size > extent + 2 * pad:
-                raise ValueError(
-                    f"pool: size {size} exceeds the {side} {extent} of the plane"
-                    + (f" padded by {pad}" if pad else "")
-                )
-        rows, columns = (
-            (extent + 2 * pad - size) // step + 1
-            for extent, size, step, pad in zip(extents, self.size, self.stride, self.padding, strict=True)
+        extents, refusal = (
+            _validation.pair(tuple(plane), "plane", 1),
+            "pool: size {} exceeds the {} {} of the plane",
         )
-        return rows, columns
+        return window_counts(extents, self.size, self.stride, self.padding, refusal)
 
     def windows(self, plane: tuple[int, int]) -> np.ndarray:
         """List the positions that each window holds.
@@ -130,12 +118,6 @@ class MaxPool:
         array([[0, 1, 4, 5],
                [2, 3, 6, 7]])
         """
-        axes = []
-        for count, extent, size, step, pad in zip(
-            self.output_shape(plane), plane, self.size, self.stride, self.padding, strict=True
-        ):
-            index = np.arange(count)[:, None] * step - pad + np.arange(size)
-            axes.append(np.where((index >= 0) & (index < extent), index, -1))
-        row, column = axes[0][:, None, :, None], axes[1][None, :, None, :]
-        flat = np.where((row < 0) | (column < 0), -1, row * plane[1] + column)
-        return flat.reshape(-1, self.size[0] * self.size[1])
+        self.output_shape(plane)
+        grid = PatchGrid((1, *plane), self.size, self.stride, self.padding)
+        return grid.extract(np.arange(1, math.prod(plane) + 1).reshape(grid.input_shape)) - 1

@@ -1,27 +1,21 @@
 """Backward rules: what a gradient becomes on its way back through a unit (Eq. 1–2).
 
 A unit with input ``y`` receives a gradient ``R`` from above and passes on ``T = h(R) g'(y)``.  Rules differ only in ``h``
-and in whether the gate ``g'`` of the forward pass applies.  Imports NumPy and :mod:`theorylab.model.units`.
+and in whether the gate ``g'`` of the forward pass applies.  Imports laws of weights and units.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final
 
 import numpy as np
 
+from theorylab.model.laws import WeightLaw
 from theorylab.model.units import RELU, Unit
 
 _KNOWN: dict[str, Rule] = {}
-
-
-class _HalfMoments(Protocol):
-    @property
-    def relu_mean(self) -> float: ...
-    @property
-    def relu_second_moment(self) -> float: ...
 
 
 class Rule:
@@ -104,26 +98,18 @@ class Rule:
         return f"Rule({self.value!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by value: a worker process need not have run the script that defined the rule."""
+        """Pickle by value: a worker process need not have run the script that defined the rule.  A copy is the rule itself."""
         return _register, (self.value, self.up, self.down, self.gate, self.title)
-
-    def __copy__(self) -> Rule:
-        """Return this rule: there is one object for each name."""
-        return self
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Rule:
-        """Return this rule: there is one object for each name."""
-        return self
 
     def shut(self, unit: Unit = RELU) -> float:
         """Return the factor of ``h(R)`` where ``y ≤ 0``: the slope of `unit` there if the gate applies, else 1."""
         return unit.slope if self.gate else 1.0
 
-    def mean(self, law: _HalfMoments) -> float:
+    def mean(self, law: WeightLaw) -> float:
         """Return ``E[h(V)]`` for a readout weight ``V`` of a law that is symmetric about 0."""
         return (self.up + self.down) * law.relu_mean
 
-    def second_moment(self, law: _HalfMoments) -> float:
+    def second_moment(self, law: WeightLaw) -> float:
         """Return ``E[h(V)²]`` for a readout weight ``V`` of a law that is symmetric about 0."""
         return (self.up**2 + self.down**2) * law.relu_second_moment
 

@@ -12,22 +12,27 @@ from theorylab import _validation
 from theorylab.model.laws import Gaussian, WeightLaw
 
 
-def _law(std: object, weights: WeightLaw | None) -> WeightLaw:
-    """Return the law that is given by itself, or the law of Gaussian weights of a standard deviation.
+class _Weighted:
+    weights: WeightLaw
 
-    ``dataclasses.replace`` gives the old `weights` again; a new `std` beside them wins.
-    """
-    if std is None and weights is not None:
-        return weights
-    return (
-        std
-        if isinstance(std, WeightLaw)
-        else Gaussian(_validation.positive_number(std if std is not None else 1.0, "std"))
-    )
+    def _set_weights(self, std: float | WeightLaw | None, weights: WeightLaw | None) -> None:
+        """Set the law of the weights: `std`, or Gaussian of that standard deviation; `weights` if `std` is not given.
+
+        ``dataclasses.replace`` gives the old `weights` again; a new `std` beside them wins.
+        """
+        law = std if std is not None else weights if weights is not None else 1.0
+        if not isinstance(law, WeightLaw):
+            law = Gaussian(_validation.positive_number(law, "std"))
+        object.__setattr__(self, "weights", law)
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the weights."""
+        return self.weights.std
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvSpec:
+class ConvSpec(_Weighted):
     """A convolution with random filters, followed by a unit.
 
     Parameters
@@ -39,15 +44,9 @@ class ConvSpec:
     padding : int or (vertical, horizontal), default 0
         Zeros added on each side.
     std : float or WeightLaw, default 1.0
-        Standard deviation of Gaussian filters, or another law of their entries.
-
+        Standard deviation of Gaussian weights, or another law of them; the attribute is the standard deviation of either.
     weights : WeightLaw, optional
         The same by its field's name.
-
-    Attributes
-    ----------
-    std : float
-        Standard deviation of `weights`.
 
     Raises
     ------
@@ -80,31 +79,18 @@ class ConvSpec:
         object.__setattr__(self, "kernel", _validation.pair(kernel, "kernel", 1))
         object.__setattr__(self, "stride", _validation.pair(stride, "stride", 1))
         object.__setattr__(self, "padding", _validation.pair(padding, "padding", 0))
-        object.__setattr__(self, "weights", _law(std, weights))
-
-    @property
-    def std(self) -> float:
-        """Standard deviation of the weights."""
-        return self.weights.std
+        self._set_weights(std, weights)
 
 
 @dataclasses.dataclass(frozen=True)
-class Dense:
+class Dense(_Weighted):
     """A fully connected layer with random weights, followed by a unit.
 
     Parameters
     ----------
     n_units : int
-    std : float or WeightLaw, default 1.0
-        Standard deviation of Gaussian weights, or another law of them.
-
-    weights : WeightLaw, optional
-        The same by its field's name.
-
-    Attributes
-    ----------
-    std : float
-        Standard deviation of `weights`.
+    std, weights
+        As for :class:`ConvSpec`.
 
     Raises
     ------
@@ -124,12 +110,7 @@ class Dense:
         self, n_units: int, std: float | WeightLaw | None = None, *, weights: WeightLaw | None = None
     ) -> None:
         object.__setattr__(self, "n_units", _validation.positive_integer(n_units, "n_units"))
-        object.__setattr__(self, "weights", _law(std, weights))
-
-    @property
-    def std(self) -> float:
-        """Standard deviation of the weights."""
-        return self.weights.std
+        self._set_weights(std, weights)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -129,12 +129,25 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
     )
 
 
-def grid_of(layer: ConvSpec | Dense, shape: Shape) -> PatchGrid:
-    """Return the patches that a layer reads; a dense layer reads one patch, its whole input."""
-    if isinstance(layer, Dense):
-        planes = shape if len(shape) == 3 else (shape[0], 1, 1)
-        return PatchGrid((planes[0], planes[1], planes[2]), (planes[1], planes[2]))
+def grid_of(layer: ConvSpec, shape: Shape) -> PatchGrid:
+    """Return the patches that a convolution reads."""
     return PatchGrid(_planes(layer, shape), layer.kernel, layer.stride, layer.padding)
+
+
+def as_convolution(layer: ConvSpec | Dense, shape: Shape) -> ConvSpec:
+    """Return the same layer as a convolution: a dense layer reads one patch, its whole input."""
+    if isinstance(layer, ConvSpec):
+        return layer
+    return ConvSpec(layer.n_units, (shape[1], shape[2]), weights=layer.weights)
+
+
+def single_layer(stack: Stack) -> tuple[ConvSpec, MaxPool | None] | None:
+    """Return the hidden layer of a stack that has one alone, and the pool above it; None for any other stack."""
+    hidden, above = stack.layers[0], stack.layers[1:]
+    pool = above[0] if above and isinstance(above[0], MaxPool) else None
+    if not isinstance(hidden, (ConvSpec, Dense)) or len(above) > (pool is not None):
+        return None
+    return as_convolution(hidden, stack.input_shape), pool
 
 
 def _planes(layer: Layer, shape: Shape) -> tuple[int, int, int]:

@@ -1,7 +1,8 @@
 """Seeded maps of random networks, drawn from their exact laws.  Imports `networks` and `kernels`, no closed form."""
 
-from theorylab.sampling.dense import DenseSampler, fcn_maps
-from theorylab.sampling.of_stack import GraphSampler, draw, sampler, three_layer_maps
+from theorylab.sampling.dense import DenseSampler
+from theorylab.sampling.maps import fcn_maps, three_layer_maps
+from theorylab.sampling.of_stack import GraphSampler, draw, sampler
 from theorylab.sampling.quick import QuickGaussian
 from theorylab.sampling.three_layer import MapSampler
 from theorylab.sampling.tiled import TiledSampler

@@ -11,21 +11,8 @@ def winning_readout(
 ) -> np.ndarray:
     """Turn the readout of one logit into that of the largest of `n_logits`.
 
-    Parameters
-    ----------
-    readout : array
-        Independent ``N(0, std²)`` entries.
-    activations : array of the same shape
-        Input of the readout, at least 0.
-    std : float
-    n_logits : int
-        ``K``.
-    rng : Generator
-        Source of one uniform number, which determines the maximum.
-
-    Returns
-    -------
-    array, of the dtype of `readout`
+    `readout` holds independent ``N(0, std²)`` entries, `activations` the input of the readout, at least 0.  One uniform number
+    of `rng` determines the maximum.
 
     Notes
     -----

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.random import Generator
 
-from theorylab import _random, _validation
-from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab import _validation
+from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.rules import Rule
 from theorylab.model.units import RELU, Unit
 from theorylab.sampling._winner import winning_readout
@@ -68,20 +68,9 @@ class DenseSampler:
     def draw(
         self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
-        """Draw the maps of one fresh network.
+        """Draw the maps of one fresh network, (rules, n_readouts, *shape of the image).
 
-        Parameters
-        ----------
-        rng : Generator
-        rules : sequence of Rule
-        n_readouts : int
-            Number of logits with a map; they share the hidden layer.
-        n_logits : int, optional
-            If given, each map is that of the largest of `n_logits` logits, with an independent readout.
-
-        Returns
-        -------
-        array, (rules, n_readouts, *shape of the image)
+        Parameters: as for :meth:`theorylab.sampling.of_stack.Sampler.draw`.
         """
         along = rng.standard_normal(self.n_hidden)
         readouts = [self.readout.sample(self.n_hidden, seed=rng) for _ in range(n_readouts)]
@@ -99,67 +88,3 @@ class DenseSampler:
         shape = (len(rules), n_readouts, *self.direction.shape)
         scaled: np.ndarray = self.filter_std * maps
         return scaled.astype(self.dtype, copy=False).reshape(shape)
-
-
-def fcn_maps(
-    x: np.ndarray,
-    n_hidden: int,
-    rule: Rule | str,
-    *,
-    size: int,
-    std: float = 1.0,
-    n_logits: int | None = None,
-    seed: _random.Seed = 0,
-) -> np.ndarray:
-    """Draw raw maps of `size` independent fully connected networks, without their Gaussian weights.
-
-    Parameters
-    ----------
-    x : array of any shape
-        The image, ``d`` entries.
-    n_hidden : int
-        Number of hidden units.
-    rule : Rule or str
-    size : int
-        Number of maps.
-    std : float
-        ``c``, of both layers.
-    n_logits : int, optional
-        If given, each map is that of the largest of this many logits.
-    seed : int or Generator
-
-    Returns
-    -------
-    array, (size, *x.shape) float64
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input.
-
-    Notes
-    -----
-    See :class:`~theorylab.sampling.DenseSampler`.  The winner of ``K`` logits has the readout ``V = m â + (I − â âᵀ) g``,
-    ``a_i = max(z_i, 0)``.
-
-    Examples
-    --------
-    >>> x = np.ones((1, 2, 2))
-    >>> maps = fcn_maps(x, 1000, "guided", size=3, seed=0)
-    >>> maps.shape
-    (3, 1, 2, 2)
-    >>> bool((maps > 0).all())
-    True
-    """
-    rule = Rule(rule)
-    x = _validation.image(x, np.shape(x))
-    size = _validation.positive_integer(size, "size")
-    if n_logits is not None:
-        n_logits = _validation.positive_integer(n_logits, "n_logits")
-    weights = Gaussian(std)
-    sampler = DenseSampler(x, n_hidden, filter_std=weights.std, readout=weights)
-    parent, maps = _random.sequence(seed), np.empty((size, *x.shape))
-    for i in range(size):
-        rng = np.random.default_rng(_random.child(parent, i))
-        maps[i] = sampler.draw(rng, [rule], n_logits=n_logits)[0, 0]
-    return maps

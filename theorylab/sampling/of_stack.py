@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.random import Generator
 
 from theorylab import _random, _validation
-from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
-from theorylab.model.patches import PatchGrid
-from theorylab.model.pooling import MaxPool
+from theorylab.model.laws import Gaussian
 from theorylab.model.rules import Rule
-from theorylab.model.specs import ConvSpec, Dense
-from theorylab.model.stack import Stack, grid_of
+from theorylab.model.stack import Stack, grid_of, single_layer
 from theorylab.networks.from_stack import Blueprint
 from theorylab.sampling._winner import winning_readout
 from theorylab.sampling.dense import DenseSampler
@@ -30,7 +26,21 @@ class Sampler(Protocol):
     def draw(
         self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
-        """Draw the maps of one network, (rules, n_readouts, C, H, W)."""
+        """Draw the maps of one fresh network.
+
+        Parameters
+        ----------
+        rng : Generator
+        rules : sequence of Rule
+        n_readouts : int
+            Number of logits with a map; they share all weights below the readout.
+        n_logits : int, optional
+            If given, each map is that of the largest of `n_logits` logits, with an independent readout.
+
+        Returns
+        -------
+        array, (rules, n_readouts, C, H, W)
+        """
 
 
 class GraphSampler:
@@ -48,6 +58,7 @@ class GraphSampler:
 
     Examples
     --------
+    >>> from theorylab.model.specs import ConvSpec
     >>> sampler = GraphSampler(Stack((1, 9, 9), [ConvSpec(8, 3, stride=2), ConvSpec(4, 3, padding=1)]), np.ones((1, 9, 9)))
     >>> sampler.draw(np.random.default_rng(0), [Rule.GUIDED, Rule.SALIENCY], n_readouts=2).shape
     (2, 2, 1, 9, 9)
@@ -61,7 +72,7 @@ class GraphSampler:
     def draw(
         self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
-        """Draw the maps of one fresh network: see :class:`Sampler`."""
+        """Draw the maps of one fresh network: see :meth:`Sampler.draw`."""
         net = self.blueprint.draw(rng, self.dtype.type)
         trace = net.forward(self.x)
         readouts = self.stack.readout.sample((n_readouts, net.n_logits), seed=rng, dtype=self.dtype.type)
@@ -71,32 +82,11 @@ class GraphSampler:
         return net.backward(trace, readouts, list(rules))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Scaled:
-    """A :class:`TiledSampler` whose maps are scaled: a map is homogeneous in the filters and in the readout."""
-
-    sampler: TiledSampler
-    scale: float
-
-    def draw(
-        self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
-    ) -> np.ndarray:
-        if n_logits is not None:
-            raise ValueError("n_logits: this sampler draws logits that were picked beforehand")
-        maps = self.sampler.draw(rng, rules, n_readouts=n_readouts)
-        return maps if self.scale == 1 else maps * maps.dtype.type(self.scale)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Whole:
+class _Whole(MapSampler):
     """A :class:`MapSampler` without the axis of groups of filters."""
 
-    sampler: MapSampler
-
-    def draw(
-        self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
-    ) -> np.ndarray:
-        return self.sampler.draw(rng, rules, n_readouts=n_readouts, n_logits=n_logits)[:, :, 0]
+    def draw(self, *args: Any, **options: Any) -> np.ndarray:
+        return super().draw(*args, **options)[:, :, 0]
 
 
 def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: int | None = None) -> Sampler:
@@ -137,26 +127,23 @@ def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: 
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}")
     x = _validation.image(x, stack.input_shape)
-    hidden, above = stack.layers[0], stack.layers[1:]
-    pool = above[0] if above and isinstance(above[0], MaxPool) else None
-    if stack.bias_std or not isinstance(hidden, (ConvSpec, Dense)) or len(above) > (pool is not None):
+    single = single_layer(stack)
+    if stack.bias_std or single is None:
         return GraphSampler(stack, x, dtype=dtype)
+    hidden, pool = single
     grid, gaussian = grid_of(hidden, stack.input_shape), isinstance(hidden.weights, Gaussian)
-    n_filters = hidden.n_filters if isinstance(hidden, ConvSpec) else hidden.n_units
+    readout, unit = stack.readout, stack.unit
     if pool is None and gaussian and grid.kernel == grid.input_shape[1:] and not any(grid.padding):
         return DenseSampler(
-            x, n_filters, filter_std=hidden.std, readout=stack.readout, unit=stack.unit, dtype=dtype
+            x, hidden.n_filters, filter_std=hidden.std, readout=readout, unit=unit, dtype=dtype
         )
-    quick = np.dtype(dtype) == np.float32 and gaussian and isinstance(stack.readout, Gaussian)
-    if pool is None and quick and n_logits is None:
-        return _Scaled(TiledSampler(x, grid, n_filters, unit=stack.unit), hidden.std * stack.readout.std)
-    # In single precision a faster generator pays for the many numbers of a readout, not for the few of the filters.
-    readout = QuickGaussian(stack.readout.std) if quick else stack.readout
-    filters = hidden.weights
+    if np.dtype(dtype) == np.float32 and gaussian and isinstance(readout, Gaussian):
+        if pool is None and n_logits is None:
+            return TiledSampler(x, grid, hidden.n_filters, unit=unit, scale=hidden.std * readout.std)
+        # In single precision a faster generator pays for the many numbers of a readout, not for the few of the filters.
+        readout = QuickGaussian(readout.std)
     return _Whole(
-        MapSampler(
-            x, grid, n_filters, law=readout, filter_law=filters, pool=pool, unit=stack.unit, dtype=dtype
-        )
+        x, grid, hidden.n_filters, law=readout, filter_law=hidden.weights, pool=pool, unit=unit, dtype=dtype
     )
 
 
@@ -232,65 +219,3 @@ def draw(
         rng = np.random.default_rng(_random.child(parent, i))
         maps[i] = source.draw(rng, listed, n_readouts=n_readouts, n_logits=n_logits)
     return maps
-
-
-def three_layer_maps(
-    x: np.ndarray,
-    grid: PatchGrid,
-    rule: Rule | str,
-    n_filters: int,
-    *,
-    size: int,
-    law: WeightLaw = STANDARD_NORMAL,
-    filter_law: WeightLaw | None = None,
-    pool: MaxPool | None = None,
-    n_logits: int | None = None,
-    seed: _random.Seed = 0,
-) -> np.ndarray:
-    """Draw raw maps of `size` independent random three-layer networks.
-
-    Parameters
-    ----------
-    x : array, (C, H, W)
-    grid : PatchGrid
-    rule : Rule or str
-    n_filters : int
-        ``N``.
-    size : int
-        Number of maps.
-    law : WeightLaw, default Gaussian(1.0)
-        Law of the readout.
-    filter_law : WeightLaw, optional
-        Law of the filters; Gaussian with ``law.std`` if not given.
-    pool : MaxPool, optional
-        Between the ReLU and the readout; windows may overlap.
-    n_logits : int, optional
-        ``K``: each map is that of the largest of ``K`` logits, by the exact law of the winner; needs a Gaussian readout.
-        By default the logit is fixed in advance.
-    seed : int or Generator
-
-    Returns
-    -------
-    array, (size, C, H, W) float64
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input, and for `n_logits` with a readout that is not Gaussian.
-
-    Notes
-    -----
-    :func:`draw` of a network with one hidden layer.  The winner's readout is ``c [m â + (I − â âᵀ) g]``, ``a`` the
-    activations, ``m`` the maximum of ``K`` standard normals, drawn by inverting its distribution function ``Φ^K``.
-
-    Examples
-    --------
-    >>> grid = PatchGrid((1, 6, 6), kernel=3)
-    >>> three_layer_maps(np.ones((1, 6, 6)), grid, "guided", 8, size=5, n_logits=10).shape
-    (5, 1, 6, 6)
-    """
-    filters = Gaussian(law.std) if filter_law is None else filter_law
-    hidden = ConvSpec(n_filters, grid.kernel, grid.stride, grid.padding, filters)
-    layers = (hidden,) if pool is None else (hidden, pool)
-    stack = Stack(grid.input_shape, layers, readout=law)
-    return draw(stack, x, rule, size=size, n_logits=n_logits, seed=seed)[:, 0, 0]

@@ -15,14 +15,7 @@ from theorylab.model.laws import Gaussian
 class QuickGaussian(Gaussian):
     """The law of :class:`~theorylab.model.laws.Gaussian`, drawn by another algorithm: other numbers.
 
-    Parameters
-    ----------
-    std : float, default 1.0
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `std` is not a finite number above 0.
+    Parameters, errors: as for :class:`~theorylab.model.laws.Gaussian`.
 
     Notes
     -----

@@ -26,16 +26,8 @@ class MapSampler:
 
     Parameters
     ----------
-    x : array, (C, H, W)
-    grid : PatchGrid
-    n_filters : int
-        ``N``.
-    law : WeightLaw
-        Law of the readout.
-    filter_law : WeightLaw, optional
-        Law of the filters; ``Gaussian(law.std)`` if not given.
-    pool : MaxPool, optional
-        Between the units and the readout.
+    x, grid, n_filters, law, filter_law, pool
+        As for :func:`~theorylab.sampling.three_layer_maps`.
     unit : Unit, default ReLU()
     dtype : float64 or float32
         Dtype of weights, products and maps.
@@ -88,12 +80,8 @@ class MapSampler:
 
         Parameters
         ----------
-        rng : Generator
-        rules : sequence of Rule
-        n_readouts : int
-            Number of logits with a map; they share the filters.
-        n_logits : int, optional
-            If given, each map is that of the largest of `n_logits` logits, with an independent readout.
+        rng, rules, n_readouts, n_logits
+            As for :meth:`theorylab.sampling.of_stack.Sampler.draw`.
         groups : int
             Number of independent groups of filters; each has its own map.  The sum of these is the map of the network, and
             products between groups estimate ``‖E S‖²`` without the bias of the noise.
@@ -112,17 +100,17 @@ class MapSampler:
         # If closed units pass no gradient and nothing pools them, their half of the readout need not be drawn.
         sparse = not any(factors) and windows is None and n_logits is None
         active = int(np.count_nonzero(self._activations > 0)) if sparse else 0
+        # What the readout is applied to: pooled outputs of units, or pre-activations without pooling.
         seen, winners = self._activations, None
         if windows is not None:
             seen, winners = kernels.pool(self._activations, windows, self.unit)
         bounds = np.linspace(0, self.n_filters, groups + 1).astype(int)
         maps = np.empty((len(rules), n_readouts, groups, *self.grid.input_shape), dtype=self.dtype)
         for t in range(n_readouts):
-            readout = (
-                self.law.sample(active, seed=rng, dtype=self.dtype.type)
-                if sparse
-                else self._readout(rng, seen, n_logits)
-            )
+            readout = self.law.sample(active if sparse else seen.shape, seed=rng, dtype=self.dtype.type)
+            if n_logits is not None:
+                outputs = self.unit.forward(seen) if windows is None else seen
+                readout = winning_readout(readout, outputs, self.law.std, n_logits, rng)
             if winners is not None:
                 readout = kernels.unpool(readout, winners, self._unpooled)
             for r, rule in enumerate(rules):
@@ -135,14 +123,3 @@ class MapSampler:
                     np.matmul(sampled[:, group], self._signal[:, group].T, out=self._products)
                     maps[r, t, part] = self.grid.fold(self._products.T)
         return maps
-
-    def _readout(self, rng: np.random.Generator, seen: np.ndarray, n_logits: int | None) -> np.ndarray:
-        """Draw the readout of one logit, or of the largest of `n_logits`.
-
-        `seen` holds what the readout is applied to: pooled outputs of units, or pre-activations without pooling.
-        """
-        readout = self.law.sample(seen.shape, seed=rng, dtype=self.dtype.type)
-        if n_logits is None:
-            return readout
-        outputs = self.unit.forward(seen) if self._windows is None else seen
-        return winning_readout(readout, outputs, self.law.std, n_logits, rng)

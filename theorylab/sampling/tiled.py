@@ -30,6 +30,8 @@ class TiledSampler:
     n_filters : int
         ``N``.
     unit : Unit, default ReLU()
+    scale : float, default 1.0
+        Of the maps, which are homogeneous in the filters and in the readout: the product of their standard deviations.
 
     Raises
     ------
@@ -43,29 +45,31 @@ class TiledSampler:
     (2, 2, 1, 6, 6)
     """
 
-    def __init__(self, x: np.ndarray, grid: PatchGrid, n_filters: int, *, unit: Unit = RELU) -> None:
+    def __init__(
+        self, x: np.ndarray, grid: PatchGrid, n_filters: int, *, unit: Unit = RELU, scale: float = 1.0
+    ) -> None:
         x = _validation.image(x, grid.input_shape)
         self.grid = grid
-        self.unit = unit
+        self.unit, self.scale = unit, scale
         self.n_filters = _validation.positive_integer(n_filters, "n_filters")
         self.patches = np.ascontiguousarray(grid.extract(x.astype(np.float32)))
         # A tile holds whole rows of patches, so its part of the map is a strip of the picture.
         self._rows = max(1, _TILE // (self.n_filters * grid.output_shape[1]))
 
-    def draw(self, rng: np.random.Generator, rules: Sequence[Rule], *, n_readouts: int = 1) -> np.ndarray:
-        """Draw the maps of one fresh network.
+    def draw(
+        self,
+        rng: np.random.Generator,
+        rules: Sequence[Rule],
+        *,
+        n_readouts: int = 1,
+        n_logits: int | None = None,
+    ) -> np.ndarray:
+        """Draw the maps of one fresh network, (rules, n_readouts, C, H, W) float32.
 
-        Parameters
-        ----------
-        rng : Generator
-        rules : sequence of Rule
-        n_readouts : int
-            Number of logits with a map; they share the filters.
-
-        Returns
-        -------
-        array, (rules, n_readouts, C, H, W) float32
+        Parameters: as for :meth:`theorylab.sampling.of_stack.Sampler.draw`; a ValueError if `n_logits` is given.
         """
+        if n_logits is not None:
+            raise ValueError("n_logits: this sampler draws logits that were picked beforehand")
         # The plan: each tile runs forward and backward for its rows of patches, with a random stream of its own, and adds to
         # its strip; then the overlapping strips are added in order.  So the numbers do not depend on the threads.
         grid, (n_rows, n_columns) = self.grid, self.grid.output_shape
@@ -97,4 +101,4 @@ class TiledSampler:
             # A strip of border patches may lie entirely in the padding.
             inside = slice(max(0, top), max(0, top, min(height, top + high)))
             maps[..., inside, :] += strip[..., inside.start - top : inside.stop - top, :]
-        return maps
+        return maps if self.scale == 1 else maps * np.float32(self.scale)
