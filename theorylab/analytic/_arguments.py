@@ -20,6 +20,10 @@ def made_by(
     def decorate(function: Callable[[Made], Result]) -> Callable[Arguments, Result]:
         @functools.wraps(function)
         def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}() {error}") from None
             return function(source(*args, **kwargs))
 
         # Help, editors and the API pages show the signature of the function that is called, not of the one inside.
