@@ -34,33 +34,25 @@ def figures(convergence: Convergence) -> list[CurveFigure]:
 
     Named after the quantities; those that were not measured anywhere are left out.
     """
+    over = convergence.design.over
     drawn = []
     for quantity, words in QUANTITIES.items():
-        points = [
-            series
-            for rule in convergence.design.rules
-            if (series := _points(convergence, rule, quantity)) is not None
-        ]
+        series = [_points(convergence, rule, quantity) for rule in convergence.design.rules]
+        points = [one for one in series if one is not None]
         if not points:
             continue
-        lines = [
-            Line(curve.rule.title, curve.x, curve.y)
-            for curve in convergence.curves
-            if curve.quantity == quantity
-        ]
-        heights = [*(line.y for line in lines), *(series.low for series in points)]
+        curves = [curve for curve in convergence.curves if curve.quantity == quantity]
+        heights = [*(curve.y for curve in curves), *(one.low for one in points)]
         positive = min(float(height.min()) for height in heights) > 0
-        over_filters = convergence.design.over == "n_filters"
-        axis = AXES[convergence.design.over]
         drawn.append(
             CurveFigure(
                 quantity.replace("_", "-"),
-                f"{words.capitalize()} against {axis}: predicted (lines) and measured with 95 % intervals.",
-                axis,
+                f"{words.capitalize()} against {AXES[over]}: predicted (lines) and measured with 95 % intervals.",
+                AXES[over],
                 words,
-                tuple(lines),
+                tuple(Line(curve.rule.title, curve.x, curve.y) for curve in curves),
                 tuple(points),
-                x_scale="log" if over_filters else "linear",
+                x_scale="log" if over == "n_filters" else "linear",
                 y_scale="log" if quantity in ("variance", "kurtosis") and positive else "linear",
             )
         )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from theorylab import stats
 from theorylab.model.rules import Rule
@@ -79,58 +77,15 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Types of JSON; null where something is not known."""
         return {
-            "measured": self.measured,
-            "standard_error": self.standard_error,
-            "low": self.low,
-            "high": self.high,
+            **{name: getattr(self, name) for name in ("measured", "standard_error", "low", "high")},
             "predicted": self.law.value,
             "law": self.law.kind,
             "predicted_error": self.law.error if self.law.value is not None else None,
         }
 
 
-def numbers_of(
-    maps: np.ndarray,
-    rules: Sequence[Rule],
-    image: np.ndarray,
-    targets: Sequence[np.ndarray],
-    entries: np.ndarray,
-    centres: Mapping[Rule, np.ndarray],
-) -> dict[str, float]:
-    """Return what is kept of one network, from its maps of two logits, (rules, 2, C, H, W).
-
-    Parameters
-    ----------
-    image : array, (C, H, W), norm 1
-    targets : sequence of such arrays, one a rule
-    entries : int array
-        Flat indices of the entries whose kurtosis is measured.
-    centres : mapping
-        The exact means of these entries, for the rules for which they are known.
-
-    Returns
-    -------
-    dict
-        For each rule ``toward`` ⟨S, x⟩, ``along`` ⟨S, t⟩ and ``energy`` ‖S‖², averaged over the two logits, ``classes``
-        ⟨S, S'⟩, and ``second`` and ``fourth``, powers of the deviations.
-    """
-    numbers: dict[str, float] = {}
-    for rule, pair, target in zip(rules, maps, targets, strict=True):
-        flat = pair.reshape(len(pair), -1).astype(np.float64)
-        gram = flat @ flat.T
-        numbers[f"{rule.value} toward"] = float((flat @ image.ravel()).mean())
-        numbers[f"{rule.value} along"] = float((flat @ target.ravel()).mean())
-        numbers[f"{rule.value} energy"] = float(np.trace(gram) / len(flat))
-        numbers[f"{rule.value} classes"] = float(gram[0, 1])
-        if rule in centres and entries.size:
-            squares = (flat[:, entries] - centres[rule]) ** 2
-            numbers[f"{rule.value} second"] = float(squares.mean())
-            numbers[f"{rule.value} fourth"] = float((squares**2).mean())
-    return numbers
-
-
 def compare(measured: Measurement, rule: Rule, laws: Mapping[str, Law], size: int) -> dict[str, Comparison]:
-    """All quantities of one rule from the means of :func:`numbers_of`, beside their laws; `size` is a map's entries."""
+    """All quantities of one rule from the means that were measured, beside their laws; `size` is a map's entries."""
     statistics, name = measured.statistics, rule.value
     along = statistics.names.index(f"{name} along")
     # Squaring an estimated mean adds its variance, in expectation.
@@ -152,16 +107,3 @@ def compare(measured: Measurement, rule: Rule, laws: Mapping[str, Law], size: in
         low, high = stats.interval(value, error, measured.replicates - 1, confidence=CONFIDENCE)
         comparisons[quantity] = Comparison(value, error, low, high, law)
     return comparisons
-
-
-def narrow_enough(comparisons: Mapping[str, Comparison], precision: float) -> bool:
-    """Whether every interval is as narrow as asked, relative to its estimate.
-
-    What is 0 by an exact law has no relative width, and a fourth moment takes a hundred times the networks of a second:
-    neither is waited for.
-    """
-    return all(
-        comparison.narrow <= precision
-        for quantity, comparison in comparisons.items()
-        if quantity != "kurtosis" and comparison.law.value != 0
-    )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 import numpy as np
 
-from theorylab import stats
+from theorylab import _json, stats
 from theorylab.convergence.design import Design, Point
 from theorylab.convergence.quantities import Comparison
 from theorylab.model.rules import Rule
@@ -102,7 +101,7 @@ class Convergence:
 
     def render(self) -> str:
         """``results.json`` as text; every number is finite, or null."""
-        return json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return _json.text(self.to_json())
 
 
 def _p_value(result: PointResult, comparison: Comparison) -> float:

@@ -9,7 +9,6 @@ import io
 import json
 import os
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import numpy as np
 from theorylab import _files
 from theorylab.montecarlo.moments import ArrayMoments, Measurement, Statistics
 
-_DIGEST = 64  # hexadecimal digits of SHA-256, at the very end of the file: the comment of the zip archive
+_DIGEST = 64  # hexadecimal digits of SHA-256, at the very end of the file, behind the zip archive
 _CONFIGURATION = "study.json"
 
 
@@ -45,7 +44,7 @@ def encode(measured: Measurement, header: Mapping[str, Any]) -> bytes:
         "maps": {name: moments.count for name, moments in maps.items()},
     }
     text = json.dumps(head, sort_keys=True, ensure_ascii=True).encode()
-    arrays = {
+    arrays: dict[str, Any] = {
         "header": np.frombuffer(text, dtype=np.uint8),
         "mean": statistics.mean,
         "deviations": statistics.deviations,
@@ -53,12 +52,8 @@ def encode(measured: Measurement, header: Mapping[str, Any]) -> bytes:
     for index, moments in enumerate(maps.values()):
         arrays[f"map{index}_mean"], arrays[f"map{index}_deviations"] = moments.mean, moments.deviations
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
-        archive.comment = b"0" * _DIGEST
-    content = stream.getvalue()[:-_DIGEST]
+    np.savez(stream, **arrays)
+    content = stream.getvalue()
     return content + hashlib.sha256(content).hexdigest().encode()
 
 
