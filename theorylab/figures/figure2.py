@@ -26,10 +26,8 @@ def make(settings: Settings) -> FinishedFigure:
     largest = int(np.argmax(net.logits(x)))
     step()
     rest = np.delete(np.arange(net.n_logits), largest)
-    logits = [
-        largest,
-        *sorted(settings.stream(2).choice(rest, min(OTHERS, len(rest)), replace=False).tolist()),
-    ]
+    others = settings.stream(2).choice(rest, min(OTHERS, len(rest)), replace=False)
+    logits = [largest, *sorted(others.tolist())]
     maps = visualize_many(net, x, PAPER, logits)
     step()
     rows, numbers = [], {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def _wide_map(
     x: np.ndarray, grid: PatchGrid, n_filters: int, rng: np.random.Generator, step: Callable[[], None]
 ) -> np.ndarray:
     """Draw a network's map by groups of filters: by Lemma 1 a fixed logit's map is their sum."""
-    groups: Sequence[int] = [min(GROUP, n_filters - start) for start in range(0, n_filters, GROUP)]
+    groups = [min(GROUP, n_filters - start) for start in range(0, n_filters, GROUP)]
     total = np.zeros(x.shape)
     samplers = {size: MapSampler(x, grid, size, law=Gaussian(1.0)) for size in set(groups)}
     for size in groups:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 import numpy as np
+import threadpoolctl
 
 from theorylab import display, stats
 from theorylab.drawing import INK, PALETTE, label_axes, maps_over_charts
@@ -13,7 +14,6 @@ from theorylab.figures._base import FinishedFigure, Settings
 from theorylab.figures._pictures import batches
 from theorylab.figures._subjects import SMALL, hed_is_present, subject
 from theorylab.model.rules import PAPER, Rule
-from theorylab.networks import GraphNetwork
 from theorylab.networks.batches import batch_maps
 
 SMALL_SIDE = 32
@@ -23,7 +23,10 @@ WHITE_NOISE = math.sqrt(2)
 
 def make(settings: Settings) -> FinishedFigure:
     """Draw mean distances with 95 % intervals, random and trained, all rules on the same pictures and logits."""
-    nets = subject(_sized(settings))
+    if settings.weights == SMALL or (settings.weights is None and not hed_is_present()):
+        # The size of crops that the small classifier was trained on, unless another is given.
+        settings = dataclasses.replace(settings, size=settings.size or SMALL_SIDE)
+    nets = subject(settings)
     total, pictures = batches(settings, nets)
     step = settings.steps("figure 7", total)
     rng = settings.stream(7, 0)
@@ -31,7 +34,9 @@ def make(settings: Settings) -> FinishedFigure:
     for batch in pictures:
         logits = np.array([rng.choice(nets.trained.n_logits, 2, replace=False) for _ in batch])
         for name, net in (("random", nets.random), ("trained", nets.trained)):
-            maps = _maps(net, nets.prepared(batch), logits)
+            # One BLAS thread for small pictures: more wait for each other.
+            with threadpoolctl.threadpool_limits(1 if len(batch) > 1 else None, user_api="blas"):
+                maps = batch_maps(net, nets.prepared(batch), logits, PAPER)  # (B, R, T, C, H, W)
             unit = display.unit_norm(maps.astype(np.float64))
             # A zero map has no direction, so its picture is not counted.
             apart = np.sqrt(((unit[:, :, 0] - unit[:, :, 1]) ** 2).sum(axis=(2, 3, 4)))
@@ -67,20 +72,6 @@ def make(settings: Settings) -> FinishedFigure:
         canvas,
         numbers,
     )
-
-
-def _maps(net: GraphNetwork, pictures: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Return maps (B, R, T, C, H, W), with one BLAS thread for small pictures: more wait for each other."""
-    import threadpoolctl
-
-    with threadpoolctl.threadpool_limits(1 if len(pictures) > 1 else None, user_api="blas"):
-        return batch_maps(net, pictures, logits, PAPER)
-
-
-def _sized(settings: Settings) -> Settings:
-    """Set the size of crops that the small classifier was trained on, unless another is given."""
-    small = settings.weights == SMALL or (settings.weights is None and not hed_is_present())
-    return dataclasses.replace(settings, size=settings.size or SMALL_SIDE) if small else settings
 
 
 def _summary(distances: np.ndarray) -> dict[str, object]:

@@ -90,9 +90,7 @@ def adversarial(nets: Subject, rgb: np.ndarray) -> tuple[float, np.ndarray]:
             break
         low = high
     else:
-        raise ValueError(
-            f"figure 8: no step up to {STEPS[-1]:g} levels of 255 changes the class of this picture"
-        )
+        raise ValueError(f"figure 8: no step up to {high:g} levels of 255 changes the class of this picture")
     for _ in range(REFINED):
         middle = (low + high) / 2
         low, high = (low, middle) if fooled(middle) else (middle, high)

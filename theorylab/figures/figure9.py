@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,8 @@ def make(settings: Settings) -> FinishedFigure:
     x = nets.prepared(rgb)
     titles = nets.layers()
     layers = [name for name in titles if nets.trained_dense or titles[name].startswith("conv")]
-    marked = _spread(layers)
+    places = np.unique(np.linspace(0, len(layers) - 1, SHOWN).round().astype(int))
+    marked = [layers[place] for place in places]
     step = settings.steps("figure 9", 2 + 2 * len(marked))
 
     def guided(net: GraphNetwork) -> np.ndarray:
@@ -35,15 +35,15 @@ def make(settings: Settings) -> FinishedFigure:
         return map_
 
     trained, random = guided(nets.trained), guided(nets.random)
+    # The map with no layer of the row, and by row the trained layers.
     kinds = {
-        "trained up to": [layers[: layers.index(layer) + 1] for layer in marked],
-        "all trained but": [[other for other in layers if other != layer] for layer in marked],
+        "trained up to": (random, [layers[: layers.index(layer) + 1] for layer in marked]),
+        "all trained but": (trained, [[other for other in layers if other != layer] for layer in marked]),
     }
     rows: list[tuple[str, list[MapPanel]]] = []
     numbers: dict[str, Any] = {}
-    ends = {"trained up to": random, "all trained but": trained}
-    for kind, sets in kinds.items():
-        maps = {"none": ends[kind]}
+    for kind, (none, sets) in kinds.items():
+        maps = {"none": none}
         maps |= {titles[layer]: guided(nets.partly(kept)) for layer, kept in zip(marked, sets, strict=True)}
         numbers[kind], panels = {}, [MapPanel("input", rgb)]
         for name, map_ in maps.items():
@@ -58,10 +58,3 @@ def make(settings: Settings) -> FinishedFigure:
         rows_of_maps(rows),
         {"network": nets.label, **numbers},
     )
-
-
-def _spread(layers: Sequence[str]) -> list[str]:
-    """Pick a few layers from the first to the last."""
-    last = len(layers) - 1
-    count = min(SHOWN, len(layers))
-    return [layers[round(index * last / max(count - 1, 1))] for index in range(count)]
