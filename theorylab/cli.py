@@ -66,16 +66,9 @@ def _root(
     pass
 
 
-for command, examples in (
-    (claims.claims, claims.EXAMPLES),
-    (verify.verify, verify.EXAMPLES),
-    (visualize.visualize, visualize.EXAMPLES),
-    (predict.predict, predict.EXAMPLES),
-    (figure.figure, figure.EXAMPLES),
-    (converge.converge, converge.EXAMPLES),
-    (audit.audit, audit.EXAMPLES),
-):
-    app.command(epilog=_examples(examples))(guarded(command))
+for module in (claims, verify, visualize, predict, figure, converge, audit):
+    command = getattr(module, module.__name__.rpartition(".")[2])
+    app.command(epilog=_examples(module.EXAMPLES))(guarded(command))
 
 
 def main() -> None:

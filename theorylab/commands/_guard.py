@@ -31,17 +31,14 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except OSError as error:
             known = error.filename is not None and error.strerror is not None
             _fail(f"{error.filename}: {error.strerror}" if known else str(error))
-        except ModuleNotFoundError as error:
-            if error.name is not None:
+        except (ModuleNotFoundError, NotImplementedError, TypeError, ValueError) as error:
+            if isinstance(error, ModuleNotFoundError) and error.name is not None:
                 raise  # not one of our optional dependencies
-            _fail(str(error))
-        except (ValueError, TypeError) as error:
-            _fail(str(error) or type(error).__name__)
-        except NotImplementedError as error:
-            from theorylab.analytic.nolaw import NoLaw
+            if isinstance(error, NotImplementedError):
+                from theorylab.analytic.nolaw import NoLaw
 
-            if not isinstance(error, NoLaw):
-                raise
-            _fail(str(error))
+                if not isinstance(error, NoLaw):
+                    raise
+            _fail(str(error) or type(error).__name__)
 
     return run
