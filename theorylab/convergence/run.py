@@ -27,6 +27,7 @@ from theorylab.montecarlo import (
     measurement,
     replicate_all,
 )
+from theorylab.progress import Progress, stepper
 from theorylab.sampling import sampler
 
 FEWEST = 30
@@ -84,7 +85,7 @@ def study(
     jobs: int = 1,
     scheduler: str | None = None,
     out: str | os.PathLike[str] | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Convergence:
     """Measured and predicted curves: cosines, class distance, variance and kurtosis of random networks' maps.
@@ -145,11 +146,10 @@ def study(
             None if out is None else stack.enter_context(CheckpointFolder(out, design.to_json(), warn=warn))
         )
         predictor = Predictor(x, design.rules)
-        predictions = []
-        for done, point in enumerate(design.points, start=1):
+        predictions, step = [], stepper(progress, "predicted curves", len(design.points))
+        for point in design.points:
             predictions.append(predictor.at(point))
-            if progress is not None:
-                progress("predicted curves", done, len(design.points))
+            step()
         studies = [
             Study(
                 point.name,

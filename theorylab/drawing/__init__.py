@@ -3,9 +3,8 @@
 Knows plain data only (:mod:`theorylab.charts`): no network is run and no law is evaluated here.
 """
 
-from theorylab.drawing._charts import draw, width
+from theorylab.drawing._charts import FORMATS, check_path, draw, encode, render, save, width
 from theorylab.drawing._curves import label_axes
-from theorylab.drawing._files import FORMATS, check_path, encode, render, save
 from theorylab.drawing._maps import maps_over_charts, rows_of_maps
 from theorylab.drawing._numbers import MINUS, fixed, number, percent, powers, with_reach
 from theorylab.drawing._style import FAINT, INK, PALETTE

@@ -83,18 +83,6 @@ def decode(data: bytes, header: Mapping[str, Any]) -> Measurement:
     return Measurement(statistics, maps)
 
 
-def digest_of(configuration: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a configuration, whatever the order of its keys.
-
-    Examples
-    --------
-    >>> digest_of({"seed": 0, "block": 10}) == digest_of({"block": 10, "seed": 0})
-    True
-    """
-    text = json.dumps(configuration, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 class CheckpointFolder:
     """A folder that keeps the finished blocks of one configuration, for one process at a time.
 
@@ -138,10 +126,11 @@ class CheckpointFolder:
     ) -> None:
         self.folder = Path(folder)
         # Compare what JSON gives back: it turns tuples into lists.
-        self.configuration = json.loads(json.dumps(configuration, allow_nan=False))
-        self.digest = digest_of(self.configuration)
+        text = json.dumps(configuration, sort_keys=True, allow_nan=False)
+        self.configuration = json.loads(text)
+        self.digest = hashlib.sha256(text.encode()).hexdigest()
         self.warn = warn
-        self._lock: Any = None
+        self._lock = contextlib.ExitStack()
         self._warned: set[Path] = set()
 
     def __enter__(self) -> CheckpointFolder:
@@ -171,18 +160,15 @@ class CheckpointFolder:
         except OSError as error:
             reason = f"cannot be written: {error.strerror}"
             raise type(error)(error.errno, reason, os.fspath(self.folder)) from None
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(lock.release)
             self._open()
-        except BaseException:
-            lock.release()
-            raise
-        self._lock = lock
+            self._lock = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Unlock the folder."""
-        self._lock.release()
-        self._lock = None
+        self._lock.close()
 
     def _open(self) -> None:
         path = self.folder / _CONFIGURATION
