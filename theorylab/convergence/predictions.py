@@ -35,8 +35,7 @@ class RuleLaws:
     kind: str = "exact"  # of what depends on the noise
     noise_error: float = 0.0  # of an estimate; 0 where the noise is exact
     lost: float | None = None  # what E⟨S, S'⟩ of two logits lacks of E‖S‖²
-    variances: np.ndarray | None = None  # of the entries that one patch holds, and their cumulants
-    cumulants: np.ndarray | None = None
+    kurtosis: tuple[float, float] | None = None  # of infinitely many filters, and N times what N add to it
 
     def at(self, n_filters: int, x: np.ndarray) -> dict[str, Law]:
         """Every quantity's law with this many filters, 1 for a deep network, on the picture `x`.
@@ -64,10 +63,8 @@ class RuleLaws:
         laws["variance"] = Law(
             n * self.noise / self.mean.size, self.kind, n * self.noise_error / self.mean.size
         )
-        if self.variances is not None and self.cumulants is not None and self.variances.any():
-            second = n * self.variances.mean()
-            fourth = (3 * n**2 * self.variances**2 + n * self.cumulants).mean()
-            laws["kurtosis"] = Law(float(fourth / second**2 - 3), "exact")
+        if self.kurtosis is not None:
+            laws["kurtosis"] = Law(self.kurtosis[0] + self.kurtosis[1] / n, "exact")
         return laws
 
 
@@ -135,9 +132,17 @@ class Predictor:
         variance = analytic.variance_map(x, grid, rule, 1)
         energy = float((mean**2).sum() + variance.sum())
         lost = energy - analytic.expected_class_product(x, grid, rule, 1)
-        alone = self._alone(point)
-        cumulants = analytic.fourth_cumulant_map(x, grid, rule, 1)[alone]
-        return RuleLaws(mean, float(variance.sum()), "exact", 0.0, lost, variance[alone], cumulants)
+        alone, kurtosis = self._alone(point), None
+        if variance[alone].any():
+            square, cumulants = (
+                variance[alone].mean() ** 2,
+                analytic.fourth_cumulant_map(x, grid, rule, 1)[alone],
+            )
+            kurtosis = (
+                float(3 * (variance[alone] ** 2).mean() / square - 3),
+                float(cumulants.mean() / square),
+            )
+        return RuleLaws(mean, float(variance.sum()), lost=lost, kurtosis=kurtosis)
 
     def _pooled(self, point: Point, rule: Rule) -> RuleLaws:
         assert point.max_pool is not None

@@ -32,7 +32,7 @@ class Curve:
 
     rule: Rule
     quantity: str
-    kind: str
+    law: str
     x: np.ndarray
     y: np.ndarray
 
@@ -80,13 +80,7 @@ class Convergence:
                 for result in self.points
             ],
             "curves": [
-                {
-                    "rule": curve.rule.value,
-                    "quantity": curve.quantity,
-                    "law": curve.kind,
-                    "x": curve.x.tolist(),
-                    "y": curve.y.tolist(),
-                }
+                {**vars(curve), "rule": curve.rule.value, "x": curve.x.tolist(), "y": curve.y.tolist()}
                 for curve in self.curves
             ],
             "agreement": {

@@ -74,21 +74,13 @@ def maps_over_charts(rows: Rows, charts: int) -> tuple[Figure, list[Axes]]:
     """
     columns = max((len(panels) for _, panels in rows), default=3)
     side = (_PAGE - _LABEL) / max(columns, 3)
-    wrapped = [
-        (
-            name,
-            [
-                dataclasses.replace(
-                    panel,
-                    title=textwrap.fill(panel.title, int(13 * side)),
-                    note=textwrap.fill(panel.note, int(13 * side)),
-                )
-                for panel in panels
-            ],
-        )
-        for name, panels in rows
-    ]
-    return _draw_rows(wrapped, side, charts=charts, label=_LABEL)
+
+    def wrapped(panel: MapPanel) -> MapPanel:
+        title, note = (textwrap.fill(words, int(13 * side)) for words in (panel.title, panel.note))
+        return dataclasses.replace(panel, title=title, note=note)
+
+    rows = [(name, [wrapped(panel) for panel in panels]) for name, panels in rows]
+    return _draw_rows(rows, side, charts=charts, label=_LABEL)
 
 
 def _draw_rows(
