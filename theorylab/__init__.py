@@ -81,7 +81,7 @@ __all__ = [
     "weights",
 ]
 
-# Where each name lives; a name that is not here is a submodule.
+# Where each name lives; one that is not here, or ends its home, is a module itself.
 _HOMES = {
     "AdaptiveAveragePool": "model.specs",
     "ConvSpec": "model.specs",
@@ -100,20 +100,20 @@ _HOMES = {
     "audit": "auditing",
     "draw": "sampling.of_stack",
     "law": "analytic.of_stack",
+    "models": "model.models",
+    "rules": "model.rules",
     "visualize": "visualization",
     "visualize_many": "visualization",
 }
-_INSIDE_MODEL = ("models", "rules")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _HOMES:
-        value: Any = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    else:
-        room = f"{__name__}.model" if name in _INSIDE_MODEL else __name__
-        value = importlib.import_module(f"{room}.{name}")
+    home = _HOMES.get(name, name)
+    value: Any = importlib.import_module(f"{__name__}.{home}")
+    if home.rpartition(".")[2] != name:
+        value = getattr(value, name)
     globals()[name] = value
     return value
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -141,20 +140,14 @@ def _conclusion(convergence: Convergence) -> str:
     )
 
 
-def save(convergence: Convergence, folder: str | os.PathLike[str]) -> Path:
-    """Write ``figures/*.png``, ``table.txt`` and, last, ``results.json``: where it is, the others are.
-
-    The folder exists, and is returned; OSError if a file cannot be written.
-    """
+def save(convergence: Convergence, folder: str | os.PathLike[str]) -> None:
+    """Write ``figures/*.png``, ``table.txt`` and, last, ``results.json``; OSError if a file cannot be written."""
     from rich.console import Console
 
-    folder = Path(folder)
-    pictures = {figure.name: drawing.render(figure) for figure in figures(convergence)}
     stream = io.StringIO()
     Console(file=stream, width=WIDTH, color_system=None).print(table(convergence))
-    (folder / "figures").mkdir(exist_ok=True)
-    for name, picture in pictures.items():
-        _files.write_atomically(folder / "figures" / f"{name}.png", picture)
-    _files.write_atomically(folder / "table.txt", stream.getvalue())
-    _files.write_atomically(folder / "results.json", convergence.render())
-    return folder
+    content: dict[str, bytes | str] = {
+        f"figures/{figure.name}.png": drawing.render(figure) for figure in figures(convergence)
+    }
+    content |= {"table.txt": stream.getvalue(), "results.json": convergence.render()}
+    _files.write_together(folder, content)

@@ -113,8 +113,7 @@ class Predictor:
         """One rule's laws at a point; with one convolution whatever its number of filters."""
         key = (point if point.depth > 1 else dataclasses.replace(point, n_filters=1), rule)
         if key not in self._known:
-            laws_of = self._shallow if point.max_pool is None else self._pooled
-            self._known[key] = (laws_of if point.depth == 1 else self._deep)(*key)
+            self._known[key] = self._laws_of(*key)
         return self._known[key]
 
     def _alone(self, point: Point) -> np.ndarray:
@@ -127,44 +126,34 @@ class Predictor:
         one = point if point.depth > 1 else dataclasses.replace(point, n_filters=1)
         return law(one.stack(self.x.shape), self.x, rule)
 
-    def _shallow(self, point: Point, rule: Rule) -> RuleLaws:
-        x, grid, mean = self.x, point.grid(self.x.shape), self._law(point, rule).mean
-        variance = analytic.variance_map(x, grid, rule, 1)
-        energy = float((mean**2).sum() + variance.sum())
-        lost = energy - analytic.expected_class_product(x, grid, rule, 1)
-        alone, kurtosis = self._alone(point), None
-        if variance[alone].any():
-            square, cumulants = (
-                variance[alone].mean() ** 2,
-                analytic.fourth_cumulant_map(x, grid, rule, 1)[alone],
-            )
-            kurtosis = (
-                float(3 * (variance[alone] ** 2).mean() / square - 3),
-                float(cumulants.mean() / square),
-            )
-        return RuleLaws(mean, float(variance.sum()), lost=lost, kurtosis=kurtosis)
-
-    def _pooled(self, point: Point, rule: Rule) -> RuleLaws:
-        assert point.max_pool is not None
-        known = self._law(point, rule)
+    def _laws_of(self, point: Point, rule: Rule) -> RuleLaws:
+        x, grid, known = self.x, point.grid(self.x.shape), self._law(point, rule)
         mean = known.mean
-        if not mean.any():
-            try:
-                noise = float(known.variance.sum())
-            except NoLaw:  # large windows: the laws that need no variance remain
-                noise = None
-            return RuleLaws(mean, noise, lost=noise)
-        cosine, error = estimates.pooled_expected_cosine(
-            self.x, point.grid(self.x.shape), rule, 1, pool=point.max_pool, target="mean", unit_mean=mean
-        )
-        signal = float((mean**2).sum())
-        return RuleLaws(mean, signal * (cosine**-2.0 - 1), "estimate", signal * 2 * error / cosine**3)
-
-    def _deep(self, point: Point, rule: Rule) -> RuleLaws:
-        """Laws of depth: exact where the mean is zero, limits where it is not."""
-        known = self._law(point, rule)
-        noise = float(known.variance.sum())
-        if known.mean.any():
-            return RuleLaws(known.mean, noise, "limit")
-        # Maps that are linear in the readout are uncorrelated, as the readouts are.
-        return RuleLaws(known.mean, noise, lost=noise if rule.mean(Gaussian()) == 0 else None)
+        if point.depth > 1:  # exact where the mean is zero, limits where it is not
+            noise = float(known.variance.sum())
+            # Maps that are linear in the readout are uncorrelated, as the readouts are.
+            uncorrelated = not mean.any() and rule.mean(Gaussian()) == 0
+            kind = "limit" if mean.any() else "exact"
+            return RuleLaws(mean, noise, kind, lost=noise if uncorrelated else None)
+        if point.max_pool is None:
+            variance, alone, kurtosis = analytic.variance_map(x, grid, rule, 1), self._alone(point), None
+            lost = float((mean**2).sum() + variance.sum()) - analytic.expected_class_product(x, grid, rule, 1)
+            if variance[alone].any():
+                square = variance[alone].mean() ** 2
+                cumulants = analytic.fourth_cumulant_map(x, grid, rule, 1)[alone]
+                kurtosis = (
+                    float(3 * (variance[alone] ** 2).mean() / square - 3),
+                    float(cumulants.mean() / square),
+                )
+            return RuleLaws(mean, float(variance.sum()), lost=lost, kurtosis=kurtosis)
+        if mean.any():
+            cosine, error = estimates.pooled_expected_cosine(
+                x, grid, rule, 1, pool=point.max_pool, target="mean", unit_mean=mean
+            )
+            signal = float((mean**2).sum())
+            return RuleLaws(mean, signal * (cosine**-2.0 - 1), "estimate", signal * 2 * error / cosine**3)
+        try:
+            pooled = float(known.variance.sum())
+        except NoLaw:  # large windows: the laws that need no variance remain
+            return RuleLaws(mean, None)
+        return RuleLaws(mean, pooled, lost=pooled)
