@@ -11,9 +11,10 @@ from theorylab import analytic, estimates
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.of_stack import MapLaw, law
 from theorylab.convergence.design import Point
-from theorylab.convergence.quantities import NO_LAW, Law
+from theorylab.convergence.quantities import NO_LAW, Comparison, Law, compare
 from theorylab.model.laws import Gaussian
 from theorylab.model.rules import Rule
+from theorylab.montecarlo import Measurement
 
 REFERENCE = Rule.GUIDED
 """Its mean map is the direction for rules that have no mean map."""
@@ -76,6 +77,12 @@ class Prediction:
     targets: dict[Rule, np.ndarray]  # the direction of the mean map, norm 1
     entries: np.ndarray  # flat indices of those that one patch alone holds
     centres: dict[Rule, np.ndarray]  # the exact means of these entries, where they are known
+
+    def compared(self, measured: Measurement) -> dict[Rule, dict[str, Comparison]]:
+        """Every quantity of every rule, from the means that :class:`~theorylab.convergence.run.Maps` measured."""
+        return {
+            rule: compare(measured, rule, laws, self.targets[rule].size) for rule, laws in self.laws.items()
+        }
 
 
 class Predictor:

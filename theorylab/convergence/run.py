@@ -5,19 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import math
 import os
 from collections.abc import Callable, Iterable
 
 import numpy as np
 import threadpoolctl
 
-from theorylab import _validation
 from theorylab.convergence.design import Design, Point
 from theorylab.convergence.predictions import Prediction, Predictor
-from theorylab.convergence.quantities import NO_LAW, QUANTITIES, Comparison, compare
+from theorylab.convergence.quantities import NO_LAW, QUANTITIES
 from theorylab.convergence.results import Convergence, Curve, PointResult
-from theorylab.model.rules import Rule
 from theorylab.montecarlo import (
     CheckpointFolder,
     DaskExecutor,
@@ -128,23 +125,16 @@ def study(
     >>> curves = study(design, x)
     >>> [result.replicates for result in curves.points]
     [40, 40]
-    >>> guided = curves.points[1].rules[Rule.GUIDED]["cosine_input"]
+    >>> guided = curves.points[1].rules[design.rules[0]]["cosine_input"]
     >>> abs(guided.measured - guided.law.value) < 4 * guided.standard_error
     True
     """
     x = np.asarray(x, dtype=np.float64)
     design.check(x)
-    executor = (
-        JoblibExecutor(_validation.positive_integer(jobs, "jobs"))
-        if scheduler is None
-        else DaskExecutor(scheduler, notify=warn)
-    )
-    with contextlib.ExitStack() as stack:
-        # One thread: products of the predictions, too, round the same everywhere.
-        stack.enter_context(threadpoolctl.threadpool_limits(1, user_api="blas"))
-        checkpoints = (
-            None if out is None else stack.enter_context(CheckpointFolder(out, design.to_json(), warn=warn))
-        )
+    executor = JoblibExecutor(jobs) if scheduler is None else DaskExecutor(scheduler, notify=warn)
+    kept = contextlib.nullcontext() if out is None else CheckpointFolder(out, design.to_json(), warn=warn)
+    # One thread: products of the predictions, too, round the same everywhere.
+    with threadpoolctl.threadpool_limits(1, user_api="blas"), kept as checkpoints:
         predictor = Predictor(x, design.rules)
         predictions, step = [], stepper(progress, "predicted curves", len(design.points))
         for point in design.points:
@@ -164,10 +154,7 @@ def study(
         measured = replicate_all(studies, executor=executor, checkpoints=checkpoints, progress=progress)
         results = tuple(
             PointResult(
-                point,
-                found.replicates,
-                _precise(design, prediction, found),
-                _comparisons(design, prediction, found),
+                point, found.replicates, _precise(design, prediction, found), prediction.compared(found)
             )
             for point, prediction, found in zip(design.points, predictions, measured, strict=True)
         )
@@ -179,13 +166,6 @@ def study(
     return convergence
 
 
-def _comparisons(
-    design: Design, prediction: Prediction, measured: Measurement
-) -> dict[Rule, dict[str, Comparison]]:
-    size = math.prod(design.shape)
-    return {rule: compare(measured, rule, prediction.laws[rule], size) for rule in design.rules}
-
-
 def _precise(design: Design, prediction: Prediction, measured: Measurement) -> bool:
     """Whether the intervals of all rules are as narrow as the design asks."""
     if design.precision is None or measured.replicates < FEWEST:
@@ -194,7 +174,7 @@ def _precise(design: Design, prediction: Prediction, measured: Measurement) -> b
     # neither is waited for.
     return all(
         comparison.narrow <= design.precision
-        for comparisons in _comparisons(design, prediction, measured).values()
+        for comparisons in prediction.compared(measured).values()
         for quantity, comparison in comparisons.items()
         if quantity != "kurtosis" and comparison.law.value != 0
     )

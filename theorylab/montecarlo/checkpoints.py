@@ -9,7 +9,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +186,7 @@ class CheckpointFolder:
                 f"{path}: is damaged, so the blocks beside it cannot be told; choose another folder"
             )
         if there != self.configuration:
-            differences = "; ".join(_differences(there, self.configuration))
+            differences = "; ".join(_differences(there, self.configuration, ""))
             raise ValueError(f"{self.folder}: holds another study: {differences}; choose another folder")
         for temporary in (self.folder / "blocks").glob("**/.*.tmp"):  # by a process that was killed
             with contextlib.suppress(OSError):
@@ -225,17 +225,14 @@ class CheckpointFolder:
         _files.write_atomically(path, encode(measured, self._header(study, block)))
 
 
-def _differences(there: Any, here: Any, name: str = "") -> list[str]:
-    """List what differs between two configurations, by name."""
+def _differences(there: Any, here: Any, name: str) -> Iterator[str]:
+    """Yield what differs between two configurations, by name."""
     if isinstance(there, dict) and isinstance(here, dict):
-        differences = []
         for key in sorted({*there, *here}):
-            missing = "absent"
-            differences += _differences(
-                there.get(key, missing), here.get(key, missing), f"{name}.{key}" if name else key
-            )
-        return differences
-    return [] if there == here else [f"{name} is {_plain(there)} there, {_plain(here)} here"]
+            inner = f"{name}.{key}" if name else key
+            yield from _differences(there.get(key, "absent"), here.get(key, "absent"), inner)
+    elif there != here:
+        yield f"{name} is {_plain(there)} there, {_plain(here)} here"
 
 
 def _plain(value: Any) -> str:
