@@ -6,7 +6,7 @@ from theorylab import images, measures, networks, weights
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.figures._base import FinishedFigure, Settings
-from theorylab.figures._subjects import TORCHVISION_MEAN, TORCHVISION_STD, column
+from theorylab.figures._subjects import TORCHVISION, column
 from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
 
@@ -23,7 +23,7 @@ def make(settings: Settings) -> FinishedFigure:
     if settings.weights is not None:
         net = weights.load(net, settings.weights)
         label = f"trained weights ({settings.weights})"
-        x = (rgb - 255 * column(TORCHVISION_MEAN)) / (255 * column(TORCHVISION_STD))
+        x = (rgb - TORCHVISION[0]) / TORCHVISION[1]
     step = settings.steps("figure resnet", 1)
     maps = visualize_many(net, x, PAPER, ["max", "random"], seed=settings.stream(10))
     step()
