@@ -11,8 +11,7 @@ import numpy as np
 
 from theorylab import _files, drawing
 from theorylab.charts import CurveFigure, Line, Points
-from theorylab.convergence.quantities import QUANTITIES, Comparison
-from theorylab.convergence.results import SIMULTANEOUS, Convergence
+from theorylab.convergence.results import QUANTITIES, SIMULTANEOUS, Comparison, Convergence
 from theorylab.model.rules import Rule
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def figures(convergence: Convergence) -> list[CurveFigure]:
     drawn = []
     for quantity, words in QUANTITIES.items():
         series = [_points(convergence, rule, quantity) for rule in convergence.design.rules]
-        points = [one for one in series if one is not None]
+        points = [one for one in series if one.x.size]
         if not points:
             continue
         curves = [curve for curve in convergence.curves if curve.quantity == quantity]
@@ -58,16 +57,12 @@ def figures(convergence: Convergence) -> list[CurveFigure]:
     return drawn
 
 
-def _points(convergence: Convergence, rule: Rule, quantity: str) -> Points | None:
-    rows = [
-        (getattr(result.point, convergence.design.over), value.measured, value.low, value.high)
-        for result in convergence.points
-        if (value := result.rules[rule][quantity]).measured is not None
-    ]
-    if not rows:
-        return None
-    x, y, low, high = np.array(rows, dtype=float).T
-    return Points(rule.title, x, y, low, high)
+def _points(convergence: Convergence, rule: Rule, quantity: str) -> Points:
+    axis = [getattr(result.point, convergence.design.over) for result in convergence.points]
+    found = [result.rules[rule][quantity] for result in convergence.points]
+    rows = [(x, one.measured, one.low, one.high) for x, one in zip(axis, found, strict=True)]
+    table = np.array(rows, dtype=float)  # NaN where nothing was measured
+    return Points(rule.title, *table[~np.isnan(table[:, 1])].T)
 
 
 def table(convergence: Convergence) -> Group:

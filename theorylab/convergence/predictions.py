@@ -11,7 +11,7 @@ from theorylab import analytic, estimates
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.of_stack import MapLaw, law
 from theorylab.convergence.design import Point
-from theorylab.convergence.quantities import NO_LAW, Comparison, Law, compare
+from theorylab.convergence.results import NO_LAW, Comparison, Law, compare
 from theorylab.model.laws import Gaussian
 from theorylab.model.rules import Rule
 from theorylab.montecarlo import Measurement

@@ -13,8 +13,7 @@ import threadpoolctl
 
 from theorylab.convergence.design import Design, Point
 from theorylab.convergence.predictions import Prediction, Predictor
-from theorylab.convergence.quantities import NO_LAW, QUANTITIES
-from theorylab.convergence.results import Convergence, Curve, PointResult
+from theorylab.convergence.results import NO_LAW, QUANTITIES, Convergence, Curve, PointResult
 from theorylab.montecarlo import (
     CheckpointFolder,
     DaskExecutor,

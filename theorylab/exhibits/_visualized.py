@@ -16,8 +16,6 @@ from theorylab.measures import cosine, similarity
 from theorylab.model.rules import Rule
 from theorylab.progress import Progress
 
-_DEEP = ("vgg16", "resnet50")
-
 
 @dataclasses.dataclass(frozen=True)
 class NetworkChoice:
@@ -64,7 +62,7 @@ class NetworkChoice:
         from theorylab.model.pooling import MaxPool
 
         name, units, pool, trained = self.network, self.n_filters, self.pool, self.weights
-        if name in _DEEP:
+        if name in ("vgg16", "resnet50"):
             if trained is not None:
                 weights.check_source(os.fspath(trained))  # before seconds of drawing random weights
             for option, given in (("filters", units), ("pool", pool)):
