@@ -68,15 +68,13 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
         ],
         alarm=words.p_value(verification.false_alarm_probability),
         command=verification.command or verification.command_for(),
-        versions=versions(),
+        # What the numbers depend on.
+        versions=[
+            ("python", platform.python_version()),
+            *((package, importlib.metadata.version(package)) for package in _PACKAGES),
+        ],
         f=words,
     )
-
-
-def versions() -> tuple[tuple[str, str], ...]:
-    """Return names and versions of what the numbers depend on."""
-    packages = [(package, importlib.metadata.version(package)) for package in _PACKAGES]
-    return (("python", platform.python_version()), *packages)
 
 
 def _claim(claim: ClaimResult, pictures: Mapping[tuple[str, str], bytes], command: str) -> dict[str, Any]:

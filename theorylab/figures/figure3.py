@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theorylab.drawing import PALETTE, label_axes, maps_over_charts
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.figures._subjects import Subject, layer_titles, subject
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv
@@ -22,7 +22,7 @@ UNITS = (26, 44)
 """The paper's two units of fc1, counted from 1."""
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw the plane, two histograms, and the share of dead positions by layer."""
     deciding = subject(settings, decides=True)
     best = deciding if settings.weights is not None else subject(settings)
@@ -47,8 +47,7 @@ def make(settings: Settings) -> FinishedFigure:
     layers.set_ylim(-0.03, 1.8)  # room for the legend
     layers.legend(fontsize=7, frameon=False, loc="upper left")
     label_axes(layers, "closed by the forward ReLU", "", "share")
-    return FinishedFigure(
-        "3",
+    return (
         f"Dead zones, and the weights of two units of fc1 ({deciding.label}); shares by layer: {best.label}.",
         canvas,
         numbers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from theorylab import analytic, measures, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER
 
@@ -13,7 +13,7 @@ FILTERS, HIDDEN, KERNEL, STRIDE = 256, 4096, 7, 2
 ORDER = PAPER[::-1]
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw maps of a fixed logit in one network of each kind, with measured and predicted cosines."""
     x = settings.picture()
     windows = {
@@ -37,8 +37,7 @@ def make(settings: Settings) -> FinishedFigure:
             numbers[f"{label}, {rule.value}"] = {"cosine": measured, "predicted": predicted}
             step()
         rows.append((label, panels))
-    return FinishedFigure(
-        "4",
+    return (
         f"Random three-layer networks, Gaussian weights; filters {KERNEL}×{KERNEL}, stride {STRIDE}.",
         rows_of_maps(rows),
         {"maps": numbers},

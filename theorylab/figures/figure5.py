@@ -9,7 +9,7 @@ import numpy as np
 from theorylab import analytic, measures, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import PALETTE, fixed, label_axes, maps_over_charts
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.model.laws import Gaussian
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import Rule
@@ -20,7 +20,7 @@ HIDDEN = (64, 256, 1024, 4096, 16_384, 70_000)
 KERNEL, STRIDE, FCN_SIDE, GROUP = 7, 2, 64, 256
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw maps by size of the network over the chart of their cosines to the input."""
     x = settings.picture()
     small = settings.picture(min(settings.side, FCN_SIDE))
@@ -57,8 +57,7 @@ def make(settings: Settings) -> FinishedFigure:
     label_axes(
         chart, "guided backpropagation", "number of filters N, or of hidden units N_h", "cosine to the input"
     )
-    return FinishedFigure(
-        "5",
+    return (
         "Guided backpropagation in random three-layer networks; curves are the exact law, points one network each.",
         canvas,
         {"curves": numbers},

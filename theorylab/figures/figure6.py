@@ -5,7 +5,7 @@ from __future__ import annotations
 from theorylab import estimates, measures, networks, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import PAPER
@@ -15,7 +15,7 @@ FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2
 ORDER = PAPER[::-1]
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw the maps of three rules in both networks, with the pooled network's predicted cosines."""
     x = settings.picture(max(settings.side, 32))
     grid = PatchGrid(x.shape, KERNEL, STRIDE)
@@ -47,8 +47,7 @@ def make(settings: Settings) -> FinishedFigure:
         measured = measures.cosine(map_, x)
         deep.append(MapPanel(rule.title, map_, note=f"cosine to the input {fixed(measured)}"))
         numbers["VGG-16"][rule.value] = {"cosine": measured, "similarity": measures.similarity(map_, x)}
-    return FinishedFigure(
-        "6",
+    return (
         f"A random three-layer CNN with {POOL}×{POOL} max-pooling (N = {FILTERS}, filters {KERNEL}×{KERNEL}, stride "
         f"{STRIDE}), and a random VGG-16 with weights of standard deviation 0.1 (largest of 1000 logits).",
         rows_of_maps([(f"three layers, pool {POOL}×{POOL}", pooled), ("random VGG-16", deep)]),

@@ -11,7 +11,7 @@ import threadpoolctl
 
 from theorylab import display, images, stats
 from theorylab.drawing import INK, PALETTE, label_axes, maps_over_charts
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.figures._subjects import SMALL, Subject, hed_is_present, subject
 from theorylab.model.rules import PAPER, Rule
 from theorylab.networks.batches import batch_maps
@@ -27,7 +27,7 @@ WHITE_NOISE = math.sqrt(2)
 """Predicted for saliency: two independent maps of mean zero (a random readout; exact as the map's entries grow many)."""
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw mean distances with 95 % intervals, random and trained, all rules on the same pictures and logits."""
     if settings.weights == SMALL or (settings.weights is None and not hed_is_present()):
         # The size of crops that the small classifier was trained on, unless another is given.
@@ -72,8 +72,7 @@ def make(settings: Settings) -> FinishedFigure:
     chart.set_ylim(0, 1.9)
     chart.legend(fontsize=8, frameon=False, ncols=3, loc="upper right")
     label_axes(chart, f"maps of two random logits, {total} pictures", "", "mean l2 distance of unit maps")
-    return FinishedFigure(
-        "7",
+    return (
         f"Mean distance of the maps of two random logits over {total} pictures. {nets.label}.",
         canvas,
         numbers,

@@ -9,7 +9,7 @@ import numpy as np
 from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.figures._subjects import subject
 from theorylab.networks import GraphNetwork
 from theorylab.visualization import visualize
@@ -18,7 +18,7 @@ SHOWN = 5
 """Layers in a row."""
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw maps of partly trained networks, with their distances to the trained network's map."""
     nets = subject(settings)
     rgb = nets.picture(settings)
@@ -52,8 +52,7 @@ def make(settings: Settings) -> FinishedFigure:
             note = f"to trained {fixed(distance)}, cosine to x {fixed(cosine)}"
             panels.append(MapPanel(name, map_, note=note))
         rows.append((kind, panels))
-    return FinishedFigure(
-        "9",
+    return (
         f"Guided backpropagation of partly trained networks; the other layers are random. {nets.label}.",
         rows_of_maps(rows),
         {"network": nets.label, **numbers},

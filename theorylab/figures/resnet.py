@@ -5,13 +5,13 @@ from __future__ import annotations
 from theorylab import images, measures, networks, weights
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.figures._subjects import TORCHVISION, column
 from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw maps of the largest logit and of another, with their distances."""
     if settings.weights is not None:
         weights.check_source(settings.weights)
@@ -37,8 +37,7 @@ def make(settings: Settings) -> FinishedFigure:
         below.append(MapPanel(rule.title, other, note=f"{notes[1]}, distance {fixed(apart)}"))
         similarity = measures.similarity(largest, x)
         numbers[rule.value] = {"cosine": cosines, "similarity": similarity, "distance": apart}
-    return FinishedFigure(
-        "resnet",
+    return (
         f"ResNet-50, {label}.",
         rows_of_maps([("largest logit", above), ("another logit", below)]),
         {"network": f"ResNet-50, {label}", "rules": numbers},
