@@ -142,7 +142,7 @@ def check_path(path: str | os.PathLike[str]) -> None:
         ...
     ValueError: map.bmp: the name of a figure must end in .png, .pdf, .svg
     """
-    if _format_of(path) not in FORMATS:
+    if Path(path).suffix.lower()[1:] not in FORMATS:
         endings = ", ".join(f".{ending}" for ending in FORMATS)
         raise ValueError(f"{os.fspath(path)}: the name of a figure must end in {endings}")
     _files.check_file(path)
@@ -162,8 +162,4 @@ def save(figure: Chart, path: str | os.PathLike[str]) -> Path:
     'ramp.png'
     """
     check_path(path)
-    return _files.write_atomically(path, render(figure, _format_of(path)))
-
-
-def _format_of(path: str | os.PathLike[str]) -> str:
-    return Path(path).suffix.lower().lstrip(".")
+    return _files.write_atomically(path, render(figure, Path(path).suffix.lower()[1:]))

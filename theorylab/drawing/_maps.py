@@ -51,7 +51,7 @@ def draw_maps(figure: MapFigure) -> Figure:
     ]
     rows = [("", panels[start : start + columns]) for start in range(0, len(panels), columns)]
     height, breadth = np.asarray(panels[0].map).shape[-2:]
-    return _draw_rows(rows, side, aspect=min(height / breadth, 2.0), spans=spans)[0]
+    return _draw_rows(rows, side, aspect=min(height / breadth, 2.0))[0]
 
 
 def rows_of_maps(rows: Rows) -> Figure:
@@ -90,12 +90,12 @@ def _draw_rows(
     charts: int = 0,
     label: float = 0.0,
     aspect: float = 1.0,
-    spans: dict[str, tuple[float, float]] | None = None,
 ) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = max((len(panels) for _, panels in rows), default=0)
+    spans = _spans([panel for _, panels in rows for panel in panels])
     heights = [side * aspect + _LINE * _lines(panels) for _, panels in rows]
     parts = [height for height in (sum(heights), _CHART * bool(charts)) if height]
     canvas = Figure(
@@ -107,7 +107,7 @@ def _draw_rows(
         grid = areas[0].subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
         for axes_row, (name, panels) in zip(grid, rows, strict=True):
             for axes, panel in zip(axes_row, panels, strict=False):
-                _draw_map(axes, panel, (spans or {}).get(panel.scale))
+                _draw_map(axes, panel, spans.get(panel.scale))
             if name:
                 axes_row[0].set_ylabel(name, fontsize=9, color=INK, parse_math=False)
             for axes in axes_row[len(panels) :]:

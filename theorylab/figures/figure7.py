@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import threadpoolctl
@@ -91,7 +91,7 @@ def batches(settings: Settings, nets: Subject) -> tuple[int, Iterator[np.ndarray
     small = nets.source == SMALL
     if settings.pictures is not None:
         files = images.in_folder(settings.pictures)[: settings.crops]
-        return len(files), _one_by_one(len(files), lambda i: images.load(files[i], side, "authors") + _MEAN)
+        return len(files), (images.load(file, side, "authors")[None] + _MEAN for file in files)
     total = settings.crops or (MANY if small else FEW)
     rng = settings.stream(7, 1)
     if small and side == 32:  # trained on this size: take crops of the test split
@@ -99,11 +99,7 @@ def batches(settings: Settings, nets: Subject) -> tuple[int, Iterator[np.ndarray
     sources = [
         np.moveaxis(images.load(name, _SOURCE_SIDE, "authors") + _MEAN, 0, -1) for name in images.bundled()
     ]
-    return total, _one_by_one(total, lambda i: _crop(sources[rng.integers(len(sources))], side, rng))
-
-
-def _one_by_one(total: int, picture: Callable[[int], np.ndarray]) -> Iterator[np.ndarray]:
-    return (picture(i)[None] for i in range(total))
+    return total, (_crop(sources[rng.integers(len(sources))], side, rng)[None] for _ in range(total))
 
 
 def _unseen(total: int, nets: Subject, rng: np.random.Generator) -> Iterator[np.ndarray]:
