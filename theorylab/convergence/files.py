@@ -61,8 +61,8 @@ def _points(convergence: Convergence, rule: Rule, quantity: str) -> Points:
     axis = [getattr(result.point, convergence.design.over) for result in convergence.points]
     found = [result.rules[rule][quantity] for result in convergence.points]
     rows = [(x, one.measured, one.low, one.high) for x, one in zip(axis, found, strict=True)]
-    table = np.array(rows, dtype=float)  # NaN where nothing was measured
-    return Points(rule.title, *table[~np.isnan(table[:, 1])].T)
+    columns = np.array(rows, dtype=float)  # NaN where nothing was measured
+    return Points(rule.title, *columns[~np.isnan(columns[:, 1])].T)
 
 
 def table(convergence: Convergence) -> Group:
@@ -126,13 +126,11 @@ def _conclusion(convergence: Convergence) -> str:
     sure = f"{100 * SIMULTANEOUS:g}\N{NO-BREAK SPACE}%"
     if not outside:
         return words + f"All {total} exact laws lie within the intervals that hold at once with {sure}."
-    names = "; ".join(
+    names = [
         f"{result.point.name} {rule.value} {QUANTITIES[quantity]}" for result, rule, quantity, _ in outside
-    )
-    return (
-        words
-        + f"{len(outside)} of {total} exact laws lie OUTSIDE the intervals that hold at once with {sure}: {names}."
-    )
+    ]
+    words += f"{len(outside)} of {total} exact laws lie OUTSIDE the intervals that hold at once with {sure}: "
+    return f"{words}{'; '.join(names)}."
 
 
 def save(convergence: Convergence, folder: str | os.PathLike[str]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from theorylab import _files
 from theorylab.charts import Chart, CurveFigure, MapFigure
 from theorylab.drawing._curves import draw_curves
-from theorylab.drawing._maps import columns_of, draw_maps, side_of
+from theorylab.drawing._maps import draw_maps, layout_of
 from theorylab.drawing._style import WIDTH
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def width(figure: Chart) -> float:
     """
     if isinstance(figure, CurveFigure):
         return WIDTH
-    columns = columns_of(len(figure.panels))
-    return columns * side_of(columns)
+    columns, side = layout_of(len(figure.panels))
+    return columns * side
 
 
 def render(figure: Chart, file_format: str = "png") -> bytes:
@@ -108,20 +108,18 @@ def encode(canvas: Figure, file_format: str = "png") -> bytes:
     >>> encode(Figure(figsize=(1, 1)))[:4]
     b'\x89PNG'
     """
+    import matplotlib
+
     if file_format not in FORMATS:
         raise ValueError(f"file_format: unknown {file_format!r}, choose one of {', '.join(FORMATS)}")
     # Leave out the program's name and the date, which would make equal figures differ.
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[file_format]
     stream = io.BytesIO()
-    canvas.savefig(
-        stream,
-        format=file_format,
-        dpi=_DPI,
-        metadata=metadata,
-        facecolor="white",
-        bbox_inches="tight",
-        pad_inches=0.08,
-    )
+    options: dict[str, Any] = {"facecolor": "white", "bbox_inches": "tight", "pad_inches": 0.08}
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "theorylab"}
+    ):  # else the names of its parts are drawn at random
+        canvas.savefig(stream, format=file_format, dpi=_DPI, metadata=metadata, **options)
     return stream.getvalue()
 
 

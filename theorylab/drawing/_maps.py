@@ -24,22 +24,17 @@ Rows = Sequence[tuple[str, Sequence[MapPanel]]]
 _PAGE, _LABEL, _CHART, _LINE = 8.0, 0.3, 3.0, 0.14
 
 
-def columns_of(n_panels: int) -> int:
-    """Return the number of maps per row in a figure of a report; three where that fills the rows."""
-    return n_panels if n_panels <= 4 else (3 if n_panels % 3 == 0 or n_panels == 5 else 4)
-
-
-def side_of(columns: int) -> float:
-    """Return the width of one map in a figure of a report, in inches."""
-    return WIDTH / columns if columns > 2 else 2.7
+def layout_of(n_panels: int) -> tuple[int, float]:
+    """Return the number of maps per row in a figure of a report, three where that fills the rows, and a map's width."""
+    columns = n_panels if n_panels <= 4 else (3 if n_panels % 3 == 0 or n_panels == 5 else 4)
+    return columns, WIDTH / columns if columns > 2 else 2.7
 
 
 def draw_maps(figure: MapFigure) -> Figure:
     """Draw all panels of a figure, each over the range of its raw values; a ValueError if there are none."""
     if not figure.panels:
         raise ValueError(f"figure {figure.name!r}: there is no panel in it")
-    columns = columns_of(len(figure.panels))
-    side = side_of(columns)
+    columns, side = layout_of(len(figure.panels))
     spans = _spans(figure.panels)
     panels = [
         dataclasses.replace(
