@@ -108,9 +108,7 @@ class ClaimResult:
     @property
     def passed(self) -> bool | None:
         """Whether the exact law passed every check and every negative control was rejected; None if nothing was checked."""
-        if not self.checks:
-            return None
-        return not self.failures
+        return not self.failures if self.checks else None
 
     @property
     def failures(self) -> tuple[Check, ...]:

@@ -282,8 +282,9 @@ def test_figures_in_every_format(figure, kind, start):
     assert drawing.render(figure, kind).startswith(start)
 
 
-def test_equal_figures_give_equal_bytes():
-    assert drawing.render(curves()) == drawing.render(curves())
+@pytest.mark.parametrize("kind", drawing.FORMATS)
+def test_equal_figures_give_equal_bytes(kind):
+    assert drawing.render(curves(), kind) == drawing.render(curves(), kind)
 
 
 def test_maps_are_shown_by_joint_min_max():

@@ -81,39 +81,32 @@ __all__ = [
     "weights",
 ]
 
-# Where each name lives; a name that is not here is a submodule.
+# The names that each module gives; one that is not here, or ends its module's, is a module itself.
 _HOMES = {
-    "AdaptiveAveragePool": "model.specs",
-    "ConvSpec": "model.specs",
-    "Dense": "model.specs",
-    "Gaussian": "model.laws",
-    "LeakyReLU": "model.units",
-    "MaxPool": "model.pooling",
-    "NoLaw": "analytic.nolaw",
-    "PatchGrid": "model.patches",
-    "ReLU": "model.units",
-    "Residual": "model.specs",
-    "Rule": "model.rules",
-    "Stack": "model.stack",
-    "TruncatedGaussian": "model.laws",
-    "__version__": "_version",
-    "audit": "auditing",
-    "draw": "sampling.of_stack",
-    "law": "analytic.of_stack",
-    "visualize": "visualization",
-    "visualize_many": "visualization",
+    "_version": ("__version__",),
+    "analytic.nolaw": ("NoLaw",),
+    "analytic.of_stack": ("law",),
+    "auditing": ("audit",),
+    "model.laws": ("Gaussian", "TruncatedGaussian"),
+    "model.models": ("models",),
+    "model.patches": ("PatchGrid",),
+    "model.pooling": ("MaxPool",),
+    "model.rules": ("Rule", "rules"),
+    "model.specs": ("AdaptiveAveragePool", "ConvSpec", "Dense", "Residual"),
+    "model.stack": ("Stack",),
+    "model.units": ("LeakyReLU", "ReLU"),
+    "sampling.of_stack": ("draw",),
+    "visualization": ("visualize", "visualize_many"),
 }
-_INSIDE_MODEL = ("models", "rules")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _HOMES:
-        value: Any = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    else:
-        room = f"{__name__}.model" if name in _INSIDE_MODEL else __name__
-        value = importlib.import_module(f"{room}.{name}")
+    home = next((module for module, names in _HOMES.items() if name in names), name)
+    value: Any = importlib.import_module(f"{__name__}.{home}")
+    if home.rpartition(".")[2] != name:
+        value = getattr(value, name)
     globals()[name] = value
     return value
 

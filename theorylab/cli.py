@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from theorylab.commands import audit, claims, converge, figure, predict, verify, visualize
-from theorylab.commands._guard import INTERRUPTED, guarded
 
+INTERRUPTED = 130  # exit status
 # Click folds paragraphs, except those that begin with this sign.
 _AS_IT_STANDS = "\b\n"
 _STATUS = """Exit status:
@@ -66,16 +67,42 @@ def _root(
     pass
 
 
-for command, examples in (
-    (claims.claims, claims.EXAMPLES),
-    (verify.verify, verify.EXAMPLES),
-    (visualize.visualize, visualize.EXAMPLES),
-    (predict.predict, predict.EXAMPLES),
-    (figure.figure, figure.EXAMPLES),
-    (converge.converge, converge.EXAMPLES),
-    (audit.audit, audit.EXAMPLES),
-):
-    app.command(epilog=_examples(examples))(guarded(command))
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"theorylab: error: {' '.join(message.split())}", err=True)
+    raise typer.Exit(2)
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """End bad input with one line and status 2, Ctrl-C with status 130; a bug keeps its traceback."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            typer.echo("theorylab: interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise  # the reader of the output has gone (`| head`): not an error of the input
+        except OSError as error:
+            known = error.filename is not None and error.strerror is not None
+            _fail(f"{error.filename}: {error.strerror}" if known else str(error))
+        except (ModuleNotFoundError, NotImplementedError, TypeError, ValueError) as error:
+            if isinstance(error, ModuleNotFoundError) and error.name is not None:
+                raise  # not one of our optional dependencies
+            if isinstance(error, NotImplementedError):
+                from theorylab.analytic.nolaw import NoLaw
+
+                if not isinstance(error, NoLaw):
+                    raise
+            _fail(str(error) or type(error).__name__)
+
+    return run
+
+
+for module in (claims, verify, visualize, predict, figure, converge, audit):
+    command = getattr(module, module.__name__.rpartition(".")[2])
+    app.command(epilog=_examples(module.EXAMPLES))(_guarded(command))
 
 
 def main() -> None:

@@ -22,6 +22,12 @@ def _over(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.asarray(np.divide(values, scale, out=np.zeros_like(values), where=scale > 0))
 
 
+def _over_largest(maps: np.ndarray) -> np.ndarray:
+    """Divide checked maps by their largest entries: squares and spans of others may leave the range of the dtype."""
+    maps = _maps(maps)
+    return _over(maps, np.abs(maps).max(axis=(-3, -2, -1), keepdims=True))
+
+
 def unit_norm(maps: np.ndarray) -> np.ndarray:
     """Scale each map to Euclidean norm 1.
 
@@ -47,40 +53,21 @@ def unit_norm(maps: np.ndarray) -> np.ndarray:
     >>> unit_norm(np.array([[[3.0, -4.0]]]))
     array([[[ 0.6, -0.8]]])
     """
-    maps = _maps(maps)
-    # Divide by the largest entry first: squares of very small or large entries leave the range of the dtype.
-    scaled = _over(maps, np.abs(maps).max(axis=(-3, -2, -1), keepdims=True))
+    scaled = _over_largest(maps)
     return _over(scaled, np.sqrt((scaled**2).sum(axis=(-3, -2, -1), keepdims=True)))
 
 
 def min_max(maps: np.ndarray) -> np.ndarray:
-    """Shift and scale each map to [0, 1], jointly over channels and pixels.
+    """Shift and scale each map to [0, 1], jointly over channels and pixels; a constant map becomes zero.
 
-    Parameters
-    ----------
-    maps : array, (..., C, H, W)
-
-    Returns
-    -------
-    array of the same shape, float32 or float64
-        A constant map becomes zero.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an entry is not a finite real number or there are fewer than three axes.
-
-    Notes
-    -----
-    The display of the authors' code; it is in no equation of the paper.
+    The display of the authors' code; it is in no equation of the paper.  Maps and errors are as for :func:`unit_norm`.
 
     Examples
     --------
     >>> min_max(np.array([[[3.0, -1.0, 0.0]]]))
     array([[[1.  , 0.  , 0.25]]])
     """
-    maps = _maps(maps)
-    scaled = _over(maps, np.abs(maps).max(axis=(-3, -2, -1), keepdims=True))
+    scaled = _over_largest(maps)
     scaled -= scaled.min(axis=(-3, -2, -1), keepdims=True)
     return _over(scaled, scaled.max(axis=(-3, -2, -1), keepdims=True))
 
@@ -102,7 +89,7 @@ def shades(image: np.ndarray, span: tuple[float, float] | None = None) -> np.nda
     Raises
     ------
     TypeError, ValueError
-        If an entry is not a finite real number or there are fewer than three axes.
+        As :func:`unit_norm`.
 
     Notes
     -----
@@ -127,7 +114,7 @@ def shades(image: np.ndarray, span: tuple[float, float] | None = None) -> np.nda
 
 
 def to_rgb(image: np.ndarray) -> np.ndarray:
-    """Return one map as a picture to save: `shades` in 256 levels.
+    """Return one map as a picture to save: `shades` in the nearest of 256 levels.
 
     Parameters
     ----------
@@ -142,10 +129,6 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     ------
     TypeError, ValueError
         If an entry is not a finite real number or the shape does not fit.
-
-    Notes
-    -----
-    Rounds to the nearest level; it is in no equation of the paper.
 
     Examples
     --------

@@ -32,18 +32,14 @@ def live(quiet: bool = False) -> Iterator[Progress | None]:
     ...     print(progress)
     None
     """
-    if quiet:
-        yield None
-        return
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
     from rich import progress
+    from rich.console import Console
     from rich.table import Column
 
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
     # On a narrow terminal shorten a long label rather than the numbers.
     label = Column(no_wrap=True, overflow="ellipsis", max_width=max(12, console.width - _NUMBERS))
     columns = (

@@ -78,7 +78,9 @@ def check_target(target: object, n_logits: int) -> int | str:
 def logit_gradients(
     targets: Sequence[int | str], n_logits: int, logits: Callable[[], np.ndarray], seed: _random.Seed
 ) -> np.ndarray:
-    """Work out what seeds the backward passes of some targets.
+    """Work out what seeds the backward passes of T targets: a float64 array, (T, K).
+
+    The seed of a logit is 1, never the logit itself: a negative one would turn the signs round before the rule sees them.
 
     Parameters
     ----------
@@ -89,18 +91,7 @@ def logit_gradients(
     logits : callable
         Gives the logits, ``(K,)``; called only if a target depends on them.
     seed : int or Generator
-        For "random" only; each "random" draws anew.
-
-    Returns
-    -------
-    float64 array, (T, K)
-        The seed of a logit is 1, never the logit itself: a negative one would turn the signs round before the rule
-        sees them.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a target is "random" and the seed is of the wrong kind.
+        As for :func:`visualize_many`.
 
     Examples
     --------
@@ -184,31 +175,12 @@ def visualize_many(
 def visualize(
     net: Network, x: np.ndarray, rule: Rule | str, target: int | str = "max", *, seed: _random.Seed = 0
 ) -> np.ndarray:
-    """Compute the raw map of one rule and one target.
+    """Compute the raw map of one rule and one target, (C, H, W): Eq. 1–2.
 
     Parameters
     ----------
-    net : Network
-        One of :mod:`theorylab.networks`.
-    x : array, (C, H, W)
-    rule : Rule or str
-    target : str or int, default "max"
-        "max", "random", "cost" or a logit's index: see :func:`visualize_many`.
-    seed : int or Generator
-        For "random" only.
-
-    Returns
-    -------
-    array, (C, H, W), of the network's dtype
-
-    Raises
-    ------
-    ValueError
-        If the rule or target is unknown, or `x` does not fit the network.
-
-    Notes
-    -----
-    Eq. 1–2.
+    net, x, rule, target, seed
+        As for :func:`visualize_many`, with one rule and one target; so are the dtype and the errors.
 
     Examples
     --------

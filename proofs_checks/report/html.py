@@ -51,38 +51,30 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
         lstrip_blocks=True,
     )
     environment.filters["powers"] = drawing.powers
-    template = environment.get_template("report.html.j2")
-    pictures = pictures or {}
-    claims = [_claim(claim, pictures, verification.command_for(claim.id)) for claim in verification.claims]
-    return template.render(
+    pictures, results = pictures or {}, verification.claims
+    not_run = [claim for claim in results if claim.verdict is Verdict.NOT_RUN]
+    return environment.get_template("report.html.j2").render(
         run=verification,
-        claims=claims,
-        failed=[claim for claim in verification.claims if claim.passed is False],
-        not_run=[claim for claim in verification.claims if claim.verdict is Verdict.NOT_RUN],
-        n_checked=sum(bool(claim.checks) for claim in verification.claims),
+        claims=[_claim(claim, pictures, verification.command_for(claim.id)) for claim in results],
+        failed=[claim for claim in results if claim.passed is False],
+        not_run=not_run,
+        n_checked=sum(bool(claim.checks) for claim in results),
         # Claims without a law that were measured, such as trained networks with given weights.
-        n_measured=sum(
-            not claim.checks and claim.verdict is not Verdict.NOT_RUN for claim in verification.claims
-        ),
-        n_checks=sum(len(claim.checks) for claim in verification.claims),
-        counts=[
-            (reading.words, sum(claim.verdict is verdict for claim in verification.claims))
+        n_measured=sum(not claim.checks and claim.verdict is not Verdict.NOT_RUN for claim in results),
+        n_checks=sum(len(claim.checks) for claim in results),
+        readings=[
+            (verdict.value, reading, sum(claim.verdict is verdict for claim in results))
             for verdict, reading in words.VERDICTS.items()
-        ],
-        meanings=[
-            (verdict.value, reading.words, reading.meaning) for verdict, reading in words.VERDICTS.items()
         ],
         alarm=words.p_value(verification.false_alarm_probability),
         command=verification.command or verification.command_for(),
-        versions=versions(),
+        # What the numbers depend on.
+        versions=[
+            ("python", platform.python_version()),
+            *((package, importlib.metadata.version(package)) for package in _PACKAGES),
+        ],
         f=words,
     )
-
-
-def versions() -> tuple[tuple[str, str], ...]:
-    """Return names and versions of what the numbers depend on."""
-    packages = [(package, importlib.metadata.version(package)) for package in _PACKAGES]
-    return (("python", platform.python_version()), *packages)
 
 
 def _claim(claim: ClaimResult, pictures: Mapping[tuple[str, str], bytes], command: str) -> dict[str, Any]:

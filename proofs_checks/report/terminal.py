@@ -53,7 +53,8 @@ def render(verification: Verification, details: bool = False) -> RenderableType:
 def claims_table(verification: Verification) -> Table:
     """Make a table of one row for each claim, with its headline check."""
     header = ("measured", "predicted", "how sure")
-    numbers = [_headline(claim.headline_check()) for claim in verification.claims]
+    checks = [claim.headline_check() for claim in verification.claims]
+    numbers = [_cells(check, "\n") if check else ("–", "–", "") for check in checks]
     widths = [max(map(len, "\n".join(column).split("\n"))) for column in zip(header, *numbers, strict=True)]
     # Keep ids whole if the other columns and the gaps leave room for them in 80 columns.
     room = 80 - sum(widths) - 1 - 2 * _NARROW - 7 * 2
@@ -66,16 +67,9 @@ def claims_table(verification: Verification) -> Table:
     for title in header:
         table.add_column(title, justify="left" if title == header[-1] else "right", no_wrap=True)
     for claim, cells in zip(verification.claims, numbers, strict=True):
-        verdict = _verdict(claim)
-        if claim.passed is False:
-            verdict = Text("CHECK FAILED", _ALARM)
-        table.add_row(
-            _MARKS[claim.passed].copy(),
-            Text(claim.id, "bold"),
-            Text(claim.section),
-            verdict,
-            *map(Text, cells),
-        )
+        verdict = Text("CHECK FAILED", _ALARM) if claim.passed is False else _verdict(claim)
+        mark = _MARKS[claim.passed].copy()
+        table.add_row(mark, Text(claim.id, "bold"), Text(claim.section), verdict, *map(Text, cells))
     return table
 
 
@@ -84,11 +78,9 @@ def _verdict(claim: ClaimResult) -> Text:
     return Text(reading.words, reading.style)
 
 
-def _headline(check: Check | None) -> tuple[str, str, str]:
-    if check is None:
-        return "–", "–", ""
-    sure = words.certainty(check).replace(", ", "\n")
-    return number(check.estimate), number(check.expected), sure
+def _cells(check: Check, gap: str = ", ") -> tuple[str, str, str]:
+    """Return what was measured, what was predicted and how sure the check is."""
+    return number(check.estimate), number(check.expected), words.certainty(check).replace(", ", gap)
 
 
 def claim_details(claim: ClaimResult) -> RenderableType:
@@ -101,7 +93,20 @@ def claim_details(claim: ClaimResult) -> RenderableType:
     table.add_column("how sure", max_width=19)
     table.add_column("p", justify="right", no_wrap=True)
     for check in claim.checks:
-        _add_check(table, check)
+        control = check.negative_control
+        table.add_row(
+            _MARKS[check.passed].copy(),
+            Text(check.name).append("" if check.passed else "  FAILED", _ALARM),
+            *map(Text, _cells(check)),
+            Text(words.p_value(check.p_value)),
+        )
+        table.add_row(
+            Text(" ") if control.rejected else _MARKS[False].copy(),
+            Text(f"· {control.what}", "dim"),
+            *(Text(), Text()),
+            Text("rejected", "dim") if control.rejected else Text("NOT REJECTED", _ALARM),
+            Text(words.p_value(control.p_value), "dim"),
+        )
     heading = Text.assemble((claim.id, "bold"), f"  {claim.section}  ")
     heading.append_text(_verdict(claim))
     if claim.passed is False:
@@ -109,27 +114,6 @@ def claim_details(claim: ClaimResult) -> RenderableType:
     statement = Text(f"{claim.statement}\n").append(claim.finding, "italic")
     below: list[RenderableType] = [Text(), table] if claim.checks else []
     return Padding(Group(heading, statement, *below), (1, 0, 0, 0))
-
-
-def _add_check(table: Table, check: Check) -> None:
-    control = check.negative_control
-    table.add_row(
-        Text("✓", "green") if check.passed else Text("✗", _ALARM),
-        Text(check.name).append("" if check.passed else "  FAILED", _ALARM),
-        Text(number(check.estimate)),
-        Text(number(check.expected)),
-        Text(words.certainty(check)),
-        Text(words.p_value(check.p_value)),
-    )
-    outcome = "rejected" if control.rejected else "NOT REJECTED"
-    table.add_row(
-        Text(" ") if control.rejected else Text("✗", _ALARM),
-        Text("· ", "dim").append(control.what, "dim"),
-        Text(),
-        Text(),
-        Text(outcome, "dim" if control.rejected else _ALARM),
-        Text(words.p_value(control.p_value), "dim"),
-    )
 
 
 def conclusion(verification: Verification) -> Text:
@@ -141,23 +125,22 @@ def conclusion(verification: Verification) -> Text:
             text.append(f"\n– {claim.id}: not run", "bold").append(f": {claim.finding}")
     for claim in failed:
         for check in claim.failures:
-            text.append("\n✗ ", _ALARM).append(f"{claim.id}: {check.name}: ")
+            control = check.negative_control
             if check.passed:
-                text.append("negative control not rejected", _ALARM).append(
-                    f": {check.negative_control.what} ({words.p_equals(check.negative_control.p_value)})"
-                )
+                outcome = "negative control not rejected"
+                details = f"{control.what} ({words.p_equals(control.p_value)})"
             else:
-                text.append("check failed", _ALARM).append(
-                    f": measured {number(check.estimate)}, predicted {number(check.expected)}"
-                    f" ({words.p_equals(check.p_value)})"
-                )
+                outcome = "check failed"
+                details = f"measured {number(check.estimate)}, predicted {number(check.expected)}"
+                details += f" ({words.p_equals(check.p_value)})"
+            text.append("\n✗ ", _ALARM).append(f"{claim.id}: {check.name}: ")
+            text.append(outcome, _ALARM).append(f": {details}")
     checked = [claim for claim in verification.claims if claim.checks]
     n_claims, n_checks = len(checked), sum(len(claim.checks) for claim in checked)
     text.append("\n")
     if verification.self_test:
-        text.append(f"Self-test: every exact law was multiplied by {verification.law_scale}.", _ALARM).append(
-            "\n"
-        )
+        text.append(f"Self-test: every exact law was multiplied by {verification.law_scale}.", _ALARM)
+        text.append("\n")
     if not checked:
         text.append("Nothing was checked.")
     elif failed:

@@ -69,18 +69,16 @@ def p_equals(value: float) -> str:
     return f"p {words}" if words.startswith("<") else f"p = {words}"
 
 
-def error(check: Check) -> str:
-    """Write the standard error, relative to the expected value unless that is 0 or smaller than the error."""
-    if check.kind == "identity" or not check.standard_error > 0:
-        return "exact" if check.passed else "not exact"
-    # If about 0 is expected, a relative error says nothing.
-    if abs(check.expected) <= check.standard_error:
-        return f"±{number(check.standard_error, 2)}"
-    return f"±{percent(check.standard_error / abs(check.expected))}"
-
-
 def certainty(check: Check) -> str:
-    """Write a check's standard error, and the smallest error of the law that it would see."""
-    if not (math.isfinite(check.detectable_effect) and check.detectable_effect > 0):
-        return error(check)
-    return f"{error(check)}, sees {percent(check.detectable_effect)}"
+    """Write a check's standard error, and the smallest error of the law that it would see.
+
+    The standard error is relative to the expected value unless that is 0 or smaller than the error.
+    """
+    error, expected = check.standard_error, abs(check.expected)
+    if check.kind == "identity" or not error > 0:
+        sure = "exact" if check.passed else "not exact"
+    else:
+        # If about 0 is expected, a relative error says nothing.
+        sure = f"±{number(error, 2)}" if expected <= error else f"±{percent(error / expected)}"
+    seen = math.isfinite(check.detectable_effect) and check.detectable_effect > 0
+    return f"{sure}, sees {percent(check.detectable_effect)}" if seen else sure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,9 +17,6 @@ EXAMPLES = (
     ("theorylab audit photos --rule saliency --weights small", "a folder of pictures"),
     ("theorylab audit photo.jpg --attribute mymaps:gradcam --size 224", "your own method"),
 )
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def audit(
@@ -64,21 +61,27 @@ def audit(
 
     With --quiet the verdict alone; --json prints the content of audit.json.
     """
-    from theorylab import _files, auditing, drawing, progress
+    from theorylab import _files, auditing, drawing, images, progress
+    from theorylab.figures import Settings, subject
 
     _files.check_folder(out, ("audit.png", "audit.json"))
-    files = _pictures(image)
+    folder = image is not None and Path(image).is_dir()
+    files: list[str | None] = [*images.in_folder(image)] if image is not None and folder else [image]
     # The user's code may print, but with --json stdout is for the result alone.
     aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     with progress.live(quiet) as report, aside:
         if attribute is None:
-            label, attribution, pictures, about = _of_the_package(
-                files, rule, network.value, weights, size, seed, report
-            )
+            nets = subject(Settings(weights=weights, size=size, seed=seed, progress=report))
+            side, trained = nets.trained.input_shape[1], network is options.Weighting.TRAINED
+            pictures = [nets.prepared(nets.picture(Settings(image=file, size=side))) for file in files]
+            attribution: Any = auditing.NetworkAttribution(nets.trained if trained else nets.random, rule)
+            label = f"{network.value} {rule}"
             if not quiet:
-                typer.echo(f"Network: {about}", err=True)
+                about = "" if trained else "random weights of the architecture of: "
+                typer.echo(f"Network: {about}{nets.label}", err=True)
         else:
-            label, attribution, pictures = _of_the_user(files, attribute, preset, size)
+            pictures = [images.load(file, size or 224, preset) for file in files]
+            label, attribution = _of_the_user(attribute)
         result = auditing.audit(
             attribution, pictures, range(targets), name=label, randomize=randomize, seed=seed, progress=report
         )
@@ -94,48 +97,13 @@ def audit(
         typer.echo(f"Written: {', '.join(map(str, written))}")
 
 
-def _pictures(image: str | None) -> list[str | None]:
-    if image is None or not Path(image).is_dir():
-        return [image]
-    from theorylab import images
-
-    return list(images.in_folder(image))
-
-
-def _of_the_package(
-    files: list[str | None],
-    rule: str,
-    network: str,
-    weights: str | None,
-    size: int | None,
-    seed: int,
-    report: Any,
-) -> tuple[str, Any, list[np.ndarray], str]:
-    """Return a rule in a network that figures use, with its pictures and the network in words."""
-    from theorylab import auditing
-    from theorylab.figures import Settings, subject
-
-    settings = Settings(weights=weights, size=size, seed=seed, progress=report)
-    nets = subject(settings)
-    side = nets.trained.input_shape[1]
-    pictures = [nets.prepared(nets.picture(Settings(image=file, size=side))) for file in files]
-    net = nets.trained if network == "trained" else nets.random
-    label = nets.label if network == "trained" else f"random weights of the architecture of: {nets.label}"
-    return f"{network} {rule}", auditing.NetworkAttribution(net, rule), pictures, label
-
-
-def _of_the_user(
-    files: list[str | None], attribute: str, preset: str, size: int | None
-) -> tuple[str, Any, list[np.ndarray]]:
-    """Import the callable that the user names, which runs the user's code, and load the pictures."""
+def _of_the_user(attribute: str) -> tuple[str, Any]:
+    """Import the callable that the user names, which runs the user's code; return its name too."""
     import importlib
-
-    from theorylab import images
 
     module, _, name = attribute.partition(":")
     if not module or not name:
         raise ValueError(f"--attribute: expected module:name, got {attribute!r}")
-    pictures = [images.load(file, size or 224, preset) for file in files]
     sys.path.insert(0, str(Path.cwd()))
     try:
         value: Any = importlib.import_module(module)
@@ -155,4 +123,4 @@ def _of_the_user(
         value = getattr(value, part)
     if not callable(value):
         raise ValueError(f"--attribute: {attribute!r} is not callable")
-    return name, value, pictures
+    return name, value

@@ -6,7 +6,7 @@ import enum
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,29 +20,21 @@ EXAMPLES = (
     ("theorylab converge --scheduler tcp://127.0.0.1:8786 --out study", "on a Dask cluster"),
 )
 
-
 Over = enum.StrEnum("Over", ["N_FILTERS", "KERNEL", "STRIDE", "POOL", "DEPTH"])
+
+
+def _several(words: str) -> Any:
+    return typer.Option(metavar="N,...", help=words)
 
 
 def converge(
     image: options.ImageOption = None,
     over: Annotated[Over, typer.Option(help="What the curves go over.")] = Over.N_FILTERS,
-    filters: Annotated[
-        str | None, typer.Option(metavar="N,...", help="Numbers of filters. [default: 16,64,256,1024 or 256]")
-    ] = None,
-    kernel: Annotated[
-        str | None, typer.Option(metavar="N,...", help="Sides of the filters. [default: 7 or 3,5,7,11]")
-    ] = None,
-    stride: Annotated[
-        str | None, typer.Option(metavar="N,...", help="Strides. [default: 2 or 1,2,4,7]")
-    ] = None,
-    pool: Annotated[
-        str | None,
-        typer.Option(metavar="N,...", help="Sides of pooling windows; 1: none. [default: 1 or 1,2,3]"),
-    ] = None,
-    depth: Annotated[
-        str | None, typer.Option(metavar="N,...", help="Numbers of convolutions. [default: 1 or 1,2,3,4]")
-    ] = None,
+    filters: Annotated[str | None, _several("Numbers of filters. [default: 16,64,256,1024 or 256]")] = None,
+    kernel: Annotated[str | None, _several("Sides of the filters. [default: 7 or 3,5,7,11]")] = None,
+    stride: Annotated[str | None, _several("Strides. [default: 2 or 1,2,4,7]")] = None,
+    pool: Annotated[str | None, _several("Sides of pooling windows; 1: none. [default: 1 or 1,2,3]")] = None,
+    depth: Annotated[str | None, _several("Numbers of convolutions. [default: 1 or 1,2,3,4]")] = None,
     size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
     rule: options.Rules = options.ALL,
     replicates: Annotated[int, typer.Option(min=2, help="Networks a point, at most.")] = 200,
@@ -78,10 +70,7 @@ def converge(
     name = Path(image or images.bundled()[0])
     folder = out or Path(f"{name.stem}-convergence")
     lists = {"n_filters": filters, "kernel": kernel, "stride": stride, "pool": pool, "depth": depth}
-    axes = {
-        key: None if text is None else _integers(text, "filters" if key == "n_filters" else key)
-        for key, text in lists.items()
-    }
+    axes = {key: _integers(text, key.removeprefix("n_")) for key, text in lists.items()}
     design = convergence.Design.of(
         x,
         name.name,
@@ -117,8 +106,8 @@ def converge(
         typer.echo(f"Written: {folder / 'results.json'}, {folder / 'table.txt'}, {folder / 'figures'}")
 
 
-def _integers(text: str, name: str) -> list[int]:
+def _integers(text: str | None, name: str) -> list[int] | None:
     try:
-        return [int(part) for part in text.split(",")]
+        return None if text is None else [int(part) for part in text.split(",")]
     except ValueError:
         raise ValueError(f"--{name}: expected integers with commas between them, got {text!r}") from None

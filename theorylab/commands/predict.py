@@ -50,16 +50,14 @@ def predict(
     from theorylab.model.pooling import MaxPool
 
     x, weights = images.load(image, size), TruncatedGaussian(0.1)
+    about: dict[str, str | int | None] = {"image": image, "network": network.value}
     if deep:
         stack = models.vgg16(input_shape=x.shape, std=weights.std, readout=weights.std)
-        settings: dict[str, str | int | None] = {"network": network.value}
     else:
-        settings = {"network": network.value, "n_filters": filters or 256, "kernel": kernel, "stride": stride}
-        settings["pool"] = pool
+        n_filters, grid = filters or 256, PatchGrid(x.shape, kernel, stride)
+        about |= {"n_filters": n_filters, "kernel": kernel, "stride": stride, "pool": pool}
         windows = None if pool is None else MaxPool(pool)
-        stack = models.three_layer(
-            PatchGrid(x.shape, kernel, stride), filters or 256, pool=windows, weights=weights
-        )
+        stack = models.three_layer(grid, n_filters, pool=windows, weights=weights)
     with progress.live(quiet) as report:
         exhibit = exhibits.predicted(stack, x, rule=rule, progress=report)
-    output.show(exhibit, file, {"image": image, **settings}, quiet=quiet, as_json=as_json)
+    output.show(exhibit, file, about, quiet=quiet, as_json=as_json)

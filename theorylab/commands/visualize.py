@@ -73,5 +73,4 @@ def visualize(
             read_logit=as_json,
             progress=report,
         )
-    about = {"image": image, "preset": scale}
-    output.show(exhibit, file, about, quiet=quiet, as_json=as_json)
+    output.show(exhibit, file, {"image": image, "preset": scale}, quiet=quiet, as_json=as_json)

@@ -1,8 +1,7 @@
 """Measured against predicted, as curves: simulations and closed forms meet here, as they do in figures and audits."""
 
 from theorylab.convergence.design import OVER, Design, Point
-from theorylab.convergence.quantities import QUANTITIES, Comparison
-from theorylab.convergence.results import Convergence, PointResult
+from theorylab.convergence.results import QUANTITIES, Comparison, Convergence, PointResult
 from theorylab.convergence.run import FEWEST, study
 
 __all__ = [

@@ -216,31 +216,27 @@ def _digest(x: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(x, dtype="<f8").tobytes()).hexdigest()
 
 
-# One value of each where the study does not go over it, and the list where it does.  A deep network takes long: it
-# has fewer filters.
-_ONE = {"n_filters": 256, "kernel": 7, "stride": 2, "pool": 1, "depth": 1}
-_MANY = {
-    "n_filters": (16, 64, 256, 1024),
-    "kernel": (3, 5, 7, 11),
-    "stride": (1, 2, 4, 7),
-    "pool": (1, 2, 3),
-    "depth": (1, 2, 3, 4),
+# One value of each where the study does not go over it, and several where it does.
+_DEFAULTS = {
+    "n_filters": (256, (16, 64, 256, 1024)),
+    "kernel": (7, (3, 5, 7, 11)),
+    "stride": (2, (1, 2, 4, 7)),
+    "pool": (1, (1, 2, 3)),
+    "depth": (1, (1, 2, 3, 4)),
 }
-_DEEP_FILTERS = 64
+_DEEP_FILTERS = 64  # a deep network takes long
 
 
 def _values(name: str, given: int | Sequence[int] | None, over: str) -> tuple[int, ...]:
     if given is None:
+        one, many = _DEFAULTS[name]
         if name == over:
-            return _MANY[name]
-        return (_DEEP_FILTERS,) if over == "depth" and name == "n_filters" else (_ONE[name],)
-    several = isinstance(given, Sequence) and not isinstance(given, str)
-    listed: tuple[Any, ...] = tuple(given) if several else (given,)  # type: ignore[arg-type]
-    values = tuple(_validation.positive_integer(value, name) for value in listed)
+            return many
+        return (_DEEP_FILTERS if over == "depth" and name == "n_filters" else one,)
+    listed: Sequence[Any] = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    values = sorted(_validation.positive_integer(value, name) for value in listed)
     if not values or len(set(values)) < len(values):
-        raise ValueError(f"{name}: expected different values, at least one, got {list(values)}")
+        raise ValueError(f"{name}: expected different values, at least one, got {values}")
     if name != over and len(values) > 1:
-        raise ValueError(
-            f"{name}: expected one value, because the study goes over {over}, got {list(values)}"
-        )
-    return tuple(sorted(values))
+        raise ValueError(f"{name}: expected one value, because the study goes over {over}, got {values}")
+    return tuple(values)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 import math
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from theorylab import _files, drawing
 from theorylab.charts import CurveFigure, Line, Points
-from theorylab.convergence.quantities import QUANTITIES, Comparison
-from theorylab.convergence.results import SIMULTANEOUS, Convergence
+from theorylab.convergence.results import QUANTITIES, SIMULTANEOUS, Comparison, Convergence
 from theorylab.model.rules import Rule
 
 if TYPE_CHECKING:
@@ -34,49 +32,37 @@ def figures(convergence: Convergence) -> list[CurveFigure]:
 
     Named after the quantities; those that were not measured anywhere are left out.
     """
+    over = convergence.design.over
     drawn = []
     for quantity, words in QUANTITIES.items():
-        points = [
-            series
-            for rule in convergence.design.rules
-            if (series := _points(convergence, rule, quantity)) is not None
-        ]
+        series = [_points(convergence, rule, quantity) for rule in convergence.design.rules]
+        points = [one for one in series if one.x.size]
         if not points:
             continue
-        lines = [
-            Line(curve.rule.title, curve.x, curve.y)
-            for curve in convergence.curves
-            if curve.quantity == quantity
-        ]
-        heights = [*(line.y for line in lines), *(series.low for series in points)]
+        curves = [curve for curve in convergence.curves if curve.quantity == quantity]
+        heights = [*(curve.y for curve in curves), *(one.low for one in points)]
         positive = min(float(height.min()) for height in heights) > 0
-        over_filters = convergence.design.over == "n_filters"
-        axis = AXES[convergence.design.over]
         drawn.append(
             CurveFigure(
                 quantity.replace("_", "-"),
-                f"{words.capitalize()} against {axis}: predicted (lines) and measured with 95 % intervals.",
-                axis,
+                f"{words.capitalize()} against {AXES[over]}: predicted (lines) and measured with 95 % intervals.",
+                AXES[over],
                 words,
-                tuple(lines),
+                tuple(Line(curve.rule.title, curve.x, curve.y) for curve in curves),
                 tuple(points),
-                x_scale="log" if over_filters else "linear",
+                x_scale="log" if over == "n_filters" else "linear",
                 y_scale="log" if quantity in ("variance", "kurtosis") and positive else "linear",
             )
         )
     return drawn
 
 
-def _points(convergence: Convergence, rule: Rule, quantity: str) -> Points | None:
-    rows = [
-        (getattr(result.point, convergence.design.over), value.measured, value.low, value.high)
-        for result in convergence.points
-        if (value := result.rules[rule][quantity]).measured is not None
-    ]
-    if not rows:
-        return None
-    x, y, low, high = np.array(rows, dtype=float).T
-    return Points(rule.title, x, y, low, high)
+def _points(convergence: Convergence, rule: Rule, quantity: str) -> Points:
+    axis = [getattr(result.point, convergence.design.over) for result in convergence.points]
+    found = [result.rules[rule][quantity] for result in convergence.points]
+    rows = [(x, one.measured, one.low, one.high) for x, one in zip(axis, found, strict=True)]
+    columns = np.array(rows, dtype=float)  # NaN where nothing was measured
+    return Points(rule.title, *columns[~np.isnan(columns[:, 1])].T)
 
 
 def table(convergence: Convergence) -> Group:
@@ -140,29 +126,21 @@ def _conclusion(convergence: Convergence) -> str:
     sure = f"{100 * SIMULTANEOUS:g}\N{NO-BREAK SPACE}%"
     if not outside:
         return words + f"All {total} exact laws lie within the intervals that hold at once with {sure}."
-    names = "; ".join(
+    names = [
         f"{result.point.name} {rule.value} {QUANTITIES[quantity]}" for result, rule, quantity, _ in outside
-    )
-    return (
-        words
-        + f"{len(outside)} of {total} exact laws lie OUTSIDE the intervals that hold at once with {sure}: {names}."
-    )
+    ]
+    words += f"{len(outside)} of {total} exact laws lie OUTSIDE the intervals that hold at once with {sure}: "
+    return f"{words}{'; '.join(names)}."
 
 
-def save(convergence: Convergence, folder: str | os.PathLike[str]) -> Path:
-    """Write ``figures/*.png``, ``table.txt`` and, last, ``results.json``: where it is, the others are.
-
-    The folder exists, and is returned; OSError if a file cannot be written.
-    """
+def save(convergence: Convergence, folder: str | os.PathLike[str]) -> None:
+    """Write ``figures/*.png``, ``table.txt`` and, last, ``results.json``; OSError if a file cannot be written."""
     from rich.console import Console
 
-    folder = Path(folder)
-    pictures = {figure.name: drawing.render(figure) for figure in figures(convergence)}
     stream = io.StringIO()
     Console(file=stream, width=WIDTH, color_system=None).print(table(convergence))
-    (folder / "figures").mkdir(exist_ok=True)
-    for name, picture in pictures.items():
-        _files.write_atomically(folder / "figures" / f"{name}.png", picture)
-    _files.write_atomically(folder / "table.txt", stream.getvalue())
-    _files.write_atomically(folder / "results.json", convergence.render())
-    return folder
+    content: dict[str, bytes | str] = {
+        f"figures/{figure.name}.png": drawing.render(figure) for figure in figures(convergence)
+    }
+    content |= {"table.txt": stream.getvalue(), "results.json": convergence.render()}
+    _files.write_together(folder, content)

@@ -9,11 +9,12 @@ import numpy as np
 
 from theorylab import analytic, estimates
 from theorylab.analytic.nolaw import NoLaw
+from theorylab.analytic.of_stack import MapLaw, law
 from theorylab.convergence.design import Point
-from theorylab.convergence.quantities import NO_LAW, Law
+from theorylab.convergence.results import NO_LAW, Comparison, Law, compare
 from theorylab.model.laws import Gaussian
-from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import Rule
+from theorylab.montecarlo import Measurement
 
 REFERENCE = Rule.GUIDED
 """Its mean map is the direction for rules that have no mean map."""
@@ -24,21 +25,21 @@ _ORTHOGONAL = Law(math.sqrt(2), "exact")
 
 @dataclasses.dataclass(frozen=True)
 class RuleLaws:
-    """One rule at one geometry without or with pooling, for every number of filters.
+    """One rule's laws at one geometry: of a deep network, or with one convolution for every number of filters.
 
-    All is of one filter: mean map and covariance are both ``N`` times those, and so is the fourth cumulant.
+    With one convolution all is of one filter: mean map and covariance are both ``N`` times those, and so is the fourth
+    cumulant.
     """
 
     mean: np.ndarray  # (C, H, W)
-    toward: float  # cosine of the mean map and the image; 0 where the mean is zero
     noise: float | None  # trace of the covariance
+    kind: str = "exact"  # of what depends on the noise
     noise_error: float = 0.0  # of an estimate; 0 where the noise is exact
     lost: float | None = None  # what E⟨S, S'⟩ of two logits lacks of E‖S‖²
-    variances: np.ndarray | None = None  # of the entries that one patch holds, and their cumulants
-    cumulants: np.ndarray | None = None
+    kurtosis: tuple[float, float] | None = None  # of infinitely many filters, and N times what N add to it
 
-    def at(self, n_filters: int) -> dict[str, Law]:
-        """Every quantity's law with this many filters.
+    def at(self, n_filters: int, x: np.ndarray) -> dict[str, Law]:
+        """Every quantity's law with this many filters, 1 for a deep network, on the picture `x`.
 
         Notes
         -----
@@ -46,25 +47,25 @@ class RuleLaws:
         ``cos(E S, x)`` over ``√(1 + T/(N M))``, the distance ``√(2 lost/(N M + T))``.
         """
         n, signal = float(n_filters), float((self.mean**2).sum())
-        kind = "estimate" if self.noise_error else "exact"
-        laws = {"cosine_input": _ZERO, "cosine_mean": _ZERO} if signal == 0 else {}
+        laws = {"cosine_input": _ZERO, "cosine_mean": _ZERO, "class_distance": NO_LAW} if signal == 0 else {}
         if self.noise is None:
             # No mean and large windows: whatever the noise, two logits' maps are uncorrelated.
             return {**laws, "class_distance": _ORTHOGONAL}
         if signal:
+            toward = float((self.mean * x).sum() / (np.linalg.norm(self.mean) * np.linalg.norm(x)))
             ratio = self.noise / (n * signal)
             cosine = 1 / math.sqrt(1 + ratio)
             error = cosine**3 / 2 * self.noise_error / (n * signal)
-            laws["cosine_mean"] = Law(cosine, kind, error)
-            laws["cosine_input"] = Law(self.toward * cosine, kind, abs(self.toward) * error)
+            laws["cosine_mean"] = Law(cosine, self.kind, error)
+            laws["cosine_input"] = Law(toward * cosine, self.kind, abs(toward) * error)
         if self.lost is not None:
             distance = math.sqrt(2 * self.lost / (n * signal + self.noise))
             laws["class_distance"] = Law(distance, "exact")
-        laws["variance"] = Law(n * self.noise / self.mean.size, kind, n * self.noise_error / self.mean.size)
-        if self.variances is not None and self.cumulants is not None and self.variances.any():
-            second = n * self.variances.mean()
-            fourth = (3 * n**2 * self.variances**2 + n * self.cumulants).mean()
-            laws["kurtosis"] = Law(float(fourth / second**2 - 3), "exact")
+        laws["variance"] = Law(
+            n * self.noise / self.mean.size, self.kind, n * self.noise_error / self.mean.size
+        )
+        if self.kurtosis is not None:
+            laws["kurtosis"] = Law(self.kurtosis[0] + self.kurtosis[1] / n, "exact")
         return laws
 
 
@@ -76,6 +77,12 @@ class Prediction:
     targets: dict[Rule, np.ndarray]  # the direction of the mean map, norm 1
     entries: np.ndarray  # flat indices of those that one patch alone holds
     centres: dict[Rule, np.ndarray]  # the exact means of these entries, where they are known
+
+    def compared(self, measured: Measurement) -> dict[Rule, dict[str, Comparison]]:
+        """Every quantity of every rule, from the means that :class:`~theorylab.convergence.run.Maps` measured."""
+        return {
+            rule: compare(measured, rule, laws, self.targets[rule].size) for rule, laws in self.laws.items()
+        }
 
 
 class Predictor:
@@ -97,84 +104,63 @@ class Predictor:
 
     def at(self, point: Point) -> Prediction:
         """Every law at one point."""
-        grid = point.grid(self.x.shape)
-        entries = np.flatnonzero(self._alone(grid))
-        laws, means, centres = {}, {}, {}
-        for rule in self.rules:
-            if point.depth > 1:
-                laws[rule], means[rule] = self._deep(point, rule)
-                exact = not means[rule].any()
-            else:
-                known, exact = self.rule_laws(point, rule), True
-                laws[rule], means[rule] = known.at(point.n_filters), known.mean
-            if exact:
-                centres[rule] = point.n_filters * means[rule].ravel()[entries]
-        reference = means[REFERENCE] if REFERENCE in means else self._mean(point, REFERENCE)
-        directions = {rule: mean if mean.any() else reference for rule, mean in means.items()}
-        targets = {rule: mean / np.linalg.norm(mean) for rule, mean in directions.items()}
-        return Prediction(laws, targets, entries, centres)
+        entries = np.flatnonzero(self._alone(point))
+        n = point.n_filters if point.depth == 1 else 1
+        known = {rule: self.rule_laws(point, rule) for rule in self.rules}
+        reference = known[REFERENCE].mean if REFERENCE in known else self._law(point, REFERENCE).mean
+        directions = {rule: laws.mean if laws.mean.any() else reference for rule, laws in known.items()}
+        return Prediction(
+            {rule: laws.at(n, self.x) for rule, laws in known.items()},
+            {rule: mean / np.linalg.norm(mean) for rule, mean in directions.items()},
+            entries,
+            {rule: n * laws.mean.ravel()[entries] for rule, laws in known.items() if laws.kind != "limit"},
+        )
 
     def rule_laws(self, point: Point, rule: Rule) -> RuleLaws:
-        """One rule's laws at a point of one convolution, whatever its number of filters."""
-        key = (dataclasses.replace(point, n_filters=1), rule)
+        """One rule's laws at a point; with one convolution whatever its number of filters."""
+        key = (point if point.depth > 1 else dataclasses.replace(point, n_filters=1), rule)
         if key not in self._known:
-            mean = self._mean(point, rule)
-            laws_of = self._shallow if point.max_pool is None else self._pooled
-            self._known[key] = laws_of(point, rule, mean, _cosine(mean, self.x))
+            self._known[key] = self._laws_of(*key)
         return self._known[key]
 
-    def _alone(self, grid: PatchGrid) -> np.ndarray:
+    def _alone(self, point: Point) -> np.ndarray:
         """Which entries a single patch holds, one that is not zero: (C, H, W)."""
+        grid = point.grid(self.x.shape)
         return np.asarray((grid.coverage == 1) & (analytic.active_coverage(self.x, grid) == 1))
 
-    def _mean(self, point: Point, rule: Rule) -> np.ndarray:
-        """Return the mean map, of one filter at points of one convolution."""
-        if point.depth > 1:
-            return self._deep(point, rule)[1]
-        return analytic.mean_map(self.x, point.grid(self.x.shape), rule, 1, pool=point.max_pool)
+    def _law(self, point: Point, rule: Rule) -> MapLaw:
+        """Return the law of a map, of one filter at points of one convolution."""
+        one = point if point.depth > 1 else dataclasses.replace(point, n_filters=1)
+        return law(one.stack(self.x.shape), self.x, rule)
 
-    def _shallow(self, point: Point, rule: Rule, mean: np.ndarray, toward: float) -> RuleLaws:
-        x, grid = self.x, point.grid(self.x.shape)
-        variance = analytic.variance_map(x, grid, rule, 1)
-        energy = float((mean**2).sum() + variance.sum())
-        lost = energy - analytic.expected_class_product(x, grid, rule, 1)
-        alone = self._alone(grid)
-        cumulants = analytic.fourth_cumulant_map(x, grid, rule, 1)[alone]
-        return RuleLaws(mean, toward, float(variance.sum()), 0.0, lost, variance[alone], cumulants)
-
-    def _pooled(self, point: Point, rule: Rule, mean: np.ndarray, toward: float) -> RuleLaws:
-        x, grid, pool = self.x, point.grid(self.x.shape), point.max_pool
-        assert pool is not None
-        if not mean.any():
-            try:
-                noise = float(analytic.pooled_variance_map(x, grid, rule, 1, pool=pool).sum())
-            except NoLaw:  # large windows: the laws that need no variance remain
-                noise = None
-            return RuleLaws(mean, toward, noise, lost=noise)
-        cosine, error = estimates.pooled_expected_cosine(
-            x, grid, rule, 1, pool=pool, target="mean", unit_mean=mean
-        )
-        signal = float((mean**2).sum())
-        return RuleLaws(mean, toward, signal * (cosine**-2.0 - 1), signal * 2 * error / cosine**3)
-
-    def _deep(self, point: Point, rule: Rule) -> tuple[dict[str, Law], np.ndarray]:
-        """Laws of depth and the mean map: exact where the mean is zero, limits where it is not."""
-        bottom = analytic.depth_maps(self.x, point.stack(self.x.shape).layers, rule)[-1]
-        assert bottom.mean_map is not None
-        assert bottom.variance_map is not None
-        variance, signal = float(bottom.variance_map.mean()), float((bottom.mean_map**2).sum())
-        if signal:
-            cosine = math.sqrt(signal / (signal + float(bottom.variance_map.sum())))
-            laws = {"cosine_input": bottom.alignment, "cosine_mean": cosine, "variance": variance}
-            return {name: Law(value, "limit") for name, value in laws.items()}, bottom.mean_map
-        return {
-            "cosine_input": _ZERO,
-            "cosine_mean": _ZERO,
+    def _laws_of(self, point: Point, rule: Rule) -> RuleLaws:
+        x, grid, known = self.x, point.grid(self.x.shape), self._law(point, rule)
+        mean = known.mean
+        if point.depth > 1:  # exact where the mean is zero, limits where it is not
+            noise = float(known.variance.sum())
             # Maps that are linear in the readout are uncorrelated, as the readouts are.
-            "class_distance": _ORTHOGONAL if rule.mean(Gaussian()) == 0 else NO_LAW,
-            "variance": Law(variance, "exact"),
-        }, bottom.mean_map
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a * b).sum() / (np.linalg.norm(a) * np.linalg.norm(b))) if a.any() else 0.0
+            uncorrelated = not mean.any() and rule.mean(Gaussian()) == 0
+            kind = "limit" if mean.any() else "exact"
+            return RuleLaws(mean, noise, kind, lost=noise if uncorrelated else None)
+        if point.max_pool is None:
+            variance, alone, kurtosis = analytic.variance_map(x, grid, rule, 1), self._alone(point), None
+            lost = float((mean**2).sum() + variance.sum()) - analytic.expected_class_product(x, grid, rule, 1)
+            if variance[alone].any():
+                square = variance[alone].mean() ** 2
+                cumulants = analytic.fourth_cumulant_map(x, grid, rule, 1)[alone]
+                kurtosis = (
+                    float(3 * (variance[alone] ** 2).mean() / square - 3),
+                    float(cumulants.mean() / square),
+                )
+            return RuleLaws(mean, float(variance.sum()), lost=lost, kurtosis=kurtosis)
+        if mean.any():
+            cosine, error = estimates.pooled_expected_cosine(
+                x, grid, rule, 1, pool=point.max_pool, target="mean", unit_mean=mean
+            )
+            signal = float((mean**2).sum())
+            return RuleLaws(mean, signal * (cosine**-2.0 - 1), "estimate", signal * 2 * error / cosine**3)
+        try:
+            pooled = float(known.variance.sum())
+        except NoLaw:  # large windows: the laws that need no variance remain
+            return RuleLaws(mean, None)
+        return RuleLaws(mean, pooled, lost=pooled)

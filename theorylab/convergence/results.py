@@ -1,20 +1,117 @@
-"""The results of a study, as plain data."""
+"""The results of a study, as plain data, and how they are formed from the means that were measured."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from theorylab import stats
+from theorylab import _json, stats
 from theorylab.convergence.design import Design, Point
-from theorylab.convergence.quantities import Comparison
 from theorylab.model.rules import Rule
+from theorylab.montecarlo import Measurement
 
+QUANTITIES: dict[str, str] = {
+    "cosine_input": "cosine to the input",
+    "cosine_mean": "cosine to the mean map",
+    "class_distance": "distance of two logits' maps",
+    "variance": "variance of an entry",
+    "kurtosis": "excess kurtosis",
+}
+"""Every quantity and its words.
+
+``cosine_mean`` is to the rule's predicted mean map, the corrected target ``x ⊙ κ`` of Theorem 1 for guided
+backpropagation; where the mean is zero, to guided backpropagation's.  ``class_distance`` is between the unit-norm maps of two
+logits of one network.  ``variance`` is averaged over the entries of the map.  ``kurtosis`` pools the entries that one patch
+alone holds, about their exact mean.  All are formed from expectations: a ratio of means, never a mean of ratios.
+"""
+
+CONFIDENCE = 0.95
 SIMULTANEOUS = 0.999
 """Confidence that all intervals of :attr:`Convergence.outside` hold their laws at once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Law:
+    """What a closed form says.
+
+    Attributes
+    ----------
+    value : float or None
+        None where there is no law.
+    kind : {"exact", "estimate", "limit"} or None
+        ``"estimate"``: exact but for one integral, averaged over draws, with this `error`; ``"limit"``: of wide layers.
+    error : float
+    """
+
+    value: float | None = None
+    kind: str | None = None
+    error: float = 0.0
+
+
+NO_LAW = Law()
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One quantity of one rule at one point.
+
+    Attributes
+    ----------
+    measured, standard_error, low, high : float or None
+        The estimate and its 95 % interval (Student's t, delta method); None where it is not measured.
+    law : Law
+    """
+
+    measured: float | None
+    standard_error: float | None
+    low: float | None
+    high: float | None
+    law: Law
+
+    @property
+    def narrow(self) -> float:
+        """Half width of the interval over the estimate; infinite if not measured."""
+        if self.measured is None or self.high is None or self.measured == 0:
+            return math.inf
+        return (self.high - self.measured) / abs(self.measured)
+
+    def to_json(self) -> dict[str, Any]:
+        """Types of JSON; null where something is not known."""
+        return {
+            **{name: getattr(self, name) for name in ("measured", "standard_error", "low", "high")},
+            "predicted": self.law.value,
+            "law": self.law.kind,
+            "predicted_error": self.law.error if self.law.value is not None else None,
+        }
+
+
+def compare(measured: Measurement, rule: Rule, laws: Mapping[str, Law], size: int) -> dict[str, Comparison]:
+    """All quantities of one rule from the means that were measured, beside their laws; `size` is a map's entries."""
+    statistics, name = measured.statistics, rule.value
+    along = statistics.names.index(f"{name} along")
+    # Squaring an estimated mean adds its variance, in expectation.
+    spread = float(statistics.covariance[along, along]) / measured.replicates
+    estimators = {
+        "cosine_input": lambda m: m[f"{name} toward"] / math.sqrt(m[f"{name} energy"]),
+        "cosine_mean": lambda m: m[f"{name} along"] / math.sqrt(m[f"{name} energy"]),
+        "class_distance": lambda m: math.sqrt(max(0.0, 2 - 2 * m[f"{name} classes"] / m[f"{name} energy"])),
+        "variance": lambda m: (m[f"{name} energy"] - m[f"{name} along"] ** 2 + spread) / size,
+        "kurtosis": lambda m: m[f"{name} fourth"] / m[f"{name} second"] ** 2 - 3,
+    }
+    comparisons = {}
+    for quantity, estimator in estimators.items():
+        law = laws.get(quantity, NO_LAW)
+        if quantity == "kurtosis" and f"{name} second" not in statistics.names:
+            comparisons[quantity] = Comparison(None, None, None, None, law)
+            continue
+        value, error = statistics.estimate(estimator)
+        low, high = stats.interval(value, error, measured.replicates - 1, confidence=CONFIDENCE)
+        comparisons[quantity] = Comparison(value, error, low, high, law)
+    return comparisons
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +130,7 @@ class Curve:
 
     rule: Rule
     quantity: str
-    kind: str
+    law: str
     x: np.ndarray
     y: np.ndarray
 
@@ -81,13 +178,7 @@ class Convergence:
                 for result in self.points
             ],
             "curves": [
-                {
-                    "rule": curve.rule.value,
-                    "quantity": curve.quantity,
-                    "law": curve.kind,
-                    "x": curve.x.tolist(),
-                    "y": curve.y.tolist(),
-                }
+                {**vars(curve), "rule": curve.rule.value, "x": curve.x.tolist(), "y": curve.y.tolist()}
                 for curve in self.curves
             ],
             "agreement": {
@@ -102,7 +193,7 @@ class Convergence:
 
     def render(self) -> str:
         """``results.json`` as text; every number is finite, or null."""
-        return json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return _json.text(self.to_json())
 
 
 def _p_value(result: PointResult, comparison: Comparison) -> float:

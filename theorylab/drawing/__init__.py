@@ -3,16 +3,13 @@
 Knows plain data only (:mod:`theorylab.charts`): no network is run and no law is evaluated here.
 """
 
-from theorylab.drawing._charts import draw, width
+from theorylab.drawing._charts import FORMATS, check_path, draw, encode, render, save, width
 from theorylab.drawing._curves import label_axes
-from theorylab.drawing._files import FORMATS, check_path, encode, render, save
 from theorylab.drawing._maps import maps_over_charts, rows_of_maps
-from theorylab.drawing._numbers import MINUS, fixed, number, percent, powers, with_reach
-from theorylab.drawing._style import FAINT, INK, PALETTE
-from theorylab.drawing._table import empty_table, table
+from theorylab.drawing._numbers import MINUS, empty_table, fixed, number, percent, powers, table, with_reach
+from theorylab.drawing._style import INK, PALETTE
 
 __all__ = [
-    "FAINT",
     "FORMATS",
     "INK",
     "MINUS",

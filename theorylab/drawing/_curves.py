@@ -12,7 +12,6 @@ from theorylab.drawing._style import FAINT, INK, PALETTE, WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -85,22 +84,15 @@ def _set_ticks(axes: Axes, figure: CurveFigure) -> None:
     from matplotlib import ticker
 
     for axis, scale in ((axes.xaxis, figure.x_scale), (axes.yaxis, figure.y_scale)):
-        if scale == "log":
-            _label_plainly(axis)
+        if scale == "log":  # plain numbers: 1, 2, 5, 10 if the axis is short, 1, 10, 100 if it is long
+            low, high = axis.get_view_interval()
+            fine = high < low * 10**_FINE_DECADES
+            axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if fine else (1,)))
+            axis.set_major_formatter(ticker.FuncFormatter(_plain_label))
+            axis.set_minor_formatter(ticker.NullFormatter())
     counts = figure.points and all((points.x % 1 == 0).all() for points in figure.points)
     if figure.x_scale == "linear" and counts:
         axes.xaxis.set_major_locator(ticker.MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-
-
-def _label_plainly(axis: Axis) -> None:
-    """Label a logarithmic axis with plain numbers: 1, 2, 5, 10 if it is short, 1, 10, 100 if it is long."""
-    from matplotlib import ticker
-
-    low, high = axis.get_view_interval()
-    fine = high < low * 10**_FINE_DECADES
-    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if fine else (1,)))
-    axis.set_major_formatter(ticker.FuncFormatter(_plain_label))
-    axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _plain_label(value: float, _position: int | None = None) -> str:

@@ -24,22 +24,17 @@ Rows = Sequence[tuple[str, Sequence[MapPanel]]]
 _PAGE, _LABEL, _CHART, _LINE = 8.0, 0.3, 3.0, 0.14
 
 
-def columns_of(n_panels: int) -> int:
-    """Return the number of maps per row in a figure of a report; three where that fills the rows."""
-    return n_panels if n_panels <= 4 else (3 if n_panels % 3 == 0 or n_panels == 5 else 4)
-
-
-def side_of(columns: int) -> float:
-    """Return the width of one map in a figure of a report, in inches."""
-    return WIDTH / columns if columns > 2 else 2.7
+def layout_of(n_panels: int) -> tuple[int, float]:
+    """Return the number of maps per row in a figure of a report, three where that fills the rows, and a map's width."""
+    columns = n_panels if n_panels <= 4 else (3 if n_panels % 3 == 0 or n_panels == 5 else 4)
+    return columns, WIDTH / columns if columns > 2 else 2.7
 
 
 def draw_maps(figure: MapFigure) -> Figure:
     """Draw all panels of a figure, each over the range of its raw values; a ValueError if there are none."""
     if not figure.panels:
         raise ValueError(f"figure {figure.name!r}: there is no panel in it")
-    columns = columns_of(len(figure.panels))
-    side = side_of(columns)
+    columns, side = layout_of(len(figure.panels))
     spans = _spans(figure.panels)
     panels = [
         dataclasses.replace(
@@ -51,7 +46,7 @@ def draw_maps(figure: MapFigure) -> Figure:
     ]
     rows = [("", panels[start : start + columns]) for start in range(0, len(panels), columns)]
     height, breadth = np.asarray(panels[0].map).shape[-2:]
-    return _draw_rows(rows, side, aspect=min(height / breadth, 2.0), spans=spans)[0]
+    return _draw_rows(rows, side, aspect=min(height / breadth, 2.0))[0]
 
 
 def rows_of_maps(rows: Rows) -> Figure:
@@ -74,21 +69,13 @@ def maps_over_charts(rows: Rows, charts: int) -> tuple[Figure, list[Axes]]:
     """
     columns = max((len(panels) for _, panels in rows), default=3)
     side = (_PAGE - _LABEL) / max(columns, 3)
-    wrapped = [
-        (
-            name,
-            [
-                dataclasses.replace(
-                    panel,
-                    title=textwrap.fill(panel.title, int(13 * side)),
-                    note=textwrap.fill(panel.note, int(13 * side)),
-                )
-                for panel in panels
-            ],
-        )
-        for name, panels in rows
-    ]
-    return _draw_rows(wrapped, side, charts=charts, label=_LABEL)
+
+    def wrapped(panel: MapPanel) -> MapPanel:
+        title, note = (textwrap.fill(words, int(13 * side)) for words in (panel.title, panel.note))
+        return dataclasses.replace(panel, title=title, note=note)
+
+    rows = [(name, [wrapped(panel) for panel in panels]) for name, panels in rows]
+    return _draw_rows(rows, side, charts=charts, label=_LABEL)
 
 
 def _draw_rows(
@@ -98,12 +85,12 @@ def _draw_rows(
     charts: int = 0,
     label: float = 0.0,
     aspect: float = 1.0,
-    spans: dict[str, tuple[float, float]] | None = None,
 ) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = max((len(panels) for _, panels in rows), default=0)
+    spans = _spans([panel for _, panels in rows for panel in panels])
     heights = [side * aspect + _LINE * _lines(panels) for _, panels in rows]
     parts = [height for height in (sum(heights), _CHART * bool(charts)) if height]
     canvas = Figure(
@@ -115,7 +102,7 @@ def _draw_rows(
         grid = areas[0].subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
         for axes_row, (name, panels) in zip(grid, rows, strict=True):
             for axes, panel in zip(axes_row, panels, strict=False):
-                _draw_map(axes, panel, (spans or {}).get(panel.scale))
+                _draw_map(axes, panel, spans.get(panel.scale))
             if name:
                 axes_row[0].set_ylabel(name, fontsize=9, color=INK, parse_math=False)
             for axes in axes_row[len(panels) :]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -18,39 +17,8 @@ from theorylab.model.specs import ConvSpec
 from theorylab.model.stack import Stack, grid_of
 from theorylab.progress import Progress
 
-_HEADER = ("rule", "expected cosine with the input", "with the mean map")
-
 Cosine = tuple[float | None, float]
 """A value, None where the mean map is zero and has no direction, and its standard error, 0 where it is exact."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Prediction:
-    """One rule's maps by their names, and the expected cosines of one map with the input and with the mean map."""
-
-    rule: Rule
-    maps: dict[str, np.ndarray]
-    to_input: Cosine
-    to_mean: Cosine
-
-    def row(self) -> tuple[float | str, ...]:
-        """Return a row for people."""
-        return self.rule.title, _cell(self.to_input), _cell(self.to_mean)
-
-    def numbers(self) -> dict[str, Any]:
-        """Return numbers for programs."""
-        row: dict[str, Any] = {"rule": self.rule.value}
-        for name, (value, error) in (("input", self.to_input), ("mean_map", self.to_mean)):
-            row[f"expected_cosine_with_{name}"] = value
-            row[f"standard_error_with_{name}"] = None if value is None else error
-        return row
-
-
-def _cell(cosine: Cosine) -> float | str:
-    value, error = cosine
-    if value is None:
-        return "mean is zero"
-    return f"{value:.3f} ± {error:.3f}" if error else value
 
 
 def predicted(
@@ -88,23 +56,38 @@ def predicted(
     >>> [panel.title for panel in exhibit.figure.panels]
     ['input', 'guided backpropagation: mean', 'guided backpropagation: standard deviation']
     """
-    predictions = [_prediction(stack, x, each, progress) for each in rules_named(rule)]
     panels: list[MapPanel] = []
-    for prediction in predictions:
-        if not panels or len(prediction.maps) > 1:  # the input before each pair of maps, else once
+    rows, numbers = [], []
+    for each in rules_named(rule):
+        maps, cosines = _maps_and_cosines(stack, x, each, progress)
+        if not panels or len(maps) > 1:  # the input before each pair of maps, else once
             panels.append(MapPanel("input", x))
-        panels += [
-            MapPanel(f"{prediction.rule.title}: {name}", map_) for name, map_ in prediction.maps.items()
-        ]
+        panels += [MapPanel(f"{each.title}: {name}", map_) for name, map_ in maps.items()]
+        rows.append((each.title, *map(_cell, cosines)))
+        row: dict[str, Any] = {"rule": each.value}
+        for name, (value, error) in zip(("input", "mean_map"), cosines, strict=True):
+            row[f"expected_cosine_with_{name}"] = value
+            row[f"standard_error_with_{name}"] = None if value is None else error
+        numbers.append(row)
     return Exhibit(
         MapFigure("prediction", "Predicted maps of one logit; no network was run.", tuple(panels)),
-        _HEADER,
-        tuple(prediction.row() for prediction in predictions),
-        {"input_shape": list(x.shape), "maps": [prediction.numbers() for prediction in predictions]},
+        ("rule", "expected cosine with the input", "with the mean map"),
+        tuple(rows),
+        {"input_shape": list(x.shape), "maps": numbers},
     )
 
 
-def _prediction(stack: Stack, x: np.ndarray, rule: Rule, progress: Progress | None) -> _Prediction:
+def _cell(cosine: Cosine) -> float | str:
+    value, error = cosine
+    if value is None:
+        return "mean is zero"
+    return f"{value:.3f} ± {error:.3f}" if error else value
+
+
+def _maps_and_cosines(
+    stack: Stack, x: np.ndarray, rule: Rule, progress: Progress | None
+) -> tuple[dict[str, np.ndarray], list[Cosine]]:
+    """Return a rule's maps by name, and expected cosines of one map with the input and with the mean map."""
     from theorylab.analytic.of_stack import law
 
     report = None if progress is None else functools.partial(progress, f"{rule.title}, the law")
@@ -112,13 +95,12 @@ def _prediction(stack: Stack, x: np.ndarray, rule: Rule, progress: Progress | No
     mean = known.mean
     try:
         maps = {"mean": mean, "standard deviation": np.sqrt(known.variance)}
-        cosines: list[Cosine] = [
+        return maps, [
             (known.expected_cosine(target) if mean.any() or target == "input" else None, 0.0)
             for target in ("input", "mean")
         ]
     except NoLaw:
-        maps, cosines = {"mean": mean}, _estimated_cosines(stack, x, rule, mean)
-    return _Prediction(rule, maps, *cosines)
+        return {"mean": mean}, _estimated_cosines(stack, x, rule, mean)
 
 
 def _estimated_cosines(stack: Stack, x: np.ndarray, rule: Rule, mean: np.ndarray) -> list[Cosine]:

@@ -16,8 +16,6 @@ from theorylab.measures import cosine, similarity
 from theorylab.model.rules import Rule
 from theorylab.progress import Progress
 
-_DEEP = ("vgg16", "resnet50")
-
 
 @dataclasses.dataclass(frozen=True)
 class NetworkChoice:
@@ -59,67 +57,30 @@ class NetworkChoice:
         >>> NetworkChoice(n_filters=8, kernel=3).build((1, 6, 6), 0).n_logits
         10
         """
-        from theorylab import networks
+        from theorylab import networks, weights
         from theorylab.model.patches import PatchGrid
         from theorylab.model.pooling import MaxPool
 
-        if self.network in _DEEP:
-            return self._build_deep(input_shape, seed)
-        if self.weights is not None:
-            raise ValueError(
-                f"weights: there are trained ones for 'vgg16' and 'resnet50', not for {self.network!r}"
-            )
-        if self.network == "cnn":
+        name, units, pool, trained = self.network, self.n_filters, self.pool, self.weights
+        if name in ("vgg16", "resnet50"):
+            if trained is not None:
+                weights.check_source(os.fspath(trained))  # before seconds of drawing random weights
+            for option, given in (("filters", units), ("pool", pool)):
+                if given is not None:
+                    raise ValueError(f"{option}: {name} has its own layers, there is nothing to choose")
+            net = getattr(networks, name)(input_shape=input_shape, n_logits=self.n_logits, seed=seed)
+            return net if trained is None else weights.load(net, trained)
+        if trained is not None:
+            raise ValueError(f"weights: there are trained ones for 'vgg16' and 'resnet50', not for {name!r}")
+        if name == "cnn":
             grid = PatchGrid(input_shape, self.kernel, self.stride)
-            windows = None if self.pool is None else MaxPool(self.pool)
-            return networks.three_layer_cnn(grid, self.n_filters or 256, self.n_logits, windows, seed=seed)
-        if self.network == "fcn":
-            if self.pool is not None:
+            windows = None if pool is None else MaxPool(pool)
+            return networks.three_layer_cnn(grid, units or 256, self.n_logits, windows, seed=seed)
+        if name == "fcn":
+            if pool is not None:
                 raise ValueError("pool: the fully connected network has one position, nothing can be pooled")
-            return networks.three_layer_fcn(
-                input_shape, n_hidden=self.n_filters or 4096, n_logits=self.n_logits, seed=seed
-            )
-        raise ValueError(f"network: unknown {self.network!r}, choose 'cnn', 'fcn', 'vgg16' or 'resnet50'")
-
-    def _build_deep(self, input_shape: tuple[int, int, int], seed: int) -> Any:
-        from theorylab import networks, weights
-
-        if self.weights is not None:
-            weights.check_source(os.fspath(self.weights))  # before seconds of drawing random weights
-        for name, given in (("filters", self.n_filters), ("pool", self.pool)):
-            if given is not None:
-                raise ValueError(f"{name}: {self.network} has its own layers, there is nothing to choose")
-        build = networks.vgg16 if self.network == "vgg16" else networks.resnet50
-        net = build(input_shape=input_shape, n_logits=self.n_logits, seed=seed)
-        return net if self.weights is None else weights.load(net, self.weights)
-
-
-class _Watched:
-    """A network that keeps its trace and logit gradients, and reports the slow reading of logits."""
-
-    def __init__(self, net: Any, progress: Progress | None) -> None:
-        self._net, self.n_logits = net, net.n_logits
-        self._progress = None if progress is None else functools.partial(progress, "logits, for the target")
-
-    def forward(self, x: np.ndarray) -> Any:
-        self.trace = self._net.forward(x, progress=self._progress)
-        return self.trace
-
-    def backward(self, trace: Any, logit_gradients: np.ndarray, rules: list[Rule]) -> np.ndarray:
-        self.gradients = logit_gradients
-        maps: np.ndarray = self._net.backward(trace, logit_gradients, rules)
-        return maps
-
-    def target(self, request: str | int, read_logit: bool) -> dict[str, Any]:
-        """Return the logit that the maps are of, and its value; none for the cost, a function of all logits."""
-        if request == "cost":
-            return {"asked": request, "index": None, "logit": None}
-        index = int(np.argmax(self.gradients[0]))
-        return {
-            "asked": request,
-            "index": index,
-            "logit": float(self.trace.logit(index)) if read_logit else None,
-        }
+            return networks.three_layer_fcn(input_shape, units or 4096, self.n_logits, seed=seed)
+        raise ValueError(f"network: unknown {name!r}, choose 'cnn', 'fcn', 'vgg16' or 'resnet50'")
 
 
 def visualized(
@@ -166,38 +127,49 @@ def visualized(
     """
     from theorylab import visualization
 
+    tell = None
     if progress is not None:
         progress(f"maps in a network ({choice.network})", 0, 0)
+        tell = functools.partial(progress, "logits, for the target")
     net = choice.build(x.shape, seed)
-    rules, watched = rules_named(rule), _Watched(net, progress)
-    maps = visualization.visualize_many(watched, x, rules, [target], seed=seed)[:, 0]
+    rules = rules_named(rule)
+    checked = visualization.check_target(target, net.n_logits)
+    trace = net.forward(x, progress=tell)
+    gradients = visualization.logit_gradients([checked], net.n_logits, lambda: trace.logits, seed)
+    maps = net.backward(trace, gradients, list(rules))[:, 0]
+    # The cost is a function of all logits.
+    index = None if target == "cost" else int(np.argmax(gradients[0]))
+    logit = float(trace.logit(index)) if read_logit and index is not None else None
+    measured: list[dict[str, Any]] = [
+        {
+            "rule": rule.value,
+            "norm": float(np.linalg.norm(map_)),
+            "cosine_with_input": cosine(map_, x),
+            # The window of the similarity is 7 × 7.
+            "ssim_with_input": similarity(map_, x) if min(x.shape[1:]) >= 7 else math.nan,
+        }
+        for rule, map_ in zip(rules, maps, strict=True)
+    ]
+    titles = [rule.title for rule in rules]
     kind = "random" if choice.weights is None else "trained"
-    figure = MapFigure(
-        "maps",
-        f"Raw maps of the logit {target!r} of a {kind} network ({choice.network}).",
-        (MapPanel("input", x), *(MapPanel(rule.title, map_) for rule, map_ in zip(rules, maps, strict=True))),
+    return Exhibit(
+        MapFigure(
+            "maps",
+            f"Raw maps of the logit {target!r} of a {kind} network ({choice.network}).",
+            (MapPanel("input", x), *map(MapPanel, titles, maps)),
+        ),
+        ("rule", "norm of the map", "cosine with the input"),
+        tuple(
+            (title, row["norm"], row["cosine_with_input"])
+            for title, row in zip(titles, measured, strict=True)
+        ),
+        {
+            "network": choice.network,
+            "weights": "random" if choice.weights is None else os.fspath(choice.weights),
+            "input_shape": list(x.shape),
+            "n_logits": net.n_logits,
+            "seed": seed,
+            "target": {"asked": target, "index": index, "logit": logit},
+            "maps": measured,
+        },
     )
-    measured = [_measured(rule, map_, x) for rule, map_ in zip(rules, maps, strict=True)]
-    rows = tuple(
-        (rule.title, row["norm"], row["cosine_with_input"]) for rule, row in zip(rules, measured, strict=True)
-    )
-    numbers = {
-        "network": choice.network,
-        "weights": "random" if choice.weights is None else os.fspath(choice.weights),
-        "input_shape": list(x.shape),
-        "n_logits": net.n_logits,
-        "seed": seed,
-        "target": watched.target(target, read_logit),
-        "maps": measured,
-    }
-    return Exhibit(figure, ("rule", "norm of the map", "cosine with the input"), rows, numbers)
-
-
-def _measured(rule: Rule, map_: np.ndarray, x: np.ndarray) -> dict[str, Any]:
-    return {
-        "rule": rule.value,
-        "norm": float(np.linalg.norm(map_)),
-        "cosine_with_input": cosine(map_, x),
-        # The window of the similarity is 7 × 7.
-        "ssim_with_input": similarity(map_, x) if min(x.shape[1:]) >= 7 else math.nan,
-    }

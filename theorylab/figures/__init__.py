@@ -73,8 +73,7 @@ def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa:
     if name not in NAMES:
         raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(NAMES)}")
     module = importlib.import_module(f"{__name__}.{'figure' * name.isdecimal()}{name}")
-    finished: FinishedFigure = module.make(settings)
-    return finished
+    return FinishedFigure(name, *module.make(settings))
 
 
 __all__ = ["NAMES", "FinishedFigure", "Settings", "content", "files_of", "make", "save", "subject"]

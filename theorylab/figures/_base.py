@@ -66,6 +66,10 @@ class Settings:
         return stepper(self.progress, label, total)
 
 
+Parts = tuple[str, "Figure", dict[str, Any]]
+"""What a figure's file makes: caption, canvas and numbers of a :class:`FinishedFigure`."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FinishedFigure:
     """A finished figure.

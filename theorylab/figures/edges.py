@@ -9,7 +9,7 @@ import numpy as np
 from theorylab import measures, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.figures._subjects import subject
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
@@ -18,7 +18,7 @@ from theorylab.visualization import visualize
 FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Compare the strength of guided maps with three edge detectors: correlation and structural similarity."""
     nets = subject(settings)
     step = settings.steps("figure edges", 4)
@@ -39,18 +39,15 @@ def make(settings: Settings) -> FinishedFigure:
     panels, numbers = [MapPanel("", None)], {}
     for name, map_ in maps.items():
         strength = np.sqrt((map_**2).sum(axis=0, keepdims=True))
+        kinds = {"correlation": measures.correlation, "similarity": measures.similarity}
         numbers[name] = {
-            detector: {
-                "correlation": measures.correlation(strength, edge),
-                "similarity": measures.similarity(strength, edge),
-            }
+            detector: {kind: measure(strength, edge) for kind, measure in kinds.items()}
             for detector, edge in detectors.items()
         }
         words = ", ".join(f"{key} {fixed(value['correlation'])}" for key, value in numbers[name].items())
         panels.append(MapPanel(name, strength, note=f"correlation: {words}"))
     rows.append(("strength", panels))
-    return FinishedFigure(
-        "edges",
+    return (
         f"Edge detectors, and the strength (norm over the channels) of guided maps. {nets.label}.",
         rows_of_maps(rows),
         {"network": nets.label, "maps": numbers},

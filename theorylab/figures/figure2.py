@@ -7,7 +7,7 @@ import numpy as np
 from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.figures._subjects import subject
 from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
@@ -16,7 +16,7 @@ OTHERS = 3
 """Logits beside the largest, drawn at random."""
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw a grid of rules by logits, with the distances between the logits' maps."""
     nets = subject(settings)
     net = nets.trained
@@ -26,10 +26,8 @@ def make(settings: Settings) -> FinishedFigure:
     largest = int(np.argmax(net.logits(x)))
     step()
     rest = np.delete(np.arange(net.n_logits), largest)
-    logits = [
-        largest,
-        *sorted(settings.stream(2).choice(rest, min(OTHERS, len(rest)), replace=False).tolist()),
-    ]
+    others = settings.stream(2).choice(rest, min(OTHERS, len(rest)), replace=False)
+    logits = [largest, *sorted(others.tolist())]
     maps = visualize_many(net, x, PAPER, logits)
     step()
     rows, numbers = [], {}
@@ -44,8 +42,7 @@ def make(settings: Settings) -> FinishedFigure:
             panels.append(MapPanel(words, map_, note=note))
         rows.append((rule.title, panels))
         numbers[rule.value] = {"cosine_to_input": cosines, "distance_to_max": distances}
-    return FinishedFigure(
-        "2",
+    return (
         f"Three rules by logits. {nets.label}.",
         rows_of_maps(rows),
         {"network": nets.label, "logits": logits, "rules": numbers},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from theorylab.drawing import PALETTE, label_axes, maps_over_charts
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.figures._subjects import Subject, layer_titles, subject
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv
@@ -23,7 +22,7 @@ UNITS = (26, 44)
 """The paper's two units of fc1, counted from 1."""
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw the plane, two histograms, and the share of dead positions by layer."""
     deciding = subject(settings, decides=True)
     best = deciding if settings.weights is not None else subject(settings)
@@ -41,21 +40,14 @@ def make(settings: Settings) -> FinishedFigure:
     }
     titles = list(shares["trained"]["dead_positions"])
     for colour, marker, (name, share) in zip(PALETTE, "ox", shares.items(), strict=False):
-        for line, kind in (("-", "dead_positions"), (":", "closed_units")):
-            layers.plot(
-                range(len(titles)),
-                list(share[kind].values()),
-                marker + line,
-                color=colour,
-                label=f"{name}, {kind.replace('_', ' ')}",
-                markersize=4,
-            )
+        for line, (kind, values) in zip("-:", share.items(), strict=True):
+            label = f"{name}, {kind.replace('_', ' ')}"
+            layers.plot(list(values.values()), marker + line, color=colour, label=label, markersize=4)
     layers.set_xticks(range(len(titles)), titles, rotation=90)
     layers.set_ylim(-0.03, 1.8)  # room for the legend
     layers.legend(fontsize=7, frameon=False, loc="upper left")
     label_axes(layers, "closed by the forward ReLU", "", "share")
-    return FinishedFigure(
-        "3",
+    return (
         f"Dead zones, and the weights of two units of fc1 ({deciding.label}); shares by layer: {best.label}.",
         canvas,
         numbers,
@@ -66,11 +58,8 @@ def dead_shares(net: GraphNetwork, x: np.ndarray) -> dict[str, dict[str, float]]
     """Return each convolution's share of positions without an active filter, and of closed units."""
     titles = layer_titles(net)
     convolutions = {node.name for node in net.nodes if isinstance(node, Conv)}
-    relus = {
-        node.name: node.source
-        for node in net.nodes
-        if isinstance(node, Activation) and node.source in convolutions
-    }
+    units = [node for node in net.nodes if isinstance(node, Activation)]
+    relus = {unit.name: unit.source for unit in units if unit.source in convolutions}
     kept = net.forward(x, keep=tuple(relus)).activations
     closed = {titles[source]: kept[name] <= 0 for name, source in relus.items()}
     return {
@@ -90,36 +79,32 @@ def _draw_plane(axes: Axes, rng: np.random.Generator) -> dict[str, float]:
         (dead, "#9a9a9a", "patches in the dead zone"),
     ):
         axes.plot(*patches[mask].T, ".", color=colour, markersize=3, label=label)
-    for number, filter_ in enumerate(filters):
+    for filter_ in filters:
         axes.annotate("", 2 * filter_, (0, 0), arrowprops={"arrowstyle": "->", "color": PALETTE[0]})
-        if not number:
-            axes.plot([], [], color=PALETTE[0], label="filters")
+    axes.plot([], [], color=PALETTE[0], label="filters")
     axes.set_xlim(-3, 3)
     axes.set_ylim(-3, 4.6)  # room for the legend
     axes.legend(fontsize=7, frameon=False, loc="upper left")
     label_axes(axes, "filters in a cone", "", "")
     spread = float(angles.max() - angles.min())
     # A patch is dead if it is more than a right angle away from the outermost filters on both sides.
-    return {
-        "spread_of_filters": spread,
-        "dead_share": float(dead.mean()),
-        "predicted": (np.pi - spread) / (2 * np.pi),
-    }
+    predicted = (np.pi - spread) / (2 * np.pi)
+    return {"spread_of_filters": spread, "dead_share": float(dead.mean()), "predicted": predicted}
 
 
 def _draw_histograms(axes: Axes, nets: Subject) -> dict[str, Any]:
     layer = next(name for name, title in nets.layers().items() if title == "fc1")
     weights = nets.trained.parameters[f"{layer}.weight"]
-    units: Sequence[int] = [unit for unit in UNITS if unit <= len(weights)]
+    units = [unit for unit in UNITS if unit <= len(weights)]
     numbers: dict[str, Any] = {}
     span = np.abs(weights[np.array(units) - 1]).max()
     for colour, unit in zip(PALETTE, units, strict=False):
         values = weights[unit - 1].astype(np.float64)
         axes.hist(values, bins=60, range=(-span, span), histtype="step", color=colour, label=f"unit {unit}")
         numbers[f"unit {unit}"] = {"mean": values.mean(), "std": values.std()}
-    from scipy import stats
-
     if len(units) == 2:
+        from scipy import stats
+
         test = stats.ks_2samp(*(weights[unit - 1] for unit in units))
         numbers["kolmogorov_smirnov"] = {"distance": float(test.statistic), "p_value": float(test.pvalue)}
     axes.legend(fontsize=8, frameon=False)

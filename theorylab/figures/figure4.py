@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from theorylab import analytic, measures, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.model.patches import PatchGrid
-from theorylab.model.rules import PAPER, Rule
+from theorylab.model.rules import PAPER
 
 FILTERS, HIDDEN, KERNEL, STRIDE = 256, 4096, 7, 2
 ORDER = PAPER[::-1]
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw maps of a fixed logit in one network of each kind, with measured and predicted cosines."""
     x = settings.picture()
     windows = {
@@ -27,7 +25,11 @@ def make(settings: Settings) -> FinishedFigure:
     for index, (label, (grid, units)) in enumerate(windows.items()):
         panels = [MapPanel("input", x)]
         for rule in ORDER:
-            map_ = _map(x, grid, rule, units, settings.stream(4, index))
+            seed = settings.stream(4, index)
+            if grid.n_patches == 1:  # by the map's own law: the weights would be gigabytes
+                map_ = sampling.fcn_maps(x, units, rule, size=1, seed=seed)[0]
+            else:
+                map_ = sampling.three_layer_maps(x, grid, rule, units, size=1, seed=seed)[0]
             measured = measures.cosine(map_, x)
             predicted = analytic.expected_cosine(x, grid, rule, units)
             note = f"cosine to the input {fixed(measured)}, predicted {fixed(predicted)}"
@@ -35,17 +37,8 @@ def make(settings: Settings) -> FinishedFigure:
             numbers[f"{label}, {rule.value}"] = {"cosine": measured, "predicted": predicted}
             step()
         rows.append((label, panels))
-    return FinishedFigure(
-        "4",
+    return (
         f"Random three-layer networks, Gaussian weights; filters {KERNEL}×{KERNEL}, stride {STRIDE}.",
         rows_of_maps(rows),
         {"maps": numbers},
     )
-
-
-def _map(x: np.ndarray, grid: PatchGrid, rule: Rule, units: int, seed: np.random.Generator) -> np.ndarray:
-    if grid.n_patches == 1:  # by the map's own law: the weights would be gigabytes
-        (map_,) = sampling.fcn_maps(x, units, rule, size=1, seed=seed)
-    else:
-        (map_,) = sampling.three_layer_maps(x, grid, rule, units, size=1, seed=seed)
-    return np.asarray(map_)

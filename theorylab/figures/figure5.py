@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from theorylab import analytic, measures, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import PALETTE, fixed, label_axes, maps_over_charts
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.model.laws import Gaussian
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import Rule
@@ -20,7 +20,7 @@ HIDDEN = (64, 256, 1024, 4096, 16_384, 70_000)
 KERNEL, STRIDE, FCN_SIDE, GROUP = 7, 2, 64, 256
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw maps by size of the network over the chart of their cosines to the input."""
     x = settings.picture()
     small = settings.picture(min(settings.side, FCN_SIDE))
@@ -57,8 +57,7 @@ def make(settings: Settings) -> FinishedFigure:
     label_axes(
         chart, "guided backpropagation", "number of filters N, or of hidden units N_h", "cosine to the input"
     )
-    return FinishedFigure(
-        "5",
+    return (
         "Guided backpropagation in random three-layer networks; curves are the exact law, points one network each.",
         canvas,
         {"curves": numbers},
@@ -69,7 +68,7 @@ def _wide_map(
     x: np.ndarray, grid: PatchGrid, n_filters: int, rng: np.random.Generator, step: Callable[[], None]
 ) -> np.ndarray:
     """Draw a network's map by groups of filters: by Lemma 1 a fixed logit's map is their sum."""
-    groups: Sequence[int] = [min(GROUP, n_filters - start) for start in range(0, n_filters, GROUP)]
+    groups = [min(GROUP, n_filters - start) for start in range(0, n_filters, GROUP)]
     total = np.zeros(x.shape)
     samplers = {size: MapSampler(x, grid, size, law=Gaussian(1.0)) for size in set(groups)}
     for size in groups:

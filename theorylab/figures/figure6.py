@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from theorylab import estimates, measures, networks, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import PAPER
@@ -17,13 +15,13 @@ FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2
 ORDER = PAPER[::-1]
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw the maps of three rules in both networks, with the pooled network's predicted cosines."""
     x = settings.picture(max(settings.side, 32))
     grid = PatchGrid(x.shape, KERNEL, STRIDE)
     pool = MaxPool(POOL)
     step = settings.steps("figure 6", len(ORDER) + 2)
-    rows: list[tuple[str, list[MapPanel]]] = [(f"three layers, pool {POOL}×{POOL}", [MapPanel("input", x)])]
+    pooled, deep = [MapPanel("input", x)], [MapPanel("input", x)]
     numbers: dict[str, dict[str, object]] = {"three layers": {}, "VGG-16": {}}
     for index, rule in enumerate(ORDER):
         map_ = sampling.three_layer_maps(
@@ -34,7 +32,7 @@ def make(settings: Settings) -> FinishedFigure:
         )
         measured = measures.cosine(map_, x)
         note = f"cosine to the input {fixed(measured)}, predicted {fixed(predicted)}"
-        rows[0][1].append(MapPanel(rule.title, map_, note=note))
+        pooled.append(MapPanel(rule.title, map_, note=note))
         numbers["three layers"][rule.value] = {
             "cosine": measured,
             "predicted": predicted,
@@ -45,18 +43,13 @@ def make(settings: Settings) -> FinishedFigure:
     step()
     maps = visualize_many(net, x, ORDER, ["max"])[:, 0]
     step()
-    rows.append(("random VGG-16", [MapPanel("input", x)]))
     for rule, map_ in zip(ORDER, maps, strict=True):
         measured = measures.cosine(map_, x)
-        rows[1][1].append(MapPanel(rule.title, map_, note=f"cosine to the input {fixed(measured)}"))
-        numbers["VGG-16"][rule.value] = {
-            "cosine": measured,
-            "similarity": measures.similarity(map_, np.asarray(x)),
-        }
-    return FinishedFigure(
-        "6",
+        deep.append(MapPanel(rule.title, map_, note=f"cosine to the input {fixed(measured)}"))
+        numbers["VGG-16"][rule.value] = {"cosine": measured, "similarity": measures.similarity(map_, x)}
+    return (
         f"A random three-layer CNN with {POOL}×{POOL} max-pooling (N = {FILTERS}, filters {KERNEL}×{KERNEL}, stride "
         f"{STRIDE}), and a random VGG-16 with weights of standard deviation 0.1 (largest of 1000 logits).",
-        rows_of_maps(rows),
+        rows_of_maps([(f"three layers, pool {POOL}×{POOL}", pooled), ("random VGG-16", deep)]),
         numbers,
     )

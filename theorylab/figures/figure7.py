@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import numpy as np
+import threadpoolctl
 
-from theorylab import display, stats
+from theorylab import display, images, stats
 from theorylab.drawing import INK, PALETTE, label_axes, maps_over_charts
-from theorylab.figures._base import FinishedFigure, Settings
-from theorylab.figures._pictures import batches
-from theorylab.figures._subjects import SMALL, hed_is_present, subject
+from theorylab.figures._base import Parts, Settings
+from theorylab.figures._subjects import SMALL, Subject, hed_is_present, subject
 from theorylab.model.rules import PAPER, Rule
-from theorylab.networks import GraphNetwork
 from theorylab.networks.batches import batch_maps
 
 SMALL_SIDE = 32
+MANY, FEW = 10_000, 16
+"""Crops by default: for the small classifier, and for VGG-16, which takes seconds for each."""
+
+_TOGETHER = 100
+_SOURCE_SIDE, _SMALLEST, _LARGEST = 512, 128, 384
+_MEAN = np.reshape(images.MEAN_COLOUR, (3, 1, 1))
 WHITE_NOISE = math.sqrt(2)
 """Predicted for saliency: two independent maps of mean zero (a random readout; exact as the map's entries grow many)."""
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw mean distances with 95 % intervals, random and trained, all rules on the same pictures and logits."""
-    nets = subject(_sized(settings))
+    if settings.weights == SMALL or (settings.weights is None and not hed_is_present()):
+        # The size of crops that the small classifier was trained on, unless another is given.
+        settings = dataclasses.replace(settings, size=settings.size or SMALL_SIDE)
+    nets = subject(settings)
     total, pictures = batches(settings, nets)
     step = settings.steps("figure 7", total)
     rng = settings.stream(7, 0)
@@ -31,7 +40,9 @@ def make(settings: Settings) -> FinishedFigure:
     for batch in pictures:
         logits = np.array([rng.choice(nets.trained.n_logits, 2, replace=False) for _ in batch])
         for name, net in (("random", nets.random), ("trained", nets.trained)):
-            maps = _maps(net, nets.prepared(batch), logits)
+            # One BLAS thread for small pictures: more wait for each other.
+            with threadpoolctl.threadpool_limits(1 if len(batch) > 1 else None, user_api="blas"):
+                maps = batch_maps(net, nets.prepared(batch), logits, PAPER)  # (B, R, T, C, H, W)
             unit = display.unit_norm(maps.astype(np.float64))
             # A zero map has no direction, so its picture is not counted.
             apart = np.sqrt(((unit[:, :, 0] - unit[:, :, 1]) ** 2).sum(axis=(2, 3, 4)))
@@ -61,26 +72,50 @@ def make(settings: Settings) -> FinishedFigure:
     chart.set_ylim(0, 1.9)
     chart.legend(fontsize=8, frameon=False, ncols=3, loc="upper right")
     label_axes(chart, f"maps of two random logits, {total} pictures", "", "mean l2 distance of unit maps")
-    return FinishedFigure(
-        "7",
+    return (
         f"Mean distance of the maps of two random logits over {total} pictures. {nets.label}.",
         canvas,
         numbers,
     )
 
 
-def _maps(net: GraphNetwork, pictures: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Return maps (B, R, T, C, H, W), with one BLAS thread for small pictures: more wait for each other."""
-    import threadpoolctl
+def batches(settings: Settings, nets: Subject) -> tuple[int, Iterator[np.ndarray]]:
+    """Return the number of pictures, and batches of them, (B, 3, H, W) of 0–255.
 
-    with threadpoolctl.threadpool_limits(1 if len(pictures) > 1 else None, user_api="blas"):
-        return batch_maps(net, pictures, logits, PAPER)
+    Raises
+    ------
+    ValueError
+        If the folder holds no picture; while iterating, if one of them cannot be read.
+    """
+    side = nets.trained.input_shape[1]
+    small = nets.source == SMALL
+    if settings.pictures is not None:
+        files = images.in_folder(settings.pictures)[: settings.crops]
+        return len(files), (images.load(file, side, "authors")[None] + _MEAN for file in files)
+    total = settings.crops or (MANY if small else FEW)
+    rng = settings.stream(7, 1)
+    if small and side == 32:  # trained on this size: take crops of the test split
+        return total, _unseen(total, nets, rng)
+    sources = [
+        np.moveaxis(images.load(name, _SOURCE_SIDE, "authors") + _MEAN, 0, -1) for name in images.bundled()
+    ]
+    return total, (_crop(sources[rng.integers(len(sources))], side, rng)[None] for _ in range(total))
 
 
-def _sized(settings: Settings) -> Settings:
-    """Set the size of crops that the small classifier was trained on, unless another is given."""
-    small = settings.weights == SMALL or (settings.weights is None and not hed_is_present())
-    return dataclasses.replace(settings, size=settings.size or SMALL_SIDE) if small else settings
+def _unseen(total: int, nets: Subject, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    from theorylab import training
+
+    for start in range(0, total, _TOGETHER):
+        crops, _ = training.crops("test", min(_TOGETHER, total - start), seed=rng)
+        yield nets.mean + nets.std * crops
+
+
+def _crop(source: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Cut a random window from a bundled picture and resize it."""
+    window = int(rng.integers(_SMALLEST, _LARGEST + 1))
+    top, left = rng.integers(0, _SOURCE_SIDE - window + 1, size=2)
+    part = source[top : top + window, left : left + window]
+    return np.asarray(images.prepare(part, side, "authors") + _MEAN)
 
 
 def _summary(distances: np.ndarray) -> dict[str, object]:

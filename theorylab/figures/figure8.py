@@ -7,7 +7,7 @@ import numpy as np
 from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.figures._subjects import Subject, subject
 from theorylab.model.rules import PAPER, Rule
 from theorylab.visualization import visualize_many
@@ -19,7 +19,7 @@ REFINED = 4
 """Halvings of the last interval."""
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw maps of the predicted class of the picture and of its adversarial neighbour."""
     nets = subject(settings)
     net = nets.trained
@@ -46,8 +46,7 @@ def make(settings: Settings) -> FinishedFigure:
             note = "" if name == "before" else f"cosine to before {fixed(kept[rule.value])}"
             panels.append(MapPanel(rule.title, map_, note=note))
         rows.append((name, panels))
-    return FinishedFigure(
-        "8",
+    return (
         f"Maps of the predicted class before and after a fast-gradient-sign step. {nets.label}.",
         rows_of_maps(rows),
         {
@@ -90,9 +89,7 @@ def adversarial(nets: Subject, rgb: np.ndarray) -> tuple[float, np.ndarray]:
             break
         low = high
     else:
-        raise ValueError(
-            f"figure 8: no step up to {STEPS[-1]:g} levels of 255 changes the class of this picture"
-        )
+        raise ValueError(f"figure 8: no step up to {high:g} levels of 255 changes the class of this picture")
     for _ in range(REFINED):
         middle = (low + high) / 2
         low, high = (low, middle) if fooled(middle) else (middle, high)

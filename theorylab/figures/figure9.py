@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import FinishedFigure, Settings
+from theorylab.figures._base import Parts, Settings
 from theorylab.figures._subjects import subject
 from theorylab.networks import GraphNetwork
 from theorylab.visualization import visualize
@@ -19,14 +18,15 @@ SHOWN = 5
 """Layers in a row."""
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw maps of partly trained networks, with their distances to the trained network's map."""
     nets = subject(settings)
     rgb = nets.picture(settings)
     x = nets.prepared(rgb)
     titles = nets.layers()
     layers = [name for name in titles if nets.trained_dense or titles[name].startswith("conv")]
-    marked = _spread(layers)
+    places = np.unique(np.linspace(0, len(layers) - 1, SHOWN).round().astype(int))
+    marked = [layers[place] for place in places]
     step = settings.steps("figure 9", 2 + 2 * len(marked))
 
     def guided(net: GraphNetwork) -> np.ndarray:
@@ -35,15 +35,15 @@ def make(settings: Settings) -> FinishedFigure:
         return map_
 
     trained, random = guided(nets.trained), guided(nets.random)
+    # The map with no layer of the row, and by row the trained layers.
     kinds = {
-        "trained up to": [layers[: layers.index(layer) + 1] for layer in marked],
-        "all trained but": [[other for other in layers if other != layer] for layer in marked],
+        "trained up to": (random, [layers[: layers.index(layer) + 1] for layer in marked]),
+        "all trained but": (trained, [[other for other in layers if other != layer] for layer in marked]),
     }
     rows: list[tuple[str, list[MapPanel]]] = []
     numbers: dict[str, Any] = {}
-    ends = {"trained up to": random, "all trained but": trained}
-    for kind, sets in kinds.items():
-        maps = {"none": ends[kind]}
+    for kind, (none, sets) in kinds.items():
+        maps = {"none": none}
         maps |= {titles[layer]: guided(nets.partly(kept)) for layer, kept in zip(marked, sets, strict=True)}
         numbers[kind], panels = {}, [MapPanel("input", rgb)]
         for name, map_ in maps.items():
@@ -52,16 +52,8 @@ def make(settings: Settings) -> FinishedFigure:
             note = f"to trained {fixed(distance)}, cosine to x {fixed(cosine)}"
             panels.append(MapPanel(name, map_, note=note))
         rows.append((kind, panels))
-    return FinishedFigure(
-        "9",
+    return (
         f"Guided backpropagation of partly trained networks; the other layers are random. {nets.label}.",
         rows_of_maps(rows),
         {"network": nets.label, **numbers},
     )
-
-
-def _spread(layers: Sequence[str]) -> list[str]:
-    """Pick a few layers from the first to the last."""
-    last = len(layers) - 1
-    count = min(SHOWN, len(layers))
-    return [layers[round(index * last / max(count - 1, 1))] for index in range(count)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from theorylab import images, measures, networks, weights
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
-from theorylab.figures._base import FinishedFigure, Settings
-from theorylab.figures._subjects import TORCHVISION_MEAN, TORCHVISION_STD, column
+from theorylab.figures._base import Parts, Settings
+from theorylab.figures._subjects import TORCHVISION, column
 from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
 
 
-def make(settings: Settings) -> FinishedFigure:
+def make(settings: Settings) -> Parts:
     """Draw maps of the largest logit and of another, with their distances."""
     if settings.weights is not None:
         weights.check_source(settings.weights)
@@ -23,29 +23,22 @@ def make(settings: Settings) -> FinishedFigure:
     if settings.weights is not None:
         net = weights.load(net, settings.weights)
         label = f"trained weights ({settings.weights})"
-        x = (rgb - 255 * column(TORCHVISION_MEAN)) / (255 * column(TORCHVISION_STD))
+        x = (rgb - TORCHVISION[0]) / TORCHVISION[1]
     step = settings.steps("figure resnet", 1)
     maps = visualize_many(net, x, PAPER, ["max", "random"], seed=settings.stream(10))
     step()
-    rows: list[tuple[str, list[MapPanel]]] = [("largest logit", []), ("another logit", [])]
+    above, below = [MapPanel("input", rgb)], [MapPanel("input", rgb)]
     numbers = {}
     for rule, (largest, other) in zip(PAPER, maps, strict=True):
         apart = measures.distance(largest, other)
-        for (_, panels), map_ in zip(rows, (largest, other), strict=True):
-            note = f"cosine to the input {fixed(measures.cosine(map_, x))}"
-            if map_ is other:
-                note += f", distance {fixed(apart)}"
-            panels.append(MapPanel(rule.title, map_, note=note))
-        numbers[rule.value] = {
-            "cosine": [measures.cosine(largest, x), measures.cosine(other, x)],
-            "similarity": measures.similarity(largest, x),
-            "distance": apart,
-        }
-    for _, panels in rows:
-        panels.insert(0, MapPanel("input", rgb))
-    return FinishedFigure(
-        "resnet",
+        cosines = [measures.cosine(map_, x) for map_ in (largest, other)]
+        notes = [f"cosine to the input {fixed(cosine)}" for cosine in cosines]
+        above.append(MapPanel(rule.title, largest, note=notes[0]))
+        below.append(MapPanel(rule.title, other, note=f"{notes[1]}, distance {fixed(apart)}"))
+        similarity = measures.similarity(largest, x)
+        numbers[rule.value] = {"cosine": cosines, "similarity": similarity, "distance": apart}
+    return (
         f"ResNet-50, {label}.",
-        rows_of_maps(rows),
+        rows_of_maps([("largest logit", above), ("another logit", below)]),
         {"network": f"ResNet-50, {label}", "rules": numbers},
     )

@@ -9,8 +9,7 @@ import io
 import json
 import os
 import re
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 from theorylab import _files
 from theorylab.montecarlo.moments import ArrayMoments, Measurement, Statistics
 
-_DIGEST = 64  # hexadecimal digits of SHA-256, at the very end of the file: the comment of the zip archive
+_DIGEST = 64  # hexadecimal digits of SHA-256, at the very end of the file, behind the zip archive
 _CONFIGURATION = "study.json"
 
 
@@ -45,7 +44,7 @@ def encode(measured: Measurement, header: Mapping[str, Any]) -> bytes:
         "maps": {name: moments.count for name, moments in maps.items()},
     }
     text = json.dumps(head, sort_keys=True, ensure_ascii=True).encode()
-    arrays = {
+    arrays: dict[str, Any] = {
         "header": np.frombuffer(text, dtype=np.uint8),
         "mean": statistics.mean,
         "deviations": statistics.deviations,
@@ -53,12 +52,8 @@ def encode(measured: Measurement, header: Mapping[str, Any]) -> bytes:
     for index, moments in enumerate(maps.values()):
         arrays[f"map{index}_mean"], arrays[f"map{index}_deviations"] = moments.mean, moments.deviations
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
-        archive.comment = b"0" * _DIGEST
-    content = stream.getvalue()[:-_DIGEST]
+    np.savez(stream, **arrays)
+    content = stream.getvalue()
     return content + hashlib.sha256(content).hexdigest().encode()
 
 
@@ -86,18 +81,6 @@ def decode(data: bytes, header: Mapping[str, Any]) -> Measurement:
             for index, (name, count) in enumerate(head["maps"].items())
         }
     return Measurement(statistics, maps)
-
-
-def digest_of(configuration: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a configuration, whatever the order of its keys.
-
-    Examples
-    --------
-    >>> digest_of({"seed": 0, "block": 10}) == digest_of({"block": 10, "seed": 0})
-    True
-    """
-    text = json.dumps(configuration, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class CheckpointFolder:
@@ -143,10 +126,11 @@ class CheckpointFolder:
     ) -> None:
         self.folder = Path(folder)
         # Compare what JSON gives back: it turns tuples into lists.
-        self.configuration = json.loads(json.dumps(configuration, allow_nan=False))
-        self.digest = digest_of(self.configuration)
+        text = json.dumps(configuration, sort_keys=True, allow_nan=False)
+        self.configuration = json.loads(text)
+        self.digest = hashlib.sha256(text.encode()).hexdigest()
         self.warn = warn
-        self._lock: Any = None
+        self._lock = contextlib.ExitStack()
         self._warned: set[Path] = set()
 
     def __enter__(self) -> CheckpointFolder:
@@ -176,18 +160,15 @@ class CheckpointFolder:
         except OSError as error:
             reason = f"cannot be written: {error.strerror}"
             raise type(error)(error.errno, reason, os.fspath(self.folder)) from None
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(lock.release)
             self._open()
-        except BaseException:
-            lock.release()
-            raise
-        self._lock = lock
+            self._lock = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Unlock the folder."""
-        self._lock.release()
-        self._lock = None
+        self._lock.close()
 
     def _open(self) -> None:
         path = self.folder / _CONFIGURATION
@@ -205,7 +186,7 @@ class CheckpointFolder:
                 f"{path}: is damaged, so the blocks beside it cannot be told; choose another folder"
             )
         if there != self.configuration:
-            differences = "; ".join(_differences(there, self.configuration))
+            differences = "; ".join(_differences(there, self.configuration, ""))
             raise ValueError(f"{self.folder}: holds another study: {differences}; choose another folder")
         for temporary in (self.folder / "blocks").glob("**/.*.tmp"):  # by a process that was killed
             with contextlib.suppress(OSError):
@@ -244,17 +225,14 @@ class CheckpointFolder:
         _files.write_atomically(path, encode(measured, self._header(study, block)))
 
 
-def _differences(there: Any, here: Any, name: str = "") -> list[str]:
-    """List what differs between two configurations, by name."""
+def _differences(there: Any, here: Any, name: str) -> Iterator[str]:
+    """Yield what differs between two configurations, by name."""
     if isinstance(there, dict) and isinstance(here, dict):
-        differences = []
         for key in sorted({*there, *here}):
-            missing = "absent"
-            differences += _differences(
-                there.get(key, missing), here.get(key, missing), f"{name}.{key}" if name else key
-            )
-        return differences
-    return [] if there == here else [f"{name} is {_plain(there)} there, {_plain(here)} here"]
+            inner = f"{name}.{key}" if name else key
+            yield from _differences(there.get(key, "absent"), here.get(key, "absent"), inner)
+    elif there != here:
+        yield f"{name} is {_plain(there)} there, {_plain(here)} here"
 
 
 def _plain(value: Any) -> str:

@@ -220,12 +220,9 @@ def replicate(
     simulate, replicates, block, seed
         As in :class:`Study`.
     jobs : int
-        Worker processes.  The result does not depend on it: blocks are merged in their order, and each runs with one
-        BLAS thread, because BLAS rounds differently with another number of threads.
-    name : str, default "replicates"
-        The label that `progress` gets.
-    progress : callable, optional
-        ``progress(name, done, total)`` in replicates.
+        Worker processes; as every executor of :func:`replicate_all` they give the same bits.
+    name, progress
+        ``progress(name, done, total)`` is told in replicates.
 
     Returns
     -------

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import dataclasses
 import importlib
+import itertools
 import logging
 import os
 import threading
@@ -191,32 +192,43 @@ class DaskExecutor:
         logger = logging.getLogger("distributed.client")
         level = logger.level
         logger.setLevel(logging.CRITICAL)
-        lost = (
+        try:
+            with client:
+                yield from self._stream(distributed, client, iter(tasks))
+        except (
             asyncio.CancelledError,
             concurrent.futures.CancelledError,
             distributed.comm.core.CommClosedError,
-        )
-        try:
-            with client:
-                yield from self._stream(client, iter(tasks))
-        except lost:
+        ):
             raise ConnectionError(f"scheduler {self.address}: the connection is lost") from None
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"scheduler {self.address}: {error}; its workers need this version of theorylab"
+            ) from None
+        except distributed.scheduler.KilledWorker:
+            raise ChildProcessError(
+                f"scheduler {self.address}: one block was lost with its worker several times, "
+                "perhaps for lack of memory"
+            ) from None
         finally:
             logger.setLevel(level)
 
-    def _stream(self, client: Any, tasks: Iterator[tuple[Key, Task]]) -> Iterator[tuple[Key, Measurement]]:
+    def _stream(
+        self, distributed: Any, client: Any, tasks: Iterator[tuple[Key, Task]]
+    ) -> Iterator[tuple[Key, Measurement]]:
         """Keep twice as many blocks on the cluster as it has threads, until all are done."""
-        distributed: Any = importlib.import_module("distributed")
-        simulations: dict[int, Any] = {}
         running: dict[Any, Key] = {}
+        sent = simulation = None
         notified = False
         while True:
             threads = sum(client.ncores().values())
-            while len(running) < 2 * max(1, threads):
-                key, task = next(tasks, (None, None))
-                if task is None:
-                    break
-                running[self._submit(client, task, simulations)] = key  # type: ignore[assignment]
+            for key, task in itertools.islice(tasks, max(0, 2 * max(1, threads) - len(running))):
+                # Send a simulation, which holds the picture, once and as a task: a task is run again if its worker is
+                # lost, but scattered data are gone.
+                if task.simulate is not sent:
+                    sent, simulation = task.simulate, client.submit(_same, task.simulate, pure=False)
+                future = client.submit(_on_worker, __version__, simulation, task.seed, task.size, pure=False)
+                running[future] = key
             if not running:
                 return
             try:
@@ -230,33 +242,7 @@ class DaskExecutor:
             notified = False
             # Yield in the order of sending, because blocks are merged in that order.
             for future in [future for future in running if future in done]:
-                yield running.pop(future), self._result(future)
-
-    def _submit(self, client: Any, task: Task, simulations: dict[int, Any]) -> Any:
-        # Send a simulation, which holds the picture, once and as a task: a task is run again if its worker is lost, but
-        # scattered data are gone.
-        simulation = simulations.get(id(task.simulate))
-        if simulation is None:
-            simulations.clear()  # the blocks of earlier studies have all been sent
-            simulation = client.submit(_same, task.simulate, pure=False)
-            simulations[id(task.simulate)] = simulation
-        return client.submit(_on_worker, __version__, simulation, task.seed, task.size, pure=False)
-
-    def _result(self, future: Any) -> Measurement:
-        import distributed
-
-        try:
-            measured: Measurement = future.result()
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                f"scheduler {self.address}: {error}; its workers need this version of theorylab"
-            ) from None
-        except distributed.scheduler.KilledWorker:
-            raise ChildProcessError(
-                f"scheduler {self.address}: one block was lost with its worker several times, "
-                "perhaps for lack of memory"
-            ) from None
-        return measured
+                yield running.pop(future), future.result()
 
 
 def _same(simulate: Any) -> Any:
