@@ -9,7 +9,8 @@ import numpy as np
 
 from theorylab import analytic, estimates
 from theorylab.analytic.nolaw import NoLaw
-from theorylab.analytic.of_stack import MapLaw, law
+from theorylab.analytic.of_stack import law
+from theorylab.analytic.three_layer import MapLaw
 from theorylab.convergence.design import Point
 from theorylab.convergence.results import NO_LAW, Comparison, Law, compare
 from theorylab.model.laws import Gaussian
