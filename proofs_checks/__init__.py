@@ -94,7 +94,9 @@ def verify(
     jobs = joblib.cpu_count() if jobs is None else _validation.positive_integer(jobs, "jobs")
     weights = _checked_weights(weights)
     n_checks = sum(claim.n_checks for claim in registry())
-    level = stats.bonferroni(FALSE_ALARM_PROBABILITY / RESERVE, n_checks)
+    n_margins = sum(len(claim.margins) for claim in registry())
+    budgeted = FALSE_ALARM_PROBABILITY / RESERVE
+    level = stats.bonferroni(budgeted, n_checks)
     bench = Bench(
         x=images.load(image),
         budget=budget,
@@ -113,8 +115,9 @@ def verify(
         false_alarm_probability=FALSE_ALARM_PROBABILITY,
         correction=f"Bonferroni over all {n_checks} checks of the registry, each at level "
         f"{level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
-        "between the t statistic's tail and Student's.",
-        claims=_results(selected.values(), bench),
+        "between the t statistic's tail and Student's. "
+        f"The intervals of the {n_margins} quantities that make the verdicts are corrected likewise, apart from the checks.",
+        claims=_results(selected.values(), bench, stats.bonferroni(budgeted, n_margins)),
         law_scale=law_scale,
         weights=weights,
     )
@@ -141,8 +144,9 @@ def _checked_weights(weights: str | os.PathLike[str] | None) -> str | None:
     return source
 
 
-def _results(claims: Iterable[Claim], bench: Bench) -> tuple[ClaimResult, ...]:
-    """Run the claims and return their results, in their order."""
+def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[ClaimResult, ...]:
+    """Run the claims and return their results, in their order; verdicts are made at `level`."""
+    from proofs_checks import referee
     from proofs_checks.results import ClaimResult
 
     claims = list(claims)
@@ -153,8 +157,14 @@ def _results(claims: Iterable[Claim], bench: Bench) -> tuple[ClaimResult, ...]:
     results = []
     for claim in claims:
         outcome = outcomes[claim.id]
-        assert outcome.verdict in claim.verdicts, f"{claim.id}: {outcome.verdict} is not among its verdicts"
-        names = ("id", "section", "statement", "exact_law", "proof", "formula")
-        stated = {name: getattr(claim, name) for name in names}
-        results.append(ClaimResult(**stated, **vars(outcome)))
+        names = ("id", "section", "statement", "exact_law", "proof", "formula", "authors", "network")
+        results.append(
+            ClaimResult(
+                **{name: getattr(claim, name) for name in names},
+                **referee.judged(claim.margins, outcome.evidence, outcome.finding, level),
+                checks=outcome.checks,
+                headline=outcome.headline,
+                figures=outcome.figures,
+            )
+        )
     return tuple(results)

@@ -23,15 +23,6 @@ Student's, and the reserve covers it."""
 Estimator = str | Callable[[dict[str, float]], float]
 """The name of a mean, or a smooth function of the means."""
 
-CONFIDENCE = 0.999
-"""Of the intervals behind a verdict where there is no law."""
-
-
-def confident_interval(measured: Measurement, function: Estimator) -> tuple[float, float]:
-    """Return the interval of a mean, or a function of means, that decides a verdict where there is no law."""
-    value, error, replicates = measured.estimate(function)
-    return stats.interval(value, error, replicates - 1, confidence=CONFIDENCE)
-
 
 def weighted_slope(x: np.ndarray, y: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
     """Return the slope of y on x by weighted least squares, with its standard error from the errors of y."""
@@ -166,8 +157,3 @@ class Judge:
         slope, error = weighted_slope(np.log(list(studies)), *map(np.array, zip(*logs, strict=True)))
         replicates = min(study.replicates for study in studies.values())
         return self.judge(name, "rate", slope, error, replicates, expected, wrong)
-
-    def rejects(self, check: Check, value: float) -> bool:
-        """Return whether a check's measurement rejects another value, such as the one in the paper's words."""
-        p_value = stats.compare_p_value(check.estimate, check.standard_error, value, check.replicates - 1)
-        return p_value < self.level

@@ -81,7 +81,7 @@ def claims_table(verification: Verification) -> Table:
 
 def _verdict(claim: ClaimResult) -> Text:
     reading = words.VERDICTS[claim.verdict]
-    return Text(reading.words, reading.style)
+    return Text(reading.words + ("*" if claim.network else ""), reading.style)
 
 
 def _headline(check: Check | None) -> tuple[str, str, str]:
@@ -107,6 +107,8 @@ def claim_details(claim: ClaimResult) -> RenderableType:
     if claim.passed is False:
         heading.append("  ").append("CHECK FAILED", _ALARM)
     statement = Text(f"{claim.statement}\n").append(claim.finding, "italic")
+    for ruling in claim.rulings:
+        statement.append(f"\n• {words.margin(ruling)}", "dim")
     below: list[RenderableType] = [Text(), table] if claim.checks else []
     return Padding(Group(heading, statement, *below), (1, 0, 0, 0))
 
@@ -165,6 +167,14 @@ def conclusion(verification: Verification) -> Text:
     else:
         text.append(f"{_count(n_checks, 'check')} of {_count(n_claims, 'claim')}: all passed", "bold green")
         text.append(", and every negative control was rejected.")
+    counts = [
+        (sum(claim.verdict is v for claim in verification.claims), r.words) for v, r in words.VERDICTS.items()
+    ]
+    text.append("\nThe paper's statements: " + ", ".join(f"{n} {word}" for n, word in counts if n) + ".")
+    networks = {claim.network for claim in verification.claims if claim.network}
+    text.append(
+        "".join(f"\n* looked at in {network}, not in the paper's." for network in sorted(networks)), "dim"
+    )
     text.append("\nVerdicts judge the paper's statement as written; checks judge the exact law.", "dim")
     return text
 
