@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from proofs_checks.results import Check, Ruling, Verdict
+from proofs_checks.results import Check, Margin, Ruling, Verdict
 from theorylab.drawing import MINUS, number, percent
 
 
@@ -51,24 +51,32 @@ VERDICTS = {
 }
 
 
+def wanted(margin: Margin) -> str:
+    """Write where a quantity must lie.
+
+    Examples
+    --------
+    >>> wanted(Margin("cosine", low=0.9)), wanted(Margin("share", high=0.01)), wanted(Margin("slope", -1.1, -0.9))
+    ('at least 0.9', 'at most 0.01', 'from −1.1 to −0.9')
+    """
+    if math.isinf(margin.high):
+        return f"at least {number(margin.low, 3)}"
+    if math.isinf(margin.low):
+        return f"at most {number(margin.high, 3)}"
+    return f"from {number(margin.low, 3)} to {number(margin.high, 3)}"
+
+
 def margin(ruling: Ruling) -> str:
     """Write what decides a statement: the quantity, its margin, and the interval that was measured.
 
     Examples
     --------
-    >>> from proofs_checks.results import Margin
     >>> margin(Ruling(Margin("cosine", low=0.9), 0.95, 0.94, 0.96, Verdict.HOLDS))
     'cosine, at least 0.9: 0.95 (0.94 to 0.96), holds'
     """
-    low, high = ruling.margin.low, ruling.margin.high
-    if math.isinf(high):
-        wanted = f"at least {number(low, 3)}"
-    elif math.isinf(low):
-        wanted = f"at most {number(high, 3)}"
-    else:
-        wanted = f"from {number(low, 3)} to {number(high, 3)}"
     interval = "" if ruling.low == ruling.high else f" ({number(ruling.low, 3)} to {number(ruling.high, 3)})"
-    return f"{ruling.margin.quantity}, {wanted}: {number(ruling.estimate, 3)}{interval}, {VERDICTS[ruling.verdict].words}"
+    measured = f"{number(ruling.estimate, 3)}{interval}"
+    return f"{ruling.margin.quantity}, {wanted(ruling.margin)}: {measured}, {VERDICTS[ruling.verdict].words}"
 
 
 def p_value(value: float) -> str:
