@@ -147,24 +147,27 @@ def _checked_weights(weights: str | os.PathLike[str] | None) -> str | None:
 def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[ClaimResult, ...]:
     """Run the claims and return their results, in their order; verdicts are made at `level`."""
     from proofs_checks import referee
-    from proofs_checks.results import ClaimResult
+    from proofs_checks.judge import Undecidable
+    from proofs_checks.results import ClaimResult, Verdict
 
     claims = list(claims)
+    names = ("id", "section", "statement", "exact_law", "proof", "formula", "authors", "network")
+
+    def result(claim: Claim) -> ClaimResult:
+        stated = {name: getattr(claim, name) for name in names} | {"checks": (), "headline": ""}
+        try:
+            outcome = claim.run(bench)
+        except Undecidable as why:
+            return ClaimResult(**stated, verdict=Verdict.UNDECIDED, finding=f"This picture decides nothing: {why}.")
+        except (ArithmeticError, ValueError, RuntimeWarning) as error:
+            if claim.check_weights is not None and bench.weights is not None:
+                raise  # the user's file
+            # What was found of the other claims is kept.
+            words = f"{type(error).__name__}: {error}"
+            return ClaimResult(**stated, verdict=Verdict.NOT_RUN, finding=f"Stopped by an error: {words}", error=words)
+        stated |= {"checks": outcome.checks, "headline": outcome.headline, "figures": outcome.figures}
+        return ClaimResult(**stated, **referee.judged(claim.margins, outcome.evidence, outcome.finding, level))
+
     # Run the claims that read a file first, so that a bad file is noticed before the long studies.
-    outcomes = {
-        claim.id: claim.run(bench) for claim in sorted(claims, key=lambda claim: claim.check_weights is None)
-    }
-    results = []
-    for claim in claims:
-        outcome = outcomes[claim.id]
-        names = ("id", "section", "statement", "exact_law", "proof", "formula", "authors", "network")
-        results.append(
-            ClaimResult(
-                **{name: getattr(claim, name) for name in names},
-                **referee.judged(claim.margins, outcome.evidence, outcome.finding, level),
-                checks=outcome.checks,
-                headline=outcome.headline,
-                figures=outcome.figures,
-            )
-        )
-    return tuple(results)
+    found = {claim.id: result(claim) for claim in sorted(claims, key=lambda claim: claim.check_weights is None)}
+    return tuple(found[claim.id] for claim in claims)

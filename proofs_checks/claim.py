@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 from proofs_checks.bench import Bench
-from proofs_checks.judge import Wrong
+from proofs_checks.judge import Undecidable, Wrong
 from proofs_checks.referee import EPSILON, QUARTER, Evidence
 from proofs_checks.results import Check, Margin
 from theorylab.charts import Chart, CurveFigure, Line, MapFigure, MapPanel, Points
@@ -25,6 +25,7 @@ __all__ = [
     "Margin",
     "Outcome",
     "Points",
+    "Undecidable",
     "Wrong",
 ]
 
@@ -33,7 +34,7 @@ __all__ = [
 class Outcome:
     """The result of running one claim: a sentence, the evidence for each of its margins, and its checks.
 
-    Without evidence the claim was not run, and `finding` says why.
+    Without evidence the claim was not run, and `finding` says why; `run` raises `Undecidable` where the picture decides nothing.
     """
 
     finding: str

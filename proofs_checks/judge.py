@@ -12,6 +12,11 @@ from proofs_checks.results import Check, NegativeControl
 from theorylab import stats
 from theorylab.montecarlo import Measurement
 
+
+class Undecidable(Exception):
+    """A picture on which a claim has nothing to measure, such as one whose predicted mean map is zero; the message says why."""
+
+
 FALSE_ALARM_PROBABILITY = 1e-4
 """Of one run over all checks of the registry, for any seed."""
 

@@ -127,9 +127,9 @@ class ClaimResult:
 
     `headline` names the check that the table shows, and is empty where there is none; `finding` says the outcome in one
     plain sentence with numbers, or why the claim was not run; `authors` is what the authors would answer; `network` names the
-    network that was looked at where it is not the paper's; `rulings` are the quantities that make the verdict; `proof` is
-    the derivation of the exact law in plain text, paragraphs apart by an empty line; `formula` is the law as lines of
-    mathtext, without dollar signs.
+    network that was looked at where it is not the paper's; `rulings` are the quantities that make the verdict; `error` is
+    what stopped the laboratory itself, and then nothing is said about the statement; `proof` is the derivation of the exact
+    law in plain text, paragraphs apart by an empty line; `formula` is the law as lines of mathtext, without dollar signs.
     """
 
     id: str
@@ -146,13 +146,14 @@ class ClaimResult:
     authors: str = ""
     network: str = ""
     rulings: tuple[Ruling, ...] = ()
+    error: str = ""
 
     @property
     def passed(self) -> bool | None:
         """Whether the exact law passed every check and every negative control was rejected; None if nothing was checked."""
-        if not self.checks:
-            return None
-        return not self.failures
+        if self.error:
+            return False
+        return not self.failures if self.checks else None
 
     @property
     def failures(self) -> tuple[Check, ...]:

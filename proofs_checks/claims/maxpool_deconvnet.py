@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, Evidence, MapFigure, MapPanel, Margin, Outcome, Wrong
+from proofs_checks.claim import Bench, Claim, Evidence, MapFigure, MapPanel, Margin, Outcome, Undecidable, Wrong
 from proofs_checks.studies import pooled, pooled_chart
 from proofs_checks.studies.three_layers import inner, unit
 
@@ -15,6 +15,8 @@ def run(bench: Bench) -> Outcome:
     """Measure DeconvNet's mean map behind 2×2 windows: size, shape, and angle to guided backpropagation's."""
     x = bench.x
     guided, mean = pooled.predicted_means(bench)
+    if not mean.any():
+        raise Undecidable("the law of DeconvNet's mean map is 0 on it, which has no direction")
     measured = pooled.pooled_recovery(bench)
     no_mean = Wrong("no mean, as without pooling", 0.0)
     size = bench.moment(

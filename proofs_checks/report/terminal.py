@@ -68,7 +68,7 @@ def claims_table(verification: Verification) -> Table:
     for claim, cells in zip(verification.claims, numbers, strict=True):
         verdict = _verdict(claim)
         if claim.passed is False:
-            verdict = Text("CHECK FAILED", _ALARM)
+            verdict = Text("ERROR" if claim.error else "CHECK FAILED", _ALARM)
         table.add_row(
             _MARKS[claim.passed].copy(),
             Text(claim.id, "bold"),
@@ -139,9 +139,11 @@ def conclusion(verification: Verification) -> Text:
     text = Text()
     failed = [claim for claim in verification.claims if claim.passed is False]
     for claim in verification.claims:
-        if claim.verdict is Verdict.NOT_RUN:
+        if claim.verdict is Verdict.NOT_RUN and not claim.error:
             text.append(f"\n– {claim.id}: not run", "bold").append(f": {claim.finding}")
     for claim in failed:
+        if claim.error:
+            text.append(f"\n✗ {claim.id}: ", _ALARM).append(claim.error)
         for check in claim.failures:
             text.append("\n✗ ", _ALARM).append(f"{claim.id}: {check.name}: ")
             if check.passed:
@@ -153,7 +155,7 @@ def conclusion(verification: Verification) -> Text:
                     f": measured {number(check.estimate)}, predicted {number(check.expected)}"
                     f" ({words.p_equals(check.p_value)})"
                 )
-    checked = [claim for claim in verification.claims if claim.checks]
+    checked = [claim for claim in verification.claims if claim.checks or claim.error]
     n_claims, n_checks = len(checked), sum(len(claim.checks) for claim in checked)
     text.append("\n")
     if verification.self_test:

@@ -19,8 +19,8 @@ from theorylab.sampling import MapSampler
 
 
 def unit(array: np.ndarray) -> np.ndarray:
-    """Return `array` over its norm."""
-    return np.asarray(array / np.linalg.norm(array))
+    """Return `array` over its norm; zeros stay zeros."""
+    return np.asarray(array / (np.linalg.norm(array) or 1.0))
 
 
 def inner(a: np.ndarray, b: np.ndarray) -> float:
