@@ -4,7 +4,7 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test nojit lowest lint docs bench classifier check clean
+.PHONY: verify test nojit lowest lint docs bench classifier verdicts check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
@@ -33,6 +33,11 @@ bench: $(VENV)/tested
 # The trained weights that come with the package, half a minute: equal bit for bit with the BLAS kernels named in the tool.
 classifier: $(VENV)/installed
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python tools/train_small_classifier.py $(ARGS)
+
+# The page of statements, margins and answers, from a run at the standard budget.
+verdicts: $(VENV)/tested
+	$(BIN)/theorylab verify --out out $(ARGS)
+	$(BIN)/python tools/verdicts.py out/results.json
 
 # API pages from the docstrings; a warning is an error.
 docs: $(VENV)/tested

@@ -94,7 +94,9 @@ def verify(
     jobs = joblib.cpu_count() if jobs is None else _validation.positive_integer(jobs, "jobs")
     weights = _checked_weights(weights)
     n_checks = sum(claim.n_checks for claim in registry())
-    level = stats.bonferroni(FALSE_ALARM_PROBABILITY / RESERVE, n_checks)
+    n_margins = sum(len(claim.margins) for claim in registry())
+    budgeted = FALSE_ALARM_PROBABILITY / RESERVE
+    level = stats.bonferroni(budgeted, n_checks)
     bench = Bench(
         x=images.load(image),
         budget=budget,
@@ -113,8 +115,9 @@ def verify(
         false_alarm_probability=FALSE_ALARM_PROBABILITY,
         correction=f"Bonferroni over all {n_checks} checks of the registry, each at level "
         f"{level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
-        "between the t statistic's tail and Student's.",
-        claims=_results(selected.values(), bench),
+        "between the t statistic's tail and Student's. "
+        f"The intervals of the {n_margins} quantities that make the verdicts are corrected likewise, apart from the checks.",
+        claims=_results(selected.values(), bench, stats.bonferroni(budgeted, n_margins)),
         law_scale=law_scale,
         weights=weights,
     )
@@ -141,20 +144,38 @@ def _checked_weights(weights: str | os.PathLike[str] | None) -> str | None:
     return source
 
 
-def _results(claims: Iterable[Claim], bench: Bench) -> tuple[ClaimResult, ...]:
-    """Run the claims and return their results, in their order."""
-    from proofs_checks.results import ClaimResult
+def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[ClaimResult, ...]:
+    """Run the claims and return their results, in their order; verdicts are made at `level`."""
+    from proofs_checks import referee
+    from proofs_checks.judge import Undecidable
+    from proofs_checks.results import ClaimResult, Verdict
 
     claims = list(claims)
+    names = ("id", "section", "statement", "exact_law", "proof", "formula", "authors", "network")
+
+    def result(claim: Claim) -> ClaimResult:
+        stated = {name: getattr(claim, name) for name in names} | {"checks": (), "headline": ""}
+        try:
+            outcome = claim.run(bench)
+        except Undecidable as why:
+            return ClaimResult(
+                **stated, verdict=Verdict.UNDECIDED, finding=f"This picture decides nothing: {why}."
+            )
+        except (ArithmeticError, ValueError, RuntimeWarning) as error:
+            if claim.check_weights is not None and bench.weights is not None:
+                raise  # the user's file
+            # What was found of the other claims is kept.
+            words = f"{type(error).__name__}: {error}"
+            return ClaimResult(
+                **stated, verdict=Verdict.NOT_RUN, finding=f"Stopped by an error: {words}", error=words
+            )
+        stated |= {"checks": outcome.checks, "headline": outcome.headline, "figures": outcome.figures}
+        return ClaimResult(
+            **stated, **referee.judged(claim.margins, outcome.evidence, outcome.finding, level)
+        )
+
     # Run the claims that read a file first, so that a bad file is noticed before the long studies.
-    outcomes = {
-        claim.id: claim.run(bench) for claim in sorted(claims, key=lambda claim: claim.check_weights is None)
+    found = {
+        claim.id: result(claim) for claim in sorted(claims, key=lambda claim: claim.check_weights is None)
     }
-    results = []
-    for claim in claims:
-        outcome = outcomes[claim.id]
-        assert outcome.verdict in claim.verdicts, f"{claim.id}: {outcome.verdict} is not among its verdicts"
-        names = ("id", "section", "statement", "exact_law", "proof", "formula")
-        stated = {name: getattr(claim, name) for name in names}
-        results.append(ClaimResult(**stated, **vars(outcome)))
-    return tuple(results)
+    return tuple(found[claim.id] for claim in claims)

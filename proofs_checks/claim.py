@@ -6,33 +6,39 @@ import dataclasses
 from collections.abc import Callable
 
 from proofs_checks.bench import Bench
-from proofs_checks.judge import CONFIDENCE, Wrong, confident_interval
-from proofs_checks.results import Check, Verdict
+from proofs_checks.judge import Undecidable, Wrong
+from proofs_checks.referee import EPSILON, QUARTER, Evidence
+from proofs_checks.results import Check, Margin
 from theorylab.charts import Chart, CurveFigure, Line, MapFigure, MapPanel, Points
 
 __all__ = [
-    "CONFIDENCE",
+    "EPSILON",
+    "QUARTER",
     "Bench",
     "Check",
     "Claim",
     "CurveFigure",
+    "Evidence",
     "Line",
     "MapFigure",
     "MapPanel",
+    "Margin",
     "Outcome",
     "Points",
-    "Verdict",
+    "Undecidable",
     "Wrong",
-    "confident_interval",
 ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The result of running one claim's checks."""
+    """The result of running one claim: a sentence, the evidence for each of its margins, and its checks.
 
-    verdict: Verdict
+    Without evidence the claim was not run, and `finding` says why; `run` raises `Undecidable` where the picture decides nothing.
+    """
+
     finding: str
+    evidence: tuple[Evidence, ...]
     checks: tuple[Check, ...]
     headline: str
     figures: tuple[Chart, ...] = ()
@@ -42,11 +48,13 @@ class Outcome:
 class Claim:
     """One claim of the paper: its statement in our words, the exact law, the proof, and how it is checked.
 
-    `order` is its position among the claims, in the paper's order; the numbers leave room between them.  `n_checks` is
-    declared, not counted afterwards: the correction for multiplicity must not depend on what is run.  `verdicts` are
-    those that a run can reach, whatever the picture.  `formula` is the exact law once more, as lines of mathtext
-    (Matplotlib's subset of LaTeX, without the dollar signs), for the report; empty where there is no law.
-    `check_weights`, where the claim reads the user's weights, refuses those that do not fit, before anything is run.
+    `order` is its position among the claims, in the paper's order; the numbers leave room between them.  `statement` is
+    the paper's with its hedges and its scope; `margins` say what decides it, one for each quantity, and are empty where the
+    paper claims nothing; `authors` is what the authors would answer to a reader who doubts.  `n_checks` is declared, not
+    counted afterwards: the correction for multiplicity must not depend on what is run.  `network` names the network that is
+    looked at where it is not the paper's.  `formula` is the exact law once more, as lines of mathtext (Matplotlib's subset
+    of LaTeX, without the dollar signs), for the report; empty where there is no law.  `check_weights`, where the claim reads
+    the user's weights, refuses those that do not fit, before anything is run.
     """
 
     id: str
@@ -57,6 +65,8 @@ class Claim:
     proof: str
     n_checks: int
     run: Callable[[Bench], Outcome]
-    verdicts: tuple[Verdict, ...] = (Verdict.HOLDS, Verdict.REFUTED)
+    margins: tuple[Margin, ...]
+    authors: str
+    network: str = ""
     formula: tuple[str, ...] = ()
     check_weights: Callable[[str], None] | None = None

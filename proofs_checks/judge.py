@@ -12,6 +12,11 @@ from proofs_checks.results import Check, NegativeControl
 from theorylab import stats
 from theorylab.montecarlo import Measurement
 
+
+class Undecidable(Exception):
+    """A picture on which a claim has nothing to measure, such as one whose predicted mean map is zero; the message says why."""
+
+
 FALSE_ALARM_PROBABILITY = 1e-4
 """Of one run over all checks of the registry, for any seed."""
 
@@ -22,15 +27,6 @@ Student's, and the reserve covers it."""
 
 Estimator = str | Callable[[dict[str, float]], float]
 """The name of a mean, or a smooth function of the means."""
-
-CONFIDENCE = 0.999
-"""Of the intervals behind a verdict where there is no law."""
-
-
-def confident_interval(measured: Measurement, function: Estimator) -> tuple[float, float]:
-    """Return the interval of a mean, or a function of means, that decides a verdict where there is no law."""
-    value, error, replicates = measured.estimate(function)
-    return stats.interval(value, error, replicates - 1, confidence=CONFIDENCE)
 
 
 def weighted_slope(x: np.ndarray, y: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
@@ -166,8 +162,3 @@ class Judge:
         slope, error = weighted_slope(np.log(list(studies)), *map(np.array, zip(*logs, strict=True)))
         replicates = min(study.replicates for study in studies.values())
         return self.judge(name, "rate", slope, error, replicates, expected, wrong)
-
-    def rejects(self, check: Check, value: float) -> bool:
-        """Return whether a check's measurement rejects another value, such as the one in the paper's words."""
-        p_value = stats.compare_p_value(check.estimate, check.standard_error, value, check.replicates - 1)
-        return p_value < self.level

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import shlex
 from typing import Any
 
 from theorylab import _json, stats
 from theorylab.charts import Chart
+
+SMALL_WHY = "the paper's own tolerance for an approximation, ε = 0.1"
+"""Of a margin of a tenth (Section 3.1.1)."""
 
 
 class Verdict(enum.Enum):
@@ -19,6 +23,39 @@ class Verdict(enum.Enum):
     REFUTED = "refuted"
     UNDECIDED = "undecided"
     NOT_RUN = "not-run"
+    BEYOND_THE_PAPER = "beyond-the-paper"
+
+
+@dataclasses.dataclass(frozen=True)
+class Margin:
+    """Where a quantity must lie for the statement to count as true, and why there.
+
+    `setting` is named where the paper leaves it open which of two was meant; such margins are alternatives.
+    """
+
+    quantity: str
+    low: float = -math.inf
+    high: float = math.inf
+    why: str = SMALL_WHY
+    setting: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ruling:
+    """One quantity of a statement, decided.
+
+    `low` and `high` are the interval of the estimate; `factor` is how many times as many replicates would decide, where
+    the quantity is undecided.
+    """
+
+    margin: Margin
+    estimate: float
+    low: float
+    high: float
+    verdict: Verdict
+    reached: float | None = None
+    size: str = ""
+    factor: float = math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +126,10 @@ class ClaimResult:
     """What was found about one claim of the paper.
 
     `headline` names the check that the table shows, and is empty where there is none; `finding` says the outcome in one
-    plain sentence with numbers, or why the claim was not run; `proof` is the derivation of the exact law in plain text,
-    paragraphs apart by an empty line; `formula` is the law as lines of mathtext, without dollar signs.
+    plain sentence with numbers, or why the claim was not run; `authors` is what the authors would answer; `network` names the
+    network that was looked at where it is not the paper's; `rulings` are the quantities that make the verdict; `error` is
+    what stopped the laboratory itself, and then nothing is said about the statement; `proof` is the derivation of the exact
+    law in plain text, paragraphs apart by an empty line; `formula` is the law as lines of mathtext, without dollar signs.
     """
 
     id: str
@@ -104,10 +143,16 @@ class ClaimResult:
     headline: str
     figures: tuple[Chart, ...] = ()
     formula: tuple[str, ...] = ()
+    authors: str = ""
+    network: str = ""
+    rulings: tuple[Ruling, ...] = ()
+    error: str = ""
 
     @property
     def passed(self) -> bool | None:
         """Whether the exact law passed every check and every negative control was rejected; None if nothing was checked."""
+        if self.error:
+            return False
         return not self.failures if self.checks else None
 
     @property
@@ -187,7 +232,18 @@ class Verification:
             "false_alarm_probability",
             "correction",
         )
-        each = ("id", "section", "statement", "verdict", "exact_law", "finding", "passed", "checks")
+        each = (
+            "id",
+            "section",
+            "statement",
+            "verdict",
+            "network",
+            "exact_law",
+            "finding",
+            "passed",
+            "checks",
+            "rulings",
+        )
         return {
             "theorylab": self.version,
             **{name: getattr(self, name) for name in run},

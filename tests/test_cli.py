@@ -12,10 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 import proofs_checks
-from proofs_checks.results import Check, ClaimResult, NegativeControl, Verdict, Verification
+from proofs_checks.results import Check, ClaimResult, Margin, NegativeControl, Verdict, Verification
 from theorylab import cli, networks
 
-DECLARED = {"formula": ("a = b",), "verdicts": (Verdict.HOLDS, Verdict.REFUTED), "n_checks": 2}
+DECLARED = {"formula": ("a = b",), "margins": (Margin("cosine", low=0.9, why="why"),), "n_checks": 2}
+DECLARED |= {"authors": "They would agree.", "network": ""}
 CLAIMS = (
     types.SimpleNamespace(
         id="one", section="Sec. 1", statement="A [statement].", exact_law="a = b", **DECLARED
@@ -81,7 +82,9 @@ def test_claims(laboratory):
         "statement": "A [statement].",
         "exact_law": "a = b",
         "formula": ["a = b"],
-        "verdicts": ["holds", "refuted"],
+        "margins": [{"quantity": "cosine", "low": 0.9, "high": None, "why": "why", "setting": ""}],
+        "authors": "They would agree.",
+        "network": "",
         "checks": 2,
     }
     assert run("claims", "--quiet").stdout == "one\ntwo\n"

@@ -17,14 +17,23 @@ from proofs_checks.claim import Bench, Wrong
 from proofs_checks.claims import halfspace_mean
 from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE, weighted_slope
 from proofs_checks.results import Verdict
-from proofs_checks.studies.alignment import noise_apart
 from proofs_checks.studies.estimation import EstimationError
 from theorylab import images, montecarlo, stats
 from theorylab.analytic import estimation_error
-from theorylab.model.rules import Rule
 
 CHEAP = ("lemma1", "halfspace-mean", "error-rate", "filters-needed")
-CLAIM_KEYS = {"id", "section", "statement", "verdict", "exact_law", "finding", "passed", "checks"}
+CLAIM_KEYS = {
+    "id",
+    "section",
+    "statement",
+    "verdict",
+    "network",
+    "exact_law",
+    "finding",
+    "passed",
+    "checks",
+    "rulings",
+}
 CHECK_KEYS = {
     "name",
     "kind",
@@ -221,8 +230,6 @@ def test_a_judgement_can_fail():
     assert (
         not dataclasses.replace(bench, law_scale=1.1).judge("n", "moment", 1.0, 0.01, 500, 1.0, wrong).passed
     )
-    assert bench.rejects(right, 0.9)
-    assert not bench.rejects(right, 1.02)
 
 
 def test_an_approximate_law_has_its_tolerance_and_no_more():
@@ -245,26 +252,6 @@ def test_an_approximate_law_has_its_tolerance_and_no_more():
     exact = judge(1.0, tolerance=0.0)
     assert judge(1.0).detectable_effect == pytest.approx(exact.detectable_effect + 0.01)
     assert (judge(1.0).tolerance, exact.tolerance) == (0.01, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("shown", "saliency", "scatter", "expected"),
-    [
-        (0.3, 0.0, 0.01, True),
-        (0.3, 0.0, 0.5, False),  # too few networks to tell one from the other
-        (0.3, 0.1, 0.01, False),  # saliency shows the picture too
-        (0.0, 0.0, 0.01, False),  # neither does
-    ],
-)
-def test_noise_must_be_seen_to_be_noise(shown, saliency, scatter, expected):
-    # Eight numbers of exactly this mean and standard deviation.
-    spread = scatter * np.array([1, -1] * 4) * np.sqrt(7 / 8)
-
-    def study(rule, mean):
-        return montecarlo.measurement({f"{rule.value} toward": mean + spread})
-
-    apart = noise_apart({Rule.GUIDED: study(Rule.GUIDED, shown)}, study(Rule.SALIENCY, saliency))
-    assert apart is expected
 
 
 def test_a_comparison_uses_the_law_and_the_estimator():

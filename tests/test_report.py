@@ -226,7 +226,7 @@ def test_undecided_is_said_and_explained():
     assert "undecided" in row
     words = " ".join(" ".join(Page(html.render(result)).words).split())
     assert "undecided: 1" in words
-    assert "neither shows the statement nor excludes it" in words
+    assert "neither shown nor excluded" in words
     assert result.to_json()["claims"][0]["verdict"] == "undecided"
 
 

@@ -8,12 +8,12 @@ import pytest
 from scipy import stats as scipy_stats
 
 import proofs_checks
+from proofs_checks import referee
 from proofs_checks.claim import Bench
-from proofs_checks.claims import dead_zones, fc1_histograms, fgsm
-from proofs_checks.judge import confident_interval
+from proofs_checks.claims import fc1_histograms, fgsm
 from proofs_checks.results import Verdict
 from proofs_checks.studies import trained_laws, trained_maps
-from theorylab import analytic, images, montecarlo, training
+from theorylab import analytic, images, montecarlo, stats, training
 from theorylab.model.rules import PAPER
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Conv
@@ -39,17 +39,19 @@ def test_verdicts_and_checks_at_the_quick_budget(classifier, seed):
     found = proofs_checks.verify(IDS, budget="quick", seed=seed, jobs=2)
     assert found.passed
     verdicts = {claim.id: claim.verdict for claim in found.claims}
-    assert verdicts == {
-        "equation9": Verdict.REFUTED,
-        "dead-zones": Verdict.REFUTED,
-        "fc1-histograms": Verdict.NOT_RUN,
-        "figure7": Verdict.HOLDS,
-        "fgsm": Verdict.REFUTED,
-        "figure9-dense": Verdict.HOLDS,
-        "figure9-depth": Verdict.HOLDS,
-    }
+    assert (
+        verdicts
+        == {
+            "equation9": Verdict.REFUTED,
+            "dead-zones": Verdict.UNDECIDED,  # 600 crops without a dead patch are too few to exclude one in a hundred
+            "fc1-histograms": Verdict.NOT_RUN,
+            "figure7": Verdict.HOLDS,
+            "fgsm": Verdict.REFUTED,
+            "figure9-dense": Verdict.HOLDS,
+            "figure9-depth": Verdict.HOLDS,
+        }
+    )
     for claim in found.claims:
-        assert "neither shown nor excluded" not in claim.finding, claim.id
         assert "ten pictures" in claim.finding or not claim.checks  # which network it speaks of
         assert all(check.negative_control.rejected for check in claim.checks)
     (not_run,) = (claim for claim in found.to_json()["claims"] if claim["id"] == "fc1-histograms")
@@ -58,60 +60,13 @@ def test_verdicts_and_checks_at_the_quick_budget(classifier, seed):
     assert not_run["checks"] == []
 
 
-@pytest.mark.parametrize(
-    ("proved", "excluded", "expected", "words"),
-    [
-        (True, False, Verdict.HOLDS, ""),
-        (False, True, Verdict.REFUTED, ""),
-        (False, False, Verdict.UNDECIDED, "undecided"),  # a study too small for either says so
-    ],
-)
-def test_a_verdict_needs_an_interval(proved, excluded, expected, words):
-    verdict, small = trained_maps.verdict(proved, excluded)
-    assert verdict is expected
-    assert bool(small) is bool(words)
-    assert words in small
-
-
-def test_the_claims_that_are_measured_can_be_undecided():
-    declared = {claim.id: claim.verdicts for claim in proofs_checks.registry()}
-    for claim in IDS:
-        assert Verdict.UNDECIDED in declared[claim]
-
-
-def test_few_crops_decide_nothing_and_many_do():
-    """figure9-dense: the dense layers matter less if the difference of two mean cosines is above 0."""
-    rng = np.random.default_rng(0)
-    found = {}
-    for size in (4, 4000):
-        numbers = {"dense": 0.5 + 0.4 * rng.standard_normal(size), "convolutions": 0.4 + np.zeros(size)}
-        low, high = confident_interval(
-            montecarlo.measurement(numbers), lambda mean: mean["dense"] - mean["convolutions"]
-        )
-        found[size] = trained_maps.verdict(low > 0, high < 0)[0]
-    assert found == {4: Verdict.UNDECIDED, 4000: Verdict.HOLDS}
-
-
-def test_a_share_that_was_never_seen_has_an_interval():
-    nothing = montecarlo.measurement({"dead": np.zeros(500)})
-    low, high = dead_zones.bounds(nothing, "dead")
-    # Were the share 5 % of the crops, 500 crops would all be without it with probability 0.95^500.
-    assert low < 0 < high < 0.05
-    assert 0.95**500 < 1e-10
-    some = montecarlo.measurement({"dead": np.repeat([0.0, 1.0], 500)})
-    low, high = dead_zones.bounds(some, "dead")
-    assert low < 0.5 < high
-    assert high - low < 0.2
-    few = dead_zones.bounds(montecarlo.measurement({"dead": np.zeros(20)}), "dead")
-    assert few[1] > 0.5
-
-
 def test_bounds_hold_what_they_should():
     rng = np.random.default_rng(0)
     missed = 0
     for _ in range(400):
-        low, high = dead_zones.bounds(
-            montecarlo.measurement({"a": (rng.random(300) < 0.02).astype(float)}), "a"
+        low, high = stats.bounded_interval(
+            *montecarlo.measurement({"a": (rng.random(300) < 0.02).astype(float)}).estimate("a"),
+            confidence=0.999,
         )
         missed += not low <= 0.02 <= high
     assert missed <= 3  # 0.4 are allowed
@@ -223,9 +178,13 @@ def test_a_crop_between_two_pieces_is_noticed(classifier):
 
 def test_without_weights_the_claim_is_not_run():
     outcome = fc1_histograms.run(new_bench())
-    assert outcome.verdict is Verdict.NOT_RUN
+    assert outcome.evidence == ()
     assert outcome.checks == ()
     assert "VGG-16" in outcome.finding
+
+
+def verdict_of(outcome):
+    return referee.judged(fc1_histograms.CLAIM.margins, outcome.evidence, "", 1e-7)["verdict"]
 
 
 def test_distance_is_that_of_kolmogorov_and_smirnov():
@@ -248,7 +207,7 @@ def test_alike_histograms_hold_and_others_do_not():
         weights = stand_in(spreads)
         found = fc1_histograms.measure(weights, 60, rng)
         outcome = fc1_histograms.outcome(found, weights, "Over pairs")
-        assert outcome.verdict is verdict
+        assert verdict_of(outcome) is verdict
         assert found["standardised"].mean() < 0.05
         assert found["kurtosis"].mean() == pytest.approx(0, abs=0.1)
         assert len(outcome.figures[0].lines) == 2
@@ -261,8 +220,7 @@ def test_histograms_of_which_some_are_alike_are_undecided():
     weights = stand_in([0.01, 0.022] * 10)  # half of the pairs are far below the limit, half far above it
     found = fc1_histograms.measure(weights, 60, np.random.default_rng(1))
     outcome = fc1_histograms.outcome(found, weights, "Over pairs")
-    assert outcome.verdict is Verdict.UNDECIDED
-    assert "neither shown nor excluded" in outcome.finding
+    assert verdict_of(outcome) is Verdict.UNDECIDED
 
 
 def test_kurtosis_of_another_law():
@@ -281,7 +239,7 @@ def test_two_samples_of_one_law_are_as_far_apart_as_said():
 def test_with_weights_the_claim_is_run(monkeypatch):
     monkeypatch.setattr(fc1_histograms, "first_dense_weights", lambda source: stand_in([0.01] * 50))
     outcome = fc1_histograms.run(new_bench(weights="a file"))
-    assert outcome.verdict is Verdict.HOLDS
+    assert verdict_of(outcome) is Verdict.HOLDS
     assert outcome.checks == ()
     assert "50 units" in outcome.finding
 

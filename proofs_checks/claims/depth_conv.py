@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, MapFigure, MapPanel, Outcome, Verdict, Wrong
+from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, MapFigure, MapPanel, Margin, Outcome, Wrong
+from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import Stack, cosine, extrapolated, inner, stacked
 from proofs_checks.studies.three_layers import unit
@@ -143,15 +144,14 @@ def run(bench: Bench) -> Outcome:
         likeness,
         Wrong("the three-layer map at every depth", 1 / likeness),
     )
-    toward, _, _ = extrapolated(studies, lambda m: m["toward"] / math.sqrt(m["pair"]))
-    second = checks[1]
-    changed = bench.rejects(second, top) and bench.rejects(tilt, 1 / likeness)
+    toward, error, count = extrapolated(studies, lambda m: m["toward"] / math.sqrt(m["pair"]))
+    second, before = checks[1], float((shallow * x).sum())
     return Outcome(
-        Verdict.REFUTED if changed else Verdict.HOLDS_IN_THE_LIMIT,
         f"The hidden layers are recovered, with {', '.join(f'{check.estimate:.3f}' for check in checks)} from the top "
         "(Proposition 1 has 0), and each depth has a contrast normalisation of its own: the cosine of the mean map to the "
         f"three-layer x⊙κ is {tilt.estimate:.3f}, and to x {toward:.3f}, against "
-        f"{float((shallow * x).sum()):.3f} for three layers.",
+        f"{before:.3f} for three layers.",
+        (Evidence(toward - before, error, count),),
         (*checks, size, share, tilt),
         second.name,
         (_figure(law, studies[max(studies)]),),
@@ -178,8 +178,8 @@ CLAIM = Claim(
     id="depth-conv",
     order=220,
     section="3.2.2 and 4.2",
-    statement="The analysis of the three-layer network holds for a deep convolutional network too: depth hardly matters for what "
-    "guided backpropagation shows.",
+    statement="The behaviour of guided backpropagation barely changes with depth in a random convolutional network without "
+    "pooling: it recovers the input.",
     exact_law="V̂^(l) = α ⊙ o^(l) + β ⊙ ξ in the limit of many filters, α_pos = n Σ_{j∋pos} E[z T_j]/q_j and "
     "β²_pos = c² n Σ_{j∋pos} E[T_j²], q_j the energy of patch j; at the input E S = α^(0) ⊙ x: every depth has its own κ.",
     formula=(
@@ -199,5 +199,12 @@ CLAIM = Claim(
     "the gradient's at the first hidden layer, where that error is O(1/n).",
     n_checks=6,
     run=run,
-    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
+    margins=(
+        Margin(
+            f"cosine of the mean map and x under {len(KERNELS)} convolutions, less that under one",
+            low=-EPSILON,
+            why=f"{SMALL_WHY}; a better recovery is the same behaviour",
+        ),
+    ),
+    authors="The two maps look the same, as the paper's figures of three layers and of VGG-16 do.",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, Outcome
+from proofs_checks.claim import Bench, Claim, Margin, Outcome
 from proofs_checks.studies.equation4 import CASES, by_rule, equation_4, outcome, random_case
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER, Rule
@@ -111,4 +111,12 @@ CLAIM = Claim(
     "proof applies word by word.",
     n_checks=3,
     run=run,
+    margins=(
+        Margin(
+            "relative difference of the two sides",
+            high=1e-10,
+            why="it is an identity: rounding is all that may differ",
+        ),
+    ),
+    authors="Eq. 8 is the chain rule, written out.",
 )

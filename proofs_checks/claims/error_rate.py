@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
+from proofs_checks.claim import Bench, Claim, CurveFigure, Evidence, Line, Margin, Outcome, Points, Wrong
 from proofs_checks.studies.estimation import EstimationError
 from proofs_checks.studies.shelf import strongest_patch
 from theorylab import analytic
@@ -51,8 +51,8 @@ def run(bench: Bench) -> Outcome:
         y_scale="log",
     )
     return Outcome(
-        Verdict.HOLDS if rate.passed else Verdict.REFUTED,
         f"The error falls with slope {rate.estimate:.4f} and is {size.estimate:.4f} c at N = 256.",
+        (Evidence.of(rate),),
         (rate, size),
         rate.name,
         (figure,),
@@ -63,7 +63,8 @@ CLAIM = Claim(
     id="error-rate",
     order=50,
     section="3.1.1",
-    statement="An error ε in the mean over filters needs a number of filters of order p/ε²: the error falls as N^(−1/2).",
+    statement="An error ε in the mean over filters needs at most a number of filters of order p/ε², up to factors that grow "
+    "slower than any power: the error falls as N^(−1/2) or faster.",
     exact_law="E‖(1/N) Σ_i w̃_i − E w̃‖² = c² (p/2 − 1/(2π))/N for every N: no hidden factor.",
     formula=(
         r"\mathrm{E}\,\|\bar{w} - \mathrm{E}\,\tilde{w}\|^2 = \dfrac{c^2}{N} \left(\dfrac{p}{2} -"
@@ -75,4 +76,12 @@ CLAIM = Claim(
     "term has E‖w̃‖² = c² p/2, the trace of the half-space's second moment, and a mean of squared norm c²/(2π).",
     n_checks=2,
     run=run,
+    margins=(
+        Margin(
+            "slope of the logarithm of the error on that of N",
+            high=-0.45,
+            why="the paper gives an upper bound, and hides slow factors, for which a tenth of the exponent is left",
+        ),
+    ),
+    authors="The bound is from the literature and is only needed as an upper bound.",
 )

@@ -7,9 +7,8 @@ import os
 
 import numpy as np
 
-from proofs_checks.claim import CONFIDENCE, Bench, Claim, CurveFigure, Line, Outcome, Verdict
-from proofs_checks.studies import trained_maps
-from theorylab import _files, stats
+from proofs_checks.claim import Bench, Claim, CurveFigure, Evidence, Line, Margin, Outcome
+from theorylab import _files
 
 LAYER = "classifier.0"
 PAIRS = 200
@@ -101,7 +100,7 @@ def _standardised(row: np.ndarray) -> np.ndarray:
 def run(bench: Bench) -> Outcome:
     """Measure distances between the histograms of random pairs of units, if there are weights."""
     if bench.weights is None:
-        return Outcome(Verdict.NOT_RUN, NEEDS, (), "")
+        return Outcome(NEEDS, (), (), "")
     weights = first_dense_weights(bench.weights)
     numbers = measure(weights, PAIRS, np.random.default_rng(bench.seed_of("pairs of units")))
     return outcome(numbers, weights, f"Over {PAIRS} random pairs of the {len(weights)} units of fc1")
@@ -112,16 +111,14 @@ def outcome(numbers: dict[str, np.ndarray], weights: np.ndarray, subject: str) -
     means = {name: (values.mean(), values.std(ddof=1)) for name, values in numbers.items()}
     mean, scatter = means["distance"]
     count = len(numbers["distance"])
-    low, high = stats.interval(mean, scatter / math.sqrt(count), count - 1, confidence=CONFIDENCE)
-    verdict, caveat = trained_maps.verdict(high < NEARLY_EQUAL, low > NEARLY_EQUAL)
     noise = math.sqrt(math.pi / weights.shape[1]) * math.log(2)
     return Outcome(
-        verdict,
         f"{subject}, the distribution functions of two units' weights are {mean:.3f} ± {scatter:.3f} apart (mean and "
         f"spread over pairs; nearly equal is below {NEARLY_EQUAL}, two samples of one law of this size would be "
         f"{noise:.3f} apart), and {means['standardised'][0]:.3f} once each has mean 0 and variance 1. Their standard "
         f"deviation is {means['spread'][0]:.2g} ± {means['spread'][1]:.1g}, their excess kurtosis "
-        f"{means['kurtosis'][0]:.2f}: 0 would be Gaussian.{caveat}",
+        f"{means['kurtosis'][0]:.2f}: 0 would be Gaussian.",
+        (Evidence(mean, scatter / math.sqrt(count), count),),
         (),
         "",
         (_figure(weights),),
@@ -159,6 +156,7 @@ CLAIM = Claim(
     "the maps.",
     n_checks=0,
     run=run,
-    verdicts=(*trained_maps.VERDICTS, Verdict.NOT_RUN),
+    margins=(Margin("mean distance between the distribution functions of two units", high=NEARLY_EQUAL),),
+    authors="Figure 3 shows two units at random; similar was said, and approximately Gaussian.",
     check_weights=check_weights,
 )

@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, Outcome, Verdict, Wrong
+from proofs_checks.claim import Bench, Claim, Evidence, Margin, Outcome, Wrong
+from proofs_checks.referee import TENTH_WHY
 from proofs_checks.studies.shelf import strongest_patch
 from proofs_checks.studies.three_layers import unit
 from theorylab import montecarlo
@@ -81,9 +82,9 @@ def run(bench: Bench) -> Outcome:
     )
     along, norm, *_ = checks
     return Outcome(
-        Verdict.HOLDS if along.passed and norm.passed else Verdict.REFUTED,
         f"The masked filter's mean has length {math.sqrt(max(norm.estimate, 0)):.4f} c, of which {along.estimate:.4f} c lies "
         f"along the patch: 1/√(2π) = {1 / math.sqrt(2 * math.pi):.4f}, whatever the patch's norm.",
+        (Evidence(*measured.estimate(lambda mean: mean["along"] / math.sqrt(mean["norm"]))),),
         checks,
         along.name,
     )
@@ -112,4 +113,6 @@ CLAIM = Claim(
     "∫ cos², ∫ sin² over it give ((π−θ) ± sin θ)/(2π).",
     n_checks=5,
     run=run,
+    margins=(Margin("cosine of the masked filter's mean and the patch", low=0.995, why=TENTH_WHY),),
+    authors="This is the step on which the proof of Theorem 1 rests (Appendix B).",
 )

@@ -7,7 +7,18 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
+from proofs_checks.claim import (
+    Bench,
+    Check,
+    Claim,
+    CurveFigure,
+    Evidence,
+    Line,
+    Margin,
+    Outcome,
+    Points,
+    Wrong,
+)
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Gaussian, PatchGrid, Rule, analytic, montecarlo
@@ -80,16 +91,20 @@ def run(bench: Bench) -> Outcome:
         Wrong("no noise: 1", 1.0),
     )
     study = shelf.recovery(bench, FILTERS)
-    sparse, error, _ = study.estimate(cosine)
+    sparse, _, _ = study.estimate(cosine)
     largest = connected[-1]
-    gap = (sparse - largest.estimate) / math.hypot(error, largest.standard_error)
+    leads = [
+        Evidence(
+            value - largest.estimate,
+            math.hypot(spread, largest.standard_error),
+            min(count, largest.replicates),
+        )
+        for value, spread, count in (study.estimate(cosine), dense.measured)
+    ]
     return Outcome(
-        # Six standard errors are beyond the level of any check.
-        Verdict.HOLDS if gap > 6 else Verdict.REFUTED,
         f"By cosine to the picture the FCN with 70000 units reaches {largest.estimate:.3f}; the CNN with {FILTERS} filters "
-        f"{sparse:.3f} at the paper's stride 2 and {dense.estimate:.3f} at stride 1, the stride of the authors' code: "
-        f"{'the claim fails in the first setting' if gap < 0 else 'the CNN leads in the first setting'} and "
-        f"{'holds' if dense.estimate > largest.estimate else 'fails'} in the second.",
+        f"{sparse:.3f} at stride 2, as in the text, and {dense.estimate:.3f} at stride 1, as in the authors' code.",
+        tuple(leads),
         (*connected, dense),
         largest.name,
         (_figure(bench, connected),),
@@ -129,8 +144,8 @@ CLAIM = Claim(
     id="local-connections",
     order=320,
     section="4.1",
-    statement="Even with 70000 hidden units, at 64×64 pixels, a fully connected network cannot recover the picture as well "
-    "as a convolutional network with 64 filters.",
+    statement="Even with 70000 hidden units, at 64×64 pixels, a fully connected network does not reach the visual quality of a "
+    "convolutional network with 64 filters.",
     exact_law="One patch of d entries: cos = 1/√(1 + (π²d − 1)/N_h), whatever the picture. The convolutional network's value "
     "depends on the stride; compare the two numbers.",
     formula=(
@@ -142,4 +157,14 @@ CLAIM = Claim(
     "Noise: E‖S‖² − ‖E S‖² = N (d/4 − 1/(4π²)), signal ‖E S‖² = N²/(4π²), in units of c⁴; their ratio is (π²d − 1)/N.",
     n_checks=4,
     run=run,
+    margins=tuple(
+        Margin(
+            f"lead of the convolutional network in the cosine to the picture at {setting}",
+            low=0.0,
+            why="any lead counts; the cosine stands for the visual quality",
+            setting=setting,
+        )
+        for setting in ("stride 2, as in the text", "stride 1, as in the authors' code")
+    ),
+    authors="Figure 5 was made by the code, with stride 1; the cosine is not the visual quality.",
 )

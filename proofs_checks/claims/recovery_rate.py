@@ -6,9 +6,21 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Verdict, Wrong
+from proofs_checks.claim import (
+    Bench,
+    Check,
+    Claim,
+    CurveFigure,
+    Evidence,
+    Line,
+    Margin,
+    Outcome,
+    Points,
+    Wrong,
+)
+from proofs_checks.referee import GEOMETRY, TENTH_WHY
 from proofs_checks.studies import shelf
-from theorylab import Rule, analytic, stats
+from theorylab import Rule, analytic
 from theorylab.montecarlo import Measurement
 
 
@@ -57,14 +69,11 @@ def run(bench: Bench) -> Outcome:
     rate = bench.slope(
         "rate of noise/signal in N (slope on log axes)", measured, noise_over_signal, -1.0, slower
     )
-    # What more filters cannot mend: the measured angle between the mean map and x.
-    many = measured[shelf.MOST]
-    end, error, replicates = many.estimate(lambda m: m["toward"] / math.sqrt(m["halves"]))
-    floor = stats.compare_p_value(end, error, 1.0, replicates - 1) < bench.level
     return Outcome(
-        Verdict.REFUTED if floor else Verdict.HOLDS_IN_THE_LIMIT,
         f"Noise over signal falls as N^({rate.estimate:.2f}); the cosine to x is {cosines[256].estimate:.3f} at "
         f"N = 256, {cosines[1024].estimate:.3f} at N = 1024, and ends at {limit:.3f}, not at 1.",
+        # What more filters cannot mend: the angle between the mean map and x.
+        (Evidence(*measured[shelf.MOST].estimate(lambda m: m["covered"] / math.sqrt(m["halves"]))),),
         (*cosines.values(), noise, shape, rate),
         cosines[256].name,
         (_figure(bench, cosines, limit),),
@@ -116,5 +125,8 @@ CLAIM = Claim(
     "The trace asks only for overlapping patches.",
     n_checks=7,
     run=run,
-    verdicts=(Verdict.HOLDS_IN_THE_LIMIT, Verdict.REFUTED),
+    margins=(
+        Margin("cosine of the mean map and x times coverage", low=0.995, why=f"{TENTH_WHY}; {GEOMETRY}"),
+    ),
+    authors="The gap that was meant is that of the average over filters, and this one does vanish.",
 )

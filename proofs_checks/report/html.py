@@ -89,7 +89,8 @@ def _claim(claim: ClaimResult, pictures: Mapping[tuple[str, str], bytes], comman
     return {
         "result": claim,
         "headline": claim.headline_check(),
-        "words": words.VERDICTS[claim.verdict].words,
+        "words": words.VERDICTS[claim.verdict].words + (f", in {claim.network}" if claim.network else ""),
+        "rulings": [(words.margin(ruling), ruling.margin.why) for ruling in claim.rulings],
         "figures": figures,
         "proof": proof,
         "formula": formulas.svg(claim.formula, claim.exact_law),

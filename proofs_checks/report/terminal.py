@@ -67,7 +67,8 @@ def claims_table(verification: Verification) -> Table:
     for title in header:
         table.add_column(title, justify="left" if title == header[-1] else "right", no_wrap=True)
     for claim, cells in zip(verification.claims, numbers, strict=True):
-        verdict = Text("CHECK FAILED", _ALARM) if claim.passed is False else _verdict(claim)
+        failed = Text("ERROR" if claim.error else "CHECK FAILED", _ALARM)
+        verdict = failed if claim.passed is False else _verdict(claim)
         mark = _MARKS[claim.passed].copy()
         table.add_row(mark, Text(claim.id, "bold"), Text(claim.section), verdict, *map(Text, cells))
     return table
@@ -75,7 +76,7 @@ def claims_table(verification: Verification) -> Table:
 
 def _verdict(claim: ClaimResult) -> Text:
     reading = words.VERDICTS[claim.verdict]
-    return Text(reading.words, reading.style)
+    return Text(reading.words + ("*" if claim.network else ""), reading.style)
 
 
 def _cells(check: Check, gap: str = ", ") -> tuple[str, str, str]:
@@ -112,6 +113,8 @@ def claim_details(claim: ClaimResult) -> RenderableType:
     if claim.passed is False:
         heading.append("  ").append("CHECK FAILED", _ALARM)
     statement = Text(f"{claim.statement}\n").append(claim.finding, "italic")
+    for ruling in claim.rulings:
+        statement.append(f"\n• {words.margin(ruling)}", "dim")
     below: list[RenderableType] = [Text(), table] if claim.checks else []
     return Padding(Group(heading, statement, *below), (1, 0, 0, 0))
 
@@ -121,9 +124,11 @@ def conclusion(verification: Verification) -> Text:
     text = Text()
     failed = [claim for claim in verification.claims if claim.passed is False]
     for claim in verification.claims:
-        if claim.verdict is Verdict.NOT_RUN:
+        if claim.verdict is Verdict.NOT_RUN and not claim.error:
             text.append(f"\n– {claim.id}: not run", "bold").append(f": {claim.finding}")
     for claim in failed:
+        if claim.error:
+            text.append(f"\n✗ {claim.id}: ", _ALARM).append(claim.error)
         for check in claim.failures:
             control = check.negative_control
             if check.passed:
@@ -135,7 +140,7 @@ def conclusion(verification: Verification) -> Text:
                 details += f" ({words.p_equals(check.p_value)})"
             text.append("\n✗ ", _ALARM).append(f"{claim.id}: {check.name}: ")
             text.append(outcome, _ALARM).append(f": {details}")
-    checked = [claim for claim in verification.claims if claim.checks]
+    checked = [claim for claim in verification.claims if claim.checks or claim.error]
     n_claims, n_checks = len(checked), sum(len(claim.checks) for claim in checked)
     text.append("\n")
     if verification.self_test:
@@ -148,6 +153,14 @@ def conclusion(verification: Verification) -> Text:
     else:
         text.append(f"{_count(n_checks, 'check')} of {_count(n_claims, 'claim')}: all passed", "bold green")
         text.append(", and every negative control was rejected.")
+    counts = [
+        (sum(claim.verdict is v for claim in verification.claims), r.words) for v, r in words.VERDICTS.items()
+    ]
+    text.append("\nThe paper's statements: " + ", ".join(f"{n} {word}" for n, word in counts if n) + ".")
+    networks = {claim.network for claim in verification.claims if claim.network}
+    text.append(
+        "".join(f"\n* looked at in {network}, not in the paper's." for network in sorted(networks)), "dim"
+    )
     text.append("\nVerdicts judge the paper's statement as written; checks judge the exact law.", "dim")
     return text
 

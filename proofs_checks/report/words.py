@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from proofs_checks.results import Check, Verdict
+from proofs_checks.results import Check, Margin, Ruling, Verdict
 from theorylab.drawing import MINUS, number, percent
 
 
@@ -19,24 +19,29 @@ class Reading(NamedTuple):
 
 VERDICTS = {
     Verdict.HOLDS: Reading(
-        "holds", "green", "The statement as written agrees with the exact law at the sizes that were checked."
+        "holds",
+        "green",
+        "Every quantity that decides the statement lies inside its margin, at the sizes that were checked.",
     ),
     Verdict.HOLDS_IN_THE_LIMIT: Reading(
         "holds in the limit",
         "yellow",
-        "The statement is the limit of the exact law as the network grows; at a finite size it is off, and the laboratory "
-        "says by how much.",
+        "The exact law, which passed its check, enters the margin as the network grows; the finding says from which size on.",
     ),
     Verdict.REFUTED: Reading(
         "refuted",
         "magenta",
-        "The exact law, or for trained networks the measurement, contradicts the statement as written; the laboratory checks "
-        "the law in its place.",
+        "The interval of a quantity that decides the statement lies outside its margin; the laboratory checks the law in its "
+        "place.",
     ),
     Verdict.UNDECIDED: Reading(
         "undecided",
         "cyan",
-        "The measurement neither shows the statement nor excludes it; a larger budget may decide.",
+        "An interval reaches over the edge of its margin, or two settings that the paper leaves open disagree: the statement is "
+        "neither shown nor excluded.",
+    ),
+    Verdict.BEYOND_THE_PAPER: Reading(
+        "beyond the paper", "blue", "The paper claims nothing here; the laboratory checks a law of its own."
     ),
     Verdict.NOT_RUN: Reading(
         "not run",
@@ -44,6 +49,34 @@ VERDICTS = {
         "Something that the claim needs was not given, so nothing is said about the statement.",
     ),
 }
+
+
+def wanted(margin: Margin) -> str:
+    """Write where a quantity must lie.
+
+    Examples
+    --------
+    >>> wanted(Margin("cosine", low=0.9)), wanted(Margin("share", high=0.01)), wanted(Margin("slope", -1.1, -0.9))
+    ('at least 0.9', 'at most 0.01', 'from −1.1 to −0.9')
+    """
+    if math.isinf(margin.high):
+        return f"at least {number(margin.low, 3)}"
+    if math.isinf(margin.low):
+        return f"at most {number(margin.high, 3)}"
+    return f"from {number(margin.low, 3)} to {number(margin.high, 3)}"
+
+
+def margin(ruling: Ruling) -> str:
+    """Write what decides a statement: the quantity, its margin, and the interval that was measured.
+
+    Examples
+    --------
+    >>> margin(Ruling(Margin("cosine", low=0.9), 0.95, 0.94, 0.96, Verdict.HOLDS))
+    'cosine, at least 0.9: 0.95 (0.94 to 0.96), holds'
+    """
+    interval = "" if ruling.low == ruling.high else f" ({number(ruling.low, 3)} to {number(ruling.high, 3)})"
+    measured = f"{number(ruling.estimate, 3)}{interval}"
+    return f"{ruling.margin.quantity}, {wanted(ruling.margin)}: {measured}, {VERDICTS[ruling.verdict].words}"
 
 
 def p_value(value: float) -> str:

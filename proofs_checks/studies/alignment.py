@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from proofs_checks.claim import Bench, Wrong
-from proofs_checks.judge import confident_interval
 from proofs_checks.results import Check
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab.analytic.conv_depth import LayerMaps
@@ -54,19 +53,6 @@ def guided_checks(
         tolerance=tolerance,
     )
     return alignment, tilt
-
-
-def noise_apart(recovering: Mapping[Rule, Measurement], noisy: Measurement) -> bool:
-    """Return whether some rules show the picture and saliency does not, by intervals of their cosines to x.
-
-    Noise must be seen, not only not contradicted: saliency's interval holds 0 and lies wholly below those of the others,
-    which are above 0.  So a study too small to tell saliency from DeconvNet does not pass.
-    """
-    low, high = confident_interval(noisy, f"{Rule.SALIENCY.value} toward")
-    least = min(
-        confident_interval(measured, f"{rule.value} toward")[0] for rule, measured in recovering.items()
-    )
-    return bool(low <= 0 <= high < least)
 
 
 def likeness(measured: Measurement) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from proofs_checks.claim import Bench, MapFigure, MapPanel, Outcome, Verdict
+from proofs_checks.claim import Bench, Evidence, MapFigure, MapPanel, Outcome
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER, Rule
 
@@ -54,8 +54,8 @@ def outcome(
     )
     worst = max(check.estimate for check in checks)
     return Outcome(
-        Verdict.HOLDS if all(check.passed for check in checks) else Verdict.REFUTED,
         f"The two sides of {equation} differ by {worst:.0e} of the maps' norm, which is rounding, in {CASES} {where}.",
+        (Evidence(worst, 0.0, CASES),),
         checks,
         checks[-1].name,
         (both_sides(name, equation, measured, formula),),

@@ -9,7 +9,7 @@ import numpy as np
 from proofs_checks.claim import Bench
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Gaussian, MaxPool, PatchGrid, Rule, montecarlo
-from theorylab.analytic import pooled_mean_map
+from theorylab.analytic import local_contrast, pooled_mean_map
 from theorylab.montecarlo import ArrayMoments, Measurement
 from theorylab.sampling import MapSampler
 
@@ -25,7 +25,8 @@ class PooledRecovery:
 
     Each replicate is a network with its filters in two halves.  Numbers, per rule and per filter: ``along`` ⟨S, m⟩ and
     ``toward`` ⟨S, x⟩ for the unit predicted mean ``m`` and unit image; ``halves`` and ``halves_along``, whose
-    expectations are ‖E S‖² and its part along ``m``; and ``cross``, of expectation ⟨E S_guided, E S_deconvnet⟩.
+    expectations are ‖E S‖² and its part along ``m``; ``unpooled``, ⟨S, x⊙κ⟩ over the norm of the mean map without pooling;
+    and ``cross``, of expectation ⟨E S_guided, E S_deconvnet⟩.
     """
 
     x: np.ndarray
@@ -40,6 +41,7 @@ class PooledRecovery:
             self.x, self.grid, self.n_filters, law=Gaussian(1.0), pool=self.pool, dtype=np.float32
         )
         image = unit(self.x).ravel()
+        unpooled = unit(self.x * local_contrast(self.x, self.grid)).ravel()
         rows = []
         moments = {rule.value: ArrayMoments.empty(self.grid.input_shape) for rule in RULES}
         for _ in range(size):
@@ -51,6 +53,7 @@ class PooledRecovery:
                 along = first @ direction, second @ direction
                 row[f"{rule.value} along"] = float(sum(along))
                 row[f"{rule.value} toward"] = float((first + second) @ image)
+                row[f"{rule.value} unpooled"] = float((first + second) @ unpooled)
                 row[f"{rule.value} halves"] = 4 * float(first @ second)
                 row[f"{rule.value} halves_along"] = 4 * float(along[0] * along[1])
                 moments[rule.value].add((first + second).reshape(self.grid.input_shape))
@@ -60,7 +63,10 @@ class PooledRecovery:
 
 @dataclasses.dataclass(frozen=True)
 class PooledSaliency:
-    """Saliency behind a max-pool: ``energy`` ‖S‖² and ``halves`` 4⟨S¹, S²⟩, of expectation ‖E S‖²."""
+    """Saliency behind a max-pool: ``energy`` ‖S‖² and ``halves`` 4⟨S¹, S²⟩, of expectation ‖E S‖².
+
+    Of the variance map v: ``covered``, of expectation ⟨v, k⟩ with ``k`` coverage over its norm, and ``squares`` of ‖v‖².
+    """
 
     x: np.ndarray
     grid: PatchGrid
@@ -72,10 +78,18 @@ class PooledSaliency:
         )
         rows = []
         moments = ArrayMoments.empty(self.grid.input_shape)
+        coverage = unit(np.broadcast_to(self.grid.coverage, self.x.shape))
         for _ in range(size):
             first, second = sampler.draw(rng, [Rule.SALIENCY], groups=2)[0, 0].astype(np.float64)
             whole = first + second
-            rows.append({"energy": inner(whole, whole), "halves": 4 * inner(first, second)})
+            rows.append(
+                {
+                    "energy": inner(whole, whole),
+                    "halves": 4 * inner(first, second),
+                    "covered": inner(whole**2, coverage),
+                    "squares": 4 * inner(first**2, second**2),
+                }
+            )
             moments.add(whole)
         return montecarlo.measurement(rows, {"map": moments})
 
@@ -111,7 +125,10 @@ def predicted_means(bench: Bench) -> tuple[np.ndarray, ...]:
 
 
 def _means(x: np.ndarray, grid: PatchGrid) -> tuple[np.ndarray, ...]:
-    return tuple(pooled_mean_map(x, grid, rule, 1, pool=POOL) for rule in RULES)
+    guided, deconvnet = (pooled_mean_map(x, grid, rule, 1, pool=POOL) for rule in RULES)
+    # On a picture of one colour the two parts of DeconvNet's mean cancel, and what is left is rounding.
+    vanishes = np.linalg.norm(deconvnet) < 1e-9 * np.linalg.norm(guided)
+    return guided, np.zeros_like(guided) if vanishes else deconvnet
 
 
 def pooled_recovery(bench: Bench) -> Measurement:

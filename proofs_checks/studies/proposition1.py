@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 
 from proofs_checks.claim import Bench, Wrong
+from proofs_checks.referee import EPSILON
 from proofs_checks.results import Check
 from proofs_checks.studies.depth import Stack, dense, inner
 from proofs_checks.studies.shelf import strongest_patch
@@ -167,6 +169,11 @@ def tail_checks(bench: Bench, rule: Rule) -> list[Check]:
         ),
         slope_check(bench, rule),
     ]
+
+
+def gaussian_from(rule: Rule) -> float:
+    """Return from how many units a layer on the excess kurtosis under two layers is within the margin."""
+    return ONE_LAYER[rule] / 3 / (math.sqrt(1 + EPSILON / 3) - 1)
 
 
 def tail_points(bench: Bench, rule: Rule) -> Points:

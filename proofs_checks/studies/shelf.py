@@ -56,12 +56,26 @@ def cosine_curve(x: np.ndarray, grid: PatchGrid, counts: np.ndarray) -> np.ndarr
     return np.asarray(limit / alone / np.sqrt(1 + (alone**-2.0 - 1) / counts))
 
 
+def filters_for(x: np.ndarray, grid: PatchGrid, limit: float, cosine: float) -> float | None:
+    """Return from how many filters on a guided map has a cosine to a direction, whose limit is `limit`; None if never."""
+    alone = analytic.expected_cosine(x, grid, Rule.GUIDED, 1, target="mean")
+    return (alone**-2.0 - 1) / ((limit / cosine) ** 2 - 1) if limit > cosine else None
+
+
 def distance_curve(x: np.ndarray, grid: PatchGrid, rule: Rule, counts: np.ndarray) -> np.ndarray:
     """Evaluate the distance of two logits' maps at many filter counts, by the same proportionality."""
     energy = analytic.expected_energy(x, grid, rule, 1)
     signal = float((analytic.mean_map(x, grid, rule, 1) ** 2).sum())
     lost = energy - analytic.expected_class_product(x, grid, rule, 1)
     return np.sqrt(2 * lost / (counts * signal + energy - signal))
+
+
+def filters_for_distance(x: np.ndarray, grid: PatchGrid, distance: float) -> float:
+    """Return from how many filters on the guided maps of two logits are as near as `distance`."""
+    energy = analytic.expected_energy(x, grid, Rule.GUIDED, 1)
+    signal = float((analytic.mean_map(x, grid, Rule.GUIDED, 1) ** 2).sum())
+    lost = energy - analytic.expected_class_product(x, grid, Rule.GUIDED, 1)
+    return (2 * lost / distance**2 - energy + signal) / signal
 
 
 def recovery(bench: Bench, n_filters: int) -> Measurement:

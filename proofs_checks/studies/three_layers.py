@@ -19,13 +19,18 @@ from theorylab.sampling import MapSampler
 
 
 def unit(array: np.ndarray) -> np.ndarray:
-    """Return `array` over its norm."""
-    return np.asarray(array / np.linalg.norm(array))
+    """Return `array` over its norm; zeros stay zeros."""
+    return np.asarray(array / (np.linalg.norm(array) or 1.0))
 
 
 def inner(a: np.ndarray, b: np.ndarray) -> float:
     """Return the Euclidean inner product in float64."""
     return float(np.vdot(a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)))
+
+
+def covered(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
+    """Return the picture times the number of patches that hold each pixel: what strides and borders alone make of it."""
+    return np.asarray(grid.coverage * x)
 
 
 def logit_distance(mean: Mapping[str, float], prefix: str = "") -> float:
@@ -38,7 +43,7 @@ class Recovery:
     """Guided-backpropagation maps of one architecture: how they lie to the image and to the predicted mean.
 
     Each replicate is a network.  Numbers, for the predicted direction ``m`` and the unit image ``x``: ``along`` ⟨S, m⟩,
-    ``toward`` ⟨S, x⟩, ``energy`` ‖S‖², and by request
+    ``toward`` ⟨S, x⟩, ``covered`` ⟨S, k⟩ with ``k`` the unit image times coverage, ``energy`` ‖S‖², and by request
 
     - `classes`: a second logit, and ``classes`` ⟨S, S'⟩;
     - `halves`: the filters in two halves, ``halves`` 4⟨S¹, S²⟩ and ``halves_along`` 4⟨S¹, m⟩⟨S², m⟩, whose expectations
@@ -61,7 +66,7 @@ class Recovery:
         sampler = MapSampler(
             self.x, self.grid, self.n_filters, law=self.law, filter_law=self.filter_law, dtype=np.float32
         )
-        axes = np.stack([unit(self.mean).ravel(), unit(self.x).ravel()])
+        axes = np.stack([unit(a).ravel() for a in (self.mean, self.x, covered(self.x, self.grid))])
         rows = []
         moments = ArrayMoments.empty(self.grid.input_shape)
         for _ in range(size):
@@ -74,6 +79,7 @@ class Recovery:
             row = {
                 "along": on_axes[:, 0].mean(),
                 "toward": on_axes[:, 1].mean(),
+                "covered": on_axes[:, 2].mean(),
                 "energy": np.trace(energies) / len(whole),
             }
             if self.classes:

@@ -15,7 +15,6 @@ import numpy as np
 import threadpoolctl
 
 from proofs_checks.claim import Bench
-from proofs_checks.results import Verdict
 from theorylab import display, montecarlo, training
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
@@ -26,8 +25,8 @@ from theorylab.training import Classifier
 P = ParamSpec("P")
 R = TypeVar("R")
 
-NEARLY_EQUAL = 0.9
-"""The least cosine at which two maps count as nearly equal: 26°."""
+NETWORK = "a small classifier of ten pictures"
+"""The network that these claims look at; the paper's is a VGG-16 trained on ImageNet."""
 
 KINDS = ("trained", "random")
 RECTIFIED = (Rule.GUIDED, Rule.DECONVNET)
@@ -35,29 +34,10 @@ HIDDEN = "classifier.0"
 """The first dense layer, "fc1"."""
 
 
-VERDICTS = (Verdict.HOLDS, Verdict.REFUTED, Verdict.UNDECIDED)
-"""Those that :func:`verdict` can give."""
-
-
 def one_thread(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a function to run with one BLAS thread, because BLAS rounds differently with more."""
     limited: Callable[P, R] = threadpoolctl.threadpool_limits.wrap(limits=1, user_api="blas")(function)
     return limited
-
-
-def verdict(proved: bool, excluded: bool) -> tuple[Verdict, str]:
-    """Return the verdict from intervals, and a sentence for the finding where the study was too small.
-
-    Examples
-    --------
-    >>> verdict(proved=False, excluded=False)[0]
-    <Verdict.UNDECIDED: 'undecided'>
-    """
-    if proved:
-        return Verdict.HOLDS, ""
-    if excluded:
-        return Verdict.REFUTED, ""
-    return Verdict.UNDECIDED, " At this budget the statement is neither shown nor excluded: it is undecided."
 
 
 def words(measured: Measurement, names: Mapping[str, str]) -> str:
