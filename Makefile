@@ -4,7 +4,7 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test nojit lowest lint docs bench classifier check clean
+.PHONY: verify test nojit lowest lint docs bench classifier calibration check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
@@ -33,6 +33,10 @@ bench: $(VENV)/tested
 # The trained weights that come with the package, half a minute: equal bit for bit with the BLAS kernels named in the tool.
 classifier: $(VENV)/installed
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python tools/train_small_classifier.py $(ARGS)
+
+# How often the audit is wrong, on attributions whose answer is known, ten minutes: docs/audit-calibration.md.
+calibration: $(VENV)/tested
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tools/calibrate_audit.py $(ARGS)
 
 # API pages from the docstrings; a warning is an error.
 docs: $(VENV)/tested

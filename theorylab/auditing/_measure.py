@@ -8,7 +8,6 @@ import math
 import numpy as np
 
 from theorylab.auditing import _comparing
-from theorylab.auditing._comparing import references as references
 from theorylab.auditing._estimates import Estimate
 
 MOVED = 1e-3
@@ -76,7 +75,7 @@ class Tally:
         self._rows: list[dict[str, float]] = []
         self._across: list[float] = []
         self._first = self._before = np.empty(0)
-        self._zero = self._constant = self._maps = self._one_sided = 0
+        self._zero = self._constant = self._one_sided = 0
 
     def add(self, maps: np.ndarray, row: dict[str, float]) -> None:
         """Count one picture's maps (T, C, H, W) with its row of numbers, of :func:`compare` and :func:`similarities`."""
@@ -85,7 +84,6 @@ class Tally:
         zero = int((~maps.any(axis=(1, 2, 3))).sum())
         self._zero += zero
         self._constant += int((~unit.any(axis=1)).sum()) - zero
-        self._maps += len(maps)
         self._one_sided += _comparing.one_sided(maps)
         if len(self._rows) == 1:
             self._first = unit
@@ -107,14 +105,19 @@ class Tally:
             ring = Estimate.of(np.array([*self._across, _across(self._before, self._first)]))
             across = ring.widened(math.sqrt(2))
         return Measured(
-            part("recovery", _comparing.RECOVERY),
-            part("similarity", _comparing.SIMILARITY),
-            *(estimates[name] for name in ("distance", "class", "rank", "margin", "rank margin")),
-            *(estimates[name] for name in ("beyond strength", "stability")),
-            across,
-            self._zero,
-            self._constant,
-            2 * self._one_sided > len(self._rows),
+            recovery=part("recovery", _comparing.RECOVERY),
+            similarity=part("similarity", _comparing.SIMILARITY),
+            distance=estimates["distance"],
+            class_correlation=estimates["class"],
+            rank_correlation=estimates["rank"],
+            margin=estimates["margin"],
+            rank_margin=estimates["rank margin"],
+            beyond_strength=estimates["beyond strength"],
+            stability=estimates["stability"],
+            across_pictures=across,
+            zero_maps=self._zero,
+            constant_maps=self._constant,
+            one_sided=2 * self._one_sided > len(self._rows),
         )
 
 

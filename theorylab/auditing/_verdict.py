@@ -164,13 +164,13 @@ def _answer(measured: Measured, chance: Chance) -> Verdict:
     sensitive = True if apart >= SURE else False if alike >= SURE else None
     steady, noisy = chance(measured.stability, STABLE, 1), chance(_negated(measured.stability), -STABLE, 1)
     stable = True if steady >= SURE else False if noisy >= SURE else None
-    if stable is False and not recovers:
+    if stable is False and recovers is False:
         # Such maps change from call to call as they do from class to class.
         words = "neither: noise, another map for a hardly moved picture"
-        return Verdict(False, False, False, min(how_sure, noisy) if recovers is False else noisy, words, "no")
+        return Verdict(False, False, False, min(how_sure, noisy), words, "no")
     same = chance(measured.across_pictures, SAME, 1)
-    if same >= SURE and not recovers:
-        sure = same if sensitive is None else min(same, max(apart, alike))
+    if same >= SURE and recovers is False:
+        sure = min(how_sure, same if sensitive is None else min(same, max(apart, alike)))
         return Verdict(False, sensitive, stable, sure, "neither: the same map for every picture", "no")
     classes = {
         True: "class-sensitive",
@@ -184,6 +184,7 @@ def _answer(measured: Measured, chance: Chance) -> Verdict:
     )
     neither = "neither: " if recovers is False and sensitive is False else ""
     shaky = {True: "", False: ", partly noise", None: ", undecided whether stable"}[stable]
+    shaky += ", the same map for every picture" if same >= SURE and recovers is None else ""
     wanted = _wanted(measured, recovers is None, sensitive is None, stable is None)
     return Verdict(
         recovers, sensitive, stable, sure, f"{neither}{first}, {second}{shaky}", copy, wanted=wanted
@@ -233,5 +234,5 @@ def _wanted(measured: Measured, recovery: bool, classes: bool, stable: bool) -> 
         if estimate.units > 1 and estimate.mean != threshold:
             spread = estimate.standard_error**2 * estimate.units
             wanted = max(wanted, math.ceil(10.5 * spread / (estimate.mean - threshold) ** 2))
-    digits = 10 ** max(len(str(wanted)) - 2, 0)
+    digits = int("1" + "0" * (len(str(wanted)) - 2)) if wanted > 99 else 1
     return -(-wanted // digits) * digits  # two digits, rounded up

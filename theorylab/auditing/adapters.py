@@ -53,7 +53,7 @@ class NetworkAttribution:
 
     Notes
     -----
-    Called with a picture (C, H, W) and a logit's index it returns a map (C, H, W), float64, or the network's dtype.
+    Called with a picture (C, H, W) and a logit's index it returns a map (C, H, W) of the network's dtype.
 
     Examples
     --------
@@ -210,17 +210,13 @@ class ModuleAttribution(TorchAttribution):
     Parameters
     ----------
     module : torch.nn.Module
-        In evaluation mode, for inputs (1, C, H, W) of its own dtype.
+        In evaluation mode, for inputs (1, C, H, W); maps are (C, H, W), of its dtype.
     rule : Rule or str
 
     Raises
     ------
     ValueError
         If the rule is unknown, or, when called, if the module has a layer without a rule.
-
-    Notes
-    -----
-    Called with a picture (C, H, W) and a logit's index it returns a map (C, H, W) of the module's dtype.
 
     Examples
     --------
@@ -259,6 +255,7 @@ class CaptumAttribution(TorchAttribution):
     method : class
         Called as ``method(module).attribute(inputs, target=...)``.
     module : torch.nn.Module
+        In evaluation mode, for inputs (1, C, H, W); maps are Captum's, of its dtype.
     **options
         Handed to ``attribute``.
 
@@ -266,10 +263,6 @@ class CaptumAttribution(TorchAttribution):
     ------
     TypeError
         If `method` is no class: an instance belongs to one network, but the audit draws others.
-
-    Notes
-    -----
-    Called with a picture (C, H, W) and a class it returns Captum's map, of the module's dtype.
 
     Examples
     --------
