@@ -34,7 +34,7 @@ bench: $(VENV)/tested
 classifier: $(VENV)/installed
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python tools/train_small_classifier.py $(ARGS)
 
-# How often the audit is wrong, on attributions whose answer is known, ten minutes: docs/audit-calibration.md.
+# How often the audit is wrong, on attributions whose answer is known, six minutes: docs/audit-calibration.md.
 calibration: $(VENV)/tested
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python tools/calibrate_audit.py $(ARGS)
 

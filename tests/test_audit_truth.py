@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from audit_kinds import KINDS
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 from typer.testing import CliRunner
@@ -277,6 +278,7 @@ def test_thresholds_are_stated_with_their_origin():
         assert value in help_words
         assert value in pages[0]
     assert all(of.replace("|", "\\|") in pages[1] for _, of in THRESHOLDS.values())
+    assert all(name.replace("|", "\\|") in pages[1] for name in KINDS), "make calibration"
 
 
 def test_the_numbers_behind_the_thresholds_are_what_networks_show(classifier, crops):

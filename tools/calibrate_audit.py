@@ -96,7 +96,7 @@ def page(seeds: int) -> str:
         "the lines near a threshold show the level itself.",
         "",
     ]
-    for pictures in (PICTURES, 5):
+    for pictures in (PICTURES, 2 * PICTURES, 5):
         parts += [f"## From {pictures} pictures", "", table(kinds, scores(kinds, seeds, pictures)), ""]
     parts += ["## Thresholds, and where they come from", "", "| answer | value | of |", "|---|---|---|"]
     parts += [
@@ -108,7 +108,7 @@ def page(seeds: int) -> str:
 def main() -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=500)
     parser.add_argument("--out", type=Path, default=Path("docs/audit-calibration.md"))
     arguments = parser.parse_args()
     arguments.out.write_text(page(arguments.seeds), encoding="utf-8")

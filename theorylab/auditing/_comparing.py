@@ -122,7 +122,8 @@ def compare(copies: dict[str, np.ndarray], maps: np.ndarray, again: np.ndarray) 
             found[f"recovery {ANY_SIGN}"] = _mean(np.abs(values)) if copy.any() else math.nan
     both = kept & later.any(axis=1)
     together = ranked(np.concatenate([rows[both], later[both], copies["absolute value"][None]]))
-    ranks, later_ranks, strong = *np.split(together[:-1], 2), together[-1]
+    number = int(both.sum())
+    ranks, later_ranks, strong = together[:number], together[number:-1], together[-1]
     found["stability"] = _mean((rows * later).sum(axis=1)[both])
     found["class"], found["rank"] = _pairs(rows[kept] @ rows[kept].T), _pairs(ranks @ ranks.T)
     raw = maps.reshape(len(maps), -1)
@@ -153,8 +154,9 @@ def similarities(copies: dict[str, np.ndarray], maps: np.ndarray) -> dict[str, f
 
 def _pairs(table: np.ndarray) -> float:
     """Return the mean over pairs of different targets."""
-    return _mean(table[np.triu_indices(len(table), 1)])
+    number = len(table)
+    return float(table.sum() - table.trace()) / (number * (number - 1)) if number > 1 else math.nan
 
 
 def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+    return float(values.mean()) if len(values) else math.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import textwrap
 from collections.abc import Sequence
@@ -101,7 +102,9 @@ def _draw_measured(axes: Axes, report: Findings) -> None:
     for index, (colour, (name, measured)) in enumerate(zip(PALETTE, report.columns.items(), strict=False)):
         estimates = [estimate for estimate, _ in _entries(measured).values()]
         means = [estimate.mean for estimate in estimates]
-        reach = [min(estimate.high - estimate.mean, 3.0) for estimate in estimates]
+        # One picture has no interval.
+        spans = [estimate.high - estimate.mean for estimate in estimates]
+        reach = [span if math.isfinite(span) else math.nan for span in spans]
         at = [y + 0.22 * (index - 1) for y in range(len(means))]
         axes.errorbar(means, at, xerr=reach, fmt="o", color=colour, capsize=2, markersize=4, label=name)
     entries = _entries(report.measured)

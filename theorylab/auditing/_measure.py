@@ -48,6 +48,14 @@ class Measured:
         Maps that are 0 everywhere, and others without any contrast; they have no direction and are not counted.
     one_sided : bool
         Whether the maps are of one sign: heat, absolute values.
+
+    Examples
+    --------
+    >>> from theorylab.auditing import audit
+    >>> x = np.random.default_rng(0).normal(size=(8, 1, 9, 9))
+    >>> measured = audit(lambda picture, target: picture**2, x, [0, 1]).measured
+    >>> print(measured.recovery["squares"], measured.class_correlation, measured.one_sided)
+    1.00 ± 0.00 1.00 ± 0.00 True
     """
 
     recovery: dict[str, Estimate]

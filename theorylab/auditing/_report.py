@@ -25,7 +25,16 @@ class Randomized:
     cascading : bool
         Whether all layers above it were drawn anew too.
     similarity, rank_correlation, cosine : Estimate
-        Over pictures.
+        Over pictures, of raw maps.
+
+    Examples
+    --------
+    >>> from theorylab import auditing, networks
+    >>> net = networks.vgg16(input_shape=(3, 32, 32), n_logits=2, n_hidden=8)
+    >>> attribute = auditing.NetworkAttribution(net, "saliency")
+    >>> report = auditing.audit(attribute, np.random.default_rng(0).normal(size=(1, 3, 32, 32)), [0, 1])
+    >>> report.randomization[0].layer, report.randomization[0].cascading
+    ('classifier.6', True)
     """
 
     layer: str

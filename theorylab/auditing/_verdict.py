@@ -98,6 +98,12 @@ class Verdict:
         What the means say, with no claim beyond the pictures at hand.
     wanted : int
         Pictures that would probably decide what is undecided; 0 where nothing is.
+
+    Examples
+    --------
+    >>> verdict = Verdict(True, False, True, 0.996, "recovers the input, insensitive to class", "input")
+    >>> verdict.percent.replace("\N{NO-BREAK SPACE}", " ")
+    '99.6 %'
     """
 
     recovers: bool | None
