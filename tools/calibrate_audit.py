@@ -93,7 +93,9 @@ def page(seeds: int) -> str:
         f"32 × 32 pixels for the small classifier ({POOL} crops, drawn without replacement). An answer is false if it is given "
         'and not true; "undecided" is never false, but it is not right either. The audit states that a false answer to one '
         "of its two questions has a probability of at most 5 %. Where the truth is far from a threshold it is far less; "
-        "the lines near a threshold show the level itself.",
+        "the lines near a threshold show the level itself. "
+        "Noise behind the cube of a picture, so behind few bright pixels, stays undecided about the class: its maps are nearly "
+        "as alike as copies.",
         "",
     ]
     for pictures in (PICTURES, 2 * PICTURES, 5):
