@@ -4,7 +4,7 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test nojit lowest lint docs bench classifier verdicts check clean
+.PHONY: verify test nojit lowest lint docs bench classifier calibration verdicts check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
@@ -38,6 +38,10 @@ classifier: $(VENV)/installed
 verdicts: $(VENV)/tested
 	$(BIN)/theorylab verify --out out $(ARGS)
 	$(BIN)/python tools/verdicts.py out/results.json
+
+# How often the audit is wrong, on attributions whose answer is known, six minutes: docs/audit-calibration.md.
+calibration: $(VENV)/tested
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tools/calibrate_audit.py $(ARGS)
 
 # API pages from the docstrings; a warning is an error.
 docs: $(VENV)/tested

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import theorylab as tl
 from theorylab import auditing, cli
 from theorylab.auditing import Estimate, NetworkAttribution
-from theorylab.auditing._measure import references
+from theorylab.auditing._comparing import references
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input
 
@@ -178,15 +178,19 @@ def test_references_are_the_picture_and_what_it_becomes():
     inner = (slice(None), slice(6, -6), slice(6, -6))  # where no window leaves the picture
     assert_allclose(known["normalised input"][inner], (x * tl.analytic.local_contrast(x, grid))[inner])
     assert known["input"] is x
-    assert references(x, 1)["input"].shape == (1, 15, 16)
+    assert_allclose(known["absolute value"], np.abs(x))
+    assert_allclose(known["squares"], x**2)
+    assert_allclose(references(x, 1)["absolute value"], np.abs(x).mean(axis=0, keepdims=True))
+    assert {map_.shape for map_ in references(x, 1).values()} == {(1, 15, 16)}
 
 
-def test_one_picture_is_judged_over_its_targets():
+def test_targets_that_share_a_picture_are_no_units():
     x = np.random.default_rng(0).normal(size=(3, 12, 12))
     report = tl.audit(pieces, x, range(8))
-    assert (report.pictures, report.measured.distance.units) == (1, 4)
+    assert (report.pictures, report.measured.distance.units) == (1, 1)
+    assert report.measured.distance.high == math.inf
     assert report.measured.across_pictures.units == 0
-    assert report.to_json()["units"] == "targets"
+    assert report.to_json()["units"] == "pictures"
 
 
 def test_two_targets_of_one_picture_decide_nothing():
@@ -251,7 +255,7 @@ def test_what_goes_wrong_in_an_attribution_is_one_line(error, what, pictures):
 
 def test_who_is_undecided_is_told_what_would_help(pictures):
     report = tl.audit(pieces, pictures[0], [0, 1])
-    assert "more pictures would tell" in str(report)
+    assert "undecided: one picture; more pictures would tell, 8 or more (of this one: " in str(report)
     assert "more pictures" not in str(tl.audit(lambda x, target: x, pictures, range(4)))
     assert (
         str(tl.audit(lambda x, target: 0 * x, pictures, [0, 1], name="none"))
@@ -346,14 +350,15 @@ def run(*words):
 def test_the_command(tmp_path, classifier):
     done = run("--weights", "small", "--size", 32, "--out", tmp_path / "out", "--no-randomize")
     assert done.exit_code == 0, done.output
-    assert "trained guided: recovers the" in done.output
+    assert "trained guided: undecided: one picture" in done.output
+    assert "of this one: recovers the" in done.output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["audit.json", "audit.png"]
 
 
 def test_a_folder_and_ones_own_callable(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "photos").mkdir()
-    for place in range(4):
+    for place in range(6):
         Image.fromarray(rng.integers(0, 255, (20, 24, 3), dtype=np.uint8)).save(
             tmp_path / "photos" / f"{place}.png"
         )
@@ -364,7 +369,7 @@ def test_a_folder_and_ones_own_callable(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
-    assert content["pictures"] == 4
+    assert content["pictures"] == 6
     assert content["verdict"]["words"] == "recovers the input, insensitive to class"
 
 
@@ -396,6 +401,7 @@ def test_a_module_that_cannot_be_imported_is_one_line(code, what, tmp_path):
         (("--attribute", "math:sqrt"), "attribute: TypeError for target 0"),
         (("nothing.png", "--attribute", "math:sqrt"), "no such file"),
         (("--weights", "nothing.npz"), "no such file"),
+        (("cat", "--preset", "paper"), "--preset: for --attribute alone"),
     ],
 )
 def test_bad_words_are_one_line(words, what, tmp_path, monkeypatch):

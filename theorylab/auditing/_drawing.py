@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
+import math
 import os
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theorylab import _files, _json
+from theorylab.auditing._comparing import ALIKE, ANY_SIGN
+from theorylab.auditing._estimates import Estimate
+from theorylab.auditing._measure import Measured
 from theorylab.auditing._report import Findings
+from theorylab.auditing._verdict import COPIES, RECOVERS, STABLE
 from theorylab.charts import MapPanel
-from theorylab.drawing import INK, PALETTE, encode, label_axes, maps_over_charts
+from theorylab.drawing import FAINT, INK, PALETTE, encode, label_axes, maps_over_charts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MAPS = 3  # maps beside the picture
+_TITLE = 110  # letters a line
 
 
 def draw(report: Findings) -> Figure:
     """Draw the picture and some maps over charts: recovery and class, layers drawn anew, convergence."""
     charts = 1 + bool(report.randomization) + bool(report.backward_cosines)
     panels = [MapPanel("picture", report.picture)]
-    panels += [MapPanel(f"map {number}", map_) for number, map_ in enumerate(report.maps[:_MAPS], start=1)]
+    panels += [
+        MapPanel(f"map of class {target}", map_)
+        for target, map_ in zip(report.classes[:_MAPS], report.maps, strict=False)
+    ]
     canvas, axes = maps_over_charts([("", panels)], charts)
     remaining = iter(axes)
     _draw_measured(next(remaining), report)
     if report.randomization:
         _draw_randomized(next(remaining), report)
     if report.backward_cosines:
-        _draw_convergence(next(remaining), report)
-    canvas.suptitle(
-        f"{report.name}: {report.verdict.words} ({report.verdict.percent})",
-        fontsize=10,
-        color=INK,
-        parse_math=False,
-        wrap=True,
-    )
+        signals = report.backward_cosines
+        rows = {name: estimate.mean for name, estimate in signals.items()}
+        chart = next(remaining)
+        chart.plot(list(rows.values()), range(len(rows)), "o-", color=PALETTE[0], markersize=3)
+        _finish(chart, "cosine of two\nbackward signals", list(rows))
+    title = textwrap.fill(str(report), _TITLE)
+    canvas.suptitle(title, fontsize=10, color=INK, parse_math=False)
     return canvas
 
 
@@ -68,53 +78,61 @@ class AuditReport(Findings):
         return picture, numbers
 
 
+def _entries(measured: Measured) -> dict[str, tuple[Estimate, tuple[float, ...]]]:
+    """Return what the verdict rests on: the estimate, and the thresholds where the verdict changes."""
+    signed = (COPIES,) if measured.one_sided else (RECOVERS,)
+    thresholds = {"input": signed, "normalised input": signed}
+    entries = {}
+    for name, estimate in measured.recovery.items():
+        positive = thresholds.get(name, (COPIES,))
+        entries[f"to {name}"] = (
+            estimate,
+            positive if name == ANY_SIGN else (*positive, *(-value for value in positive)),
+        )
+    alike = (ALIKE * measured.stability.mean,)
+    return {
+        **entries,
+        "two classes": (measured.class_correlation, alike),
+        "two classes, ranks": (measured.rank_correlation, alike),
+        "picture moved": (measured.stability, (STABLE,)),
+    }
+
+
 def _draw_measured(axes: Axes, report: Findings) -> None:
     for index, (colour, (name, measured)) in enumerate(zip(PALETTE, report.columns.items(), strict=False)):
-        bars = {f"to the {what}": estimate for what, estimate in measured.recovery.items()}
-        bars |= {"two targets": measured.distance, "picture moved": measured.stability}
-        means = [estimate.mean for estimate in bars.values()]
-        reach = [min(estimate.high - estimate.mean, 3.0) for estimate in bars.values()]
-        at = [x + 0.2 * (index - 1) for x in range(len(bars))]
-        axes.errorbar(at, means, yerr=reach, fmt="o", color=colour, capsize=2, markersize=4, label=name)
-    axes.set_xticks(
-        range(len(bars)), [f"distance, {name}" if name == "two targets" else name for name in bars]
-    )
-    axes.tick_params(axis="x", rotation=30)
-    for label in axes.get_xticklabels():
-        label.set_horizontalalignment("right")
-    for height in report.predicted_distance.values():
-        axes.plot([2.6, 3.4], [height, height], ":", color=INK, linewidth=1)
-    axes.set_ylim(-0.3, 2.9)  # room for the legend
-    axes.legend(fontsize=6.5, frameon=False, loc="upper left")
-    label_axes(axes, "cosines, and distance of two targets", "", "")
-    axes.tick_params(axis="x", labelsize=7)
+        estimates = [estimate for estimate, _ in _entries(measured).values()]
+        means = [estimate.mean for estimate in estimates]
+        # One picture has no interval.
+        spans = [estimate.high - estimate.mean for estimate in estimates]
+        reach = [span if math.isfinite(span) else math.nan for span in spans]
+        at = [y + 0.22 * (index - 1) for y in range(len(means))]
+        axes.errorbar(means, at, xerr=reach, fmt="o", color=colour, capsize=2, markersize=4, label=name)
+    entries = _entries(report.measured)
+    for y, (_, thresholds) in enumerate(entries.values()):
+        axes.vlines(thresholds, y - 0.45, y + 0.45, color=INK, linewidth=1)
+    axes.plot([], [], "|", color=INK, label="the verdict changes")
+    _finish(axes, "correlation", list(entries))
 
 
 def _draw_randomized(axes: Axes, report: Findings) -> None:
     for colour, cascading in zip(PALETTE, (True, False), strict=False):
         rows = [row for row in report.randomization if row.cascading is cascading]
         for style, kind in (("o-", "similarity"), ("s:", "rank_correlation")):
-            label = f"{'cascading' if cascading else 'one at a time'}, {kind.replace('_', ' ')}"
+            measure = "SSIM" if kind == "similarity" else "ranks"
+            label = f"{measure}, {'it and all above' if cascading else 'it alone'}"
             values = [getattr(row, kind).mean for row in rows]
-            axes.plot(range(len(rows)), values, style, color=colour, markersize=3, label=label)
+            axes.plot(values, range(len(rows)), style, color=colour, markersize=3, label=label)
     names = [row.layer for row in report.randomization if row.cascading]
-    axes.set_xticks(range(len(names)), names, rotation=90)
-    axes.set_ylim(-0.3, 1.8)
-    axes.legend(fontsize=6.5, frameon=False, loc="upper left")
-    label_axes(axes, "layers drawn anew", "", "map to the map before")
-    axes.tick_params(axis="x", labelsize=7)
+    _finish(axes, "likeness to the map before\na layer was drawn anew", names)
 
 
-def _draw_convergence(axes: Axes, report: Findings) -> None:
-    names = list(report.backward_cosines)
-    axes.plot(
-        range(len(names)),
-        [estimate.mean for estimate in report.backward_cosines.values()],
-        "o-",
-        color=PALETTE[0],
-        markersize=3,
-    )
-    axes.set_xticks(range(len(names)), names, rotation=90)
-    axes.set_ylim(-0.3, 1.05)
-    label_axes(axes, "backward signals of two targets", "", "cosine")
-    axes.tick_params(axis="x", labelsize=7)
+def _finish(axes: Axes, title: str, names: Sequence[str]) -> None:
+    """Give a chart of rows its names, an axis from −1 to 1, and its legend below."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(-1.05, 1.05)
+    axes.axvline(0, color=FAINT, linewidth=0.4)
+    label_axes(axes, title, "", "")
+    axes.tick_params(axis="both", labelsize=7)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=6.5, frameon=False, loc="upper center", bbox_to_anchor=(0.4, -0.1))

@@ -11,7 +11,7 @@ from theorylab import _json
 from theorylab._version import __version__
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
-from theorylab.auditing._verdict import Verdict
+from theorylab.auditing._verdict import ENOUGH, SURE, THRESHOLDS, Verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,16 @@ class Randomized:
     cascading : bool
         Whether all layers above it were drawn anew too.
     similarity, rank_correlation, cosine : Estimate
-        Over pictures.
+        Over pictures, of raw maps.
+
+    Examples
+    --------
+    >>> from theorylab import auditing, networks
+    >>> net = networks.vgg16(input_shape=(3, 32, 32), n_logits=2, n_hidden=8)
+    >>> attribute = auditing.NetworkAttribution(net, "saliency")
+    >>> report = auditing.audit(attribute, np.random.default_rng(0).normal(size=(1, 3, 32, 32)), [0, 1])
+    >>> report.randomization[0].layer, report.randomization[0].cascading
+    ('classifier.6', True)
     """
 
     layer: str
@@ -46,17 +55,20 @@ class Findings:
     measured : Measured
     verdict : Verdict
     controls : dict of str to (Measured, Verdict)
-        "white noise", and "plain gradient" where the attribution knows its own.
+        "white noise": each map's own values at random pixels; "plain gradient" where the attribution knows its own.
     predicted_distance : dict of str to float
-        "independent noise": √2; "exact law", where there is one.
+        "independent noise": √2, of mean zero; "exact law", where there is one.
     randomization : tuple of Randomized
         Empty where the network is unknown.
     backward_cosines : dict of str to Estimate
         Below each ReLU: the cosine of two targets' modified gradients.  Empty where the network is unknown.
     pictures, targets : int
-    seed : int
+    classes : tuple of int
+        The targets.
+    seed : int or None
+        None if a generator was given.
     maps : array, (T, C, H, W)
-        Of the first picture.
+        Of the first picture, raw.
     picture : array, (C, H, W)
 
     Examples
@@ -72,27 +84,61 @@ class Findings:
     randomization: tuple[Randomized, ...]
     backward_cosines: dict[str, Estimate]
     pictures: int
-    targets: int
-    seed: int
+    classes: tuple[int, ...]
+    seed: int | None
     maps: np.ndarray = dataclasses.field(repr=False)
     picture: np.ndarray = dataclasses.field(repr=False)
 
+    @property
+    def targets(self) -> int:
+        """How many classes were compared."""
+        return len(self.classes)
+
+    @property
+    def recovers(self) -> str:
+        """What the maps recover.
+
+        "input", "minus the input", "normalised input", "absolute value" (or squares: the input's strength), "edges", "no" or
+        "undecided".
+        """
+        return self.verdict.copy
+
+    @property
+    def class_sensitive(self) -> bool | None:
+        """Whether the maps change with the class; None: undecided."""
+        return self.verdict.sensitive
+
     def __str__(self) -> str:
-        if not self.verdict.sure:
-            return f"{self.name}: {self.verdict.words}"
-        more = "; more pictures would tell" if "undecided" in self.verdict.words else ""
-        return f"{self.name}: {self.verdict.words} (sure to {self.verdict.percent}{more})"
+        """Return the verdict, how sure it is, and from how many pictures."""
+        verdict = self.verdict
+        if not verdict.sure:
+            return f"{self.name}: {verdict.words}"
+        number = "one picture" if self.pictures == 1 else f"{self.pictures} pictures"
+        more = f"more pictures would tell, {max(verdict.wanted, ENOUGH)} or more"
+        if verdict.words == f"undecided: {number}":
+            these = "this one" if self.pictures == 1 else "these"
+            return f"{self.name}: {verdict.words}; {more} (of {these}: {verdict.here})"
+        dropped = self.measured.zero_maps + self.measured.constant_maps
+        skipped = f"; without {dropped} maps that are zero or constant" if dropped else ""
+        tail = f"; {more}" if "undecided" in verdict.words else ""
+        sure = f"sure to {verdict.percent}, " if verdict.sure >= SURE else ""
+        return f"{self.name}: {verdict.words} ({sure}from {number}{skipped}{tail})"
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the maps as plain data, with None for NaN and infinity."""
         content = {
             "theorylab": __version__,
             "attribution": self.name,
+            "sentence": str(self),
+            "recovers": self.recovers,
+            "class_sensitive": self.class_sensitive,
             "pictures": self.pictures,
             "targets": self.targets,
-            "units": "pictures" if self.pictures > 1 else "targets",
+            "classes": self.classes,
+            "units": "pictures",
             "seed": self.seed,
             "verdict": self.verdict,
+            "thresholds": {name: {"value": value, "of": of} for name, (value, of) in THRESHOLDS.items()},
             "measured": self.measured,
             "controls": {
                 name: {"verdict": verdict.words, "measured": measured}
@@ -118,25 +164,27 @@ class Findings:
             rows.append((entry, *(str(entries[entry]) for entries in columns.values())))
             if entry == _DISTANCE:
                 rows += [
-                    (f"  {name} would have", f"{value:.3f}", *("" for _ in self.controls))
+                    (f"  {_PREDICTED[name]}", f"{value:.2f}", *("" for _ in self.controls))
                     for name, value in self.predicted_distance.items()
                 ]
         return ("", *columns), rows
 
 
-_DISTANCE = "distance of two targets"
+_DISTANCE = "distance of two classes"
+_PREDICTED = {"independent noise": "noise of mean 0 has", "exact law": "exact law"}
 
 
 def _entries(measured: Measured) -> dict[str, Estimate]:
     """Return the estimates of one attribution by their words in the table."""
     return {
         **{
-            "strength to edges, corr." if name == "edges" else f"cosine to the {name}": estimate
+            "edges, of strength" if name == "edges" else f"corr. to {name}": estimate
             for name, estimate in measured.recovery.items()
         },
-        **{f"SSIM to the {name}": estimate for name, estimate in measured.similarity.items()},
+        **{f"SSIM to {name}": estimate for name, estimate in measured.similarity.items()},
+        "corr. of two classes": measured.class_correlation,
+        "rank corr. of two classes": measured.rank_correlation,
         _DISTANCE: measured.distance,
-        "rank correlation of two": measured.rank_correlation,
-        "cosine, other picture": measured.across_pictures,
-        "cosine, picture moved": measured.stability,
+        "corr., other picture": measured.across_pictures,
+        "corr., picture moved": measured.stability,
     }

@@ -51,6 +51,10 @@ class NetworkAttribution:
     ValueError
         If the rule is unknown.
 
+    Notes
+    -----
+    Called with a picture (C, H, W) and a logit's index it returns a map (C, H, W) of the network's dtype.
+
     Examples
     --------
     >>> from theorylab.networks import vgg16
@@ -171,7 +175,13 @@ class TorchAttribution(abc.ABC):
         """Return the attribution of a copy of the module with these layers drawn anew and their biases 0."""
         import torch
 
-        copied = copy.deepcopy(self.module)
+        try:
+            copied = copy.deepcopy(self.module)
+        except Exception as error:  # a tensor that is a result, such as the weight of weight_norm
+            reason = str(error).partition(". ")[0].partition("\n")[0]
+            raise ValueError(
+                f"module: it cannot be copied to draw its layers anew ({reason}); randomize=False audits the rest"
+            ) from error
         parent = _random.sequence(seed)
         parts = dict(copied.named_modules())
         with torch.no_grad():
@@ -198,7 +208,21 @@ class ModuleAttribution(TorchAttribution):
     Parameters
     ----------
     module : torch.nn.Module
+        In evaluation mode, for inputs (1, C, H, W); maps are (C, H, W), of its dtype.
     rule : Rule or str
+
+    Raises
+    ------
+    ValueError
+        If the rule is unknown, or, when called, if the module has a layer without a rule.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 2)).double().eval()
+    >>> attribute = ModuleAttribution(module, "guided")
+    >>> attribute(np.ones((3, 8, 8)), 1).shape, attribute.layers
+    ((3, 8, 8), ('0', '3'))
     """
 
     def __init__(self, module: Any, rule: Rule | str) -> None:
@@ -229,6 +253,7 @@ class CaptumAttribution(TorchAttribution):
     method : class
         Called as ``method(module).attribute(inputs, target=...)``.
     module : torch.nn.Module
+        In evaluation mode, for inputs (1, C, H, W); maps are Captum's, of its dtype.
     **options
         Handed to ``attribute``.
 
@@ -236,6 +261,14 @@ class CaptumAttribution(TorchAttribution):
     ------
     TypeError
         If `method` is no class: an instance belongs to one network, but the audit draws others.
+
+    Examples
+    --------
+    >>> import captum.attr
+    >>> from torch import nn
+    >>> module = nn.Sequential(nn.Flatten(), nn.Linear(192, 2)).double().eval()
+    >>> CaptumAttribution(captum.attr.Saliency, module, abs=False)(np.ones((3, 8, 8)), 1).shape
+    (3, 8, 8)
     """
 
     def __init__(self, method: Any, module: Any, **options: Any) -> None:

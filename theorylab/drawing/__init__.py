@@ -7,9 +7,10 @@ from theorylab.drawing._charts import FORMATS, check_path, draw, encode, render,
 from theorylab.drawing._curves import label_axes
 from theorylab.drawing._maps import maps_over_charts, rows_of_maps
 from theorylab.drawing._numbers import MINUS, empty_table, fixed, number, percent, powers, table, with_reach
-from theorylab.drawing._style import INK, PALETTE
+from theorylab.drawing._style import FAINT, INK, PALETTE
 
 __all__ = [
+    "FAINT",
     "FORMATS",
     "INK",
     "MINUS",
