@@ -4,7 +4,7 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test nojit lowest lint docs bench classifier calibration verdicts check clean
+.PHONY: verify test nojit lowest lint docs bench classifier calibration pictures verdicts check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
@@ -33,6 +33,10 @@ bench: $(VENV)/tested
 # The trained weights that come with the package, half a minute: equal bit for bit with the BLAS kernels named in the tool.
 classifier: $(VENV)/installed
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python tools/train_small_classifier.py $(ARGS)
+
+# Every claim on many unlike pictures: no check fails, no verdict contradicts that of another seed.  Hours; see --help.
+pictures: $(VENV)/tested
+	$(BIN)/python tools/pictures.py $(ARGS)
 
 # The page of statements, margins and answers, from a run at the standard budget.
 verdicts: $(VENV)/tested
