@@ -6,7 +6,7 @@ statement counts as true, and is measured with an interval at a level that is co
 - the interval lies inside the margin: the statement *holds*;
 - the exact law has passed its check and enters the margin only as the network grows: it *holds in the limit*;
 - the interval lies outside: it is *refuted*;
-- else it is *undecided*: a larger study may decide.
+- else it is *undecided*: a larger study may decide.  So it is where the law would enter the margin but has not passed its check.
 
 A statement is refuted if one of its quantities is, and holds if all do.  Where the paper's text and the authors' code name
 two settings, a statement holds or is refuted if it is so in both, and is undecided where they disagree.
@@ -45,7 +45,7 @@ class Evidence:
     """The measurement of a quantity: an estimate, its standard error, and the number of replicates.
 
     `reached` is the size of the network, in units of `size` such as "N", from which the exact law lies inside the margin;
-    None if it never does or has not passed its check.  A `share` is a mean of numbers between 0 and 1, whose interval does not
+    None if it never does.  Only a `checked` law, whose check is convincing, counts; else nothing is decided.  A `share` is a mean of numbers between 0 and 1, whose interval does not
     shrink to a point where all of them are equal.
     """
 
@@ -55,11 +55,12 @@ class Evidence:
     reached: float | None = None
     size: str = "N"
     share: bool = False
+    checked: bool = True
 
     @classmethod
     def of(cls, check: Check, reached: float | None = None, size: str = "N") -> Evidence:
-        """Take the measurement of a check; `reached` counts only where the check is convincing."""
-        return cls(*check.measured, reached if check.convincing else None, size)
+        """Take the measurement of a check, and of its law from which size on it lies inside the margin."""
+        return cls(*check.measured, reached, size, checked=check.convincing)
 
 
 def rule(margin: Margin, evidence: Evidence, level: float) -> Ruling:
@@ -81,10 +82,12 @@ def rule(margin: Margin, evidence: Evidence, level: float) -> Ruling:
     ruling = Ruling(margin, estimate, low, high, Verdict.UNDECIDED)
     if margin.low <= low and high <= margin.high:
         return dataclasses.replace(ruling, verdict=Verdict.HOLDS)
-    if evidence.reached is not None:
+    if evidence.reached is not None and evidence.checked:
         return dataclasses.replace(
             ruling, verdict=Verdict.HOLDS_IN_THE_LIMIT, reached=evidence.reached, size=evidence.size
         )
+    if evidence.reached is not None:
+        return ruling
     if high < margin.low or low > margin.high:
         return dataclasses.replace(ruling, verdict=Verdict.REFUTED)
     nearest = min(abs(estimate - edge) for edge in (margin.low, margin.high))
@@ -123,6 +126,8 @@ def _sentence(ruling: Ruling) -> str:
     """Say from which size a law holds, or what would decide."""
     if ruling.verdict is Verdict.HOLDS_IN_THE_LIMIT:
         return f"From {ruling.size} = {ruling.reached:,.0f} on the {ruling.margin.quantity} lies inside the margin."
+    if ruling.verdict is Verdict.UNDECIDED and math.isnan(ruling.factor):
+        return f"Undecided: the law of the {ruling.margin.quantity} was not confirmed."
     if ruling.verdict is Verdict.UNDECIDED:
         return (
             f"Undecided: the {ruling.margin.quantity} is between {number(ruling.low, 3)} and {number(ruling.high, 3)}; "

@@ -56,8 +56,8 @@ def check(passed=True, rejected=True):
 
 @pytest.mark.parametrize(("passed", "rejected"), [(True, True), (False, True), (True, False)])
 def test_a_limit_counts_only_behind_a_convincing_check(passed, rejected):
-    evidence = Evidence.of(check(passed, rejected), 300.0)
-    assert (evidence.reached is not None) == (passed and rejected)
+    found = referee.rule(AT_LEAST, Evidence.of(check(passed, rejected), 300.0), LEVEL)
+    assert found.verdict is (Verdict.HOLDS_IN_THE_LIMIT if passed and rejected else Verdict.UNDECIDED)
 
 
 def verdict_of(*pairs):
