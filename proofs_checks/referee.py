@@ -44,9 +44,10 @@ GEOMETRY = "what strides and borders do to how often a pixel is covered is not h
 class Evidence:
     """The measurement of a quantity: an estimate, its standard error, and the number of replicates.
 
-    `reached` is the size of the network, in units of `size` such as "N", from which the exact law lies inside the margin;
-    None if it never does.  Only a `checked` law, whose check is convincing, counts; else nothing is decided.  A `share` is a mean of numbers between 0 and 1, whose interval does not
-    shrink to a point where all of them are equal.
+    `reached` is the size of the network, in units of `size` such as "N", from which the exact law lies inside the
+    margin; None if it never does. Only a `checked` law, whose check is convincing, counts; else nothing is decided. A
+    `share` is a mean of numbers between 0 and 1, whose interval does not shrink to a point where all of them are
+    equal.
     """
 
     estimate: float
