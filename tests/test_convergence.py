@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import io
 import json
 import math
@@ -399,6 +400,8 @@ def test_interrupted_it_says_how_to_resume(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Where the tests themselves run in a shell's background, SIGINT is ignored and children would inherit that.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     assert wait_for_blocks(process, folder, 3)
     # A second one on the same folder, meanwhile.
