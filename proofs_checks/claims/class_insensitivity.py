@@ -56,7 +56,7 @@ def run(bench: Bench) -> Outcome:
         "deconvnet: distance between two logits",
         shelf.deconvnet_noise(bench),
         logit_distance,
-        analytic.class_distance(crop, small, Rule.DECONVNET, 8),
+        analytic.class_distance(crop, small, Rule.DECONVNET, shelf.CROP_FILTERS),
         white,
     )
     paper = guided[shelf.PAPER_FILTERS]

@@ -20,10 +20,11 @@ from proofs_checks.claim import (
 )
 from proofs_checks.referee import GEOMETRY, MEAN_WHY, QUARTER_WHY
 from proofs_checks.studies import pooled
-from proofs_checks.studies.noise import zero_mean_check
+from proofs_checks.studies.noise import unseen, zero_mean_check
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Rule, analytic
 from theorylab.analytic import pooled_variance_map
+from theorylab.estimates import pooled_expected_cosine
 
 
 def run(bench: Bench) -> Outcome:
@@ -33,7 +34,11 @@ def run(bench: Bench) -> Outcome:
     variance = pooled_variance_map(bench.x, bench.grid, Rule.SALIENCY, n, pool=pooled.POOL)
     law = float(variance.sum())
     before = float(analytic.variance_map(bench.x, bench.grid, Rule.SALIENCY, n).sum())
-    zero_mean = zero_mean_check(bench, measured, common="halves")
+    one = pooled.predicted_means(bench)[pooled.RULES.index(Rule.GUIDED)]
+    guided, _ = pooled_expected_cosine(
+        bench.x, bench.grid, Rule.GUIDED, n, pool=pooled.POOL, target="mean", unit_mean=one, draws=32
+    )
+    zero_mean = zero_mean_check(bench, measured, guided)
     unpooled = Wrong("Eq. 7: the law without pooling", before)
     energy = bench.moment(f"energy of the map, N = {n}", measured, "energy", law, unpooled)
     coverage = np.broadcast_to(bench.grid.coverage, variance.shape)
@@ -56,7 +61,8 @@ def run(bench: Bench) -> Outcome:
         ),
     )
     return Outcome(
-        f"Noise with mean zero, as without pooling, and with {energy.estimate / before:.2f} of the energy, which the paper's "
+        f"Noise with mean zero ({unseen(zero_mean)})"
+        f", as without pooling, and with {energy.estimate / before:.2f} of the energy, which the paper's "
         "normalisation removes. It is no longer quite white, because which patch wins a window depends on the filter: the cosine "
         f"of its variance map and coverage is {even.estimate:.3f} instead of 1.",
         (Evidence(1 - zero_mean.estimate, *zero_mean.measured[1:]), Evidence.of(even)),

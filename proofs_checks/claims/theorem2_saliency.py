@@ -8,7 +8,7 @@ from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, MapFigure, MapP
 from proofs_checks.referee import GEOMETRY, MEAN_WHY
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
-from proofs_checks.studies.noise import decorrelation, zero_mean_check
+from proofs_checks.studies.noise import decorrelation, unseen, zero_mean_check
 from theorylab import Rule, analytic
 
 
@@ -22,7 +22,8 @@ def run(bench: Bench) -> Outcome:
     held = grid.coverage
     ratio = float(held[often].mean() / held[~often].mean())
     total, dense = float(variance.sum()), float(variance[often].sum())
-    zero_mean = zero_mean_check(bench, measured)
+    guided = analytic.expected_cosine(x, grid, Rule.GUIDED, shelf.PAPER_FILTERS, target="mean")
+    zero_mean = zero_mean_check(bench, measured, guided)
     energy = bench.moment(
         "energy of the map", measured, "energy", total, Wrong("no forward mask: twice that", 2 * total)
     )
@@ -56,7 +57,8 @@ def run(bench: Bench) -> Outcome:
         ),
     )
     return Outcome(
-        f"Mean zero and uncorrelated, as stated; but the variance follows coverage: {coverage.estimate:.2f} times larger "
+        f"Mean zero ({unseen(zero_mean)})"
+        f" and uncorrelated, as stated; but the variance follows coverage: {coverage.estimate:.2f} times larger "
         "where more patches than average hold a pixel, at every N. White after division by √coverage.",
         (
             Evidence(1 - zero_mean.estimate, *zero_mean.measured[1:]),

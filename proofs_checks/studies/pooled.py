@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from proofs_checks.claim import Bench
-from proofs_checks.studies.three_layers import inner, unit
+from proofs_checks.studies.three_layers import between, inner, unit
 from theorylab import Gaussian, MaxPool, PatchGrid, Rule, montecarlo
 from theorylab.analytic import local_contrast, pooled_mean_map
 from theorylab.montecarlo import ArrayMoments, Measurement
@@ -16,6 +16,8 @@ from theorylab.sampling import MapSampler
 POOL = MaxPool(2)
 FILTERS = 1024
 SALIENCY_FILTERS = 256
+GROUPS = 8
+"""Groups of filters of the saliency networks."""
 RULES = (Rule.GUIDED, Rule.DECONVNET)
 
 
@@ -63,7 +65,7 @@ class PooledRecovery:
 
 @dataclasses.dataclass(frozen=True)
 class PooledSaliency:
-    """Saliency behind a max-pool: ``energy`` ‖S‖² and ``halves`` 4⟨S¹, S²⟩, of expectation ‖E S‖².
+    """Saliency behind a max-pool: ``energy`` ‖S‖² and ``common``, of expectation ‖E S‖², from all pairs of filter groups.
 
     Of the variance map v: ``covered``, of expectation ⟨v, k⟩ with ``k`` coverage over its norm, and ``squares`` of ‖v‖².
     """
@@ -80,14 +82,14 @@ class PooledSaliency:
         moments = ArrayMoments.empty(self.grid.input_shape)
         coverage = unit(np.broadcast_to(self.grid.coverage, self.x.shape))
         for _ in range(size):
-            first, second = sampler.draw(rng, [Rule.SALIENCY], groups=2)[0, 0].astype(np.float64)
-            whole = first + second
+            parts = sampler.draw(rng, [Rule.SALIENCY], groups=GROUPS)[0, 0].astype(np.float64)
+            whole, flat = parts.sum(axis=0), parts.reshape(GROUPS, -1)
             rows.append(
                 {
                     "energy": inner(whole, whole),
-                    "halves": 4 * inner(first, second),
+                    "common": GROUPS**2 * float(between(flat)),
                     "covered": inner(whole**2, coverage),
-                    "squares": 4 * inner(first**2, second**2),
+                    "squares": GROUPS**2 * float(between(flat**2)),
                 }
             )
             moments.add(whole)
@@ -136,7 +138,7 @@ def pooled_recovery(bench: Bench) -> Measurement:
 
 def pooled_saliency(bench: Bench) -> Measurement:
     """Return at the paper's geometry, 2×2 windows."""
-    return bench.study("max-pool, saliency", PooledSaliency(bench.x, bench.grid), 80, block=4)
+    return bench.study("max-pool, saliency", PooledSaliency(bench.x, bench.grid), 124, block=4)
 
 
 def selection(bench: Bench) -> Measurement:

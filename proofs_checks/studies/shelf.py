@@ -25,6 +25,8 @@ LAGS = ((0, 1), (0, 2), (8, 8))
 ROW_LAGS = tuple((0, k) for k in range(3, 17))
 """Further lags along a row, for the picture of DeconvNet's correlation."""
 SMALL_SIDE = 40
+CROP_FILTERS = 8
+"""Filters of DeconvNet's networks on a crop of that side."""
 
 
 def predicted(
@@ -123,7 +125,9 @@ def truncated_recovery(bench: Bench) -> Measurement:
 
 def saliency_noise(bench: Bench) -> Measurement:
     """Measure saliency on the picture, with the paper's grid."""
-    simulate = Noise(bench.x, bench.grid, PAPER_FILTERS, Rule.SALIENCY, Gaussian(1.0), LAGS)
+    simulate = Noise(
+        bench.x, bench.grid, PAPER_FILTERS, Rule.SALIENCY, Gaussian(1.0), LAGS, networks=2, groups=2
+    )
     return bench.study("saliency, 256 filters", simulate, 56, block=4)
 
 
@@ -169,5 +173,7 @@ def small_picture(bench: Bench) -> tuple[np.ndarray, PatchGrid]:
 def deconvnet_noise(bench: Bench) -> Measurement:
     """Measure DeconvNet on a crop, in many networks, because the shared filter leaves few degrees of freedom."""
     crop, grid = small_picture(bench)
-    simulate = Noise(crop, grid, 8, Rule.DECONVNET, Gaussian(1.0), LAGS + ROW_LAGS, np.float64)
-    return bench.study("deconvnet, 8 filters, crop", simulate, 12000, block=250)
+    simulate = Noise(
+        crop, grid, CROP_FILTERS, Rule.DECONVNET, Gaussian(1.0), LAGS + ROW_LAGS, networks=8, dtype=np.float64
+    )
+    return bench.study(f"deconvnet, {CROP_FILTERS} filters, crop", simulate, 3000, block=60)
