@@ -234,6 +234,26 @@ def test_a_judgement_can_fail():
     )
 
 
+def test_the_control_is_the_first_that_the_check_can_see():
+    bench = new_bench(x=np.ones((1, 9, 9)), level=1e-6)
+    laws = Wrong("near", 1.05), Wrong("farther", 1.2), Wrong("far", 0.0)
+
+    def control(estimate, error, wrong=laws, **settings):
+        return bench.judge("n", "ratio", estimate, error, 500, 1.0, wrong, **settings).negative_control
+
+    assert control(1.0, 0.001).what == "near"
+    assert control(1.0, 0.02).what == "farther"
+    assert control(1.0, 0.1).what == "far"
+    # Whatever was measured, so that no outcome is favoured; and rejected, which is the run's business.
+    assert control(1.06, 0.001).what == control(0.9, 0.001).what == "near"
+    assert control(1.0, 0.02).rejected
+    # A tolerance moves both edges.
+    assert control(1.0, 0.001, tolerance=0.03).what == "farther"
+    # If none can be seen, the farthest, which fails.
+    assert control(1.0, 1.0) == dataclasses.replace(control(1.0, 1.0, laws[2]), rejected=False)
+    assert control(1.0, 1.0).what == "far"
+
+
 def test_an_approximate_law_has_its_tolerance_and_no_more():
     bench = new_bench(x=np.ones((1, 9, 9)), level=1e-6)
 
