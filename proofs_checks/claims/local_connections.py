@@ -21,7 +21,8 @@ from proofs_checks.claim import (
 )
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import inner, unit
-from theorylab import Gaussian, PatchGrid, Rule, analytic, montecarlo
+from theorylab import Gaussian, PatchGrid, Rule, analytic, law, montecarlo
+from theorylab.model import models
 from theorylab.montecarlo import Measurement
 from theorylab.sampling import MapSampler, fcn_maps
 
@@ -79,7 +80,7 @@ def run(bench: Bench) -> Outcome:
                     f"FCN, {n_hidden} units", FullyConnected(x, n_hidden, exact), replicates, block=10
                 ),
                 cosine,
-                analytic.expected_cosine(x, grid, Rule.GUIDED, n_hidden),
+                law(models.three_layer(grid, n_hidden), x, Rule.GUIDED).expected_cosine(),
                 Wrong("no noise: 1", 1.0),
             )
         )

@@ -10,6 +10,7 @@ from proofs_checks.claim import (
     EPSILON,
     QUARTER,
     Bench,
+    Check,
     Claim,
     Evidence,
     MapFigure,
@@ -41,6 +42,7 @@ def run(bench: Bench) -> Outcome:
     zero_mean = zero_mean_check(bench, measured, guided)
     unpooled = Wrong("Eq. 7: the law without pooling", before)
     energy = bench.moment(f"energy of the map, N = {n}", measured, "energy", law, unpooled)
+    window = _window(bench)
     coverage = np.broadcast_to(bench.grid.coverage, variance.shape)
     even = bench.ratio(
         "cosine of the variance map and coverage",
@@ -66,9 +68,26 @@ def run(bench: Bench) -> Outcome:
         "normalisation removes. It is no longer quite white, because which patch wins a window depends on the filter: the cosine "
         f"of its variance map and coverage is {even.estimate:.3f} instead of 1.",
         (Evidence(1 - zero_mean.estimate, *zero_mean.measured[1:]), Evidence.of(even)),
-        (zero_mean, energy, even),
+        (zero_mean, energy, window, even),
         energy.name,
         (figure,),
+    )
+
+
+def _window(bench: Bench) -> Check:
+    """Check what the strongest patch of one window is sent, from the second moment of a filter on the event that it wins."""
+    seen, grid = pooled.one_window(bench, pooled.POOL)
+    patches, n = grid.extract(seen), pooled.SALIENCY_FILTERS
+    shares = analytic.pooled_patch_variance(seen, grid, Rule.SALIENCY, n, pool=pooled.POOL).sum(axis=1)
+    return bench.moment(
+        "energy that the strongest patch of a window is sent",
+        pooled.window_study(bench, pooled.POOL),
+        "strongest",
+        float(shares[pooled.strongest_of(patches)]),
+        (
+            Wrong("all patches of the window alike", float(shares.mean())),
+            Wrong("Eq. 7: whenever its unit is positive", n * patches.shape[1] / 2),
+        ),
     )
 
 
@@ -89,7 +108,7 @@ CLAIM = Claim(
     ),
     proof="Readout weights of different windows are independent with mean zero, so E S = 0 and windows add without cross terms; "
     "within a window one unit wins. E[w wᵀ 1_j] is the second moment of a filter on an orthant, by the divergence theorem twice.",
-    n_checks=3,
+    n_checks=4,
     run=run,
     margins=(
         Margin("share of a map's energy that lies in the mean map", high=EPSILON**2, why=MEAN_WHY),

@@ -10,7 +10,7 @@ from proofs_checks.claim import QUARTER, Bench, Claim, Evidence, MapFigure, MapP
 from proofs_checks.referee import GEOMETRY, QUARTER_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import covered, unit
-from theorylab import analytic
+from theorylab import Rule, analytic
 
 N = shelf.PAPER_FILTERS
 
@@ -18,7 +18,7 @@ N = shelf.PAPER_FILTERS
 def run(bench: Bench) -> Outcome:
     """Measure the size, shape and direction of the mean map at the paper's size."""
     target = bench.x * analytic.local_contrast(bench.x, bench.grid)
-    mean, _ = shelf.predicted(bench, N)
+    mean = analytic.mean_map(bench.x, bench.grid, Rule.GUIDED, N)
     measured, many = shelf.recovery(bench, N), shelf.recovery(bench, shelf.MOST)
     length = float(np.linalg.norm(mean))
     limit = float((unit(target) * bench.x).sum())

@@ -10,6 +10,7 @@ import numpy as np
 from proofs_checks.claim import (
     EPSILON,
     Bench,
+    Check,
     Claim,
     CurveFigure,
     Evidence,
@@ -24,6 +25,7 @@ from proofs_checks.claim import (
 from proofs_checks.referee import MEAN_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.noise import correlation, decorrelation, unseen, zero_mean_check
+from proofs_checks.studies.three_layers import constants
 from theorylab import Gaussian, Rule, analytic
 from theorylab.montecarlo import Measurement
 from theorylab.sampling import MapSampler
@@ -33,7 +35,7 @@ def run(bench: Bench) -> Outcome:
     """Measure mean, variance and correlation on a crop: the law does not depend on the picture."""
     crop, grid = shelf.small_picture(bench)
     measured = shelf.deconvnet_noise(bench)
-    total = float(analytic.variance_map(crop, grid, Rule.DECONVNET, shelf.CROP_FILTERS).sum())
+    total = analytic.expected_energy(crop, grid, Rule.DECONVNET, shelf.CROP_FILTERS)
     guided = analytic.expected_cosine(crop, grid, Rule.GUIDED, shelf.CROP_FILTERS, target="mean")
     zero_mean = zero_mean_check(bench, measured, guided)
     energy = bench.moment(
@@ -56,6 +58,7 @@ def run(bench: Bench) -> Outcome:
         )
         for i in (1, 2)
     )
+    stamp = _stamp(bench)
     maps = MapFigure(
         "theorem2-deconvnet",
         "One DeconvNet map at full size: noise that knows nothing of the picture, yet not white.",
@@ -75,9 +78,23 @@ def run(bench: Bench) -> Outcome:
             Evidence.of(near),
             Evidence.of(far),
         ),
-        (zero_mean, energy, other_phase, near, far),
+        (zero_mean, energy, other_phase, near, far, stamp),
         far.name,
         (maps, _correlations(measured, grid.stride[1])),
+    )
+
+
+def _stamp(bench: Bench) -> Check:
+    """Check the variance along constant pictures, to which every filter's stamp adds at all positions alike."""
+    grid, measured = shelf.constant_parts(bench)
+    pictures = constants(grid).reshape(len(bench.x), -1)
+    matrix = analytic.covariance(np.ones(grid.input_shape), grid, Rule.DECONVNET, shelf.CROP_FILTERS)
+    return bench.moment(
+        "variance along a constant picture of one channel",
+        measured,
+        "constant",
+        float(np.einsum("ci,ij,cj->c", pictures, matrix, pictures).mean()),
+        Wrong("independent entries of the same variances", float((pictures**2 @ np.diag(matrix)).mean())),
     )
 
 
@@ -125,7 +142,7 @@ CLAIM = Claim(
     "The part m₀² of all pairs is T Tᵀ: every filter is stamped at every position with the same weight m₀. Entries t, t' "
     "that the same taps can reach (equal stride phase) share the whole stamp.\n\n"
     "Both parts grow as N: more filters change nothing.",
-    n_checks=5,
+    n_checks=6,
     run=run,
     margins=(
         Margin("share of a map's energy that lies in the mean map", high=EPSILON**2, why=MEAN_WHY),

@@ -27,6 +27,18 @@ def run(bench: Bench) -> Outcome:
     energy = bench.moment(
         "energy of the map", measured, "energy", total, Wrong("no forward mask: twice that", 2 * total)
     )
+    half, small = shelf.half_empty(bench)
+    without, counting_zeros = (
+        shelf.HALF_FILTERS / 2 * float(counted.sum())
+        for counted in (analytic.active_coverage(half, small), small.coverage)
+    )
+    empty = bench.moment(
+        "energy of the map of a crop whose left half is zero",
+        shelf.half_empty_energy(bench),
+        "energy",
+        without,
+        Wrong("patches of zeros counted", counting_zeros),
+    )
     coverage = bench.ratio(
         "variance of much-covered over little-covered entries",
         measured,
@@ -65,7 +77,7 @@ def run(bench: Bench) -> Outcome:
             *(Evidence(1 - check.estimate, *check.measured[1:]) for check in white),
             Evidence(coverage.estimate / ratio, coverage.standard_error / ratio, coverage.replicates),
         ),
-        (zero_mean, energy, coverage, *white),
+        (zero_mean, energy, empty, coverage, *white),
         coverage.name,
         (figure,),
     )
@@ -87,7 +99,7 @@ CLAIM = Claim(
     proof="S = Σ_j D_jᵀ Σ_i V_ij w_i 1_ij with E V_ij = 0, so E S = 0; and E[V_ij V_ij'] = 0 for j ≠ j', so patches add "
     "without cross terms although they share filters.\n\n"
     "Each gives v E[w wᵀ 1(w·y_j>0)] = v c²/2 I, put back at its place: Σ_j D_jᵀD_j is diagonal and counts patches.",
-    n_checks=6,
+    n_checks=7,
     run=run,
     margins=(
         Margin("share of a map's energy that lies in the mean map", high=EPSILON**2, why=MEAN_WHY),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -25,8 +26,8 @@ RULES = (Rule.GUIDED, Rule.DECONVNET)
 class PooledRecovery:
     """Guided and DeconvNet maps behind a max-pool, against their predicted means.
 
-    Each replicate is a network with its filters in two halves.  Numbers, per rule and per filter: ``along`` ⟨S, m⟩ and
-    ``toward`` ⟨S, x⟩ for the unit predicted mean ``m`` and unit image; ``halves`` and ``halves_along``, whose
+    Each replicate is a network with its filters in two halves.  Numbers, per rule and per filter: ``energy`` ‖S‖², ``along``
+    ⟨S, m⟩ and ``toward`` ⟨S, x⟩ for the unit predicted mean ``m`` and unit image; ``halves`` and ``halves_along``, whose
     expectations are ‖E S‖² and its part along ``m``; ``unpooled``, ⟨S, x⊙κ⟩ over the norm of the mean map without pooling;
     and ``cross``, of expectation ⟨E S_guided, E S_deconvnet⟩.
     """
@@ -54,6 +55,7 @@ class PooledRecovery:
                 direction = unit(mean).ravel()
                 along = first @ direction, second @ direction
                 row[f"{rule.value} along"] = float(sum(along))
+                row[f"{rule.value} energy"] = inner(first + second, first + second)
                 row[f"{rule.value} toward"] = float((first + second) @ image)
                 row[f"{rule.value} unpooled"] = float((first + second) @ unpooled)
                 row[f"{rule.value} halves"] = 4 * float(first @ second)
@@ -119,6 +121,63 @@ class Selection:
             winners, units = open_units.any(axis=1).mean(), open_units.sum(axis=1).mean()
             rows.append({"open_winners": winners, "open_units": units})
         return montecarlo.measurement(rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class OneWindow:
+    """One window of a max-pool behind networks of `n_filters`.
+
+    Numbers: ``closed``, the share of filters whose units are all closed; ``strongest``, the energy of the saliency map that
+    the patch of most energy is sent alone.
+    """
+
+    patches: np.ndarray
+    n_filters: int = SALIENCY_FILTERS
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
+        patches = self.patches.astype(np.float32)
+        strongest = strongest_of(self.patches)
+        rows = []
+        for _ in range(size):
+            w = rng.standard_normal((self.n_filters, patches.shape[1]), dtype=np.float32)
+            before = w @ patches.T
+            chosen = (before.argmax(axis=1) == strongest) & (before[:, strongest] > 0)
+            readout = rng.standard_normal(self.n_filters, dtype=np.float32)
+            map_ = (chosen * readout) @ w
+            rows.append({"closed": (before <= 0).all(axis=1).mean(), "strongest": inner(map_, map_)})
+        return montecarlo.measurement(rows)
+
+
+def strongest_of(patches: np.ndarray) -> int:
+    """Return the number of the first patch of most energy."""
+    return int((patches**2).sum(axis=1).argmax())
+
+
+def one_window(bench: Bench, pool: MaxPool) -> tuple[np.ndarray, PatchGrid]:
+    """Return the part of the picture that one window sees, which holds its strongest patch, with a grid of that window."""
+    grid = bench.grid
+    row, column = np.unravel_index(strongest_of(grid.extract(bench.x)), grid.output_shape)
+    start = [
+        min(int(at) // k, n // k - 1) * k * stride
+        for at, k, n, stride in zip((row, column), pool.size, grid.output_shape, grid.stride, strict=True)
+    ]
+    sides = [
+        kernel + (k - 1) * stride
+        for kernel, k, stride in zip(grid.kernel, pool.size, grid.stride, strict=True)
+    ]
+    top, left = start
+    seen = bench.x[:, top : top + sides[0], left : left + sides[1]]
+    return seen, PatchGrid(seen.shape, grid.kernel, grid.stride)
+
+
+def window_study(bench: Bench, pool: MaxPool) -> Measurement:
+    """Measure that window."""
+    seen, grid = one_window(bench, pool)
+    name = f"one window of {math.prod(pool.size)}"
+    # The energy asks for more networks than the share.
+    replicates = 5500 if pool == POOL else 1000
+    return bench.study(name, OneWindow(grid.extract(seen)), replicates, block=30)
 
 
 def predicted_means(bench: Bench) -> tuple[np.ndarray, ...]:

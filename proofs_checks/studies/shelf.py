@@ -10,7 +10,7 @@ import numpy as np
 from skimage.transform import resize
 
 from proofs_checks.claim import Bench
-from proofs_checks.studies.three_layers import Noise, Recovery
+from proofs_checks.studies.three_layers import ConstantParts, Energies, Noise, Recovery
 from theorylab import PatchGrid, Rule, analytic, law
 from theorylab.model import models
 from theorylab.model.laws import STANDARD_NORMAL, Gaussian, TruncatedGaussian, WeightLaw
@@ -25,6 +25,10 @@ LAGS = ((0, 1), (0, 2), (8, 8))
 ROW_LAGS = tuple((0, k) for k in range(3, 17))
 """Further lags along a row, for the picture of DeconvNet's correlation."""
 SMALL_SIDE = 40
+HALF_SIDE, HALF_FILTERS = 28, 64
+"""Of the crop of which one half is zero, and of its networks."""
+CONSTANT_SIDE = 13
+"""Of the crop for which the whole covariance is formed."""
 CROP_FILTERS = 8
 """Filters of DeconvNet's networks on a crop of that side."""
 
@@ -131,6 +135,22 @@ def saliency_noise(bench: Bench) -> Measurement:
     return bench.study("saliency, 256 filters", simulate, 56, block=4)
 
 
+def half_empty(bench: Bench) -> tuple[np.ndarray, PatchGrid]:
+    """Return a crop whose left half is zero, with a grid of the paper's kernel and stride."""
+    crop = small_crop(bench.x, HALF_SIDE).copy()
+    middle = crop.shape[2] // 2
+    crop[..., :middle] = 0
+    if not crop.any():
+        crop[..., middle:] = 1
+    return crop, PatchGrid(crop.shape, min(bench.grid.kernel[0], *crop.shape[1:]), stride=2)
+
+
+def half_empty_energy(bench: Bench) -> Measurement:
+    """Measure the energy of saliency on a crop whose left half is zero."""
+    simulate = Energies(*half_empty(bench), HALF_FILTERS, Rule.SALIENCY)
+    return bench.study("saliency, half a crop", simulate, 1200, block=35)
+
+
 def small_crop(x: np.ndarray, side: int) -> np.ndarray:
     """Crop the middle of the picture, to norm 1: for laws that hold at every size and need many networks."""
     _, height, width = x.shape
@@ -177,3 +197,12 @@ def deconvnet_noise(bench: Bench) -> Measurement:
         crop, grid, CROP_FILTERS, Rule.DECONVNET, Gaussian(1.0), LAGS + ROW_LAGS, networks=8, dtype=np.float64
     )
     return bench.study(f"deconvnet, {CROP_FILTERS} filters, crop", simulate, 3000, block=60)
+
+
+def constant_parts(bench: Bench) -> tuple[PatchGrid, Measurement]:
+    """Measure DeconvNet's part along constant pictures of one channel; the law knows the geometry alone."""
+    channels = len(bench.x)
+    side = min(CONSTANT_SIDE, *bench.x.shape[1:])
+    grid = PatchGrid((channels, side, side), min(bench.grid.kernel[0], side), stride=2)
+    simulate = ConstantParts(grid, CROP_FILTERS)
+    return grid, bench.study("deconvnet along constants", simulate, 80_000, block=500)

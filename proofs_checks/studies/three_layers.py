@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from theorylab import PatchGrid, Rule, montecarlo
-from theorylab.model.laws import WeightLaw
+from theorylab.model.laws import Gaussian, WeightLaw
 from theorylab.montecarlo import ArrayMoments, Measurement
 from theorylab.sampling import MapSampler
 
@@ -160,6 +160,48 @@ class Noise:
             numbers["common"][i] = self.networks * self.groups**2 * between(np.concatenate(parts))
         means = {name: values / self.networks for name, values in numbers.items()}
         return montecarlo.measurement(means, {"map": moments})
+
+
+@dataclasses.dataclass(frozen=True)
+class Energies:
+    """Maps of one architecture: ``energy`` ‖S‖²."""
+
+    x: np.ndarray
+    grid: PatchGrid
+    n_filters: int
+    rule: Rule
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
+        sampler = MapSampler(self.x, self.grid, self.n_filters, law=Gaussian(1.0))
+        maps = (sampler.draw(rng, [self.rule]) for _ in range(size))
+        return montecarlo.measurement({"energy": np.array([inner(map_, map_) for map_ in maps])})
+
+
+@dataclasses.dataclass(frozen=True)
+class ConstantParts:
+    """DeconvNet maps: ``constant``, the mean over channels of ⟨S, u⟩², ``u`` the unit picture constant in one channel.
+
+    ``⟨S, u⟩ = Σ_ij max(V_ij, 0) w_i·D_j u`` needs no map.
+    """
+
+    grid: PatchGrid
+    n_filters: int
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
+        w = rng.standard_normal((size, self.grid.patch_size, self.n_filters))
+        readout = rng.standard_normal((size, self.grid.n_patches, self.n_filters))
+        signal = np.maximum(readout, 0)
+        patches = (self.grid.extract(picture) for picture in constants(self.grid))
+        parts = [((patch @ w) * signal).sum(axis=(1, 2)) for patch in patches]
+        return montecarlo.measurement({"constant": np.square(parts).mean(axis=0)})
+
+
+def constants(grid: PatchGrid) -> np.ndarray:
+    """Return the unit pictures that are constant in one channel and zero in the others, (C, C, H, W)."""
+    channels, height, width = grid.input_shape
+    return np.kron(np.eye(channels)[:, :, None, None], np.full((height, width), (height * width) ** -0.5))
 
 
 def lagged(map_: np.ndarray, grid: PatchGrid, lag: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
