@@ -117,7 +117,9 @@ class Judge:
     def choose(
         self, wrong: Control, expected: float, error: float, replicates: int, *, tolerance: float = 0.0
     ) -> Wrong:
-        """Return the first of several wrong laws that a check of this standard error sees with probability 95 %.
+        """Return the first of several wrong laws that a check of this standard error is sure to reject.
+
+        Sure is all but the probability of a false alarm.
 
         On some pictures a wrong law is nearly right, and no fault of the check.  What it sees depends on the error alone and
         not on the estimate, so the choice favours no outcome.  If none is far enough, the farthest is returned.
@@ -131,7 +133,8 @@ class Judge:
         """
         laws = [wrong] if isinstance(wrong, Wrong) else list(wrong)
         # Of 1, so that what is seen is in the units of the quantity.
-        seen = stats.detectable_effect(error, 1.0, replicates - 1, level=self.level)
+        power = 1 - FALSE_ALARM_PROBABILITY
+        seen = stats.detectable_effect(error, 1.0, replicates - 1, level=self.level, power=power)
 
         def distance(law: Wrong) -> float:
             return abs(law.value - expected) - tolerance * (abs(law.value) + abs(expected))

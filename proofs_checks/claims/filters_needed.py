@@ -17,7 +17,7 @@ def run(bench: Bench) -> Outcome:
     patch = strongest_patch(bench.x)
     n = analytic.filters_needed(patch.size, ERROR)
     fewer = math.floor(n / 1.1)
-    measured = bench.study(f"filters needed, {n}", EstimationError(patch, (n, fewer), ERROR), 4000, block=120)
+    measured = bench.study(f"filters needed, {n}", EstimationError(patch, (n, fewer), ERROR), 6000, block=120)
     reached = bench.moment(
         f"rms error at N = {n}",
         measured,

@@ -85,12 +85,16 @@ def run(bench: Bench) -> Outcome:
             dataclasses.replace(approximate, value=length * approximate.value / largest),
         ),
     )
+    beforehand = analytic.maximum_logit_moment(crop, grid, most, 1)
     square = bench.moment(
         f"E⟨S, x⟩² of the largest logit's saliency, N = {most}",
         studies[most],
         "square",
         analytic.maximum_logit_moment(crop, grid, most, LOGITS),
-        Wrong("a logit chosen beforehand", analytic.maximum_logit_moment(crop, grid, most, 1)),
+        (
+            Wrong("the spread of the maximum forgotten: (E m)²", largest**2 * beforehand),
+            Wrong("a logit chosen beforehand", beforehand),
+        ),
     )
     return Outcome(
         f"The largest of {LOGITS} logits shifts its saliency {shift.estimate:.3f} standard deviations along the image; with "

@@ -31,21 +31,28 @@ POINTS = 4096
 def run(bench: Bench) -> Outcome:
     """Measure the size, shape and direction of the mean map behind 2×2 windows."""
     x = bench.x
-    mean, _ = pooled.predicted_means(bench)
-    plain = x * analytic.local_contrast(x, bench.grid)
+    mean, deconvnet = pooled.predicted_means(bench)
+    without = analytic.mean_map(x, bench.grid, Rule.GUIDED, 1)
+    plain, unpooled = unit(without), float(np.linalg.norm(without))
     measured = pooled.pooled_recovery(bench)
-    no_mean = Wrong("no backward ReLU: no mean", 0.0)
     size = bench.moment(
-        "size of the mean map, per filter", measured, "guided along", float(np.linalg.norm(mean)), no_mean
+        "size of the mean map, per filter",
+        measured,
+        "guided along",
+        float(np.linalg.norm(mean)),
+        (
+            Wrong("DeconvNet's, windows of zeros included", float(np.linalg.norm(deconvnet))),
+            Wrong("Eq. 7: as without pooling", unpooled),
+        ),
     )
     shape = bench.ratio(
         "share of the mean map's energy along the prediction",
         measured,
         lambda m: m["guided halves_along"] / m["guided halves"],
         1.0,
-        Wrong("Eq. 7: the mean map is x⊙κ", inner(unit(plain), unit(mean)) ** 2),
+        Wrong("Eq. 7: the mean map is x⊙κ", inner(plain, unit(mean)) ** 2),
     )
-    before = inner(unit(plain), x)
+    before = inner(plain, x)
     direction = bench.ratio(
         "cosine of the mean map and x",
         measured,

@@ -171,7 +171,7 @@ def tail_checks(bench: Bench, rule: Rule) -> list[Check]:
             measured,
             functools.partial(excess, rule),
             3 * (factor**2 - 1),
-            Wrong("Gaussian at this n: 0", 0.0),
+            Wrong("the layers' own excesses added: 30/n", 2 * ONE_LAYER[rule] / QUOTED),
         ),
         slope_check(bench, rule),
     ]

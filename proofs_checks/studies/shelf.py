@@ -6,11 +6,13 @@ a test keeps this so.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from skimage.transform import resize
 
-from proofs_checks.claim import Bench
-from proofs_checks.studies.three_layers import ConstantParts, Energies, Noise, Recovery
+from proofs_checks.claim import Bench, Wrong
+from proofs_checks.studies.three_layers import ConstantParts, Energies, Noise, Recovery, inner, unit
 from theorylab import PatchGrid, Rule, analytic, law
 from theorylab.model import models
 from theorylab.model.laws import STANDARD_NORMAL, Gaussian, TruncatedGaussian, WeightLaw
@@ -60,6 +62,17 @@ def cosine_curve(x: np.ndarray, grid: PatchGrid, counts: np.ndarray) -> np.ndarr
     limit = analytic.expected_cosine(x, grid, Rule.GUIDED, 1)
     alone = analytic.expected_cosine(x, grid, Rule.GUIDED, 1, target="mean")
     return np.asarray(limit / alone / np.sqrt(1 + (alone**-2.0 - 1) / counts))
+
+
+def unrectified(x: np.ndarray, grid: PatchGrid, n_filters: int) -> Wrong:
+    """Return the cosine of a guided map and `x` as it would be if the backward ReLU were forgotten in the noise.
+
+    ``E V² = 1`` then stands for ``E max(V, 0)² = 1/2``; the mean is unchanged.
+    """
+    mean = analytic.mean_map(x, grid, Rule.GUIDED, n_filters)
+    energies = [analytic.expected_energy(x, grid, rule, n_filters) for rule in (Rule.GUIDED, Rule.SALIENCY)]
+    cosine = inner(mean, unit(x)) / math.sqrt(energies[0] + energies[1] / 2)
+    return Wrong("the noise without the backward ReLU", cosine)
 
 
 def filters_for(x: np.ndarray, grid: PatchGrid, limit: float, cosine: float) -> float | None:
@@ -133,6 +146,12 @@ def saliency_noise(bench: Bench) -> Measurement:
         bench.x, bench.grid, PAPER_FILTERS, Rule.SALIENCY, Gaussian(1.0), LAGS, networks=2, groups=2
     )
     return bench.study("saliency, 256 filters", simulate, 56, block=4)
+
+
+def interior_coverage(grid: PatchGrid) -> float:
+    """Return how often an entry of the interior is held, on average, over how often one of the whole picture is."""
+    taps = math.prod(kernel / stride for kernel, stride in zip(grid.kernel, grid.stride, strict=True))
+    return taps / float(grid.coverage.mean())
 
 
 def half_empty(bench: Bench) -> tuple[np.ndarray, PatchGrid]:
