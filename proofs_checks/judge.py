@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -45,6 +45,10 @@ class Wrong:
     value: float
 
 
+Control = Wrong | Sequence[Wrong]
+"""A wrong law, or several that somebody could have believed, of which the check takes the first that it can tell apart."""
+
+
 @dataclasses.dataclass(kw_only=True)
 class Judge:
     """Makes checks at one level.
@@ -62,13 +66,13 @@ class Judge:
     law_scale: float = 1.0
 
     def moment(
-        self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
+        self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Control
     ) -> Check:
         """Compare a mean, variance or covariance with its law."""
         return self.judge(name, "moment", *measured.estimate(estimator), expected, wrong)
 
     def ratio(
-        self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Wrong
+        self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Control
     ) -> Check:
         """Compare a number formed from means, such as a cosine or a correlation, with its law."""
         return self.judge(name, "ratio", *measured.estimate(estimator), expected, wrong)
@@ -81,11 +85,13 @@ class Judge:
         error: float,
         replicates: int,
         expected: float,
-        wrong: Wrong,
+        wrong: Control,
         *,
         tolerance: float = 0.0,
     ) -> Check:
         """Judge an estimate with its standard error against an exact law and against a wrong one.
+
+        Of several wrong laws it takes the first that it can tell from the law: see :meth:`choose`.
 
         `tolerance` is the relative error that an approximate law allows itself.  The null hypothesis is then every value
         within it, for the negative control too, and "sees" counts from its edge.
@@ -96,7 +102,8 @@ class Judge:
             beyond = max(abs(estimate - value) - tolerance * abs(value), 0.0)
             return stats.compare_p_value(beyond, error, 0.0, replicates - 1)
 
-        p_value, control = p_value_of(law), p_value_of(wrong.value)
+        chosen = self.choose(wrong, expected, error, replicates, tolerance=tolerance)
+        p_value, control = p_value_of(law), p_value_of(chosen.value)
         effect = stats.detectable_effect(error, law, replicates - 1, level=self.level)
         return Check(
             name=name,
@@ -108,9 +115,36 @@ class Judge:
             replicates=replicates,
             detectable_effect=tolerance + effect,
             passed=p_value >= self.level,
-            negative_control=NegativeControl(wrong.what, control, control < self.level),
+            negative_control=NegativeControl(chosen.what, control, control < self.level),
             tolerance=tolerance,
         )
+
+    def choose(
+        self, wrong: Control, expected: float, error: float, replicates: int, *, tolerance: float = 0.0
+    ) -> Wrong:
+        """Return the first of several wrong laws that a check of this standard error is sure to reject.
+
+        Sure is all but the probability of a false alarm.
+
+        On some pictures a wrong law is nearly right, and no fault of the check.  What it sees depends on the error alone and
+        not on the estimate, so the choice favours no outcome.  If none is far enough, the farthest is returned.
+
+        Examples
+        --------
+        >>> from proofs_checks.judge import Judge, Wrong
+        >>> laws = Wrong("as written", 1.0), Wrong("half", 0.5)
+        >>> [Judge(level=1e-6).choose(laws, 0.96, error, 400).what for error in (0.001, 0.01)]
+        ['as written', 'half']
+        """
+        laws = [wrong] if isinstance(wrong, Wrong) else list(wrong)
+        # Of 1, so that what is seen is in the units of the quantity.
+        power = 1 - FALSE_ALARM_PROBABILITY
+        seen = stats.detectable_effect(error, 1.0, replicates - 1, level=self.level, power=power)
+
+        def distance(law: Wrong) -> float:
+            return abs(law.value - expected) - tolerance * (abs(law.value) + abs(expected))
+
+        return next((law for law in laws if distance(law) > seen), max(laws, key=distance))
 
     def identity(
         self,
@@ -153,7 +187,7 @@ class Judge:
         studies: Mapping[int, Measurement],
         estimator: Callable[[dict[str, float]], float],
         expected: float,
-        wrong: Wrong,
+        wrong: Control,
     ) -> Check:
         """Check a rate: the slope of an estimate on log axes, over independent studies of several sizes."""
         logs = [

@@ -143,7 +143,7 @@ class OneGradient(Stack):
 
 def test_products_between_positions():
     stack = OneGradient(np.ones((1, 5, 5)), stacked(1, [2, 2], [3, 3], [1, 2]))
-    found = proposition1.Positions(stack, Rule.SALIENCY, (1,))(np.random.default_rng(0), 2)
+    found = proposition1.Positions(stack, Rule.SALIENCY, (1,), 2)(np.random.default_rng(0), 2)
     mean = dict(zip(found.statistics.names, found.statistics.mean, strict=True))
     maps = stack.given[:, 0].astype(float)
     places = list(itertools.product(range(1, 4), repeat=2))
@@ -157,7 +157,7 @@ def test_products_between_positions():
     assert mean["product_1"] == pytest.approx(2 * np.mean(products))
     assert mean["power_1"] == pytest.approx(2 * (maps[:, :, 1:4, 1:4] ** 2).mean())
     assert mean["energy"] == pytest.approx((maps**2).sum() / 4)
-    assert mean["networks"] == pytest.approx(((maps[0] * maps[1]).sum() + (maps[2] * maps[3]).sum()) / 2)
+    assert mean["common"] == pytest.approx(((maps[0] * maps[1]).sum() + (maps[2] * maps[3]).sum()) / 2)
     # At stride 2 two patches hold the odd rows and columns (but the ends, one).
     held = np.array([1, 2, 1, 2, 1])
     often = np.outer(held, held) > np.outer(held, held).mean()

@@ -18,8 +18,10 @@ from proofs_checks.claims import halfspace_mean
 from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE, weighted_slope
 from proofs_checks.results import Verdict
 from proofs_checks.studies.estimation import EstimationError
-from theorylab import images, montecarlo, stats
-from theorylab.analytic import estimation_error
+from proofs_checks.studies.noise import ZERO_MEAN
+from proofs_checks.studies.three_layers import Noise
+from theorylab import Gaussian, PatchGrid, Rule, images, montecarlo, stats
+from theorylab.analytic import estimation_error, expected_energy, mean_map
 
 CHEAP = ("lemma1", "halfspace-mean", "error-rate", "filters-needed")
 CLAIM_KEYS = {
@@ -232,6 +234,26 @@ def test_a_judgement_can_fail():
     )
 
 
+def test_the_control_is_the_first_that_the_check_can_see():
+    bench = new_bench(x=np.ones((1, 9, 9)), level=1e-6)
+    laws = Wrong("near", 1.05), Wrong("farther", 1.2), Wrong("far", 0.0)
+
+    def control(estimate, error, wrong=laws, **settings):
+        return bench.judge("n", "ratio", estimate, error, 500, 1.0, wrong, **settings).negative_control
+
+    assert control(1.0, 0.001).what == "near"
+    assert control(1.0, 0.02).what == "farther"
+    assert control(1.0, 0.1).what == "far"
+    # Whatever was measured, so that no outcome is favoured; and rejected, which is the run's business.
+    assert control(1.06, 0.001).what == control(0.9, 0.001).what == "near"
+    assert control(1.0, 0.02).rejected
+    # A tolerance moves both edges.
+    assert control(1.0, 0.001, tolerance=0.03).what == "farther"
+    # If none can be seen, the farthest, which fails.
+    assert control(1.0, 1.0) == dataclasses.replace(control(1.0, 1.0, laws[2]), rejected=False)
+    assert control(1.0, 1.0).what == "far"
+
+
 def test_an_approximate_law_has_its_tolerance_and_no_more():
     bench = new_bench(x=np.ones((1, 9, 9)), level=1e-6)
 
@@ -353,6 +375,19 @@ def test_false_alarms_of_estimation_errors():
     assert scipy_stats.kstest(off, "uniform").pvalue < 1e-10
 
 
+def test_what_networks_have_in_common_is_the_energy_of_their_mean():
+    """For guided backpropagation, whose mean map is not zero; two networks in three groups, and four in one."""
+    grid = PatchGrid((1, 8, 8), 3, 2)
+    x = np.random.default_rng(0).standard_normal(grid.input_shape)
+    signal = float((mean_map(x, grid, "guided", 6) ** 2).sum())
+    for networks, groups in ((2, 3), (4, 1)):
+        noise = Noise(x, grid, 6, Rule.GUIDED, Gaussian(1.0), ((0, 1),), networks, groups, np.float64)
+        found = montecarlo.replicate(noise, 600, block=100, seed=1)
+        for name, law in (("common", signal), ("energy", expected_energy(x, grid, "guided", 6))):
+            assert stats.compare_p_value(*found.estimate(name)[:2], law, 599) > 1e-4, (networks, name)
+            assert stats.compare_p_value(*found.estimate(name)[:2], 1.5 * law, 599) < 1e-4, (networks, name)
+
+
 def run_all(bench):
     return {
         (claim.id, check.name): check
@@ -397,6 +432,11 @@ class TestStandardBudget:
             if not check.detectable_effect <= LARGEST_ERROR_UNSEEN
         }
         assert not blind
+
+    def test_a_mean_map_of_three_thousandths_of_the_energy_would_be_seen(self, standard):
+        seen = {key: c.detectable_effect for key, c in standard.honest.items() if key[1] == ZERO_MEAN}
+        assert len(seen) == 5
+        assert max(seen.values()) <= 0.003
 
     @pytest.mark.parametrize("scale", [1.03, 0.97])
     def test_every_check_fails_under_a_law_wrong_by_three_percent(self, standard, scale):

@@ -22,7 +22,8 @@ from proofs_checks.claim import (
 from proofs_checks.referee import QUARTER_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import logit_distance
-from theorylab import analytic
+from theorylab import analytic, law
+from theorylab.model import models
 from theorylab.model.rules import PAPER, Rule
 
 NEAR = math.sqrt(2 - 2 * QUARTER)
@@ -48,7 +49,7 @@ def run(bench: Bench) -> Outcome:
         "saliency: distance between two logits",
         shelf.saliency_noise(bench),
         logit_distance,
-        analytic.class_distance(x, grid, Rule.SALIENCY, shelf.PAPER_FILTERS),
+        law(models.three_layer(grid, shelf.PAPER_FILTERS), x, Rule.SALIENCY).class_distance,
         Wrong("the law of DeconvNet: √(2 − 2/π)", math.sqrt(2 - 2 / math.pi)),
     )
     crop, small = shelf.small_picture(bench)
@@ -56,8 +57,19 @@ def run(bench: Bench) -> Outcome:
         "deconvnet: distance between two logits",
         shelf.deconvnet_noise(bench),
         logit_distance,
-        analytic.class_distance(crop, small, Rule.DECONVNET, 8),
+        analytic.class_distance(crop, small, Rule.DECONVNET, shelf.CROP_FILTERS),
         white,
+    )
+    energy = analytic.expected_energy(x, grid, Rule.GUIDED, shelf.PAPER_FILTERS)
+    common = bench.ratio(
+        f"guided: share of the energy common to two logits, N = {shelf.PAPER_FILTERS}",
+        shelf.recovery(bench, shelf.PAPER_FILTERS),
+        lambda mean: mean["classes"] / mean["energy"],
+        analytic.expected_class_product(x, grid, Rule.GUIDED, shelf.PAPER_FILTERS) / energy,
+        Wrong(
+            "the mean map alone",
+            analytic.expected_cosine(x, grid, Rule.GUIDED, shelf.PAPER_FILTERS, target="mean") ** 2,
+        ),
     )
     paper = guided[shelf.PAPER_FILTERS]
     most = guided[counts[-1]]
@@ -66,7 +78,7 @@ def run(bench: Bench) -> Outcome:
         f"{guided[1024].estimate:.3f} at N = 1024; saliency {saliency.estimate:.3f}, DeconvNet {deconvnet.estimate:.3f} at "
         "every N.",
         (Evidence.of(most, shelf.filters_for_distance(x, grid, NEAR)),),
-        (*guided.values(), saliency, deconvnet),
+        (*guided.values(), common, saliency, deconvnet),
         paper.name,
         (_figure(bench, guided),),
     )
@@ -107,7 +119,7 @@ CLAIM = Claim(
     "E[h(V)h(V')] = E[h]² in place of E[h²] wherever a unit meets itself.\n\n"
     "Saliency: E[h] = 0 and nothing is left. DeconvNet: every term of E‖S‖² is a unit meeting itself, so the ratio is m₀²/m₂. "
     "Guided: the mean map, of energy N², is common to both, and what is lost is of order N.",
-    n_checks=5,
+    n_checks=6,
     run=run,
     margins=(
         Margin(

@@ -119,7 +119,7 @@ def run(bench: Bench) -> Outcome:
             expected,
             Wrong("one layer below the readout", top)
             if layer < HIDDEN
-            else Wrong("Proposition 1: mean zero", 0.0),
+            else Wrong("as one layer deeper", law.alignments[HIDDEN - 1]),
         )
         for layer, expected in law.alignments.items()
     ]

@@ -83,7 +83,7 @@ def run(bench: Bench) -> Outcome:
     law = {record.layer: record.alignment for record in depth_profile(widths(max(SIDES)), Rule.GUIDED)}
     (shallow,) = depth_profile(widths(max(SIDES))[:2], Rule.GUIDED)
     top = Wrong("the three-layer law at every depth", law[HIDDEN - 1])
-    nothing = Wrong("Proposition 1: mean zero, nothing recovered", 0.0)
+    deeper = Wrong("as one layer deeper", law[HIDDEN - 2])
 
     def compare(what: str, layer: int, expected: float, wrong: Wrong) -> Check:
         estimate = extrapolated(guided, f"{Rule.GUIDED.value} {layer}")
@@ -91,7 +91,7 @@ def run(bench: Bench) -> Outcome:
 
     upper = [
         compare(f"o^({layer}), {HIDDEN - layer} below the readout", layer, law[layer], wrong)
-        for layer, wrong in zip(range(HIDDEN - 1, HIDDEN - 4, -1), (nothing, top, top), strict=True)
+        for layer, wrong in zip(range(HIDDEN - 1, HIDDEN - 4, -1), (deeper, top, top), strict=True)
     ]
     bottom = compare(
         f"o^(1), {HIDDEN - 1} below the readout: the limit of infinite depth",

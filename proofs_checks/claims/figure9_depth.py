@@ -8,7 +8,8 @@ import itertools
 import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Evidence, Margin, Outcome, Points, Wrong
-from proofs_checks.studies import trained_laws, trained_maps
+from proofs_checks.studies import shelf, trained_laws, trained_maps
+from theorylab import PatchGrid
 from theorylab.networks.nodes import Conv
 
 CROPS = 12
@@ -69,8 +70,20 @@ def _energy(bench: Bench, node: Conv, replicates: int) -> Check:
         bench.study(f"fresh {node.name}", simulate, replicates, block=10),
         "energy",
         1.0,
-        Wrong("the ReLU forgotten", 2.0),
+        (
+            # Every entry in as many patches as one of the interior, though the border is padded.
+            Wrong("the border forgotten", _interior(node, inputs)),
+            Wrong("the ReLU forgotten", 2.0),
+        ),
     )
+
+
+def _interior(node: Conv, inputs: np.ndarray) -> float:
+    channels, height, width = inputs.shape[1:]
+    grid = PatchGrid((channels, height, width), node.kernel, node.stride, node.padding)
+    squares = inputs**2
+    everywhere = squares.mean(axis=(1, 2, 3)) * grid.coverage.sum() * shelf.interior_coverage(grid)
+    return float((everywhere / (grid.coverage * squares).sum(axis=(1, 2, 3))).mean())
 
 
 CLAIM = Claim(

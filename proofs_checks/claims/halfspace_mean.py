@@ -56,10 +56,13 @@ def run(bench: Bench) -> Outcome:
     p = u.size
     measured = bench.study("half-spaces", HalfSpaces(u, v), 240, block=10)
     mean, pair = halfspace.mean(u), halfspace.pair_matrix(u, v)
-    unmasked = Wrong("mask independent of the filter: 0", 0.0)
     laws = {
-        "along": ("E[w 1(w·y>0)] along y/‖y‖", mean @ u, unmasked),
-        "norm": ("‖E[w 1(w·y>0)]‖², all directions", mean @ mean, unmasked),
+        "along": (
+            "E[w 1(w·y>0)] along y/‖y‖",
+            mean @ u,
+            Wrong("the mean of those let through: twice", 2 * mean @ u),
+        ),
+        "norm": ("‖E[w 1(w·y>0)]‖², all directions", mean @ mean, Wrong("the energy along y: c²/2", 0.5)),
         "energy": (
             "trace of E[w wᵀ 1(w·y>0)]",
             np.trace(halfspace.second_moment(u)),

@@ -17,11 +17,11 @@ from proofs_checks.claim import (
     Margin,
     Outcome,
     Points,
-    Wrong,
 )
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import inner, unit
-from theorylab import Gaussian, PatchGrid, Rule, analytic, montecarlo
+from theorylab import Gaussian, PatchGrid, Rule, analytic, law, montecarlo
+from theorylab.model import models
 from theorylab.montecarlo import Measurement
 from theorylab.sampling import MapSampler, fcn_maps
 
@@ -79,8 +79,8 @@ def run(bench: Bench) -> Outcome:
                     f"FCN, {n_hidden} units", FullyConnected(x, n_hidden, exact), replicates, block=10
                 ),
                 cosine,
-                analytic.expected_cosine(x, grid, Rule.GUIDED, n_hidden),
-                Wrong("no noise: 1", 1.0),
+                law(models.three_layer(grid, n_hidden), x, Rule.GUIDED).expected_cosine(),
+                shelf.unrectified(x, grid, n_hidden),
             )
         )
     dense = bench.ratio(
@@ -88,7 +88,7 @@ def run(bench: Bench) -> Outcome:
         shelf.dense_recovery(bench, FILTERS),
         cosine,
         analytic.expected_cosine(bench.x, shelf.stride_one(bench), Rule.GUIDED, FILTERS),
-        Wrong("no noise: 1", 1.0),
+        shelf.unrectified(bench.x, shelf.stride_one(bench), FILTERS),
     )
     study = shelf.recovery(bench, FILTERS)
     sparse, _, _ = study.estimate(cosine)

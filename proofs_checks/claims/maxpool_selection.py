@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from proofs_checks.claim import Bench, Claim, Evidence, Margin, Outcome, Wrong
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.studies import pooled, pooled_chart
+from theorylab import MaxPool, analytic, display
 from theorylab.analytic import selection_probabilities
 
 
@@ -23,6 +24,7 @@ def run(bench: Bench) -> Outcome:
     positive = bench.moment(
         "P(positive | chosen)", measured, "open_winners", law.positive_given_chosen, Wrong("Eq. 7: 1", 1.0)
     )
+    windows = [_closed(bench, MaxPool(side)) for side in (2, 3)]
     # Of the units of a window of k one is chosen: chosen without being positive, or positive without being chosen.
     k = math.prod(pooled.POOL.size)
     agree = measured.estimate(lambda mean: 1 - (1 + mean["open_units"] - 2 * mean["open_winners"]) / k)
@@ -31,9 +33,40 @@ def run(bench: Bench) -> Outcome:
         "the others are first in a window of zeros, where all units tie. Larger windows raise the second and lower the first. "
         f"The two agree for {agree[0]:.0%} of the units.",
         (Evidence(*agree),),
-        (selected, positive),
+        (selected, positive, *windows),
         selected.name,
         (pooled_chart.selection_chart(bench),),
+    )
+
+
+def _closed(bench: Bench, pool: MaxPool) -> Check:
+    """Check the probability that all units of one window of the picture are closed, that of the strongest patch."""
+    seen, grid = pooled.one_window(bench, pool)
+    patches = grid.extract(seen)
+    directions = display.unit_norm(patches[patches.any(axis=1)][:, None, None])[:, 0, 0]
+    correlations = directions @ directions.T
+    # A filter and its negative are equally likely, and units of zeros are closed anyhow.
+    if pool == pooled.POOL:
+        law, error = analytic.orthant_probability(correlations), 0.0
+    else:
+        law, error = analytic.orthant_probability_with_error(correlations)
+    estimate, spread, replicates = pooled.window_study(bench, pool).estimate("closed")
+    k = math.prod(pool.size)
+    sides = "×".join(map(str, pool.size))
+    return bench.judge(
+        f"all units closed in one window of {sides}, that of the strongest patch",
+        "moment",
+        estimate,
+        math.hypot(spread, error / 3),
+        replicates,
+        law,
+        (
+            Wrong(
+                "the mean over all windows",
+                selection_probabilities(bench.x, bench.grid, pool=pool, points=64).all_zero,
+            ),
+            Wrong(f"independent units: 2^(−{k})", 2.0**-k),
+        ),
     )
 
 
@@ -56,7 +89,7 @@ CLAIM = Claim(
     "correlations alone: in closed form up to three patches, by one integral at four.\n\n"
     "A unit is positive with probability ½, so a window holds k/2 positive units on average; chosen and positive is one at "
     "most, with probability 1 − P₀, P₀ the mean orthant. Their quotient is P(chosen | positive).",
-    n_checks=2,
+    n_checks=4,
     run=run,
     margins=(
         Margin(

@@ -10,6 +10,7 @@ import numpy as np
 from proofs_checks.claim import (
     EPSILON,
     Bench,
+    Check,
     Claim,
     CurveFigure,
     Evidence,
@@ -23,8 +24,10 @@ from proofs_checks.claim import (
 )
 from proofs_checks.referee import MEAN_WHY
 from proofs_checks.studies import shelf
-from proofs_checks.studies.noise import correlation, decorrelation, zero_mean_check
+from proofs_checks.studies.noise import correlation, decorrelation, unseen, zero_mean_check
+from proofs_checks.studies.three_layers import constants
 from theorylab import Gaussian, Rule, analytic
+from theorylab.analytic import deconvnet_correlation
 from theorylab.montecarlo import Measurement
 from theorylab.sampling import MapSampler
 
@@ -33,10 +36,18 @@ def run(bench: Bench) -> Outcome:
     """Measure mean, variance and correlation on a crop: the law does not depend on the picture."""
     crop, grid = shelf.small_picture(bench)
     measured = shelf.deconvnet_noise(bench)
-    total = float(analytic.variance_map(crop, grid, Rule.DECONVNET, 8).sum())
-    zero_mean = zero_mean_check(bench, measured)
+    total = analytic.expected_energy(crop, grid, Rule.DECONVNET, shelf.CROP_FILTERS)
+    guided = analytic.expected_cosine(crop, grid, Rule.GUIDED, shelf.CROP_FILTERS, target="mean")
+    borders = Wrong(
+        "borders forgotten: all entries as in the interior", total * shelf.interior_coverage(grid)
+    )
+    zero_mean = zero_mean_check(bench, measured, guided)
     energy = bench.moment(
-        "energy of the map", measured, "energy", total, Wrong("a forward mask: half of that", total / 2)
+        "energy of the map",
+        measured,
+        "energy",
+        total,
+        borders,
     )
     other_phase = bench.ratio(
         "1 − correlation at lag (0, 1), another stride phase",
@@ -51,10 +62,11 @@ def run(bench: Bench) -> Outcome:
             measured,
             functools.partial(correlation, i),
             1 / math.pi,
-            Wrong("independent entries, as written: 0", 0.0),
+            Wrong("under one layer more: 0.395", deconvnet_correlation(2)),
         )
         for i in (1, 2)
     )
+    stamp = _stamp(bench)
     maps = MapFigure(
         "theorem2-deconvnet",
         "One DeconvNet map at full size: noise that knows nothing of the picture, yet not white.",
@@ -65,7 +77,8 @@ def run(bench: Bench) -> Outcome:
         ),
     )
     return Outcome(
-        f"Mean zero, but entries of one channel and stride phase are correlated {far.estimate:.4f} = 1/π at any distance "
+        f"Mean zero ({unseen(zero_mean)})"
+        f", but entries of one channel and stride phase are correlated {far.estimate:.4f} = 1/π at any distance "
         "and for every N: the map is not white and no number of filters makes it so.",
         (
             Evidence(1 - zero_mean.estimate, *zero_mean.measured[1:]),
@@ -73,9 +86,23 @@ def run(bench: Bench) -> Outcome:
             Evidence.of(near),
             Evidence.of(far),
         ),
-        (zero_mean, energy, other_phase, near, far),
+        (zero_mean, energy, other_phase, near, far, stamp),
         far.name,
         (maps, _correlations(measured, grid.stride[1])),
+    )
+
+
+def _stamp(bench: Bench) -> Check:
+    """Check the variance along constant pictures, to which every filter's stamp adds at all positions alike."""
+    grid, measured = shelf.constant_parts(bench)
+    pictures = constants(grid).reshape(len(bench.x), -1)
+    matrix = analytic.covariance(np.ones(grid.input_shape), grid, Rule.DECONVNET, shelf.CROP_FILTERS)
+    return bench.moment(
+        "variance along a constant picture of one channel",
+        measured,
+        "constant",
+        float(np.einsum("ci,ij,cj->c", pictures, matrix, pictures).mean()),
+        Wrong("independent entries of the same variances", float((pictures**2 @ np.diag(matrix)).mean())),
     )
 
 
@@ -123,7 +150,7 @@ CLAIM = Claim(
     "The part m₀² of all pairs is T Tᵀ: every filter is stamped at every position with the same weight m₀. Entries t, t' "
     "that the same taps can reach (equal stride phase) share the whole stamp.\n\n"
     "Both parts grow as N: more filters change nothing.",
-    n_checks=5,
+    n_checks=6,
     run=run,
     margins=(
         Margin("share of a map's energy that lies in the mean map", high=EPSILON**2, why=MEAN_WHY),

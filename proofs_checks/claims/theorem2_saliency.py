@@ -8,7 +8,7 @@ from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, MapFigure, MapP
 from proofs_checks.referee import GEOMETRY, MEAN_WHY
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
-from proofs_checks.studies.noise import decorrelation, zero_mean_check
+from proofs_checks.studies.noise import decorrelation, unseen, zero_mean_check
 from theorylab import Rule, analytic
 
 
@@ -22,9 +22,29 @@ def run(bench: Bench) -> Outcome:
     held = grid.coverage
     ratio = float(held[often].mean() / held[~often].mean())
     total, dense = float(variance.sum()), float(variance[often].sum())
-    zero_mean = zero_mean_check(bench, measured)
+    guided = analytic.expected_cosine(x, grid, Rule.GUIDED, shelf.PAPER_FILTERS, target="mean")
+    zero_mean = zero_mean_check(bench, measured, guided)
     energy = bench.moment(
-        "energy of the map", measured, "energy", total, Wrong("no forward mask: twice that", 2 * total)
+        "energy of the map",
+        measured,
+        "energy",
+        total,
+        (
+            Wrong("borders forgotten: all entries as in the interior", total * shelf.interior_coverage(grid)),
+            Wrong("no forward mask: twice that", 2 * total),
+        ),
+    )
+    half, small = shelf.half_empty(bench)
+    without, counting_zeros = (
+        shelf.HALF_FILTERS / 2 * float(counted.sum())
+        for counted in (analytic.active_coverage(half, small), small.coverage)
+    )
+    empty = bench.moment(
+        "energy of the map of a crop whose left half is zero",
+        shelf.half_empty_energy(bench),
+        "energy",
+        without,
+        Wrong("patches of zeros counted", counting_zeros),
     )
     coverage = bench.ratio(
         "variance of much-covered over little-covered entries",
@@ -56,14 +76,15 @@ def run(bench: Bench) -> Outcome:
         ),
     )
     return Outcome(
-        f"Mean zero and uncorrelated, as stated; but the variance follows coverage: {coverage.estimate:.2f} times larger "
+        f"Mean zero ({unseen(zero_mean)})"
+        f" and uncorrelated, as stated; but the variance follows coverage: {coverage.estimate:.2f} times larger "
         "where more patches than average hold a pixel, at every N. White after division by √coverage.",
         (
             Evidence(1 - zero_mean.estimate, *zero_mean.measured[1:]),
             *(Evidence(1 - check.estimate, *check.measured[1:]) for check in white),
             Evidence(coverage.estimate / ratio, coverage.standard_error / ratio, coverage.replicates),
         ),
-        (zero_mean, energy, coverage, *white),
+        (zero_mean, energy, empty, coverage, *white),
         coverage.name,
         (figure,),
     )
@@ -85,7 +106,7 @@ CLAIM = Claim(
     proof="S = Σ_j D_jᵀ Σ_i V_ij w_i 1_ij with E V_ij = 0, so E S = 0; and E[V_ij V_ij'] = 0 for j ≠ j', so patches add "
     "without cross terms although they share filters.\n\n"
     "Each gives v E[w wᵀ 1(w·y_j>0)] = v c²/2 I, put back at its place: Σ_j D_jᵀD_j is diagonal and counts patches.",
-    n_checks=6,
+    n_checks=7,
     run=run,
     margins=(
         Margin("share of a map's energy that lies in the mean map", high=EPSILON**2, why=MEAN_WHY),

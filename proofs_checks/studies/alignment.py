@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from proofs_checks.claim import Bench, Wrong
+from proofs_checks.judge import Control
 from proofs_checks.results import Check
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab.analytic.conv_depth import LayerMaps
@@ -27,7 +28,7 @@ def guided_checks(
     records: Sequence[LayerMaps],
     x: np.ndarray,
     hidden: str,
-    wrong: Wrong,
+    wrong: Control,
     tolerance: float,
 ) -> tuple[Check, Check]:
     """Check guided backpropagation's mean alignment with the hidden layers and its mean map's direction.

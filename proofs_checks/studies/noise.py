@@ -6,6 +6,9 @@ from proofs_checks.claim import Bench, Wrong
 from proofs_checks.results import Check
 from theorylab.montecarlo import Measurement
 
+ZERO_MEAN = "share of energy around the mean map, which is 0"
+"""The name of the check; what it sees is the share of energy that a mean map would have to hold to be noticed."""
+
 
 def correlation(lag: int, mean: dict[str, float]) -> float:
     """Return the correlation of entries at a lag."""
@@ -17,12 +20,20 @@ def decorrelation(lag: int, mean: dict[str, float]) -> float:
     return 1 - correlation(lag, mean)
 
 
-def zero_mean_check(bench: Bench, measured: Measurement, common: str = "networks") -> Check:
-    """Check that the mean map is zero: none of the energy is `common` to two independent networks."""
+def zero_mean_check(bench: Bench, measured: Measurement, guided: float) -> Check:
+    """Check that the mean map is zero: none of the energy is ``common`` to independent networks.
+
+    `guided` is the cosine of a guided-backpropagation map of the same network to its own mean map, which is not zero.
+    """
     return bench.ratio(
-        "share of energy that is noise (mean map 0)",
+        ZERO_MEAN,
         measured,
-        lambda mean: 1 - mean[common] / mean["energy"],
+        lambda mean: 1 - mean["common"] / mean["energy"],
         1.0,
-        Wrong("half of the energy is a common mean", 0.5),
+        Wrong("as guided backpropagation's: its share of the mean", 1 - guided**2),
     )
+
+
+def unseen(check: Check) -> str:
+    """Say how large a mean map the check of a zero mean would have seen."""
+    return f"a mean map of {100 * check.detectable_effect:.2g} % of the energy would have been seen"

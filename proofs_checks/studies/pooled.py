@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
 from proofs_checks.claim import Bench
-from proofs_checks.studies.three_layers import inner, unit
+from proofs_checks.studies.three_layers import between, inner, unit
 from theorylab import Gaussian, MaxPool, PatchGrid, Rule, montecarlo
 from theorylab.analytic import local_contrast, pooled_mean_map
 from theorylab.montecarlo import ArrayMoments, Measurement
@@ -16,6 +17,8 @@ from theorylab.sampling import MapSampler
 POOL = MaxPool(2)
 FILTERS = 1024
 SALIENCY_FILTERS = 256
+GROUPS = 8
+"""Groups of filters of the saliency networks."""
 RULES = (Rule.GUIDED, Rule.DECONVNET)
 
 
@@ -23,8 +26,8 @@ RULES = (Rule.GUIDED, Rule.DECONVNET)
 class PooledRecovery:
     """Guided and DeconvNet maps behind a max-pool, against their predicted means.
 
-    Each replicate is a network with its filters in two halves.  Numbers, per rule and per filter: ``along`` ⟨S, m⟩ and
-    ``toward`` ⟨S, x⟩ for the unit predicted mean ``m`` and unit image; ``halves`` and ``halves_along``, whose
+    Each replicate is a network with its filters in two halves.  Numbers, per rule and per filter: ``energy`` ‖S‖², ``along``
+    ⟨S, m⟩ and ``toward`` ⟨S, x⟩ for the unit predicted mean ``m`` and unit image; ``halves`` and ``halves_along``, whose
     expectations are ‖E S‖² and its part along ``m``; ``unpooled``, ⟨S, x⊙κ⟩ over the norm of the mean map without pooling;
     and ``cross``, of expectation ⟨E S_guided, E S_deconvnet⟩.
     """
@@ -52,6 +55,7 @@ class PooledRecovery:
                 direction = unit(mean).ravel()
                 along = first @ direction, second @ direction
                 row[f"{rule.value} along"] = float(sum(along))
+                row[f"{rule.value} energy"] = inner(first + second, first + second)
                 row[f"{rule.value} toward"] = float((first + second) @ image)
                 row[f"{rule.value} unpooled"] = float((first + second) @ unpooled)
                 row[f"{rule.value} halves"] = 4 * float(first @ second)
@@ -63,7 +67,7 @@ class PooledRecovery:
 
 @dataclasses.dataclass(frozen=True)
 class PooledSaliency:
-    """Saliency behind a max-pool: ``energy`` ‖S‖² and ``halves`` 4⟨S¹, S²⟩, of expectation ‖E S‖².
+    """Saliency behind a max-pool: ``energy`` ‖S‖² and ``common``, of expectation ‖E S‖², from all pairs of filter groups.
 
     Of the variance map v: ``covered``, of expectation ⟨v, k⟩ with ``k`` coverage over its norm, and ``squares`` of ‖v‖².
     """
@@ -80,14 +84,14 @@ class PooledSaliency:
         moments = ArrayMoments.empty(self.grid.input_shape)
         coverage = unit(np.broadcast_to(self.grid.coverage, self.x.shape))
         for _ in range(size):
-            first, second = sampler.draw(rng, [Rule.SALIENCY], groups=2)[0, 0].astype(np.float64)
-            whole = first + second
+            parts = sampler.draw(rng, [Rule.SALIENCY], groups=GROUPS)[0, 0].astype(np.float64)
+            whole, flat = parts.sum(axis=0), parts.reshape(GROUPS, -1)
             rows.append(
                 {
                     "energy": inner(whole, whole),
-                    "halves": 4 * inner(first, second),
+                    "common": GROUPS**2 * float(between(flat)),
                     "covered": inner(whole**2, coverage),
-                    "squares": 4 * inner(first**2, second**2),
+                    "squares": GROUPS**2 * float(between(flat**2)),
                 }
             )
             moments.add(whole)
@@ -119,6 +123,63 @@ class Selection:
         return montecarlo.measurement(rows)
 
 
+@dataclasses.dataclass(frozen=True)
+class OneWindow:
+    """One window of a max-pool behind networks of `n_filters`.
+
+    Numbers: ``closed``, the share of filters whose units are all closed; ``strongest``, the energy of the saliency map that
+    the patch of most energy is sent alone.
+    """
+
+    patches: np.ndarray
+    n_filters: int = SALIENCY_FILTERS
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
+        patches = self.patches.astype(np.float32)
+        strongest = strongest_of(self.patches)
+        rows = []
+        for _ in range(size):
+            w = rng.standard_normal((self.n_filters, patches.shape[1]), dtype=np.float32)
+            before = w @ patches.T
+            chosen = (before.argmax(axis=1) == strongest) & (before[:, strongest] > 0)
+            readout = rng.standard_normal(self.n_filters, dtype=np.float32)
+            map_ = (chosen * readout) @ w
+            rows.append({"closed": (before <= 0).all(axis=1).mean(), "strongest": inner(map_, map_)})
+        return montecarlo.measurement(rows)
+
+
+def strongest_of(patches: np.ndarray) -> int:
+    """Return the number of the first patch of most energy."""
+    return int((patches**2).sum(axis=1).argmax())
+
+
+def one_window(bench: Bench, pool: MaxPool) -> tuple[np.ndarray, PatchGrid]:
+    """Return the part of the picture that one window sees, which holds its strongest patch, with a grid of that window."""
+    grid = bench.grid
+    row, column = np.unravel_index(strongest_of(grid.extract(bench.x)), grid.output_shape)
+    start = [
+        min(int(at) // k, n // k - 1) * k * stride
+        for at, k, n, stride in zip((row, column), pool.size, grid.output_shape, grid.stride, strict=True)
+    ]
+    sides = [
+        kernel + (k - 1) * stride
+        for kernel, k, stride in zip(grid.kernel, pool.size, grid.stride, strict=True)
+    ]
+    top, left = start
+    seen = bench.x[:, top : top + sides[0], left : left + sides[1]]
+    return seen, PatchGrid(seen.shape, grid.kernel, grid.stride)
+
+
+def window_study(bench: Bench, pool: MaxPool) -> Measurement:
+    """Measure that window."""
+    seen, grid = one_window(bench, pool)
+    name = f"one window of {math.prod(pool.size)}"
+    # The energy asks for more networks than the share.
+    replicates = 5500 if pool == POOL else 1000
+    return bench.study(name, OneWindow(grid.extract(seen)), replicates, block=30)
+
+
 def predicted_means(bench: Bench) -> tuple[np.ndarray, ...]:
     """Return predicted mean maps of one filter, of the rules of `PooledRecovery`."""
     return bench.once(_means, bench.grid)
@@ -139,7 +200,7 @@ def pooled_recovery(bench: Bench) -> Measurement:
 
 def pooled_saliency(bench: Bench) -> Measurement:
     """Return at the paper's geometry, 2×2 windows."""
-    return bench.study("max-pool, saliency", PooledSaliency(bench.x, bench.grid), 80, block=4)
+    return bench.study("max-pool, saliency", PooledSaliency(bench.x, bench.grid), 124, block=4)
 
 
 def selection(bench: Bench) -> Measurement:

@@ -6,11 +6,13 @@ a test keeps this so.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from skimage.transform import resize
 
-from proofs_checks.claim import Bench
-from proofs_checks.studies.three_layers import Noise, Recovery
+from proofs_checks.claim import Bench, Wrong
+from proofs_checks.studies.three_layers import ConstantParts, Energies, Noise, Recovery, inner, unit
 from theorylab import PatchGrid, Rule, analytic, law
 from theorylab.model import models
 from theorylab.model.laws import STANDARD_NORMAL, Gaussian, TruncatedGaussian, WeightLaw
@@ -25,6 +27,12 @@ LAGS = ((0, 1), (0, 2), (8, 8))
 ROW_LAGS = tuple((0, k) for k in range(3, 17))
 """Further lags along a row, for the picture of DeconvNet's correlation."""
 SMALL_SIDE = 40
+HALF_SIDE, HALF_FILTERS = 28, 64
+"""Of the crop of which one half is zero, and of its networks."""
+CONSTANT_SIDE = 13
+"""Of the crop for which the whole covariance is formed."""
+CROP_FILTERS = 8
+"""Filters of DeconvNet's networks on a crop of that side."""
 
 
 def predicted(
@@ -54,6 +62,17 @@ def cosine_curve(x: np.ndarray, grid: PatchGrid, counts: np.ndarray) -> np.ndarr
     limit = analytic.expected_cosine(x, grid, Rule.GUIDED, 1)
     alone = analytic.expected_cosine(x, grid, Rule.GUIDED, 1, target="mean")
     return np.asarray(limit / alone / np.sqrt(1 + (alone**-2.0 - 1) / counts))
+
+
+def unrectified(x: np.ndarray, grid: PatchGrid, n_filters: int) -> Wrong:
+    """Return the cosine of a guided map and `x` as it would be if the backward ReLU were forgotten in the noise.
+
+    ``E V² = 1`` then stands for ``E max(V, 0)² = 1/2``; the mean is unchanged.
+    """
+    mean = analytic.mean_map(x, grid, Rule.GUIDED, n_filters)
+    energies = [analytic.expected_energy(x, grid, rule, n_filters) for rule in (Rule.GUIDED, Rule.SALIENCY)]
+    cosine = inner(mean, unit(x)) / math.sqrt(energies[0] + energies[1] / 2)
+    return Wrong("the noise without the backward ReLU", cosine)
 
 
 def filters_for(x: np.ndarray, grid: PatchGrid, limit: float, cosine: float) -> float | None:
@@ -123,8 +142,32 @@ def truncated_recovery(bench: Bench) -> Measurement:
 
 def saliency_noise(bench: Bench) -> Measurement:
     """Measure saliency on the picture, with the paper's grid."""
-    simulate = Noise(bench.x, bench.grid, PAPER_FILTERS, Rule.SALIENCY, Gaussian(1.0), LAGS)
+    simulate = Noise(
+        bench.x, bench.grid, PAPER_FILTERS, Rule.SALIENCY, Gaussian(1.0), LAGS, networks=2, groups=2
+    )
     return bench.study("saliency, 256 filters", simulate, 56, block=4)
+
+
+def interior_coverage(grid: PatchGrid) -> float:
+    """Return how often an entry of the interior is held, on average, over how often one of the whole picture is."""
+    taps = math.prod(kernel / stride for kernel, stride in zip(grid.kernel, grid.stride, strict=True))
+    return taps / float(grid.coverage.mean())
+
+
+def half_empty(bench: Bench) -> tuple[np.ndarray, PatchGrid]:
+    """Return a crop whose left half is zero, with a grid of the paper's kernel and stride."""
+    crop = small_crop(bench.x, HALF_SIDE).copy()
+    middle = crop.shape[2] // 2
+    crop[..., :middle] = 0
+    if not crop.any():
+        crop[..., middle:] = 1
+    return crop, PatchGrid(crop.shape, min(bench.grid.kernel[0], *crop.shape[1:]), stride=2)
+
+
+def half_empty_energy(bench: Bench) -> Measurement:
+    """Measure the energy of saliency on a crop whose left half is zero."""
+    simulate = Energies(*half_empty(bench), HALF_FILTERS, Rule.SALIENCY)
+    return bench.study("saliency, half a crop", simulate, 1200, block=35)
 
 
 def small_crop(x: np.ndarray, side: int) -> np.ndarray:
@@ -169,5 +212,16 @@ def small_picture(bench: Bench) -> tuple[np.ndarray, PatchGrid]:
 def deconvnet_noise(bench: Bench) -> Measurement:
     """Measure DeconvNet on a crop, in many networks, because the shared filter leaves few degrees of freedom."""
     crop, grid = small_picture(bench)
-    simulate = Noise(crop, grid, 8, Rule.DECONVNET, Gaussian(1.0), LAGS + ROW_LAGS, np.float64)
-    return bench.study("deconvnet, 8 filters, crop", simulate, 12000, block=250)
+    simulate = Noise(
+        crop, grid, CROP_FILTERS, Rule.DECONVNET, Gaussian(1.0), LAGS + ROW_LAGS, networks=8, dtype=np.float64
+    )
+    return bench.study(f"deconvnet, {CROP_FILTERS} filters, crop", simulate, 3000, block=60)
+
+
+def constant_parts(bench: Bench) -> tuple[PatchGrid, Measurement]:
+    """Measure DeconvNet's part along constant pictures of one channel; the law knows the geometry alone."""
+    channels = len(bench.x)
+    side = min(CONSTANT_SIDE, *bench.x.shape[1:])
+    grid = PatchGrid((channels, side, side), min(bench.grid.kernel[0], side), stride=2)
+    simulate = ConstantParts(grid, CROP_FILTERS)
+    return grid, bench.study("deconvnet along constants", simulate, 80_000, block=500)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from theorylab import PatchGrid, Rule, montecarlo
-from theorylab.model.laws import WeightLaw
+from theorylab.model.laws import Gaussian, WeightLaw
 from theorylab.montecarlo import ArrayMoments, Measurement
 from theorylab.sampling import MapSampler
 
@@ -26,6 +26,22 @@ def unit(array: np.ndarray) -> np.ndarray:
 def inner(a: np.ndarray, b: np.ndarray) -> float:
     """Return the Euclidean inner product in float64."""
     return float(np.vdot(a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)))
+
+
+def between(parts: np.ndarray) -> np.ndarray:
+    """Return the mean inner product of two different rows, (..., G, d) to (...): ``‖E S‖²`` of independent maps ``S``.
+
+    All ``G (G − 1)/2`` pairs serve, at the cost of one: ``‖Σ S‖² − Σ ‖S‖²`` holds each twice.  If the mean is zero they are
+    uncorrelated, and the error is that of as many independent pairs.
+
+    Examples
+    --------
+    >>> float(between(np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 3.0]])))  # (2 + 0 + 3)/3
+    1.6666666666666667
+    """
+    count = parts.shape[-2]
+    whole = (parts.sum(axis=-2) ** 2).sum(axis=-1)
+    return np.asarray((whole - (parts**2).sum(axis=(-2, -1))) / (count * (count - 1)))
 
 
 def covered(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
@@ -98,10 +114,11 @@ class Recovery:
 class Noise:
     """Saliency or DeconvNet maps of one architecture: how far they are from white noise.
 
-    Each replicate is two networks.  Numbers: ``energy`` ‖S‖²; ``networks`` ⟨S, T⟩ between them (its expectation is
-    ‖E S‖²); ``classes`` ⟨S, S'⟩ between two logits of one network; ``dense`` and ``sparse``, the energy of entries
-    held by more, or not more, patches than the mean; for each lag ``product_i`` and ``power_i``, the sums of
-    S_t S_(t+lag) and of (S_t² + S_(t+lag)²)/2 over entries of the interior.
+    Each replicate is an even number of `networks`, with their filters in `groups`, and every number a mean over them:
+    ``energy`` ‖S‖²; ``common``, of expectation ‖E S‖², from all pairs of groups; ``classes`` ⟨S, S'⟩ between two logits of
+    one network, for every second; ``dense`` and ``sparse``, the energy of entries held by more, or not more, patches than
+    the mean; for each lag ``product_i`` and ``power_i``, the sums of S_t S_(t+lag) and of (S_t² + S_(t+lag)²)/2 over
+    entries of the interior.
     """
 
     x: np.ndarray
@@ -110,32 +127,81 @@ class Noise:
     rule: Rule
     law: WeightLaw
     lags: tuple[tuple[int, int], ...]
+    networks: int
+    groups: int = 1
     dtype: type = np.float32
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
         """Measure `size` replicates."""
         sampler = MapSampler(self.x, self.grid, self.n_filters, law=self.law, dtype=self.dtype)
         often = self.grid.coverage > self.grid.coverage.mean()
-        names = ["energy", "networks", "classes", "dense", "sparse"]
+        names = ["energy", "common", "classes", "dense", "sparse"]
         names += [f"{name}_{i}" for i in range(len(self.lags)) for name in ("product", "power")]
         numbers = {name: np.zeros(size) for name in names}
         moments = ArrayMoments.empty(self.grid.input_shape)
         for i in range(size):
-            first, sibling = sampler.draw(rng, [self.rule], n_readouts=2)[0, :, 0].astype(np.float64)
-            other = sampler.draw(rng, [self.rule])[0, 0, 0].astype(np.float64)
-            numbers["networks"][i] = inner(first, other)
-            numbers["classes"][i] = inner(first, sibling)
-            for map_ in (first, other):
+            parts = []
+            for number in range(self.networks):
+                drawn = sampler.draw(rng, [self.rule], n_readouts=2 - number % 2, groups=self.groups)
+                maps = drawn[0].astype(np.float64)
+                map_, *siblings = maps.sum(axis=1)
+                parts.append(maps[0].reshape(self.groups, -1))
+                numbers["classes"][i] += 2 * sum(inner(map_, sibling) for sibling in siblings)
                 squares = map_**2
-                numbers["energy"][i] += squares.sum() / 2
-                numbers["dense"][i] += squares[often].sum() / 2
-                numbers["sparse"][i] += squares[~often].sum() / 2
+                numbers["energy"][i] += squares.sum()
+                numbers["dense"][i] += squares[often].sum()
+                numbers["sparse"][i] += squares[~often].sum()
                 for k, lag in enumerate(self.lags):
                     here, there = lagged(map_, self.grid, lag)
                     numbers[f"product_{k}"][i] += inner(here, there)
                     numbers[f"power_{k}"][i] += (inner(here, here) + inner(there, there)) / 2
-            moments.add(first)
-        return montecarlo.measurement(numbers, {"map": moments})
+                if number == 0:
+                    moments.add(map_)
+            numbers["common"][i] = self.networks * self.groups**2 * between(np.concatenate(parts))
+        means = {name: values / self.networks for name, values in numbers.items()}
+        return montecarlo.measurement(means, {"map": moments})
+
+
+@dataclasses.dataclass(frozen=True)
+class Energies:
+    """Maps of one architecture: ``energy`` ‖S‖²."""
+
+    x: np.ndarray
+    grid: PatchGrid
+    n_filters: int
+    rule: Rule
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
+        sampler = MapSampler(self.x, self.grid, self.n_filters, law=Gaussian(1.0))
+        maps = (sampler.draw(rng, [self.rule]) for _ in range(size))
+        return montecarlo.measurement({"energy": np.array([inner(map_, map_) for map_ in maps])})
+
+
+@dataclasses.dataclass(frozen=True)
+class ConstantParts:
+    """DeconvNet maps: ``constant``, the mean over channels of ⟨S, u⟩², ``u`` the unit picture constant in one channel.
+
+    ``⟨S, u⟩ = Σ_ij max(V_ij, 0) w_i·D_j u`` needs no map.
+    """
+
+    grid: PatchGrid
+    n_filters: int
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
+        w = rng.standard_normal((size, self.grid.patch_size, self.n_filters))
+        readout = rng.standard_normal((size, self.grid.n_patches, self.n_filters))
+        signal = np.maximum(readout, 0)
+        patches = (self.grid.extract(picture) for picture in constants(self.grid))
+        parts = [((patch @ w) * signal).sum(axis=(1, 2)) for patch in patches]
+        return montecarlo.measurement({"constant": np.square(parts).mean(axis=0)})
+
+
+def constants(grid: PatchGrid) -> np.ndarray:
+    """Return the unit pictures that are constant in one channel and zero in the others, (C, C, H, W)."""
+    channels, height, width = grid.input_shape
+    return np.kron(np.eye(channels)[:, :, None, None], np.full((height, width), (height * width) ** -0.5))
 
 
 def lagged(map_: np.ndarray, grid: PatchGrid, lag: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
