@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from theorylab.analytic import _windows
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
 from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
@@ -65,7 +66,7 @@ class Windows:
 
 def windows_of(x: np.ndarray, grid: PatchGrid, pool: MaxPool, work: int) -> Iterator[Windows]:
     """All windows, in chunks; `work` is the number of doubles that each needs beside its patches."""
-    patches = grid.extract(x)
+    patches = grid.extract(_windows.scaled(x)[0])
     numbers = pool.windows(grid.output_shape)
     k = numbers.shape[1]
     step = max(1, _CHUNK // max(k * grid.patch_size, k * k, work))
