@@ -151,8 +151,10 @@ class Predictor:
             except NoLaw:  # large windows: the laws that need no variance remain
                 noise = None
             return RuleLaws(mean, toward, noise, lost=noise)
+        # Large windows are integrated once more, for the error of the integrals.
+        exact = mean if math.prod(pool.size) <= 4 else None
         cosine, error = estimates.pooled_expected_cosine(
-            x, grid, rule, 1, pool=pool, target="mean", unit_mean=mean
+            x, grid, rule, 1, pool=pool, target="mean", unit_mean=exact
         )
         signal = float((mean**2).sum())
         return RuleLaws(mean, toward, signal * (cosine**-2.0 - 1), signal * 2 * error / cosine**3)
