@@ -30,7 +30,7 @@ def angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def across(rows: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Unit parts of unit `rows` (n, k, d) orthogonal to a unit `axis` (n, d); zero where there is none.
+    """Return unit parts of unit `rows` (n, k, d) orthogonal to a unit `axis` (n, d); zero where there is none.
 
     What is projected is the difference of row and axis (or of its opposite), which subtraction leaves exact if it is small.
     """
@@ -44,9 +44,9 @@ def across(rows: np.ndarray, axis: np.ndarray) -> np.ndarray:
 def from_angles(angles: np.ndarray, k: int) -> np.ndarray:
     """Probabilities of cones of up to three half-spaces, from the angles (..., k (k − 1)/2) between their normals.
 
-    ``2^−k (1 + Σ_{r<s} (1 − 2 θ_rs/π))``.  For ``k = 2`` two half-planes leave a wedge of ``π − θ`` out of ``2π``.  For ``k = 3`` the
-    complement of the event "some condition fails" has the same probability as the event itself by symmetry, so inclusion and
-    exclusion leaves ``2P = 1 − 3/2 + Σ P_rs``.  Normals that coincide or oppose each other need no special care: the formula
+    ``2^−k (1 + Σ_{r<s} (1 − 2 θ_rs/π))``.  For ``k = 2`` two half-planes leave a wedge of ``π − θ`` out of ``2π``.  For ``k = 3``
+    the complement of the event "some condition fails" has the same probability as the event itself by symmetry, so inclusion
+    and exclusion leaves ``2P = 1 − 3/2 + Σ P_rs``.  Normals that coincide or oppose each other need no special care: the formula
     gives the merged event, or 0.
     """
     return np.asarray(np.maximum(0.0, 2.0**-k * (1 + (1 - 2 / math.pi * angles).sum(axis=-1))))
@@ -59,7 +59,7 @@ def closed(units: np.ndarray, counts: np.ndarray) -> np.ndarray:
     both = counts[:, first] & counts[:, second]
     # A condition that does not count enters as an independent one, whose probability ½ the scale cancels.
     angles = np.where(both, angle(units[:, first], units[:, second]), math.pi / 2)
-    return from_angles(angles, k) * 2.0 ** (~counts).sum(axis=1)
+    return np.asarray(from_angles(angles, k) * 2.0 ** (~counts).sum(axis=1))
 
 
 def small(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,14 +90,14 @@ def _four(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Reversing a condition is a complement, so the probabilities ``P_σ`` of all sixteen cones (signs ``σ`` of the normals) follow
     from one of them and from closed forms:  ``P = P_stu − P_σ`` where ``σ`` reverses ``r``, and
-    ``P = P_rtu + P_stu − P_tu + P_σ`` where it reverses ``r`` and ``s``.  The signs of the combination ``Σ c_r n_r`` with the least
-    norm belong to a cone that is empty if the normals lie in three dimensions or fewer, and thin if they nearly do.  So
+    ``P = P_rtu + P_stu − P_tu + P_σ`` where it reverses ``r`` and ``s``.  The signs of the combination ``Σ c_r n_r`` with the
+    least norm belong to a cone that is empty if the normals lie in three dimensions or fewer, and thin if they nearly do.  So
     singular normals have a closed form, and near them little is left to integrate.
     """
     n, _, d = units.shape
     if d != 4:
         units = np.concatenate([units, np.zeros((n, 4, max(0, 4 - d)))], axis=2)
-        units = np.linalg.qr(units.swapaxes(1, 2), mode="r").swapaxes(1, 2)
+        units = np.asarray(np.linalg.qr(units.swapaxes(1, 2), mode="r")).swapaxes(1, 2)
     values, vectors = np.linalg.eigh(units @ units.swapaxes(1, 2))
     least = vectors[:, :, 0]
     least *= np.where((least < 0).sum(axis=1) > 2, -1.0, 1.0)[:, None]
@@ -125,7 +125,10 @@ def _thin(units: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """
     n = len(units)
     order = np.argsort(weights, axis=1)
-    units, weights = (np.take_along_axis(array, order.reshape(n, 4, *[1] * (array.ndim - 2)), axis=1) for array in (units, weights))
+    units, weights = (
+        np.take_along_axis(array, order.reshape(n, 4, *[1] * (array.ndim - 2)), axis=1)
+        for array in (units, weights)
+    )
     start = -np.einsum("nr,nrd->nd", weights[:, :3], units[:, :3])
     start /= np.linalg.norm(start, axis=1, keepdims=True)
     ahead = across(units[:, 3:], start)
@@ -143,13 +146,17 @@ def _thin(units: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarra
         edges = []
         for r, s in ((1, 2), (2, 0), (0, 1)):
             plane = z[:, r, 0] * z[:, s, 1] - z[:, r, 1] * z[:, s, 0]
-            edges.append((plane, z[:, r, 1] * t[s] - t[r] * z[:, s, 1], t[r] * z[:, s, 0] - z[:, r, 0] * t[s]))
+            edges.append(
+                (plane, z[:, r, 1] * t[s] - t[r] * z[:, s, 1], t[r] * z[:, s, 0] - z[:, r, 0] * t[s])
+            )
         volume = abs(sum(t[r] * edges[r][0] for r in range(3)))
         total = np.zeros(phi.shape)
         for r in range(3):
             (a, b, c), (e, f, g) = edges[r - 1], edges[r - 2]
             alpha = np.arctan2(volume * sizes[r], -(a * e + b * f + c * g))
-            total += np.divide(t[r], sizes[r], out=np.zeros(phi.shape), where=sizes[r] > 0) * (math.pi - alpha)
+            total += np.divide(t[r], sizes[r], out=np.zeros(phi.shape), where=sizes[r] > 0) * (
+                math.pi - alpha
+            )
         return total / (4 * math.pi**2)
 
     def integral(which: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

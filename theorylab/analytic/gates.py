@@ -59,10 +59,10 @@ def neighbours(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     ``M = k₊ (u+v)(u+v)ᵀ − k₋ (u−v)(u−v)ᵀ`` off its diagonal, ``u = n y`` and ``v = m y'`` the patches over their norms
     (:func:`~theorylab.analytic.halfspace.pair_terms`).  Let the shift between the patches be ``δ``, ``A = x_{t+δ} − x_t`` and
     ``B = x_t − x_{t−δ}``, and ``g = n − m``, ``d = k₋ − k₊``.  Then entry ``[r, r']`` is
-    ``x_t x_{t+δ} (2 k₊ n m + d m g) + x_t x_{t−δ} (2 k₊ n m − d n g) − (k₊ + k₋) n m A B``: coefficients that depend on the pair alone.  All
-    pairs at one offset share ``δ``, so their sum is a sum of windows.  Differences of pixels, not of products, keep the digits
-    of patches that are nearly equal; of nearly opposite ones, ``−y'`` is taken.  Where two patches differ by far more in norm
-    than in direction the terms in ``g`` cancel, and these few pairs are taken tap by tap.
+    ``x_t x_{t+δ} (2 k₊ n m + d m g) + x_t x_{t−δ} (2 k₊ n m − d n g) − (k₊ + k₋) n m A B``, with coefficients that depend on the
+    pair alone.  All pairs at one offset share ``δ``, so their sum is a sum of windows.  Differences of pixels, not of products,
+    keep the digits of patches that are nearly equal; of nearly opposite ones, ``−y'`` is taken.  Where two patches differ by far
+    more in norm than in direction the terms in ``g`` cancel, and these few pairs are taken tap by tap.
     """
     x, _ = _windows.scaled(x)
     image, sizes = _windows.padded(x, grid), np.sqrt(_windows.energies(x, grid))
@@ -131,8 +131,8 @@ def _tap_by_tap(
     first = np.s_[:, :, i:, max(k, 0) : width + min(k, 0)]
     second = np.s_[:, :, : height - i, max(-k, 0) : width - max(k, 0)]
     entries = plus * together[first] * together[second] - minus * apart[first] * apart[second]
-    rows = corner[:, 0, None, None] + np.arange(i, height)[:, None]
-    columns = corner[:, 1, None, None] + np.arange(width)[first[3]]
+    places = np.ogrid[i:height, first[3]]
+    rows, columns = ((corner[:, a, None, None] + places[a]).astype(np.intp) for a in (0, 1))
     for plane, values in zip(total, entries, strict=True):
         np.add.at(plane, (rows, columns), values)
 

@@ -156,7 +156,7 @@ def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.nda
     if not y.any() or not other.any():
         return np.zeros((y.size, y.size))
     u, v = unit(y), unit(other)
-    a, plus, minus = pair_terms(np.linalg.norm(u - v), np.linalg.norm(u + v))
+    a, plus, minus = pair_terms(*(np.asarray(np.linalg.norm(w)) for w in (u - v, u + v)))
     result: np.ndarray = std**2 * (
         a * np.eye(y.size) + plus * np.outer(u + v, u + v) - minus * np.outer(u - v, u - v)
     )

@@ -73,7 +73,8 @@ def small_orthants(correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return orthant probabilities in up to five dimensions, in closed form or by a one-dimensional quadrature.
 
     `correlations` (n, k, k) are not checked: :func:`orthant_probability` checks a single matrix.  Values and errors are (n,);
-    an error is the difference between two quadratures.  ValueError for larger ``k``.  See :func:`~theorylab.analytic._cones.small`.
+    an error is the difference between two quadratures.  ValueError for larger ``k``.  See
+    :func:`~theorylab.analytic._cones.small`.
 
     Examples
     --------

@@ -64,7 +64,8 @@ def pooled_expected_cosine(
     ``m₀ = E[h(V)]`` and ``m₂ = E[h(V)²]``.
     ``E F`` is in closed form for windows of up to four.  Beyond, its integrations are independent of each other: products of
     two of them have no bias, as the square of their mean has, and leaving out one at a time says the error (jackknife).  The two
-    energies couple pairs of windows (eight conditions at 2×2) and have no known closed form: they are averaged over drawn filters.
+    energies couple pairs of windows (eight conditions at 2×2) and have no known closed form: they are averaged over drawn
+    filters.
 
     Examples
     --------
