@@ -4,7 +4,7 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test nojit lowest lint docs bench classifier check clean
+.PHONY: verify test nojit lowest lint docs bench classifier depth-errors check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
@@ -33,6 +33,11 @@ bench: $(VENV)/tested
 # The trained weights that come with the package, half a minute: equal bit for bit with the BLAS kernels named in the tool.
 classifier: $(VENV)/installed
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python tools/train_small_classifier.py $(ARGS)
+
+# How far the laws of stacked max-pools are off, over unlike pictures, about fifteen minutes: where TOLERANCE comes from.  ARGS=--quick
+# for a first look, a minute.
+depth-errors: $(VENV)/installed
+	$(BIN)/python tools/depth_errors.py $(ARGS)
 
 # API pages from the docstrings; a warning is an error.
 docs: $(VENV)/tested
