@@ -124,7 +124,7 @@ def test_rows_in_a_plane_are_an_arc(seed, k, kind):
 @settings(max_examples=60, deadline=None)
 @given(seeds, st.sampled_from([4, 5]))
 def test_rows_in_three_dimensions_are_a_polygon(seed, k):
-    rows = units([*np.random.default_rng(seed).standard_normal((k, 3)), 0.8, 0, 0])
+    rows = units(np.random.default_rng(seed).standard_normal((k, 3)) + np.array([0.8, 0, 0]))
     expected = solid_angle(rows)
     if expected is not None:
         assert probability(rows) == pytest.approx(expected, abs=1e-12)
