@@ -4,7 +4,7 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test nojit lowest lint docs bench classifier calibration pictures verdicts check clean
+.PHONY: verify test nojit lowest lint docs bench classifier depth-errors calibration pictures verdicts check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
@@ -46,6 +46,11 @@ verdicts: $(VENV)/tested
 # How often the audit is wrong, on attributions whose answer is known, six minutes: docs/audit-calibration.md.
 calibration: $(VENV)/tested
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python tools/calibrate_audit.py $(ARGS)
+
+# How far the laws of stacked max-pools are off, over unlike pictures, about fifteen minutes: where TOLERANCE comes from.  ARGS=--quick
+# for a first look, a minute.
+depth-errors: $(VENV)/installed
+	$(BIN)/python tools/depth_errors.py $(ARGS)
 
 # API pages from the docstrings; a warning is an error.
 docs: $(VENV)/tested

@@ -75,7 +75,7 @@ def test_rows_in_a_plane(k):
     rows = np.stack([np.cos(turns), np.sin(turns)], axis=1)
     value, error = orthant.orthant_probability_with_error(rows @ rows.T)
     expected = (math.pi - (turns[-1] - turns[0])) / (2 * math.pi)
-    assert abs(value - expected) <= error + (1e-7 if k < 6 else 1e-4)
+    assert abs(value - expected) <= error + (1e-14 if k < 6 else 1e-4)
 
 
 def test_correlations_of_one():

@@ -42,6 +42,22 @@ def points(dimension: int, count: int, replicates: int) -> np.ndarray:
     return np.asarray(((integers ^ shifts) + 0.5)[..., :dimension] / 2.0**32)
 
 
+def error(replicates: np.ndarray) -> np.ndarray:
+    """Error of the mean of a few independent values along the first axis, three of which hold with probability 0.997.
+
+    That is the standard error times ``t/3``, where Student's ``t`` holds as often as three deviations of a normal: 1.51 standard
+    errors for eight values.
+
+    Examples
+    --------
+    >>> float(error(np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])).round(4))
+    1.3077
+    """
+    count = len(replicates)
+    wide = special.stdtrit(count - 1, special.ndtr(3.0)) / 3
+    return np.asarray(wide * np.std(replicates, axis=0, ddof=1) / math.sqrt(count))
+
+
 def triangular(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Build orthonormal bases along the active rows (n, k, p), starting with the row that is least likely to hold.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from theorylab.analytic import _windows
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
 from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
@@ -28,6 +29,7 @@ class Windows:
     numbers: np.ndarray  # (n, k) of the patches, −1 for padding of the pool
     basis: np.ndarray  # (n, p, d) orthonormal columns
     patches: np.ndarray  # (n, k, d)
+    gaps: np.ndarray  # (n, k, k, d), of patch m less patch l: subtracted pixel by pixel, which loses no digits of a small one
     equal: np.ndarray  # (n, k, k) pairs of equal patches, the diagonal left out
 
     @property
@@ -47,7 +49,7 @@ class Windows:
         present position.
         """
         for m in range(self.numbers.shape[1]):
-            rows = self.patches[:, m, None, :] - self.patches
+            rows = self.gaps[:, m].copy()
             rows[:, m] = self.patches[:, m]
             # An equal patch further on never takes the win, one before always does.
             active = self.present & ~self.equal[:, m]
@@ -64,7 +66,7 @@ class Windows:
 
 def windows_of(x: np.ndarray, grid: PatchGrid, pool: MaxPool, work: int) -> Iterator[Windows]:
     """All windows, in chunks; `work` is the number of doubles that each needs beside its patches."""
-    patches = grid.extract(x)
+    patches = grid.extract(_windows.scaled(x)[0])
     numbers = pool.windows(grid.output_shape)
     k = numbers.shape[1]
     step = max(1, _CHUNK // max(k * grid.patch_size, k * k, work))
@@ -72,16 +74,18 @@ def windows_of(x: np.ndarray, grid: PatchGrid, pool: MaxPool, work: int) -> Iter
         part = numbers[start : start + step]
         held = patches[part] * (part >= 0)[:, :, None]
         norms = np.linalg.norm(held, axis=2)
-        equal = np.zeros((len(part), k, k), dtype=bool)
-        for m in range(k):
-            gaps = np.linalg.norm(held - held[:, m, None], axis=2)
-            equal[:, m] = gaps <= EQUAL * np.maximum(norms, norms[:, m, None])
-            equal[:, m, m] = False
-        equal &= (part >= 0)[:, None, :] & (part >= 0)[:, :, None]
         # All conditions live in the span of the window's patches: k coordinates instead of p.
-        basis, corner = np.linalg.qr(held.swapaxes(1, 2))
-        coordinates = corner.swapaxes(1, 2) * (norms > 0)[:, :, None]
-        yield Windows(part, basis, coordinates, equal)
+        span = held - held[:, :1]
+        span[:, 0] = held[:, 0]
+        basis, _ = np.linalg.qr(span.swapaxes(1, 2))
+        gaps = np.zeros((len(part), k, k, basis.shape[2]))
+        for m in range(k - 1):
+            gaps[:, m, m + 1 :] = (held[:, m, None] - held[:, m + 1 :]) @ basis
+            gaps[:, m + 1 :, m] = -gaps[:, m, m + 1 :]
+        equal = np.linalg.norm(gaps, axis=3) <= EQUAL * np.maximum(norms[:, None], norms[:, :, None])
+        equal[:, range(k), range(k)] = False
+        equal &= (part >= 0)[:, None, :] & (part >= 0)[:, :, None]
+        yield Windows(part, basis, held @ basis, gaps, equal)
 
 
 def require_law(pool: MaxPool, rule: Rule | None = None, unit: Unit = RELU) -> None:

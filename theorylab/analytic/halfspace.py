@@ -40,9 +40,7 @@ def mean(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
     """
     std = _validation.positive_number(std, "std")
     y = _validation.real_array(y, "y")
-    norms = np.linalg.norm(y, axis=-1, keepdims=True)
-    directions: np.ndarray = np.divide(y, norms, out=np.zeros(y.shape), where=norms > 0)
-    return std / math.sqrt(2 * math.pi) * directions
+    return std / math.sqrt(2 * math.pi) * unit(y)
 
 
 def second_moment(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
@@ -69,7 +67,7 @@ def pair_coefficients(cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
 
     ``M = a I + b (u u'ᵀ + u' uᵀ) − d (u uᵀ + u' u'ᵀ)`` with ``a = (π − θ)/(2π)``, ``b = 1/(2π sin θ)``,
     ``d = cos θ/(2π sin θ)``.  For parallel or opposite vectors the rank-one part vanishes like ``sin θ``, and the function
-    returns ``b = d = 0``.
+    returns ``b = d = 0``.  Near there half of the digits are lost with those of the cosine: :func:`pair_terms` has them all.
 
     Parameters
     ----------
@@ -86,6 +84,34 @@ def pair_coefficients(cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
     # For smaller sines the true matrix differs from its limit by less than the rounding error of cos θ.
     b = np.divide(1.0, 2 * math.pi * sine, out=np.zeros(sine.shape), where=sine > 1e-7)
     return (math.pi - angle) / (2 * math.pi), b, cosine * b
+
+
+def pair_terms(gap: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the three coefficients of the pair matrix ``M`` from ``‖u − v‖`` and ``‖u + v‖`` of unit vectors.
+
+    ``M = (π − θ)/(2π) I + k₊ (u+v)(u+v)ᵀ − k₋ (u−v)(u−v)ᵀ`` with ``tan(θ/2) = ‖u−v‖/‖u+v‖``, ``k₊ = tan(θ/2)/(4π)`` and
+    ``k₋ = cot(θ/2)/(4π)``, 0 where the vector is: every digit counts however small ``θ`` or ``π − θ`` is, where a cosine has lost
+    half of them.
+
+    Parameters
+    ----------
+    gap, total : arrays of one shape
+
+    Returns
+    -------
+    a, k₊, k₋ : arrays of the same shape
+
+    Examples
+    --------
+    >>> a, plus, minus = pair_terms(np.array(1e-9), np.array(2.0))
+    >>> float((0.5 - a) * 2 * math.pi), float(minus * 1e-9 * 1e-9 * 2 * math.pi)
+    (1e-09, 1e-09)
+    """
+    plus, minus = (
+        np.divide(p, 4 * math.pi * q, out=np.zeros(np.shape(p)), where=(p > 0) & (q > 0))
+        for p, q in ((gap, total), (total, gap))
+    )
+    return np.arctan2(total, gap) / math.pi, plus, minus
 
 
 def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.ndarray:
@@ -113,7 +139,8 @@ def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.nda
     the first term.  Inside the plane write ``w = r (cos φ, sin φ)`` with ``E[r²] = 2`` and the wedge of allowed
     angles symmetric about the bisector, of half-width ``η = (π − θ)/2``.  Then ``E[w wᵀ 1]`` is diagonal in the
     basis (bisector, its normal) with entries ``(2η ± sin 2η)/(2π) = ((π − θ) ± sin θ)/(2π)``; the part ``± sin θ/(2π)``
-    times (bisector² − normal²), written with ``u`` and ``u'``, is the second term.
+    times (bisector² − normal²), written with ``u`` and ``u'``, is the second term.  It is computed from ``u ± u'``:
+    :func:`pair_terms`.
 
     Examples
     --------
@@ -126,12 +153,19 @@ def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.nda
     std = _validation.positive_number(std, "std")
     y = _validation.real_array(y, "y")
     other = _validation.real_array(other, "other", y.shape)
-    norm, other_norm = np.linalg.norm(y), np.linalg.norm(other)
-    if norm == 0 or other_norm == 0:
+    if not y.any() or not other.any():
         return np.zeros((y.size, y.size))
-    u, v = y / norm, other / other_norm
-    a, b, d = pair_coefficients(u @ v)
-    cross = np.outer(u, v)
-    squares = np.outer(u, u) + np.outer(v, v)
-    result: np.ndarray = std**2 * (a * np.eye(y.size) + b * (cross + cross.T) - d * squares)
+    u, v = unit(y), unit(other)
+    a, plus, minus = pair_terms(*(np.asarray(np.linalg.norm(w)) for w in (u - v, u + v)))
+    result: np.ndarray = std**2 * (
+        a * np.eye(y.size) + plus * np.outer(u + v, u + v) - minus * np.outer(u - v, u - v)
+    )
     return result
+
+
+def unit(y: np.ndarray) -> np.ndarray:
+    """Vectors (..., p) over their norms, of any size; zeros stay zeros."""
+    largest = abs(y).max(axis=-1, keepdims=True, initial=0.0)
+    y = np.ldexp(y.astype(np.float64), -np.frexp(largest)[1])
+    norms = np.linalg.norm(y, axis=-1, keepdims=True)
+    return np.asarray(np.divide(y, norms, out=np.zeros(y.shape), where=norms > 0))

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from theorylab.analytic import _windows
 from theorylab.analytic.gates import active_coverage, local_contrast
 from theorylab.analytic.three_layer import law_of
 from theorylab.model.laws import Gaussian
@@ -51,9 +52,10 @@ def fourth_cumulant_map(
     1.875
     """
     law = law_of(x, grid, rule, n_filters, law=Gaussian(std), unit=unit)
-    coverage, active = grid.coverage, active_coverage(law.x, grid)
+    x, _ = _windows.scaled(law.x)
+    coverage, active = grid.coverage, active_coverage(x, grid)
     # For a single patch κ = 1/‖y‖, so u = x κ; u means nothing elsewhere.
-    u = np.where(coverage == 1, law.x * local_contrast(law.x, grid), 0.0)
+    u = np.where(coverage == 1, x * local_contrast(x, grid), 0.0)
     root, shut = math.sqrt(2 * math.pi), law.shut
     of_readout = [1 / root, 1 / 2, 2 / root, 3 / 2]
     of_half = [u / root, 1 / 2, (3 * u - u**3) / root, 3 / 2]  # E[w^k 1(w·y > 0)]

@@ -80,7 +80,7 @@ def maximum_logit_moment(
 
     Returns
     -------
-    float: ``E[m²] c⁴ N/2 Σ_j ‖y_j‖²``
+    float: ``E[m²] c⁴ N/2 Σ_j ‖y_j‖²``, infinite or 0 where that is beyond the numbers of double precision
 
     Notes
     -----
@@ -94,10 +94,11 @@ def maximum_logit_moment(
     >>> round(maximum_logit_moment(np.array([[[3.0, 4.0]]]), grid, n_filters=2, n_logits=1), 6)
     25.0
     """
-    x = _validation.image(x, grid.input_shape)
+    x, exponent = _windows.scaled(_validation.image(x, grid.input_shape))
     n_filters = _validation.positive_integer(n_filters, "n_filters")
     std = Gaussian(std).std
-    return maximum_moment(n_logits, 2) * std**4 * n_filters / 2 * float(_windows.energies(x, grid).sum())
+    energy = maximum_moment(n_logits, 2) * std**4 * n_filters / 2 * _windows.energies(x, grid).sum()
+    return float(_windows.rescaled(energy, -2 * exponent))
 
 
 def maximum_logit_mean_map(
@@ -121,7 +122,7 @@ def maximum_logit_mean_map(
     >>> maximum_logit_mean_map(np.array([[[3.0, 4.0]]]), grid, n_filters=200, n_logits=1000).round(2)
     array([[[19.45, 25.93]]])
     """
-    x = _validation.image(x, grid.input_shape)
+    x, _ = _windows.scaled(_validation.image(x, grid.input_shape))
     n_filters = _validation.positive_integer(n_filters, "n_filters")
     std = Gaussian(std).std
     energy = float(_windows.energies(x, grid).sum())

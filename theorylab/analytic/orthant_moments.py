@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from theorylab.analytic.orthant import closed_orthants, small_orthants
+from theorylab.analytic import _cones
 
-_COINCIDE = 1e-11  # rows with a cosine this close to 1 are the same condition; this close to −1, they exclude each other
+_COINCIDE = 1e-14  # unit rows this near each other are the same condition; this near their opposites, they exclude each other
 
 
 def _at_most_four(k: int) -> None:
@@ -24,16 +24,15 @@ def _conditions(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.nd
 
     If two rows exclude each other, no row is active.
     """
-    k = rows.shape[1]
     norms = np.linalg.norm(rows, axis=2)
     units = rows / np.where(active, norms, np.inf)[:, :, None]
-    rho = units @ units.swapaxes(1, 2)
     active = active.copy()
     possible = np.ones(len(rows), dtype=bool)
-    for r in range(k):
-        for s in range(r + 1, k):
-            possible &= ~(active[:, r] & active[:, s] & (rho[:, r, s] < -1 + _COINCIDE))
-            active[:, s] &= ~(active[:, r] & (rho[:, r, s] > 1 - _COINCIDE))
+    for r in range(rows.shape[1]):
+        for s in range(r + 1, rows.shape[1]):
+            gap, total = (np.linalg.norm(units[:, r] + sign * units[:, s], axis=1) for sign in (-1, 1))
+            possible &= ~(active[:, r] & active[:, s] & (total < _COINCIDE))
+            active[:, s] &= ~(active[:, r] & (gap < _COINCIDE))
     return units, active & possible[:, None], possible
 
 
@@ -41,21 +40,23 @@ def event_probabilities(rows: np.ndarray, active: np.ndarray) -> tuple[np.ndarra
     """Return ``P(n_1·w > 0, …, n_k·w > 0)`` for up to five conditions, many at once.
 
     The conditions are those of `rows` (n, k, p) that are `active` (n, k); these must not be zero.  Value and error (n,) are
-    those of :func:`~theorylab.analytic.orthant.small_orthants`; ValueError for more than five rows.
+    those of :func:`~theorylab.analytic._cones.small`; ValueError for more than five rows.
 
     Examples
     --------
     >>> event_probabilities(np.array([[[1.0, 0.0], [1.0, 1.0]]]), np.array([[True, True]]))[0]
     array([0.375])
     """
-    k = rows.shape[1]
+    if rows.shape[1] > 5:
+        raise ValueError(f"rows: expected at most 5 conditions, got {rows.shape[1]}")
     units, active, possible = _conditions(rows, active)
-    rho = (units @ units.swapaxes(1, 2)) * (active[:, :, None] & active[:, None, :])
-    rho[:, range(k), range(k)] = 1.0
-    value, error = small_orthants(rho)
-    # Each repeated or inactive row enters as an independent coordinate, whose probability ½ the scale cancels.
-    scale = possible * 2.0 ** (~active).sum(axis=1)
-    return value * scale, error * scale
+    value, error = possible.astype(np.float64), np.zeros(len(rows))
+    counts = active.sum(axis=1)
+    for count in range(1, rows.shape[1] + 1):
+        which = np.flatnonzero(counts == count)
+        held = units[which][active[which]].reshape(len(which), count, rows.shape[2])
+        value[which], error[which] = _cones.small(held)
+    return value, error
 
 
 def orthant_mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
@@ -79,15 +80,10 @@ def orthant_mean(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
     n, k, _ = rows.shape
     _at_most_four(k)
     units, active, _ = _conditions(rows, active)
-    rho = units @ units.swapaxes(1, 2)
     result = np.zeros((n, rows.shape[2]))
     for r in range(k):
         others = [s for s in range(k) if s != r]
-        along = rho[:, others, r]
-        given = rho[:, others][:, :, others] - along[:, :, None] * along[:, None, :]
-        counts = active[:, others]
-        sizes = np.sqrt(np.where(counts & active[:, r, None], (1 - along) * (1 + along), np.inf))
-        face = closed_orthants(given / (sizes[:, :, None] * sizes[:, None, :])) * 2.0 ** (~counts).sum(axis=1)
+        face = _cones.closed(_cones.across(units[:, others], units[:, r]), active[:, others])
         result += (face * active[:, r] / math.sqrt(2 * math.pi))[:, None] * units[:, r]
     return result
 
@@ -116,8 +112,7 @@ def orthant_second_moment(rows: np.ndarray, active: np.ndarray) -> np.ndarray:
     result = np.zeros((n, p, p))
     for r in range(k):
         others = [s for s in range(k) if s != r]
-        along = np.einsum("nsp,np->ns", units[:, others], units[:, r])
-        projected = units[:, others] - along[:, :, None] * units[:, None, r]
+        projected = _cones.across(units[:, others], units[:, r])
         # If this row is inactive, it may be the repeat of another, whose projection would be zero.
         inner = orthant_mean(projected, active[:, others] & active[:, r, None])
         weight = active[:, r] / math.sqrt(2 * math.pi)

@@ -45,7 +45,7 @@ def pooled_variance_map(network: tuple[ThreeLayerLaw, MaxPool]) -> np.ndarray:
     (without a gate: or its first patch, all being closed), and ``E[w wᵀ 1_j] = P_j I + C_j`` with ``C_j`` of trace zero
     (:func:`~theorylab.analytic.orthant_moments.orthant_second_moment`).  Without a pool ``P_j = ½`` and ``C_j = 0``: the
     variance is white up to coverage.  With one it is not: a patch that wins tells about its filter.  ``P_j`` of a window of
-    four is a one-dimensional quadrature, good to about 1e-9.
+    four is in closed form or a one-dimensional quadrature, good to about 1e-12 (:mod:`~theorylab.analytic._cones`).
 
     Examples
     --------

@@ -31,7 +31,8 @@ def mean_map(
     Parameters
     ----------
     x : array, (C, H, W)
-        The image, of any norm above 0.
+        The image, of any norm above 0; the law depends on directions alone.  A patch whose norm is below 1e-145 of the largest
+        entry counts as zeros.
     grid : PatchGrid
     rule : Rule or str
     n_filters : int

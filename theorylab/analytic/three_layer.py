@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from theorylab import _validation
-from theorylab.analytic import gates
+from theorylab.analytic import _windows, gates
 from theorylab.analytic.nolaw import SIMULATE, NoLaw
 from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
 from theorylab.model.patches import PatchGrid
@@ -77,7 +77,7 @@ class MapLaw(Protocol):
                     f"target 'mean': the mean map of {self.rule.value} is zero and has no direction"
                 )
             return 0.0
-        direction = self.x if target == "input" else self.mean
+        direction = _windows.scaled(self.x)[0] if target == "input" else self.mean
         return float((self.mean * direction).sum() / (np.linalg.norm(direction) * math.sqrt(self.energy)))
 
 
@@ -135,7 +135,8 @@ class ThreeLayerLaw(MapLaw):
         """``Σ_j D_jᵀ E[g' w]``, (C, H, W)."""
         if self.shut == 1:
             return np.zeros(self.grid.input_shape)
-        result: np.ndarray = self.x * gates.local_contrast(self.x, self.grid)
+        x, _ = _windows.scaled(self.x)
+        result: np.ndarray = x * gates.local_contrast(x, self.grid)
         return (1 - self.shut) / math.sqrt(2 * math.pi) * result
 
     @functools.cached_property

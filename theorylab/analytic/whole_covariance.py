@@ -78,10 +78,8 @@ def covariance(maps: ThreeLayerLaw) -> np.ndarray:
 
 def _open_pairs(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     """Return ``Σ_jj' D_jᵀ [M_jj' − û_j û_j'ᵀ/(2π)] D_j'`` over patches that are not zero, (d, d)."""
-    patches = grid.extract(x)
-    norms = np.linalg.norm(patches, axis=1, keepdims=True)
-    units = np.divide(patches, norms, out=np.zeros(patches.shape), where=norms > 0)
-    active = norms[:, 0] > 0
+    units = halfspace.unit(grid.extract(x))
+    active = units.any(axis=1)
     size, taps = math.prod(grid.input_shape), grid.patch_size
     # Index in the image of each tap of each patch; −1 for a tap in the padding.
     indices = grid.extract(np.arange(1.0, size + 1).reshape(grid.input_shape)).astype(int) - 1
@@ -89,11 +87,12 @@ def _open_pairs(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     identity = np.eye(taps)
     for j in np.flatnonzero(active):
         u = units[j]
-        a, b, d = halfspace.pair_coefficients(units @ u)
+        apart, together = units - u, units + u
+        a, plus, minus = halfspace.pair_terms(*(np.linalg.norm(v, axis=1) for v in (apart, together)))
         # rows[r, j', q] = M_jj'[r, q] − û_j[r] û_j'[q]/(2π)
         rows = (active * a)[:, None] * identity[:, None, :]
-        rows += (active * b)[:, None] * (u[:, None, None] * units + units.T[:, :, None] * u)
-        rows -= (active * d)[:, None] * (u[:, None, None] * u + units.T[:, :, None] * units)
+        rows += ((active * plus)[:, None] * together).T[:, :, None] * together
+        rows -= ((active * minus)[:, None] * apart).T[:, :, None] * apart
         rows -= u[:, None, None] * units / (2 * math.pi)
         inside = indices[j] >= 0
         result[indices[j][inside]] += grid.fold(rows).reshape(taps, size)[inside]

@@ -155,8 +155,11 @@ class Predictor:
                 )
             return RuleLaws(mean, float(variance.sum()), lost=lost, kurtosis=kurtosis)
         if mean.any():
+            assert point.max_pool is not None
+            # Large windows are integrated once more, for the error of the integrals.
+            exact = mean if math.prod(point.max_pool.size) <= 4 else None
             cosine, error = estimates.pooled_expected_cosine(
-                x, grid, rule, 1, pool=point.max_pool, target="mean", unit_mean=mean
+                x, grid, rule, 1, pool=point.max_pool, target="mean", unit_mean=exact
             )
             signal = float((mean**2).sum())
             return RuleLaws(mean, signal * (cosine**-2.0 - 1), "estimate", signal * 2 * error / cosine**3)

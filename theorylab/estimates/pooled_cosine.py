@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.analytic import pooled_mean_map
+from theorylab.analytic import _conditioning, _windows
+from theorylab.analytic.pooled import pooled_mean_maps
 from theorylab.analytic.three_layer import check_target, law_of
 from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
 from theorylab.model.patches import PatchGrid
@@ -36,9 +37,9 @@ def pooled_expected_cosine(
     x, grid, rule, n_filters, law, pool, filter_std
         As in :func:`~theorylab.analytic.pooled_mean_map`.
     target : {"input", "mean"}
-    unit_mean : array, (C, H, W), optional
-        ``pooled_mean_map(x, grid, rule, 1, pool=pool)``, one filter and the default law, if it is at hand: large
-        windows take long to integrate.
+    unit_mean : array, (C, H, W) or (n, C, H, W), optional
+        ``analytic.pooled.pooled_mean_maps(x, grid, rule, 1, pool=pool)``, one filter and the default law, if they are at
+        hand: large windows take long to integrate.  A single map is taken for exact.
     draws : int, default 256
         Filters over which ``E‖S‖²`` is averaged; at least 2.
     seed : int or Generator
@@ -46,7 +47,8 @@ def pooled_expected_cosine(
     Returns
     -------
     value, standard_error : float
-        0 and 0 for the input where the mean map is zero, as saliency's is.
+        0 and 0 for the input where the mean map is zero, as saliency's is.  The error is that of the draws and, for windows of
+        more than four positions, of the integrals in the mean map.
 
     Raises
     ------
@@ -60,8 +62,10 @@ def pooled_expected_cosine(
     Let ``F(w) = Σ_j D_jᵀ w 1_j(w)``, the sum over the patches that win for filter ``w``.  Given the filters the readout
     weights are independent, so per filter ``E‖S‖² = m₀² E‖F‖² + (m₂ − m₀²) E Σ_j ‖D_jᵀ w‖² 1_j`` and ``E S = m₀ E F``, with
     ``m₀ = E[h(V)]`` and ``m₂ = E[h(V)²]``.
-    ``E F`` is exact.  The two energies couple pairs of windows (eight conditions at 2×2) and have no known closed form:
-    they are averaged over drawn filters.
+    ``E F`` is in closed form for windows of up to four.  Beyond, its integrations are independent of each other: products of
+    two of them have no bias, as the square of their mean has, and leaving out one at a time says the error (jackknife).  The two
+    energies couple pairs of windows (eight conditions at 2×2) and have no known closed form: they are averaged over drawn
+    filters.
 
     Examples
     --------
@@ -72,17 +76,18 @@ def pooled_expected_cosine(
     (0.79, True)
     """
     check_target(target)
-    mean = pooled_mean_map(x, grid, rule, 1, pool=pool) if unit_mean is None else np.asarray(unit_mean)
+    means = pooled_mean_maps(x, grid, rule, 1, pool=pool) if unit_mean is None else np.asarray(unit_mean)
+    means = means.reshape(-1, *grid.input_shape)
     plain = law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std)
-    x, rule = plain.x, plain.rule
+    x, rule = _windows.scaled(plain.x)[0], plain.rule
     draws = _validation.positive_integer(draws, "draws")
     if draws < 2:
         raise ValueError("draws: a standard error needs at least 2")
-    if not mean.any():
+    if not means.any():
         if target == "mean":
             raise ValueError(f"target 'mean': the mean map of {rule.value} is zero and has no direction")
         return 0.0, 0.0
-    mean = mean / abs(rule.mean(Gaussian(1.0)))  # ±E F
+    means = means / abs(rule.mean(Gaussian(1.0)))  # ±E F
     rng = _random.generator(seed)
     windows = pool.windows(grid.output_shape)
     patches = grid.extract(x)
@@ -99,13 +104,25 @@ def pooled_expected_cosine(
         wins[winners] = 1
         whole[i] = (grid.fold(wins * w) ** 2).sum()
         alone[i] = (inside[winners] @ w**2).sum()
-    # Cosine as a function of the noise E‖S‖²/(N m₀ ‖E F‖)²; the scale of the filters cancels.
+    # The cosine is ⟨E F, t⟩/‖t‖ over √(‖E F‖² + (E‖S‖²/m₀² − ‖E F‖²)/N); the scale of the filters cancels.
     ratio = rule.second_moment(law) / rule.mean(law) ** 2 - 1
     energies = whole + ratio * alone
-    signal = float((mean**2).sum())
-    noise = float(energies.mean() - signal) / (n_filters * signal)
-    error = energies.std(ddof=1) / math.sqrt(draws) / (n_filters * signal)
-    direction = x if target == "input" else mean
-    limit = float((mean * direction).sum() / (np.linalg.norm(mean) * np.linalg.norm(direction)))
-    value = limit / math.sqrt(1 + noise)
-    return value, float(abs(value) * error / (2 * (1 + noise)))
+
+    def cosine(maps: np.ndarray) -> float:
+        flat = maps.reshape(len(maps), -1)
+        signal = products = float((flat.mean(axis=0) ** 2).sum())
+        if len(maps) > 1:
+            products = (len(maps) * signal - float((flat**2).sum(axis=1).mean())) / (len(maps) - 1)
+        toward = math.sqrt(products)
+        if target == "input":
+            toward = float((maps.mean(axis=0) * x).sum()) / float(np.linalg.norm(x))
+        return toward / math.sqrt(products + (float(energies.mean()) - products) / n_filters)
+
+    value = cosine(means)
+    signal = float((means.mean(axis=0) ** 2).sum())
+    total = signal + (float(energies.mean()) - signal) / n_filters
+    error = abs(value) * float(energies.std(ddof=1)) / math.sqrt(draws) / (2 * n_filters * total)
+    if len(means) > 1:
+        left_out = np.array([cosine(np.delete(means, r, axis=0)) for r in range(len(means))])
+        error = math.hypot(error, float(_conditioning.error((1 - len(means)) * left_out)))
+    return value, error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
 
 from theorylab.analytic.nolaw import NoLaw
+from theorylab.analytic.pooled import pooled_mean_maps
 from theorylab.charts import MapFigure, MapPanel
 from theorylab.exhibits._exhibit import Exhibit, rules_named
 from theorylab.model.laws import STANDARD_NORMAL
@@ -112,18 +114,21 @@ def _estimated_cosines(stack: Stack, x: np.ndarray, rule: Rule, mean: np.ndarray
     assert isinstance(pool, MaxPool)
     if not mean.any():
         return [(None, 0.0), (None, 0.0)]
+    grid = grid_of(filters, stack.input_shape)
+    # The mean map of one filter and unit laws, to both of which it is proportional; large windows are integrated once more,
+    # for the error of the integrals.
+    unit = filters.n_filters * filters.std * stack.readout.relu_mean / STANDARD_NORMAL.relu_mean
+    means = mean / unit if math.prod(pool.size) <= 4 else pooled_mean_maps(x, grid, rule, 1, pool=pool)
     return [
         estimates.pooled_expected_cosine(
             x,
-            grid_of(filters, stack.input_shape),
+            grid,
             rule,
             filters.n_filters,
             law=stack.readout,
             pool=pool,
             target=target,
-            # The mean map of one filter and unit laws, to both of which it is proportional.
-            unit_mean=mean
-            / (filters.n_filters * filters.std * stack.readout.relu_mean / STANDARD_NORMAL.relu_mean),
+            unit_mean=means,
         )
         for target in ("input", "mean")
     ]

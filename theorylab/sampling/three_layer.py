@@ -32,6 +32,11 @@ class MapSampler:
     dtype : float64 or float32
         Dtype of weights, products and maps.
 
+    Notes
+    -----
+    A product of matrices rounds the rows of equal patches differently, depending on where they lie.  Behind a max-pool equal
+    patches tie, and the first wins: so there the pre-activations of a repeated patch are those of its first occurrence.
+
     Examples
     --------
     >>> grid = PatchGrid((1, 6, 6), kernel=3)
@@ -66,6 +71,7 @@ class MapSampler:
         # One row for each entry of a patch: `fold` then adds long rows to the picture instead of scattering short ones.
         self._products = np.empty((grid.patch_size, grid.n_patches), dtype=self.dtype)
         self._windows = None if pool is None else pool.windows(grid.output_shape)
+        self._repeats = None if pool is None else _repeats(self.patches)
 
     def draw(
         self,
@@ -103,6 +109,9 @@ class MapSampler:
         # What the readout is applied to: pooled outputs of units, or pre-activations without pooling.
         seen, winners = self._activations, None
         if windows is not None:
+            if self._repeats is not None:
+                later, first = self._repeats
+                self._activations[later] = self._activations[first]
             seen, winners = kernels.pool(self._activations, windows, self.unit)
         bounds = np.linspace(0, self.n_filters, groups + 1).astype(int)
         maps = np.empty((len(rules), n_readouts, groups, *self.grid.input_shape), dtype=self.dtype)
@@ -123,3 +132,12 @@ class MapSampler:
                     np.matmul(sampled[:, group], self._signal[:, group].T, out=self._products)
                     maps[r, t, part] = self.grid.fold(self._products.T)
         return maps
+
+
+def _repeats(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Numbers of the rows that repeat an earlier one, and of the first row that is equal; None if there are none."""
+    seen: dict[bytes, int] = {}
+    # Adding 0 turns −0 into 0, which is equal to it.
+    first = np.array([seen.setdefault(row.tobytes(), number) for number, row in enumerate(patches + 0)])
+    later = np.flatnonzero(first != np.arange(len(first)))
+    return (later, first[later]) if len(later) else None
