@@ -32,7 +32,6 @@ KILLERS = (
     "tests/test_depth.py",
     "tests/test_depth_moments.py",
     "tests/test_judge.py",
-    "tests/test_laws.py",
     "tests/test_orthant.py",
     "tests/test_pooled.py",
     "tests/test_pooled_cosine.py",

@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
-from mutant_edits import Edited, decorated, replaced, turned_round
+from mutant_edits import Edited, EditError, decorated, replaced, turned_round
 
 FACTORS = (1.03, 0.97)
 
@@ -383,6 +383,8 @@ def laws() -> Iterator[Law]:
         names = importlib.import_module(package)
         for name in names.__all__:
             value = getattr(names, name)
+            if name not in PUBLIC and name not in OF_MODULES:
+                raise EditError(f"{package}.{name}: say in PUBLIC what this law returns")
             if isinstance(value, types.ModuleType):
                 for function, returns in OF_MODULES[name].items():
                     yield Law(value.__name__, function, returns)

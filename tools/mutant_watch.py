@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     ran: dict[str, dict[str, list[str]]] = {}
     if _trace:
         _trace[0].stop()
-        data = _trace[0].get_data()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that nothing was traced
+            data = _trace[0].get_data()
         for file in data.measured_files():
             lines = data.contexts_by_lineno(file)
             name = Path(file).relative_to(session.config.rootpath).as_posix()
