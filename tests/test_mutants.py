@@ -199,16 +199,25 @@ def test_the_command_lists_and_chooses():
     assert done.stdout.splitlines() == ["judge     stats.multiplicity.bonferroni: no correction"]
 
 
-def test_the_table_counts_and_names_survivors():
-    pairs = [
-        (mutant_of("a.py", ""), Fate("tools/mutant_claims.py::test_verify[lemma1]", "AssertionError", 1.2)),
-        (mutant_of("a.py", ""), Fate("tests/test_a.py::test_b[x|y]", "ValueError", 2.6)),
-        (mutant_of("a.py", ""), Fate("", "", 3.0)),
+def test_the_table_counts_and_names_survivors(tmp_path):
+    fates = [
+        Fate("tools/mutant_claims.py::test_verify[lemma1]", "AssertionError", 1.2),
+        Fate("tests/test_a.py::test_b[x|y]", "ValueError", 2.6),
+        Fate("", "", 3.0),
     ]
-    text = mutants.table(*zip(*pairs, strict=True))
+    rows = {
+        mutants.name_of(Mutant("term", f"f: a {n} | b", "a.py", Edited("", frozenset()))): mutants.Row(
+            mutants.by(fate), f"{fate.seconds:.0f}"
+        )
+        for n, fate in enumerate(fates)
+    }
+    text = mutants.table(rows)
     assert "left out or replaced | 3 | 1 | 1 | 1 |" in text
     for row in ("| verify lemma1 | 1 |", "| test_a: test_b (ValueError) | 3 |", "| **survives** | 3 |"):
         assert row in text
+    (tmp_path / "table.md").write_text(text)
+    assert mutants.known_rows(tmp_path / "table.md") == rows
+    assert mutants.known_rows(tmp_path / "none.md") == {}
 
 
 def test_nothing_is_named_that_is_not_there():

@@ -19,8 +19,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mutant_copies import (
     CLAIMS,
@@ -37,6 +38,7 @@ from mutant_edits import EditError
 from mutant_table import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[1]
+SURVIVES = "**survives**"
 KINDS = {
     "scaled": "a law multiplied by 1.03 or 0.97",
     "shifted": "a map of a law moved by one pixel",
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="list them and run none")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     out = ROOT / "docs" / "mutants.md"
-    parser.add_argument("--out", type=Path, default=out, help="the table, written where all were run")
+    parser.add_argument("--out", type=Path, default=out, help="the table; --only renews its rows")
     options = parser.parse_args(arguments)
     try:
         every = mutants(ROOT)
@@ -77,8 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mutants: {error}", file=sys.stderr)
         return 2
     survivors = [mutant for mutant, fate in zip(chosen, fates, strict=True) if not fate.killed]
-    if chosen == every:
-        options.out.write_text(table(chosen, fates), encoding="utf-8")
+    rows = known_rows(options.out) | {
+        name_of(mutant): Row(by(fate), f"{fate.seconds:.0f}")
+        for mutant, fate in zip(chosen, fates, strict=True)
+    }
+    if all(name_of(mutant) in rows for mutant in every):
+        options.out.write_text(
+            table({name_of(mutant): rows[name_of(mutant)] for mutant in every}), encoding="utf-8"
+        )
         print(f"Written: {options.out}")
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants killed.")
     for mutant in survivors:
@@ -143,13 +151,13 @@ def _control(copies: queue.Queue[Copy], pool: concurrent.futures.Executor) -> Co
         path.write_text(json.dumps({"key": key, "report": new}), encoding="utf-8")
         return new
 
-    return control_of(pool.map(report, KILLERS))
+    return control_of(pool.map(report, reversed(KILLERS)))  # the longest first
 
 
 def by(fate: Fate) -> str:
     """Say in a few words what killed a mutant."""
     if not fate.killed:
-        return "**survives**"
+        return SURVIVES
     file, _, name = fate.test.partition("::")
     if file == CLAIMS:
         return f"verify {name.partition('[')[2].removesuffix(']')}"
@@ -158,9 +166,28 @@ def by(fate: Fate) -> str:
     return f"{Path(file).stem}: {name}{error}"
 
 
-def table(chosen: Sequence[Mutant], fates: Sequence[Fate]) -> str:
+class Row(NamedTuple):
+    """What the table says of a mutant."""
+
+    by: str
+    seconds: str
+
+
+def name_of(mutant: Mutant) -> tuple[str, str]:
+    """Return the kind and the words that tell a mutant from the others."""
+    what = mutant.what.replace("|", r"\|")
+    return mutant.kind, f"`{what}`"
+
+
+def known_rows(path: Path) -> dict[tuple[str, str], Row]:
+    """Return the rows of a table that was written before; none if there is none."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    cells = [line[2:-2].split(" | ") for line in lines if line.startswith("| ")]
+    return {(row[0], row[1]): Row(*row[2:]) for row in cells if len(row) == 4 and row[1].startswith("`")}
+
+
+def table(rows: Mapping[tuple[str, str], Row]) -> str:
     """Return the results as Markdown."""
-    pairs = list(zip(chosen, fates, strict=True))
     lines = [
         "# Mutants",
         "",
@@ -173,16 +200,14 @@ def table(chosen: Sequence[Mutant], fates: Sequence[Fate]) -> str:
     ]
     for kind, meaning in KINDS.items():
         count = Counter(
-            "survive" if not fate.killed else "verify" if fate.test.startswith(CLAIMS) else "tests"
-            for mutant, fate in pairs
-            if mutant.kind == kind
+            "survive" if row.by == SURVIVES else "verify" if row.by.startswith("verify ") else "tests"
+            for (its_kind, _), row in rows.items()
+            if its_kind == kind
         )
         numbers = [count.total(), count["verify"], count["tests"], count["survive"]]
         lines.append(f"| {kind} | {meaning} | {' | '.join(map(str, numbers))} |")
     lines += ["", "| kind | what | killed by | seconds |", "|---|---|---|---|"]
-    for mutant, fate in pairs:
-        what = mutant.what.replace("|", "\\|")
-        lines.append(f"| {mutant.kind} | `{what}` | {by(fate)} | {fate.seconds:.0f} |")
+    lines += [f"| {kind} | {what} | {row.by} | {row.seconds} |" for (kind, what), row in rows.items()]
     return "\n".join(lines) + "\n"
 
 
