@@ -28,6 +28,7 @@ KILLERS = (
     "tests/test_stats.py",
     "tests/test_judge.py",
     "tests/test_referee.py",
+    "tests/test_law.py",
     "tests/test_orthant.py",
     "tests/test_analytic_halfspace.py",
     "tests/test_analytic_shallow.py",
