@@ -53,7 +53,7 @@ LAST = ("tests/test_registry.py",)
 TRACED = ("theorylab/analytic", "theorylab/estimates", "theorylab/stats", "proofs_checks")
 """Folders of which the control notes the lines that each test runs."""
 
-LIMIT = 900.0
+LIMIT = 1800.0
 """Seconds after which a run counts as broken."""
 
 
@@ -86,7 +86,10 @@ class Control:
 
 @dataclasses.dataclass(frozen=True)
 class Fate:
-    """What became of a mutant: the test that failed first and its error (both empty for a survivor), and the seconds."""
+    """What became of a mutant: the test that failed first, its error, and the seconds.
+
+    A survivor has neither test nor error; where the run broke, there is an error and no test.
+    """
 
     test: str
     error: str
@@ -94,8 +97,13 @@ class Fate:
 
     @property
     def killed(self) -> bool:
-        """Whether something failed."""
+        """Whether a test failed."""
         return bool(self.test)
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing can be said."""
+        return bool(self.error) and not self.test
 
 
 class Copy:

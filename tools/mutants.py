@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     pattern = "mutants that a regular expression finds; again for more"
-    parser.add_argument("--only", action="append", metavar="PATTERN", help=pattern)
+    parser.add_argument("--only", action="append", type=re.compile, metavar="PATTERN", help=pattern)
     parser.add_argument("--list", action="store_true", help="list them and run none")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     out = ROOT / "docs" / "mutants.md"
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EditError as error:
         print(f"mutants: {error}", file=sys.stderr)
         return 2
-    patterns = [re.compile(pattern) for pattern in options.only or [""]]
+    patterns = options.only or [re.compile("")]
     chosen = [mutant for mutant in every if any(p.search(f"{mutant.kind} {mutant.what}") for p in patterns)]
     if options.list:
         print("\n".join(f"{mutant.kind:9} {mutant.what}" for mutant in chosen))
@@ -78,20 +78,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenError as error:
         print(f"mutants: {error}", file=sys.stderr)
         return 2
-    survivors = [mutant for mutant, fate in zip(chosen, fates, strict=True) if not fate.killed]
+    pairs = list(zip(chosen, fates, strict=True))
     rows = known_rows(options.out) | {
-        name_of(mutant): Row(by(fate), f"{fate.seconds:.0f}")
-        for mutant, fate in zip(chosen, fates, strict=True)
+        name_of(mutant): Row(by(fate), f"{fate.seconds:.0f}") for mutant, fate in pairs if not fate.broken
     }
     if all(name_of(mutant) in rows for mutant in every):
-        options.out.write_text(
-            table({name_of(mutant): rows[name_of(mutant)] for mutant in every}), encoding="utf-8"
-        )
+        text = table({name_of(mutant): rows[name_of(mutant)] for mutant in every})
+        options.out.write_text(text, encoding="utf-8")
         print(f"Written: {options.out}")
-    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants killed.")
-    for mutant in survivors:
-        print(f"SURVIVED: {mutant.kind} {mutant.what}")
-    return 1 if survivors else 0
+    print(f"{sum(fate.killed for fate in fates)} of {len(chosen)} mutants killed.")
+    for mutant, fate in pairs:
+        if fate.broken:
+            print(f"NO ANSWER: {mutant.kind} {mutant.what}: {fate.error}")
+        elif not fate.killed:
+            print(f"SURVIVED: {mutant.kind} {mutant.what}")
+    return 2 if any(fate.broken for fate in fates) else int(not all(fate.killed for fate in fates))
 
 
 def _stop(number: int, _: object) -> None:
@@ -116,7 +117,7 @@ def _fates(chosen: Sequence[Mutant], folder: Path, jobs: int) -> list[Fate]:
         try:
             fate = copy.fate(mutant, control.concerned(mutant))
         except BrokenError as error:
-            raise BrokenError(f"{mutant.kind} {mutant.what}: {error}") from None
+            fate = Fate("", str(error), 0.0)
         finally:
             copies.put(copy)
         done += 1
@@ -157,7 +158,7 @@ def _control(copies: queue.Queue[Copy], pool: concurrent.futures.Executor) -> Co
 def by(fate: Fate) -> str:
     """Say in a few words what killed a mutant."""
     if not fate.killed:
-        return SURVIVES
+        return "no answer" if fate.broken else SURVIVES
     file, _, name = fate.test.partition("::")
     if file == CLAIMS:
         return f"verify {name.partition('[')[2].removesuffix(']')}"
