@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     pattern = "mutants that a regular expression finds; again for more"
-    parser.add_argument("--only", action="append", type=re.compile, metavar="PATTERN", help=pattern)
+    parser.add_argument("--only", action="append", type=_pattern, metavar="PATTERN", help=pattern)
     parser.add_argument("--list", action="store_true", help="list them and run none")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     out = ROOT / "docs" / "mutants.md"
@@ -93,6 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif not fate.killed:
             print(f"SURVIVED: {mutant.kind} {mutant.what}")
     return 2 if any(fate.broken for fate in fates) else int(not all(fate.killed for fate in fates))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
 
 
 def _stop(number: int, _: object) -> None:
