@@ -4,7 +4,7 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test nojit lowest lint docs bench classifier depth-errors calibration pictures verdicts check clean
+.PHONY: verify test nojit lowest lint docs mutants bench classifier depth-errors calibration pictures verdicts check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
@@ -24,6 +24,10 @@ lint: $(VENV)/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy theorylab proofs_checks tools
+
+# One wrong change at a time in the laws and the judge, each to be noticed; renews docs/mutants.md.  ARGS="--only covariance".
+mutants: $(VENV)/tested
+	$(BIN)/python tools/mutants.py $(ARGS)
 
 # Timings beside PyTorch and Captum, in turn, on an idle machine: about five minutes.  BENCH_ROUNDS=3 for a first look.
 bench: $(VENV)/tested

@@ -320,3 +320,23 @@ def test_fourth_cumulant_by_quadrature(rule, unit, size, seed):
     grid = PatchGrid(x.shape, (1, size))
     computed = fourth_cumulant_map(x, grid, rule, 7, std=1.3, unit=unit).ravel()
     np.testing.assert_allclose(computed, 7 * 1.3**8 * np.array(expected), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rule", "slope", "expected"),
+    [
+        ("saliency", 0.0, 0.0),
+        ("guided", 0.0, 0.0),
+        ("deconvnet", 0.0, 3.75),
+        ("saliency", 0.5, 6 * 0.5**4),
+        ("guided", 0.5, 3.75 * 0.5**4),
+    ],
+)
+def test_fourth_cumulant_under_a_patch_of_zeros(rule, slope, expected):
+    """The gate is closed and passes ``a h(V) w`` (all of it where there is none): ``E h⁴ 3a⁴ − 3 (E h² a²)²``, a filter.
+
+    ``E V⁴ = 3`` and ``E V² = 1`` make 9 − 3 for saliency, their halves 9/2 − 3/4 for what is rectified.
+    """
+    x = np.array([[[1.0, 2.0, 0.0, 0.0]]])
+    found = fourth_cumulant_map(x, PatchGrid((1, 1, 4), (1, 2), (1, 2)), rule, 5, unit=LeakyReLU(slope))
+    np.testing.assert_allclose(found[0, 0, 2:], 5 * expected, rtol=1e-12, atol=1e-12)

@@ -291,6 +291,28 @@ def test_mean_map_of_the_largest_logit_against_simulation():
     assert abs(found[2] - 1) > 5 * spread[2]
 
 
+@pytest.mark.parametrize(
+    ("k", "first", "second"),
+    [
+        (1, 0.0, 1.0),
+        (2, 1 / math.sqrt(math.pi), 1.0),
+        (3, 1.5 / math.sqrt(math.pi), 1 + math.sqrt(3) / (2 * math.pi)),
+    ],
+)
+def test_the_largest_of_a_few_logits_in_closed_form(k, first, second):
+    """A logit is ⟨S, x⟩ of its saliency map, of variance xᵀ Cov x; Cov by loops over pairs of patches."""
+    x, n, std = np.random.default_rng(4).normal(1.0, 1.0, (2, 7, 6)), 5, 0.7
+    grid = PatchGrid(x.shape, 3, stride=2, padding=1)
+    readout = naive_laws.readout_moments(std)
+    _, covariance = naive_laws.moments(x, (3, 3), (2, 2), (1, 1), "saliency", n, readout, std)
+    variance = float(x.ravel() @ covariance @ x.ravel())
+    assert maximum_logit_moment(x, grid, n, k, std=std) == pytest.approx(second * variance, rel=1e-9)
+    # In the limit the mean map gives the logit its mean, and is the image weighted by each entry's variance.
+    direction = np.diag(covariance).reshape(x.shape) * x
+    expected = first * math.sqrt(variance) / float((direction * x).sum()) * direction
+    np.testing.assert_allclose(maximum_logit_mean_map(x, grid, n, k, std=std), expected, rtol=1e-9, atol=1e-9)
+
+
 def test_mean_map_of_the_largest_logit_scales():
     x, grid = crop(), PatchGrid((2, 9, 8), 3)
     one = maximum_logit_mean_map(x, grid, 100, 10)

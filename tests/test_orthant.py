@@ -89,6 +89,15 @@ def test_correlations_of_one():
     assert orthant.orthant_probability(rounded) == 0.5
 
 
+@pytest.mark.parametrize("k", range(2, 8))
+def test_opposite_coordinates_are_never_positive_together(k):
+    """Exactly: no quadrature, whose error would be about 1e-16, and no points."""
+    for seed in range(5):
+        rows = random_rows(k, 8, seed)
+        rows[-1] = -rows[0]
+        assert orthant.orthant_probability_with_error(rows @ rows.T) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize("k", [2, 3])
 def test_closed_form_needs_no_merging(k):
     matrix = np.ones((k, k))

@@ -1,0 +1,155 @@
+"""Where a judgement turns: at the level, at the tolerance and at the edges of a margin, and by which errors."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+import proofs_checks
+from proofs_checks import referee
+from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE, Judge, Wrong, weighted_slope
+from proofs_checks.referee import Evidence
+from proofs_checks.results import Margin, Verdict
+from theorylab import montecarlo
+from theorylab.stats import bounded_interval
+
+LEVEL = 1e-6
+
+
+def ruled(margin, *evidence):
+    return referee.rule(margin, Evidence(*evidence), LEVEL)
+
+
+def test_a_p_value_is_that_of_the_t_test_on_the_replicates():
+    sample = np.random.default_rng(0).normal(2.0, 0.1, 7)
+    found = Judge(level=LEVEL).moment("n", montecarlo.measurement({"a": sample}), "a", 1.9, Wrong("w", 2.3))
+    assert found.p_value == pytest.approx(scipy_stats.ttest_1samp(sample, 1.9).pvalue, rel=1e-9)
+    assert found.negative_control.p_value == pytest.approx(
+        scipy_stats.ttest_1samp(sample, 2.3).pvalue, rel=1e-9
+    )
+
+
+def test_a_p_value_at_the_level_is_no_rejection():
+    first = Judge(level=LEVEL).judge("n", "moment", 1.0, 0.1, 9, 1.2, Wrong("w", 1.3))
+    at_law = Judge(level=first.p_value).judge("n", "moment", 1.0, 0.1, 9, 1.2, Wrong("w", 1.3))
+    assert at_law.passed
+    assert at_law.negative_control.rejected
+    assert (
+        not Judge(level=math.nextafter(first.p_value, 1)).judge(*judged(first), 1.2, Wrong("w", 1.3)).passed
+    )
+    p_value = first.negative_control.p_value
+    at_wrong = Judge(level=p_value).judge(*judged(first), 1.2, Wrong("w", 1.3))
+    assert not at_wrong.negative_control.rejected
+    above = Judge(level=math.nextafter(p_value, 1)).judge(*judged(first), 1.2, Wrong("w", 1.3))
+    assert above.negative_control.rejected
+
+
+def judged(check):
+    return check.name, check.kind, *check.measured
+
+
+def test_an_error_at_the_tolerance_of_an_identity_is_within_it():
+    one, error = [np.array([1.0])], 2.0**-34  # no rounding
+    off = [np.array([1 + error])]
+    at = Judge(level=LEVEL).identity("n", one, off, "w", off, tolerance=error)
+    assert (at.passed, at.p_value) == (True, 1.0)
+    assert (at.negative_control.rejected, at.negative_control.p_value) == (False, 1.0)
+    above = Judge(level=LEVEL).identity("n", one, off, "w", off, tolerance=math.nextafter(error, 0))
+    assert (above.passed, above.p_value) == (False, 0.0)
+    assert (above.negative_control.rejected, above.negative_control.p_value) == (True, 0.0)
+
+
+def test_a_slope_is_that_of_weighted_least_squares():
+    rng = np.random.default_rng(1)
+    x, errors = np.log([16.0, 64.0, 256.0, 1024.0]), np.array([0.3, 0.1, 0.2, 0.05])
+    y = 3 - 0.5 * x + errors * rng.standard_normal(4)
+    slope, error = weighted_slope(x, y, errors)
+    coefficients, covariance = np.polyfit(x, y, 1, w=1 / errors, cov="unscaled")
+    assert slope == pytest.approx(coefficients[0], rel=1e-9)
+    assert error == pytest.approx(math.sqrt(covariance[0, 0]), rel=1e-9)
+
+
+def test_a_slope_has_the_degrees_of_freedom_of_its_smallest_study():
+    rng = np.random.default_rng(2)
+    studies = {
+        size: montecarlo.measurement({"a": size**-0.5 * rng.normal(1.0, 0.05, count)})
+        for size, count in ((16, 300), (64, 20), (256, 300))
+    }
+    found = Judge(level=LEVEL).slope("n", studies, lambda mean: mean["a"], -0.5, Wrong("w", -1.0))
+    assert found.replicates == 20
+    beyond = abs(found.estimate + 0.5) / found.standard_error
+    assert found.p_value == pytest.approx(2 * scipy_stats.t.sf(beyond, 19), rel=1e-9)
+
+
+def test_what_was_measured_without_error_is_a_point():
+    on_the_edge = Margin("share", low=0.25, high=0.5)
+    for estimate, verdict in ((0.25, Verdict.HOLDS), (0.5, Verdict.HOLDS), (0.75, Verdict.REFUTED)):
+        found = ruled(on_the_edge, estimate, 0.0, 1)
+        assert (found.low, found.high, found.verdict) == (estimate, estimate, verdict)
+
+
+def test_an_interval_that_touches_the_margin_decides_nothing():
+    measured = 0.5, 0.01, 30
+    seen = ruled(Margin("m"), *measured)
+    assert ruled(Margin("m", low=seen.high), *measured).verdict is Verdict.UNDECIDED
+    assert ruled(Margin("m", low=math.nextafter(seen.high, 1)), *measured).verdict is Verdict.REFUTED
+    assert ruled(Margin("m", high=seen.low), *measured).verdict is Verdict.UNDECIDED
+    assert ruled(Margin("m", high=math.nextafter(seen.low, 0)), *measured).verdict is Verdict.REFUTED
+    inside = Margin("m", low=seen.low, high=seen.high)
+    assert ruled(inside, *measured).verdict is Verdict.HOLDS
+
+
+def test_an_estimate_on_the_edge_is_decided_by_no_number_of_networks():
+    found = ruled(Margin("m", low=0.5), 0.5, 0.01, 30)
+    assert (found.verdict, found.factor) == (Verdict.UNDECIDED, math.inf)
+
+
+def test_the_nearer_edge_decides():
+    found = ruled(Margin("m", low=0.0, high=0.5), 0.4, 0.1, 10**6)
+    half = (found.high - found.low) / 2
+    assert found.factor == pytest.approx((half / 0.1) ** 2, rel=1e-9)
+
+
+def test_verdicts_have_a_level_corrected_for_all_of_the_registry():
+    """The width of an interval says at which confidence it was made: for each verdict its part of the whole probability."""
+    (claim,) = proofs_checks.verify(["error-rate"], budget="quick", jobs=1).claims
+    check, ruling = claim.checks[0], claim.rulings[0]
+    assert ruling.estimate == check.estimate
+    reach = (ruling.high - ruling.estimate) / check.standard_error
+    count = sum(len(other.margins) for other in proofs_checks.registry())
+    expected = FALSE_ALARM_PROBABILITY / RESERVE / count
+    assert 2 * scipy_stats.t.sf(reach, check.replicates - 1) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [20, 500])
+def test_the_interval_of_a_share_is_that_of_maurer_and_pontil(count):
+    sample = (np.random.default_rng(3).random(count) < 0.3).astype(float)
+    variance, delta = sample.var(ddof=1), 0.05 / 2  # each side has half of what the confidence leaves
+    reach = math.sqrt(2 * variance * math.log(2 / delta) / count) + 7 * math.log(2 / delta) / (
+        3 * (count - 1)
+    )
+    low, high = bounded_interval(sample.mean(), sample.std(ddof=1) / math.sqrt(count), count, confidence=0.95)
+    assert (low, high) == pytest.approx((sample.mean() - reach, sample.mean() + reach), rel=1e-12)
+
+
+def test_the_interval_of_a_rare_share_covers_it():
+    """Where Student's interval is a point: of 50 draws at 1 % six in ten see nothing."""
+    draws = np.random.default_rng(4).random((2000, 50)) < 0.01
+    means, errors = draws.mean(axis=1), draws.std(axis=1, ddof=1) / math.sqrt(50)
+    covered = [
+        low <= 0.01 <= high
+        for low, high in (
+            bounded_interval(m, e, 50, confidence=0.9) for m, e in zip(means, errors, strict=True)
+        )
+    ]
+    assert np.mean(covered) >= 0.9
+    assert (errors == 0).mean() > 0.5
+
+
+def test_shares_are_judged_at_the_level():
+    evidence = Evidence(0.2, 0.01, 1000, share=True)
+    found = referee.rule(Margin("share", low=0.1), evidence, 0.01)
+    assert (found.low, found.high) == bounded_interval(0.2, 0.01, 1000, confidence=0.99)
+    assert dataclasses.replace(found, verdict=Verdict.HOLDS) == found

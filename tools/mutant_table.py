@@ -1,0 +1,452 @@
+"""The list of wrong changes: what is scaled, shifted, left out or turned round, and nothing that runs.
+
+To renew an entry whose code has moved: `module` and `function` say where the code is; `old` is an expression, or a statement,
+that occurs once in that function, in any layout; `new` takes its place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+from mutant_edits import Edited, EditError, decorated, replaced, turned_round
+
+FACTORS = (1.03, 0.97)
+
+DECISIONS = (
+    "proofs_checks.judge",
+    "proofs_checks.referee",
+    "proofs_checks.results",
+    "theorylab.stats.comparison",
+    "theorylab.stats.multiplicity",
+)
+"""Modules of which every comparison, ``and``, ``or``, ``not`` and bare condition is turned round."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Law:
+    """A law and what it returns: "value", "integer", "first" (of a pair), "all" (of a tuple), or fields of a record.
+
+    `records` is "one" or "list" where fields are named; `shifted` names how a map is moved by one pixel: its axis or axes, as
+    NumPy's roll takes them.
+    """
+
+    module: str
+    function: str
+    returns: str = "value"
+    records: str = ""
+    shifted: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """One term, factor or condition that is left out or replaced."""
+
+    what: str
+    module: str
+    function: str
+    old: str
+    new: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """A wrong change: its kind, in words what it is, the file relative to the root, and the edited source."""
+
+    kind: str
+    what: str
+    path: str
+    edited: Edited
+
+
+# The names of theorylab.analytic.__all__ and theorylab.estimates.__all__; where they live is read from the package.
+PUBLIC: dict[str, tuple[str, str, str]] = {
+    "active_coverage": ("value", "", "-1"),
+    "class_distance": ("value", "", ""),
+    "covariance": ("value", "", "(0, 1)"),
+    "deconvnet_correlation": ("value", "", ""),
+    "depth_maps": ("alpha beta alignment mean_map variance_map", "list", ""),
+    "depth_profile": ("alpha beta alignment", "list", ""),
+    "estimation_error": ("value", "", ""),
+    "expected_class_product": ("value", "", ""),
+    "expected_cosine": ("value", "", ""),
+    "expected_energy": ("value", "", ""),
+    "filters_needed": ("integer", "", ""),
+    "fourth_cumulant_map": ("value", "", "-1"),
+    "infinite_depth_alignment": ("value", "", ""),
+    "local_contrast": ("value", "", "-1"),
+    "maximum_logit_mean_map": ("value", "", "-1"),
+    "maximum_logit_moment": ("value", "", ""),
+    "maximum_moment": ("value", "", ""),
+    "mean_map": ("value", "", "-1"),
+    "orthant_probability": ("value", "", ""),
+    "orthant_probability_with_error": ("first", "", ""),
+    "pooled_expected_cosine": ("first", "", ""),
+    "pooled_mean_map": ("value", "", "-1"),
+    "pooled_mean_map_with_error": ("first", "", "-1"),
+    "pooled_patch_variance": ("value", "", "0"),
+    "pooled_variance_map": ("value", "", "-1"),
+    "selection_probabilities": ("all_zero positive_given_chosen chosen_given_positive", "one", ""),
+    "variance_map": ("value", "", "-1"),
+}
+
+# Modules among those names: their public functions.
+OF_MODULES: dict[str, dict[str, str]] = {
+    "halfspace": {"mean": "value", "second_moment": "value", "pair_coefficients": "all", "pair_matrix": "value"},
+}  # fmt: skip
+
+# What theorylab.law returns.  A pooled law's cosine is left out: it is 0 (no mean) or refused (no variance), so nothing to scale.
+LAW_OF = "theorylab.analytic.of_stack"
+THREE = "theorylab.analytic.three_layer"
+RETURNED = (
+    Law(THREE, "ThreeLayerLaw.mean", shifted="-1"),
+    Law(THREE, "ThreeLayerLaw.variance", shifted="-1"),
+    Law(THREE, "ThreeLayerLaw.expected_cosine"),
+    Law(THREE, "ThreeLayerLaw.class_distance"),
+    Law(LAW_OF, "_Pooled.mean", shifted="-1"),
+    Law(LAW_OF, "_Pooled.variance", shifted="-1"),
+    Law(LAW_OF, "_Pooled.class_distance"),
+    Law(LAW_OF, "_Moments.expected_cosine"),
+    Law(LAW_OF, "_Moments.class_distance"),
+    Law(LAW_OF, "_dense", "mean variance", "one"),
+    Law(LAW_OF, "_convolutional", "mean variance", "one"),
+)
+
+# Fields of records that are maps, and so are shifted too.  A dense layer's variance is the same everywhere.
+MAPS = ("alpha", "beta", "mean_map", "variance_map", "mean", "variance")
+UNSHIFTED = (
+    ("theorylab.analytic.depth", "depth_profile", "alpha"),
+    ("theorylab.analytic.depth", "depth_profile", "beta"),
+    (LAW_OF, "_dense", "variance"),
+)
+
+
+def _in(module: str, *terms: tuple[str, str, str, str]) -> tuple[Term, ...]:
+    return tuple(Term(what, f"theorylab.{module}", function, old, new) for function, what, old, new in terms)
+
+
+TERMS: tuple[Term, ...] = (
+    *_in(
+        "analytic.halfspace",
+        ("mean", "the norm of the patch kept", "std / math.sqrt(2 * math.pi) * directions", "std / math.sqrt(2 * math.pi) * y"),
+        ("second_moment", "both half-spaces", "std**2 / 2", "std**2"),
+        ("second_moment", "a patch of zeros opens its unit", "y.any()", "True"),
+        ("pair_coefficients", "probability of the wedge: two independent half-spaces", "(math.pi - angle) / (2 * math.pi)", "0.25 + 0 * angle"),
+        ("pair_coefficients", "the terms in cos θ dropped", "cosine * b", "0 * b"),
+        ("pair_matrix", "u' uᵀ taken for u u'ᵀ", "cross + cross.T", "2 * cross"),
+        ("pair_matrix", "u' u'ᵀ dropped", "np.outer(u, u) + np.outer(v, v)", "np.outer(u, u)"),
+    ),
+    *_in(
+        "analytic.gates",
+        ("Gate.first", "the factor 1 − s of a leaky unit dropped", "(1 - self.shut) / math.sqrt(2 * math.pi)", "1 / math.sqrt(2 * math.pi)"),
+        ("Gate.second", "what a closed leaky gate passes dropped", "self.shut**2 * self.grid.coverage", "0 * self.grid.coverage"),
+        ("Gate.second", "patches of zeros counted as open", "active_coverage(self.x, self.grid)", "self.grid.coverage"),
+        ("Gate.pairs", "1 − s not squared", "(1 - self.shut) ** 2", "(1 - self.shut)"),
+        ("local_contrast", "the square of the norm taken for the norm", "np.sqrt(_windows.energies(x, grid))", "_windows.energies(x, grid)"),
+        ("active_coverage", "patches of zeros counted", "_windows.energies(x, grid) > 0", "_windows.energies(x, grid) >= 0"),
+        ("_neighbours", "pairs j ≠ j' dropped", "total += spread(b * n * m) * (image * image + ahead * behind)\n", "pass"),
+        ("_neighbours", "x_(t+δ) x_(t−δ) dropped", "image * image + ahead * behind", "image * image"),
+        ("_neighbours", "the terms in cos θ dropped", "total -= image * (spread(d * n * n) * behind + spread(d * m * m) * ahead)", "pass"),
+        ("_neighbours", "norms of the two patches exchanged", "spread(d * n * n) * behind + spread(d * m * m) * ahead", "spread(d * m * m) * behind + spread(d * n * n) * ahead"),
+        ("_neighbours", "one of ±δ alone", "2 * np.stack([_windows.crop(plane, grid) for plane in total])", "np.stack([_windows.crop(plane, grid) for plane in total])"),
+        ("_neighbours", "the common part of two patches one row short", "range(i, grid.kernel[0])", "range(i + 1, grid.kernel[0])"),
+        ("_neighbours", "the common part of two patches: the whole width", "range(max(k, 0), grid.kernel[1] + min(k, 0))", "range(grid.kernel[1])"),
+        ("_neighbours", "the patch behind mirrored", "_shifted(image, -i, -k)", "_shifted(image, -i, k)"),
+    ),
+    *_in(
+        "analytic._windows",
+        ("energies", "every patch cut one pixel off", "(padded(x, grid) ** 2).sum(axis=0)", "np.roll((padded(x, grid) ** 2).sum(axis=0), 1, axis=1)"),
+        ("crop", "the map cut one pixel off", "plane[pad_rows : pad_rows + height, pad_columns : pad_columns + width]", "np.roll(plane, 1, axis=0)[pad_rows : pad_rows + height, pad_columns : pad_columns + width]"),
+        ("window_sums", "windows one column short", "range(grid.kernel[1])", "range(1, grid.kernel[1])"),
+        ("overlapping_offsets", "the farthest neighbours left out", "(size - 1) // step", "(size - 2) // step"),
+        ("overlapping_offsets", "the next patch to the right left out", "(i, k) > (0, 0)", "(i, k) > (0, 1)"),
+    ),
+    *_in(
+        "analytic.three_layer",
+        ("ThreeLayerLaw.variance", "−m₀² of the variance dropped", "self.gate.pairs - self.gate.first**2", "self.gate.pairs"),
+        ("ThreeLayerLaw.variance", "pairs j ≠ j' dropped", "self.gate.pairs - self.gate.first**2", "-self.gate.first**2"),
+        ("ThreeLayerLaw.variance", "E[h²] taken for its variance", "self.rule.second_moment(self.readout) * self.gate.second", "self.h_variance * self.gate.second"),
+        ("ThreeLayerLaw.variance", "c for c²", "self.filter_std**2", "self.filter_std"),
+        ("ThreeLayerLaw.h_variance", "−m₀² of the readout's variance dropped", "self.rule.second_moment(self.readout) - self.h_mean**2", "self.rule.second_moment(self.readout)"),
+        ("ThreeLayerLaw.class_product", "−m₀² of the class product dropped", "self.h_variance", "self.rule.second_moment(self.readout)"),
+        ("ThreeLayerLaw.class_product", "readouts of two logits shared", "self.energy - float(lost)", "self.energy"),
+        ("ThreeLayerLaw.energy", "the mean map's energy dropped", "(self.mean**2).sum() + self.variance.sum()", "self.variance.sum()"),
+        ("ThreeLayerLaw.energy", "the noise's energy dropped", "(self.mean**2).sum() + self.variance.sum()", "(self.mean**2).sum()"),
+        ("ThreeLayerLaw.mean", "c of the filters dropped", "self.n_filters * self.h_mean * self.filter_std * self.gate.first", "self.n_filters * self.h_mean * self.gate.first"),
+        ("cosine_of", "the noise left out of the cosine", "math.sqrt(energy)", "np.linalg.norm(mean)"),
+    ),
+    *_in(
+        "analytic.whole_covariance",
+        ("covariance", "one leaky gate shut, the other open: dropped", "shut**2 * every.T @ every + mixed + mixed.T", "shut**2 * every.T @ every"),
+        ("covariance", "both leaky gates shut: dropped", "shut**2 * every.T @ every", "0 * every.T @ every"),
+        ("covariance", "patches of zeros counted as open", "_active(maps.x, grid)", "np.ones(grid.n_patches)"),
+        ("_open_pairs", "−m₀² of the covariance dropped", "rows -= u[:, None, None] * units / (2 * math.pi)", "pass"),
+        ("_open_pairs", "pairs j ≠ j' dropped", "grid.fold(rows)", "grid.fold(rows * (np.arange(len(units)) == j)[:, None])"),
+        ("_open_pairs", "the terms in cos θ dropped", "rows -= (active * d)[:, None] * (u[:, None, None] * u + units.T[:, :, None] * units)", "pass"),
+        ("_open_pairs", "every patch put back one pixel off", "inside = indices[j] >= 0", "indices[j] -= 1\ninside = indices[j] >= 0"),
+        ("_open_pairs", "patches of zeros counted as open", "norms[:, 0] > 0", "norms[:, 0] >= 0"),
+    ),
+    *_in(
+        "analytic.kurtosis",
+        ("fourth_cumulant_map", "−4 μ₃ μ₁ dropped", "fourth - 4 * third * first", "fourth"),
+        ("fourth_cumulant_map", "−3 μ₂² dropped", "fourth - 4 * third * first - 3 * second**2", "fourth - 4 * third * first"),
+        ("fourth_cumulant_map", "+12 μ₂ μ₁² dropped", "12 * second * first**2", "0"),
+        ("fourth_cumulant_map", "−6 μ₁⁴ dropped", "6 * first**4", "0"),
+        ("fourth_cumulant_map", "−u³ of the third moment dropped", "3 * u - u**3", "3 * u"),
+        ("_gated", "what a closed leaky gate passes dropped", "half + closed", "half"),
+        ("_gated", "patches of zeros counted as open", "active > 0", "active >= 0"),
+    ),
+    *_in(
+        "analytic.maximum",
+        ("maximum_moment", "Φ^K for Φ^(K−1) in the density", "(n - 1) * special.log_ndtr(t)", "n * special.log_ndtr(t)"),
+        ("maximum_logit_moment", "(E m)² taken for E m²", "maximum_moment(n_logits, 2)", "maximum_moment(n_logits) ** 2"),
+        ("maximum_logit_moment", "all units open", "maximum_moment(n_logits, 2) * std**4 * n_filters / 2", "maximum_moment(n_logits, 2) * std**4 * n_filters"),
+        ("maximum_logit_mean_map", "coverage dropped", "scale * grid.coverage * x", "scale * x"),
+        ("maximum_logit_mean_map", "all units open", "n_filters / 2 / energy", "n_filters / energy"),
+    ),
+    *_in(
+        "analytic.estimation",
+        ("estimation_error", "the squared norm of the mean left in", "patch_size / 2 - 1 / (2 * math.pi)", "patch_size / 2"),
+        ("filters_needed", "rounded down", "math.ceil(estimation_error(patch_size, 1, std=std) ** 2 / error**2)", "math.floor(estimation_error(patch_size, 1, std=std) ** 2 / error**2)"),
+    ),
+    *_in(
+        "analytic.orthant",
+        ("closed_orthants", "angles over 2π for angles over π", "2 / math.pi * angles", "1 / math.pi * angles"),
+        ("_plackett", "conditional covariance: the second regression dropped", "slope[:, :, None] * slope[:, None, :]", "0 * slope[:, :, None] * slope[:, None, :]"),
+        ("_plackett", "the derivative of t = 1 − s² halved", "weight * 2 * root * density * inner", "weight * root * density * inner"),
+        ("_merged", "opposite coordinates taken for free ones", "matrix < -1 + _ALIKE", "matrix < -2"),
+        ("_merged", "equal coordinates counted twice", "matrix[r, :r] > 1 - _ALIKE", "matrix[r, :r] > 2"),
+    ),
+    *_in(
+        "analytic.orthant_moments",
+        ("orthant_mean", "conditional covariance: the regression dropped", "along[:, :, None] * along[:, None, :]", "0 * along[:, :, None] * along[:, None, :]"),
+        ("orthant_mean", "the factor 2 of rows that do not count dropped", "2.0 ** (~counts).sum(axis=1)", "1.0 ** (~counts).sum(axis=1)"),
+        ("event_probabilities", "the factor 2 of rows that do not count dropped", "2.0 ** (~active).sum(axis=1)", "1.0 ** (~active).sum(axis=1)"),
+        ("orthant_second_moment", "rows not projected on the face", "units[:, others] - along[:, :, None] * units[:, None, r]", "units[:, others]"),
+        ("_conditions", "equal rows counted twice", "active[:, s] &= ~(active[:, r] & (rho[:, r, s] > 1 - _COINCIDE))", "pass"),
+        ("_conditions", "opposite rows taken for possible", "possible &= ~(active[:, r] & active[:, s] & (rho[:, r, s] < -1 + _COINCIDE))", "pass"),
+    ),
+    *_in(
+        "analytic._conditioning",
+        ("_moments", "the last coordinate has no mean", "last if i == k - 1 else coordinates[i] * weight", "coordinates[i] * weight"),
+        ("_moments", "conditions that follow from others taken for certain", "(value > 0) | ~active[:, i, None]", "np.ones(value.shape, dtype=bool)"),
+    ),
+    *_in(
+        "analytic.pooled",
+        ("_filter_means", "all-zero windows of DeconvNet dropped", "first[(slice(None), *windows.first)] += mean(*windows.closes())", "pass"),
+        ("pooled_mean_map_with_error", "c of the filters dropped", "n_filters * readout_mean * std * grid.fold(means)", "n_filters * readout_mean * grid.fold(means)"),
+        ("pooled_mean_map_with_error", "every patch put back one pixel off", "grid.fold(means)", "np.roll(grid.fold(means), 1, axis=1)"),
+        ("pooled_mean_map_with_error", "the error of a sum for that of a mean", "maps.std(axis=0, ddof=1) / math.sqrt(replicates)", "maps.std(axis=0, ddof=1)"),
+        ("selection_probabilities", "every unit counted as open", "active.sum() / 2", "active.sum()"),
+    ),
+    *_in(
+        "analytic._pool_windows",
+        ("Windows.closes", "all units open for all closed", "-self.patches", "self.patches"),
+        ("Windows.wins", "the winner need not be positive (Eq. 7)", "active[:, m] = possible = self.nonzero[:, m] & ~self.equal[:, m, :m].any(axis=1)", "possible = self.nonzero[:, m] & ~self.equal[:, m, :m].any(axis=1)\nactive[:, m] = False"),
+        ("Windows.wins", "the last of equal patches wins", "self.equal[:, m, :m]", "self.equal[:, m, m:]"),
+        ("Windows.first", "the last position receives what all-zero windows send", "self.present.argmax(axis=1)", "self.present.shape[1] - 1 - self.present[:, ::-1].argmax(axis=1)"),
+    ),
+    *_in(
+        "analytic.pooled_moments",
+        ("pooled_patch_variance", "−m₀² of the variance dropped", "rule.mean(law) ** 2 * first**2", "0 * first**2"),
+        ("pooled_patch_variance", "all-zero windows of DeconvNet dropped", "_add(first, second, windows.numbers[windows.first], windows.basis, *windows.closes(), everywhere)", "None"),
+        ("_add", "a winner tells nothing of its filter: C_j dropped", "((basis @ orthant_second_moment(rows, active)) * basis).sum(axis=2)", "0"),
+    ),
+    *_in(
+        "analytic._unit_moments",
+        ("unit_moments", "the gate's jump dropped", "slope - shut * shut_slope + jump", "slope - shut * shut_slope"),
+        ("unit_moments", "slope of a closed leaky gate dropped", "slope - shut * shut_slope", "slope"),
+        ("unit_moments", "energy of a closed leaky gate dropped", "shut**2 * shut_energy", "0 * shut_energy"),
+        ("_open_half", "the wedge's own term tβ/(2π) dropped", "signal * noise / (2 * math.pi)", "0 * noise"),
+    ),
+    *_in(
+        "analytic.depth",
+        ("depth_profile", "β not carried down: E[T²] dropped", "math.log(second) / 2", "0.0"),
+        ("depth_profile", "α not carried down", "signal = ratio / active", "signal = 0.0"),
+        ("depth_profile", "norm of the activations not halved by the unit", "signal = ratio / active", "signal = ratio"),
+        ("depth_profile", "widths left out of the alignment", "math.sqrt(above / below)", "1.0"),
+        ("depth_profile", "the readout's deviation dropped", "math.log(readout)", "0.0"),
+        ("depth_profile", "the unit's slope left out of the norms", "math.hypot(1.0, unit.slope)", "1.0"),
+        ("infinite_depth_alignment", "the tangent taken for the cosine", "ratio / math.hypot(1.0, ratio)", "ratio"),
+        ("deconvnet_correlation", "the second term of the arc-cosine map dropped", "(math.pi - angle) * correlation", "0.0"),
+    ),
+    *_in(
+        "analytic._inner_products",
+        ("arc_cosine", "the first term of the arc-cosine map dropped", "np.sqrt(1 - cosine**2)", "0"),
+        ("InnerProducts.activated", "the slope of a leaky unit dropped", "2 * a * self._cosine(s)", "0"),
+        ("InnerProducts.of_patches", "strides forgotten", "times(s, grid.stride)", "s"),
+        ("InnerProducts.pooled", "the gap between neighbouring windows dropped", "energy + moved(energy, s) - gap", "energy + moved(energy, s)"),
+        ("InnerProducts.pooled", "far windows not corrected", "np.sqrt(_quotient(ratios, counts))", "1.0"),
+    ),
+    *_in(
+        "analytic._joint_moments",
+        ("largest_energy", "the largest taken for the mean", "z.max(axis=2) ** 2", "z.mean(axis=2) ** 2"),
+        ("pooled_moments", "all-zero windows of DeconvNet not sent to the first", "winner = np.where(largest > 0, winner, 0)", "pass"),
+        ("pooled_moments", "ties not given to the first", "z - scale[:, None, None] * handicap", "z + scale[:, None, None] * handicap"),
+        ("pooled_moments", "the gate forgotten", "first, energy = first * (largest > 0), energy * (largest > 0)", "pass"),
+        ("neighbour_moments", "the gate's jump dropped", "jump.mean(axis=1)", "0 * jump.mean(axis=1)"),
+        ("neighbour_moments", "neighbours not given z_j = 0", "z -= share[:, None] * z[..., centre, None]", "pass"),
+    ),
+    *_in(
+        "analytic._gradient_field",
+        ("Projection.of", "the part along o left in the noise", "power - alpha * along", "power"),
+        ("Field.projection", "noise of one channel for that of all", "channels * self.beta**2", "self.beta**2"),
+        ("Field.power", "neighbours' activations taken for one another", "(t[0] - s[0], t[1] - s[1])", "HERE"),
+        ("Field.mean_map", "neighbours' pixels taken at the pixel itself", "a * moved(x, s)", "a * x"),
+        ("BlockLaw._alone", "patches of zeros counted as open", "np.where(size > 0, second, closed)", "second"),
+        ("BlockLaw._behind_pool", "window mirrored", "planes[other_row - row, other_column - column].flat[held[:, m]] = coefficients[:, m, n]", "planes[row - other_row, column - other_column].flat[held[:, m]] = coefficients[:, m, n]"),
+        ("handed_down", "strides forgotten", "times(s, block.grid.stride)", "s"),
+        ("handed_down", "the noise's n c² dropped", "block.energy_gain * _fold(second, block.grid)", "_fold(second, block.grid)"),
+    ),
+    *_in(
+        "analytic._residual",
+        ("Chain.moments", "the gradient that skips a block dropped", "skipped + alpha[part, None] * o[k]", "alpha[part, None] * o[k]"),
+        ("Chain.moments", "noise left out of the gradient's energy", "(mean**2).mean(axis=1) + beta[part] ** 2", "(mean**2).mean(axis=1)"),
+        ("Chain._activations", "the identity dropped", "o[-1] + step", "step"),
+        ("StageLaw.gradients", "the projection left out of the noise", "np.sqrt(np.asarray(sum(part.beta**2 for part in below)))", "below[0].beta"),
+        ("StageLaw.gradients", "the projection left out of the mean", "np.asarray(sum(part.shifts[HERE] for part in below))", "below[0].shifts[HERE]"),
+    ),
+    *_in(
+        "analytic._blocks",
+        ("_add_residual", "the scale of the shortcut forgotten", "_scaled(projection, other / most)", "projection"),
+        ("Block.energy_gain", "c for c²", "self.std**2", "self.std"),
+    ),
+    *_in(
+        "analytic.conv_depth",
+        ("depth_maps", "the scale of the filters squared but once", "2 * backward", "backward"),
+        ("depth_maps", "a layer's deviation not carried down", "backward += gains[number]", "pass"),
+        ("depth_maps", "the readout's deviation dropped", "math.log(readout_std)", "0.0"),
+        ("depth_maps", "the picture's norm dropped", "field.mean_map(x / norm)", "field.mean_map(x)"),
+    ),
+    *_in(
+        "analytic.of_stack",
+        ("_dense", "β for its square", "record.beta**2", "record.beta"),
+        ("_convolutional", "the mean over positions taken for their sum", "1 / (shape[1] * shape[2])", "1.0"),
+        ("_convolutional", "its scale not squared in the variance", "scale**2", "scale"),
+        ("_Moments.expected_cosine", "the noise left out of the cosine", "(self.mean**2).sum() + self.variance.sum()", "(self.mean**2).sum()"),
+        ("_Pooled.expected_cosine", "the noise left out of the cosine", "(self.mean**2).sum() + self.variance.sum()", "(self.mean**2).sum()"),
+        ("_distance_of_uncorrelated", "every rule taken for one without a mean", "rule.up + rule.down == 0", "True"),
+    ),
+    *_in(
+        "estimates.pooled_cosine",
+        ("pooled_expected_cosine", "−m₀² of the second moment dropped", "rule.second_moment(law) / rule.mean(law) ** 2 - 1", "rule.second_moment(law) / rule.mean(law) ** 2"),
+        ("pooled_expected_cosine", "the mean's energy left in the noise", "energies.mean() - signal", "energies.mean()"),
+        ("pooled_expected_cosine", "all-zero windows pass the gate", "winners = winners[values.max(axis=1) > 0]", "pass"),
+        ("pooled_expected_cosine", "the padding of patches counted", "inside[winners] @ w**2", "np.ones(inside.shape)[winners] @ w**2"),
+        ("pooled_expected_cosine", "the error of a sum for that of a mean", "energies.std(ddof=1) / math.sqrt(draws)", "energies.std(ddof=1)"),
+    ),
+    *_in(
+        "stats.comparison",
+        ("compare_p_value", "one side for two", "2 * stats.t.sf(abs(estimate - expected) / standard_error, degrees)", "stats.t.sf(abs(estimate - expected) / standard_error, degrees)"),
+        ("compare_p_value", "laws that are too small never rejected", "abs(estimate - expected)", "expected - estimate"),
+        ("compare_p_value", "the normal for Student's t", "stats.t.sf(abs(estimate - expected) / standard_error, degrees)", "stats.norm.sf(abs(estimate - expected) / standard_error)"),
+        ("detectable_effect", "one side for two", "level / 2", "level"),
+        ("detectable_effect", "the power dropped", "stats.norm.isf(1 - power)", "0.0"),
+        ("interval", "one side for two", "(1 - confidence) / 2", "1 - confidence"),
+        ("interval", "ends exchanged", "(estimate - reach, estimate + reach)", "(estimate + reach, estimate - reach)"),
+        ("interval", "the lower half alone", "estimate + reach", "estimate"),
+        ("interval", "the upper half alone", "estimate - reach", "estimate"),
+        ("bounded_interval", "one side for two", "4 / (1 - confidence)", "2 / (1 - confidence)"),
+        ("bounded_interval", "the term that never vanishes dropped", "7 * term / (3 * (count - 1))", "0.0"),
+        ("bounded_interval", "the lower half alone", "mean + reach", "mean"),
+        ("bounded_interval", "the upper half alone", "mean - reach", "mean"),
+    ),
+    *_in("stats.multiplicity", ("bonferroni", "no correction", "family / n_checks", "family")),
+    Term("the law's scale forgotten", "proofs_checks.judge", "Judge.judge", "expected * self.law_scale", "expected"),
+    Term("one degree of freedom too many", "proofs_checks.judge", "Judge.judge", "stats.compare_p_value(beyond, error, 0.0, replicates - 1)", "stats.compare_p_value(beyond, error, 0.0, replicates)"),
+    Term("the tolerance held against the law", "proofs_checks.judge", "Judge.judge", "abs(estimate - value) - tolerance * abs(value)", "abs(estimate - value) + tolerance * abs(value)"),
+    Term("the control judged by the law", "proofs_checks.judge", "Judge.judge", "control < self.level", "p_value < self.level"),
+    Term("the tolerance left out of what is seen", "proofs_checks.judge", "Judge.judge", "tolerance + effect", "effect"),
+    Term("the law's scale forgotten in identities", "proofs_checks.judge", "Judge.identity", "error(law, self.law_scale)", "error(law, 1.0)"),
+    Term("the control of an identity judged by the law", "proofs_checks.judge", "Judge.identity", "error(wrong, 1.0)", "error(law, self.law_scale)"),
+    Term("weights by the error for weights by its square", "proofs_checks.judge", "weighted_slope", "errors**-2.0", "errors**-1.0"),
+    Term("the precision taken for the error", "proofs_checks.judge", "weighted_slope", "precision**-0.5", "precision**0.5"),
+    Term("the largest study's degrees of freedom", "proofs_checks.judge", "Judge.slope", "min(study.replicates for study in studies.values())", "max(study.replicates for study in studies.values())"),
+    Term("one degree of freedom too many", "proofs_checks.referee", "rule", "evidence.replicates - 1", "evidence.replicates"),
+    Term("the level taken for the confidence", "proofs_checks.referee", "rule", "stats.interval(estimate, error, evidence.replicates - 1, confidence=1 - level)", "stats.interval(estimate, error, evidence.replicates - 1, confidence=level)"),
+    Term("the level taken for the confidence, shares", "proofs_checks.referee", "rule", "stats.bounded_interval(estimate, error, evidence.replicates, confidence=1 - level)", "stats.bounded_interval(estimate, error, evidence.replicates, confidence=level)"),
+    Term("the farther edge for the nearer", "proofs_checks.referee", "rule", "min(abs(estimate - edge) for edge in (margin.low, margin.high))", "max(abs(estimate - edge) for edge in (margin.low, margin.high))"),
+    Term("the error falls like one over the replicates", "proofs_checks.referee", "rule", "((high - low) / 2 / nearest) ** 2", "(high - low) / 2 / nearest"),
+    Term("the kindest verdict for the strictest", "proofs_checks.referee", "_strictest", "min(verdicts, key=order.index)", "max(verdicts, key=order.index)"),
+    Term("verdicts not corrected for their number", "proofs_checks", "verify", "stats.bonferroni(budgeted, n_margins)", "budgeted"),
+    Term("the reserve of the level forgotten", "proofs_checks", "verify", "FALSE_ALARM_PROBABILITY / RESERVE", "FALSE_ALARM_PROBABILITY"),
+)  # fmt: skip
+
+
+def laws() -> Iterator[Law]:
+    """Every law that is scaled: the public ones, and what ``theorylab.law`` returns."""
+    for package in ("theorylab.analytic", "theorylab.estimates"):
+        names = importlib.import_module(package)
+        for name in names.__all__:
+            value = getattr(names, name)
+            if name not in PUBLIC and name not in OF_MODULES:
+                raise EditError(f"{package}.{name}: say in PUBLIC what this law returns")
+            if isinstance(value, types.ModuleType):
+                for function, returns in OF_MODULES[name].items():
+                    yield Law(value.__name__, function, returns)
+            else:
+                yield Law(value.__module__, value.__qualname__, *PUBLIC[name])
+    yield from RETURNED
+
+
+def _wrapped(law: Law, field: str, change: str) -> str:
+    """Return a decorator, as source, that puts `change` of ``v`` in place of the law's value ``v``."""
+    record = f"__import__('dataclasses').replace(r, {field}=(lambda v: None if v is None else {change})(r.{field}))"
+    value = f"(lambda v: {change})"
+    result = {
+        ("value", ""): f"{value}(r)",
+        ("integer", ""): f"round({value}(r))",
+        ("first", ""): f"({value}(r[0]), *r[1:])",
+        ("all", ""): f"tuple({value}(v) for v in r)",
+    }.get((law.returns, law.records))
+    if result is None:
+        result = record if law.records == "one" else f"[{record} for r in r]"
+    return f"(lambda f: __import__('functools').wraps(f)(lambda *a, **k: (lambda r: {result})(f(*a, **k))))"
+
+
+def mutants(root: Path) -> list[Mutant]:
+    """Return every mutant of the source tree at `root`, in the order of the table.
+
+    Raises
+    ------
+    mutant_edits.EditError
+        If an entry of the table does not apply to exactly one place.
+    """
+    found: list[Mutant] = []
+
+    def add(kind: str, what: str, module: str, edited: Edited) -> None:
+        found.append(Mutant(kind, f"{module.removeprefix('theorylab.')}.{what}", _path(root, module), edited))
+
+    for law in laws():
+        source = (root / _path(root, law.module)).read_text(encoding="utf-8")
+        fields = law.returns.split() if law.records else [""]
+        for field in fields:
+            name = f"{law.function}[].{field}" if law.records == "list" else f"{law.function} {field}".strip()
+            for factor in FACTORS:
+                wrapper = _wrapped(law, field, f"{factor} * v")
+                add("scaled", f"{name} × {factor}", law.module, decorated(source, law.function, wrapper))
+            axes = law.shifted or (
+                "-1" if field in MAPS and (law.module, law.function, field) not in UNSHIFTED else ""
+            )
+            if axes:
+                shift = "(1, 1)" if "," in axes else "1"
+                wrapper = _wrapped(law, field, f"__import__('numpy').roll(v, {shift}, axis={axes})")
+                add("shifted", f"{name}, by one pixel", law.module, decorated(source, law.function, wrapper))
+    for term in TERMS:
+        source = (root / _path(root, term.module)).read_text(encoding="utf-8")
+        edited = replaced(source, term.function, term.old, term.new)
+        judging = not term.module.startswith(("theorylab.analytic", "theorylab.estimates"))
+        add("judge" if judging else "term", f"{term.function}: {term.what}", term.module, edited)
+    for module in DECISIONS:
+        source = (root / _path(root, module)).read_text(encoding="utf-8")
+        for what, edited in turned_round(source):
+            add("decision", what, module, edited)
+    return found
+
+
+def _path(root: Path, module: str) -> str:
+    path = Path(*module.split("."))
+    return (path / "__init__.py" if (root / path).is_dir() else path.with_suffix(".py")).as_posix()
