@@ -77,7 +77,7 @@ def main(
     found: Found = {}
     failed = []
     with tempfile.TemporaryDirectory() as folder:
-        files = {name: name for name in pictures or ["cat"]}
+        files = {name: name for name in pictures or []}
         for name, picture in made().items():
             if not only or name in only.split(","):
                 files[name] = str(Path(folder, f"{name}.png"))
