@@ -11,15 +11,17 @@ import dataclasses
 import numpy as np
 
 from theorylab.analytic._blocks import Block
+from theorylab.analytic._conditioning import chunks
 from theorylab.analytic._inner_products import InnerProducts
-from theorylab.analytic._joint_moments import neighbour_moments, pooled_moments
-from theorylab.analytic._plan import HERE, Shift, Step, differences, has_mean, offsets, times
+from theorylab.analytic._joint_moments import mixed_moments, neighbour_moments, pooled_moments
+from theorylab.analytic._plan import HERE, Shift, Step, closest, differences, has_mean, offsets, times
 from theorylab.analytic._unit_moments import unit_moments
 from theorylab.analytic._windows import fold, moved
 from theorylab.model.rules import Rule
 from theorylab.model.units import Unit
 
 Planes = dict[Shift, np.ndarray]
+NEARSET=[(i,k) for i in (-1,0,1) for k in (-1,0,1)]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +60,34 @@ class Field:
     def plain(self) -> bool:
         """Whether the mean at a position is a multiple of the activation there."""
         return len(self.shifts) == 1
+
+    def nearest(self, products: InnerProducts, channels: int, near=None) -> Field:
+        """Describe the same gradient by its nearest neighbours alone; what they cannot express counts as noise.
+
+        The far part ``Σ_f a_f o_f`` is replaced by its regression on the near activations.
+        """
+        near = closest(self.shifts) if near is None else near
+        far = [s for s in self.shifts if s not in near]
+        if not far:
+            return self
+        near = sorted(near)
+        planes, noise = {s: self.shifts[s].copy() for s in near}, self.beta**2
+        places = near + far
+        size = len(near)
+        for part in chunks(self.beta.size, len(places) ** 2):
+            at = np.arange(self.beta.size)[part]
+            gram = products.gram(places, at)
+            a = np.stack([self.shifts[s].ravel()[part] for s in far], axis=1)
+            cross = (gram[:, :size, size:] @ a[..., None])[..., 0]
+            values, vectors = np.linalg.eigh(gram[:, :size, :size])
+            keep = values > products.floor * values[:, -1:]
+            share = (cross[:, None] @ vectors)[:, 0] * np.divide(1, values, out=np.zeros(values.shape), where=keep)
+            b = (vectors @ share[..., None])[..., 0]
+            rest = (a[:, None] @ gram[:, size:, size:] @ a[..., None])[:, 0, 0] - (b * cross).sum(axis=1)
+            noise.ravel()[part] += np.maximum(rest, 0) / channels
+            for n, s in enumerate(near):
+                planes[s].ravel()[part] += b[:, n]
+        return Field(planes, np.sqrt(noise))
 
     def along(self, products: InnerProducts) -> np.ndarray:
         """``⟨mean, o⟩`` at each position."""
@@ -123,6 +153,7 @@ class BlockLaw:
         return {HERE: coefficient}, np.where(size > 0, second, closed)
 
     def _with_neighbours(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
+        field = field.nearest(self.output, self.block.n_filters, NEARSET)
         shifts, shape = sorted(field.shifts), self.patches.shape
         coefficients, second = neighbour_moments(
             self.block.std**2 * self.patches.gram(shifts),
@@ -135,22 +166,35 @@ class BlockLaw:
         return planes, second.reshape(shape)
 
     def _behind_pool(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
-        assert self.block.pool is not None
-        held, within = self.block.pool.windows(self.patches.shape), offsets(self.block.pool)
-        projection = field.projection(self.output, self.block.n_filters)
-        coefficients, energies = pooled_moments(
-            self.block.std**2 * self.patches.gram(within, held[:, 0]),
-            projection.alpha.ravel(),
-            projection.beta.ravel(),
-            rule,
-            floor=self.patches.floor,
-        )
-        planes = {s: np.zeros(self.patches.shape) for s in differences(within)}
+        pool = self.block.pool
+        assert pool is not None
+        held, within = pool.windows(self.patches.shape), offsets(pool)
+        field = field.nearest(self.output, self.block.n_filters)
+        shifts = sorted(field.shifts, key=lambda s: s != HERE)
+        places = [(down + i, right + k) for s in shifts for down, right in [times(s, pool.stride)] for i, k in within]
+        exist = np.ones(self.output.shape)
+        a = np.stack([(field.shifts[s] * moved(exist, s)).ravel() for s in shifts], axis=1)
+        coefficients = np.empty((len(held), len(within), len(places)))
+        energies = np.empty(held.shape)
+        for part in chunks(len(held), len(places) ** 2):
+            gram = self.block.std**2 * self.patches.gram(places, held[part, 0])
+            beta = field.beta.ravel()[part]
+            if field.plain:
+                coefficients[part], energies[part] = pooled_moments(
+                    gram, a[part, 0], beta, rule, floor=self.patches.floor
+                )
+            else:
+                coefficients[part], energies[part] = mixed_moments(
+                    gram, a[part], beta, rule, floor=self.patches.floor
+                )
         second = np.zeros(self.patches.shape)
         second.flat[held] = energies
+        planes: Planes = {}
         for m, (row, column) in enumerate(within):
-            for n, (other_row, other_column) in enumerate(within):
-                planes[other_row - row, other_column - column].flat[held[:, m]] = coefficients[:, m, n]
+            for n, (other_row, other_column) in enumerate(places):
+                s = other_row - row, other_column - column
+                plane = planes.setdefault(s, np.zeros(self.patches.shape))
+                plane.flat[held[:, m]] += coefficients[:, m, n]
         return planes, second
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from theorylab.analytic import _windows
+from theorylab.analytic import _equal, _windows
 from theorylab.analytic._gaussian_rule import EXACT
 from theorylab.analytic._joint_moments import largest_energy, largest_gap
 from theorylab.analytic._plan import HERE, NEAR, Shift, offsets, opposite, times
@@ -53,14 +53,16 @@ class InnerProducts:
     Of each pair ``±s`` one plane (H, W) is enough, since ``D_(−s)(pos) = D_s(pos − s)``.
     """
 
-    def __init__(self, planes: dict[Shift, np.ndarray], floor: float = EXACT) -> None:
+    def __init__(self, planes: dict[Shift, np.ndarray], labels: np.ndarray, floor: float = EXACT) -> None:
         self._planes = planes
+        self.labels = labels
         self.floor = floor
 
     @classmethod
     def of_image(cls, x: np.ndarray, shifts: Iterable[Shift]) -> InnerProducts:
         """Those of an image (C, H, W)."""
-        return cls({s: (x * moved(x, s)).sum(axis=0) for s in _half(shifts)})
+        labels = _equal.of_vectors(x)
+        return cls({s: (x * moved(x, s)).sum(axis=0) for s in _half(shifts)}, labels)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,13 +86,27 @@ class InnerProducts:
 
         Rows and columns of positions outside are 0.
         """
-        count = self.energy.size if at is None else len(at)
-        result = np.zeros((count, len(shifts), len(shifts)))
+        at = np.arange(self.energy.size) if at is None else at
+        result = np.zeros((len(at), len(shifts), len(shifts)))
+        places = [self._places(at, s) for s in shifts]
         for i, s in enumerate(shifts):
             for k, t in enumerate(shifts[: i + 1]):
-                plane = moved(self.at((t[0] - s[0], t[1] - s[1])), s).ravel()
-                result[:, i, k] = result[:, k, i] = plane if at is None else plane[at]
+                step = t[0] - s[0], t[1] - s[1]
+                plane, (place, inside) = (
+                    (self._planes[step], places[i])
+                    if step in self._planes
+                    else (self._planes[opposite(step)], places[k])
+                )
+                # Where the other one lies outside the plane is 0 already.
+                result[:, i, k] = result[:, k, i] = inside * plane.ravel()[place]
         return result
+
+    def _places(self, at: np.ndarray, shift: Shift) -> tuple[np.ndarray, np.ndarray]:
+        """Flat positions ``at + shift``, and whether they lie inside; 0 where they do not."""
+        height, width = self.shape
+        row, column = at // width + shift[0], at % width + shift[1]
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        return np.where(inside, row * width + column, 0), inside
 
     def of_patches(self, grid: PatchGrid, shifts: Iterable[Shift]) -> InnerProducts:
         """Inner products of the patches of this plane; shifts counted in patches."""
@@ -100,7 +116,7 @@ class InnerProducts:
             padded = _windows.padded(self.at(times(s, grid.stride))[None], grid)[0]
             # Patch j + s is an output only if it is one of the grid's.
             planes[s] = _windows.window_sums(padded, grid) * moved(ones, s)
-        return InnerProducts(planes, self.floor)
+        return InnerProducts(planes, _equal.of_patches(self.labels, grid), self.floor)
 
     def activated(self, gain: float, shifts: Iterable[Shift], unit: Unit) -> InnerProducts:
         """Activations behind filters and a unit, of which these are the patches; ``gain`` is ``n c²``.
@@ -113,7 +129,7 @@ class InnerProducts:
         for s in _half(shifts):
             kernel = (1 - a) ** 2 * self._rectified_cosine(s) + 2 * a * self._cosine(s)
             planes[s] = gain * self._sizes(s) * kernel / 2
-        return InnerProducts(planes, self.floor)
+        return InnerProducts(planes, self.labels, self.floor)
 
     def _sizes(self, s: Shift) -> np.ndarray:
         return np.asarray(np.sqrt(self.energy * moved(self.energy, s)))
@@ -136,24 +152,15 @@ class InnerProducts:
         windows, within = pool.output_shape(self.shape), offsets(pool)
         energy = gain * largest_energy(self.gram(within, first)).reshape(windows)
         planes = {HERE: energy}
-        ratios, counts = np.zeros(windows), np.zeros(windows)
-        for s in NEAR:
+        for s in sorted(_half([*shifts, *NEAR]) - {HERE}, key=lambda t: t[0] ** 2 + t[1] ** 2):
             inside = moved(np.ones(windows), s) > 0
             down, right = times(s, pool.stride)
             both = within + [(i + down, k + right) for i, k in within]
             gap = np.zeros(windows)
             gap[inside] = gain * largest_gap(self.gram(both, first[inside.ravel()]))
             planes[s] = inside * (energy + moved(energy, s) - gap) / 2
-            estimate = self._like_its_entries(pool, s, energy)
-            known = (estimate > 0).astype(np.float64)
-            ratio = _quotient(planes[s], estimate)
-            ratios += ratio + moved(ratio, opposite(s))
-            counts += known + moved(known, opposite(s))
-        short = np.where(counts > 0, np.sqrt(_quotient(ratios, counts)), 1.0)
-        for s in _half(shifts) - set(planes):
-            estimate = self._like_its_entries(pool, s, energy) * short * moved(short, s)
-            planes[s] = np.minimum(estimate, np.sqrt(energy * moved(energy, s)))
-        return InnerProducts(planes, max(self.floor, _POOLED))
+        labels = _equal.of_windows(self.labels, pool)
+        return InnerProducts(_equal.shared(planes, labels), labels, max(self.floor, _POOLED))
 
     def _like_its_entries(self, pool: MaxPool, s: Shift, energy: np.ndarray) -> np.ndarray:
         cosine = self._rectified_cosine(times(s, pool.stride)).ravel()[pool.windows(self.shape)]

@@ -118,6 +118,61 @@ def pooled_moments(
     return coefficients, second
 
 
+def mixed_moments(
+    gram: np.ndarray,
+    a: np.ndarray,
+    beta: np.ndarray,
+    rule: Rule,
+    *,
+    floor: float = EXACT,
+    points: int = POINTS,
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `pooled_moments`, where the window receives a mixture of its neighbours' maxima: ``V̂ = Σ_s a_s M_s + β ξ``.
+
+    `gram` (n, S k, S k) holds the pre-activations of ``S`` windows, window by window, the receiving one first; rows of zeros
+    for windows that do not exist.  `a` is (n, S).  Returned are ``b`` (n, k, S k) and ``E[T_j²]`` (n, k).
+
+    Let ``W`` be the window's own pre-activations and ``O`` all others.  Those of ``O`` meet ``T_j`` through ``V̂`` alone, so
+    Stein's lemma gives their coefficients as means of slopes: ``b_m = E[1(j wins) h'(V̂) a_s 1(m wins window s)]``.  The
+    indicator of the winner jumps with ``W``; the regression ``E[z_W T] = G_WW b_W + G_WO b_O`` gives ``b_W`` from the rest, in
+    coordinates ``z_W = L u`` where it divides by nothing smaller than `pooled_moments` does.
+    """
+    windows = a.shape[1]
+    size = gram.shape[-1] // windows
+    u = normals(gram.shape[-1], points)
+    own, others = u[:, :size], u[:, size:]
+    coefficients, second = np.empty((len(gram), size, gram.shape[-1])), np.empty((len(gram), size))
+    for part in chunks(len(gram), points * gram.shape[-1]):
+        inner, cross = gram[part, :size, :size], gram[part, :size, size:]
+        root, inverse = factors(inner, floor)
+        spread = inverse.swapaxes(1, 2) @ cross  # of the others along u
+        left = factors(gram[part, size:, size:] - spread.swapaxes(1, 2) @ spread)[0]
+        z = np.concatenate(
+            [root @ own.T, spread.swapaxes(1, 2) @ own.T + left @ others.T], axis=1
+        ).reshape(len(inner), windows, size, points)
+        scale = np.sqrt(np.trace(inner, axis1=1, axis2=2) / size)
+        winner = (z[:, 0] - (scale[:, None] * _TIE * np.arange(size))[..., None]).argmax(axis=1)
+        largest = np.maximum(z.max(axis=2), 0)
+        # Of equal entries one counts, whichever it is.
+        largest[:, 0] = np.maximum(np.take_along_axis(z[:, 0], winner[:, None], axis=1)[:, 0], 0)
+        mean = (a[part, None] @ largest)[:, 0]
+        slope, first, energy = handed_on(rule, mean, np.broadcast_to(beta[part, None], mean.shape))
+        is_open = largest[:, 0] > 0
+        if rule.gate:
+            slope, first, energy = slope * is_open, first * is_open, energy * is_open
+        else:
+            winner = np.where(is_open, winner, 0)
+        wins = winner[:, None] == np.arange(size)[:, None]  # (n, k, points)
+        second[part] = (wins * energy[:, None]).mean(axis=2)
+        chosen = z[:, 1:].argmax(axis=2)[:, :, None] == np.arange(size)[:, None]
+        chosen = (chosen & (largest[:, 1:, None] > 0)).reshape(len(inner), -1, points)
+        outer = (wins * slope[:, None]) @ chosen.swapaxes(1, 2).astype(np.float64) / points
+        outer *= np.repeat(a[part, 1:], size, axis=1)[:, None]
+        along = (wins * first[:, None]) @ own / points - outer @ spread.swapaxes(1, 2)
+        coefficients[part] = np.concatenate([along @ inverse.swapaxes(1, 2), outer], axis=2)
+    return coefficients, second
+
+
 def neighbour_moments(
     gram: np.ndarray, a: np.ndarray, beta: np.ndarray, rule: Rule, centre: int, points: int = POINTS
 ) -> tuple[np.ndarray, np.ndarray]:

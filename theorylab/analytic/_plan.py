@@ -48,11 +48,23 @@ def offsets(pool: MaxPool) -> list[Shift]:
     return [(i, k) for i in range(pool.size[0]) for k in range(pool.size[1])]
 
 
+def closest(shifts: Iterable[Shift]) -> set[Shift]:
+    """Return those at most one step away on each axis, a step being the smallest there is.
+
+    Examples
+    --------
+    >>> sorted(closest([(0, 0), (0, 2), (0, -2), (0, 4), (-1, 6)]))
+    [(0, -2), (0, 0), (0, 2)]
+    """
+    listed = list(shifts)
+    steps = [min((abs(s[axis]) for s in listed if s[axis]), default=0) for axis in (0, 1)]
+    return {s for s in listed if abs(s[0]) <= steps[0] and abs(s[1]) <= steps[1]}
+
+
 def pool_needs(shifts: Iterable[Shift], pool: MaxPool) -> set[Shift]:
     """Inner products of the patches below a max-pool that ``InnerProducts.pooled`` needs."""
     within = differences(offsets(pool))
-    near = {(a + i, b + k) for s in (*NEAR, HERE) for a, b in [times(s, pool.stride)] for i, k in within}
-    return near | {times(s, pool.stride) for s in shifts}
+    return {(a + i, b + k) for s in (*NEAR, HERE, *shifts) for a, b in [times(s, pool.stride)] for i, k in within}
 
 
 def has_mean(rule: Rule) -> bool:
@@ -83,11 +95,15 @@ def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
             output = {HERE}
             continue
         if block.pool is None:
+            shifts_near = shifts & {(i,k) for i in (-1,0,1) for k in (-1,0,1)}
             patches = output | differences(shifts)  # of a unit's neighbours in the mean, with each other
-            mixed = shifts
+            mixed = shifts_near
         else:
-            patches = pool_needs(output, block.pool)
-            mixed = differences(offsets(block.pool))  # a winner depends on its whole window
+            # A winner depends on its whole window, and on the windows whose largest values it receives.
+            windows = [times(s, block.pool.stride) for s in closest(shifts)]
+            held = [(a + i, b + k) for a, b in windows for i, k in offsets(block.pool)]
+            patches = pool_needs(output | differences(shifts), block.pool) | differences(held)
+            mixed = {(s[0] - i, s[1] - k) for s in held for i, k in offsets(block.pool)}
         # One layer down, distances are multiples of the stride.
         shifts = {times(s, block.grid.stride) for s in mixed} if has_mean(rule) else {HERE}
         # Inner products of patches are sums of those of the input; the size of the gradient needs the others.

@@ -121,7 +121,7 @@ class StageLaw:
 
     def _products(self, floor: float) -> InnerProducts:
         energy = self._chain.energy().reshape(self.block.shape[1:])
-        return InnerProducts({HERE: self.block.shape[0] * energy}, floor)
+        return InnerProducts({HERE: self.block.shape[0] * energy}, np.arange(1, energy.size + 1).reshape(energy.shape), floor)
 
     def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
         """Return the gradient at every sum below the topmost one, with the convolutions above it, and the field at the input.
