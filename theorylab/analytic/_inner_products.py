@@ -21,7 +21,7 @@ from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.units import Unit
 
-_POOLED = 1e-5
+_POOLED = 2e-12
 """Relative error of inner products above a max-pool: smaller eigenvalues of a Gram matrix are rounding."""
 
 

@@ -17,7 +17,7 @@ from theorylab.model.rules import Rule
 
 # Relative to the size of a window's pre-activations, the handicap of each further position: patches that are equal up to
 # rounding tie, and the first wins.
-_TIE = 1e-5
+_TIE = 1e-8
 
 
 def _draws(gram: np.ndarray, points: int) -> Iterator[tuple[slice, np.ndarray]]:
