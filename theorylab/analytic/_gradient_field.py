@@ -13,15 +13,17 @@ import numpy as np
 from theorylab.analytic._blocks import Block
 from theorylab.analytic._conditioning import chunks
 from theorylab.analytic._inner_products import InnerProducts
-from theorylab.analytic._joint_moments import mixed_moments, neighbour_moments, pooled_moments
-from theorylab.analytic._plan import HERE, Shift, Step, closest, differences, has_mean, offsets, times
+from theorylab.analytic._joint_moments import mixed_moments, neighbour_moments, pooled_moments, regression
+from theorylab.analytic._plan import HERE, Shift, Step, has_mean, offsets, places, times
 from theorylab.analytic._unit_moments import unit_moments
 from theorylab.analytic._windows import fold, moved
 from theorylab.model.rules import Rule
 from theorylab.model.units import Unit
 
 Planes = dict[Shift, np.ndarray]
-NEARSET=[(i,k) for i in (-1,0,1) for k in (-1,0,1)]
+
+_INDEFINITE = 1e-2
+"""Relative to the second eigenvalue of a Gram matrix, which is what its patches differ by: how far below 0 the least one may be."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,34 +63,6 @@ class Field:
         """Whether the mean at a position is a multiple of the activation there."""
         return len(self.shifts) == 1
 
-    def nearest(self, products: InnerProducts, channels: int, near=None) -> Field:
-        """Describe the same gradient by its nearest neighbours alone; what they cannot express counts as noise.
-
-        The far part ``Σ_f a_f o_f`` is replaced by its regression on the near activations.
-        """
-        near = closest(self.shifts) if near is None else near
-        far = [s for s in self.shifts if s not in near]
-        if not far:
-            return self
-        near = sorted(near)
-        planes, noise = {s: self.shifts[s].copy() for s in near}, self.beta**2
-        places = near + far
-        size = len(near)
-        for part in chunks(self.beta.size, len(places) ** 2):
-            at = np.arange(self.beta.size)[part]
-            gram = products.gram(places, at)
-            a = np.stack([self.shifts[s].ravel()[part] for s in far], axis=1)
-            cross = (gram[:, :size, size:] @ a[..., None])[..., 0]
-            values, vectors = np.linalg.eigh(gram[:, :size, :size])
-            keep = values > products.floor * values[:, -1:]
-            share = (cross[:, None] @ vectors)[:, 0] * np.divide(1, values, out=np.zeros(values.shape), where=keep)
-            b = (vectors @ share[..., None])[..., 0]
-            rest = (a[:, None] @ gram[:, size:, size:] @ a[..., None])[:, 0, 0] - (b * cross).sum(axis=1)
-            noise.ravel()[part] += np.maximum(rest, 0) / channels
-            for n, s in enumerate(near):
-                planes[s].ravel()[part] += b[:, n]
-        return Field(planes, np.sqrt(noise))
-
     def along(self, products: InnerProducts) -> np.ndarray:
         """``⟨mean, o⟩`` at each position."""
         return np.asarray(sum(a * products.at(s) for s, a in self.shifts.items()))
@@ -120,7 +94,7 @@ class BlockLaw:
 
     def __init__(self, step: Step, products: InnerProducts, unit: Unit) -> None:
         assert isinstance(step.block, Block)
-        self.block, self.input, self._unit = step.block, products, unit
+        self.block, self.input, self._unit, self._mixed = step.block, products, unit, step.mixed
         self.patches = products.of_patches(self.block.grid, step.patches)
         if self.block.pool is None:
             self.output = self.patches.activated(self.block.energy_gain, step.output, unit)
@@ -153,7 +127,6 @@ class BlockLaw:
         return {HERE: coefficient}, np.where(size > 0, second, closed)
 
     def _with_neighbours(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
-        field = field.nearest(self.output, self.block.n_filters, NEARSET)
         shifts, shape = sorted(field.shifts), self.patches.shape
         coefficients, second = neighbour_moments(
             self.block.std**2 * self.patches.gram(shifts),
@@ -168,34 +141,41 @@ class BlockLaw:
     def _behind_pool(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
         pool = self.block.pool
         assert pool is not None
-        held, within = pool.windows(self.patches.shape), offsets(pool)
-        field = field.nearest(self.output, self.block.n_filters)
-        shifts = sorted(field.shifts, key=lambda s: s != HERE)
-        places = [(down + i, right + k) for s in shifts for down, right in [times(s, pool.stride)] for i, k in within]
-        exist = np.ones(self.output.shape)
-        a = np.stack([(field.shifts[s] * moved(exist, s)).ravel() for s in shifts], axis=1)
-        coefficients = np.empty((len(held), len(within), len(places)))
-        energies = np.empty(held.shape)
-        for part in chunks(len(held), len(places) ** 2):
-            gram = self.block.std**2 * self.patches.gram(places, held[part, 0])
-            beta = field.beta.ravel()[part]
-            if field.plain:
-                coefficients[part], energies[part] = pooled_moments(
-                    gram, a[part, 0], beta, rule, floor=self.patches.floor
-                )
-            else:
-                coefficients[part], energies[part] = mixed_moments(
-                    gram, a[part], beta, rule, floor=self.patches.floor
-                )
+        held, within, listed = pool.windows(self.patches.shape), offsets(pool), places(field.shifts, pool)
+        projection = field.projection(self.output, self.block.n_filters)
+        # The window itself first.  Windows beyond the plane have no largest value.
+        ones, shifts = np.ones(field.beta.shape), sorted(field.shifts, key=lambda s: (s != HERE, s))
+        a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in shifts], axis=1)
+        planes: Planes = {s: np.zeros(self.patches.shape) for s in self._mixed}
         second = np.zeros(self.patches.shape)
-        second.flat[held] = energies
-        planes: Planes = {}
-        for m, (row, column) in enumerate(within):
-            for n, (other_row, other_column) in enumerate(places):
-                s = other_row - row, other_column - column
-                plane = planes.setdefault(s, np.zeros(self.patches.shape))
-                plane.flat[held[:, m]] += coefficients[:, m, n]
+        for part in chunks(len(held), len(listed) ** 2):
+            gram = self.block.std**2 * self.patches.gram(listed, held[part, 0])
+            mixed = ~_indefinite(gram) if self.patches.estimated else np.ones(len(gram), dtype=bool)
+            mixed &= not field.plain
+            coefficients, energies = np.zeros((len(gram), len(within), len(listed))), np.empty(held[part].shape)
+            coefficients[mixed], energies[mixed] = mixed_moments(
+                gram[mixed], a[part][mixed], field.beta.ravel()[part][mixed], rule
+            )
+            coefficients[~mixed, :, : len(within)], energies[~mixed] = pooled_moments(
+                gram[~mixed, : len(within), : len(within)],
+                projection.alpha.ravel()[part][~mixed],
+                projection.beta.ravel()[part][~mixed],
+                rule,
+            )
+            second.flat[held[part]] = energies
+            for m, (row, column) in enumerate(within):
+                steps = [(down - row, right - column) for down, right in listed]
+                kept = np.array([s in planes for s in steps])
+                b = regression(gram, coefficients[:, m], kept)
+                for n in np.flatnonzero(kept):
+                    planes[steps[n]].flat[held[part, m]] = b[:, n]
         return planes, second
+
+
+def _indefinite(gram: np.ndarray) -> np.ndarray:
+    """Which Gram matrices (n, k, k) have entries that do not fit together, (n,)."""
+    values = np.linalg.eigvalsh(gram)
+    return np.asarray(values[:, 0] < -_INDEFINITE * values[:, -min(2, gram.shape[-1])])
 
 
 def handed_down(planes: Planes, second: np.ndarray, block: Block, rule: Rule) -> Field:

@@ -13,21 +13,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from theorylab.analytic import _equal, _windows
-from theorylab.analytic._gaussian_rule import EXACT
 from theorylab.analytic._joint_moments import largest_energy, largest_gap
-from theorylab.analytic._plan import HERE, NEAR, Shift, offsets, opposite, times
+from theorylab.analytic._plan import HERE, RING, Shift, half, integrated, offsets, opposite, times
 from theorylab.analytic._windows import moved
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.units import Unit
-
-_POOLED = 2e-12
-"""Relative error of inner products above a max-pool: smaller eigenvalues of a Gram matrix are rounding."""
-
-
-def _half(shifts: Iterable[Shift]) -> set[Shift]:
-    """Return ``HERE`` and one of each pair ``±s``."""
-    return {max(shift, opposite(shift)) for shift in (*shifts, HERE)}
 
 
 def arc_cosine(cosine: np.ndarray) -> np.ndarray:
@@ -48,21 +39,24 @@ def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 class InnerProducts:
-    """``D_s(pos)``, to the relative error `floor`, for a set of shifts ``s`` that is closed under sign and holds ``HERE``.
+    """``D_s(pos)`` for a set of shifts ``s`` that is closed under sign and holds ``HERE``.
 
-    Of each pair ``±s`` one plane (H, W) is enough, since ``D_(−s)(pos) = D_s(pos − s)``.
+    Of each pair ``±s`` one plane (H, W) is enough, since ``D_(−s)(pos) = D_s(pos − s)``.  Positions with equal `labels` (H, W)
+    have equal activations (:mod:`theorylab.analytic._equal`); `estimated` says that some products are estimates.
     """
 
-    def __init__(self, planes: dict[Shift, np.ndarray], labels: np.ndarray, floor: float = EXACT) -> None:
+    def __init__(
+        self, planes: dict[Shift, np.ndarray], labels: np.ndarray, *, estimated: bool = False
+    ) -> None:
         self._planes = planes
         self.labels = labels
-        self.floor = floor
+        self.estimated = estimated
 
     @classmethod
     def of_image(cls, x: np.ndarray, shifts: Iterable[Shift]) -> InnerProducts:
         """Those of an image (C, H, W)."""
         labels = _equal.of_vectors(x)
-        return cls({s: (x * moved(x, s)).sum(axis=0) for s in _half(shifts)}, labels)
+        return cls({s: (x * moved(x, s)).sum(axis=0) for s in half(shifts)}, labels)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -112,11 +106,11 @@ class InnerProducts:
         """Inner products of the patches of this plane; shifts counted in patches."""
         ones = np.ones(grid.output_shape)
         planes = {}
-        for s in _half(shifts):
+        for s in half(shifts):
             padded = _windows.padded(self.at(times(s, grid.stride))[None], grid)[0]
             # Patch j + s is an output only if it is one of the grid's.
             planes[s] = _windows.window_sums(padded, grid) * moved(ones, s)
-        return InnerProducts(planes, _equal.of_patches(self.labels, grid), self.floor)
+        return InnerProducts(planes, _equal.of_patches(self.labels, grid), estimated=self.estimated)
 
     def activated(self, gain: float, shifts: Iterable[Shift], unit: Unit) -> InnerProducts:
         """Activations behind filters and a unit, of which these are the patches; ``gain`` is ``n c²``.
@@ -126,10 +120,10 @@ class InnerProducts:
         """
         a = unit.slope
         planes = {}
-        for s in _half(shifts):
+        for s in half(shifts):
             kernel = (1 - a) ** 2 * self._rectified_cosine(s) + 2 * a * self._cosine(s)
             planes[s] = gain * self._sizes(s) * kernel / 2
-        return InnerProducts(planes, self.labels, self.floor)
+        return InnerProducts(planes, self.labels, estimated=self.estimated)
 
     def _sizes(self, s: Shift) -> np.ndarray:
         return np.asarray(np.sqrt(self.energy * moved(self.energy, s)))
@@ -144,25 +138,48 @@ class InnerProducts:
     def pooled(self, gain: float, pool: MaxPool, shifts: Iterable[Shift]) -> InnerProducts:
         """Activations behind filters, a ReLU and disjoint max-pool windows.
 
-        ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``, integrated for every window and its eight neighbours.  For two
-        windows farther apart: the mean correlation of the activations at equal positions in the two, times what
-        this falls short by, locally, for the neighbours.  (A maximum is smoother than its entries.)
+        ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``, integrated for every pair of windows as far apart as
+        ``integrated`` says.  For pairs farther apart: one minus the cosine is that of the activations at equal
+        positions in the two, times what it falls short of it, locally, at two steps.  (A maximum is smoother than its
+        entries.)  Equal windows have equal products.
         """
         first = pool.windows(self.shape)[:, 0]
         windows, within = pool.output_shape(self.shape), offsets(pool)
         energy = gain * largest_energy(self.gram(within, first)).reshape(windows)
         planes = {HERE: energy}
-        for s in sorted(_half([*shifts, *NEAR]) - {HERE}, key=lambda t: t[0] ** 2 + t[1] ** 2):
+        near = integrated(shifts, len(first))
+        for s in near:
             inside = moved(np.ones(windows), s) > 0
             down, right = times(s, pool.stride)
             both = within + [(i + down, k + right) for i, k in within]
             gap = np.zeros(windows)
             gap[inside] = gain * largest_gap(self.gram(both, first[inside.ravel()]))
             planes[s] = inside * (energy + moved(energy, s) - gap) / 2
+        far = sorted(half(shifts) - set(planes))
+        share = self._share_of_distance(pool, planes) if far else energy
+        for s in far:
+            distance = (share + moved(share, s)) / 2 * (1 - self._cosine_of_entries(pool, s))
+            planes[s] = np.maximum(1 - distance, 0) * np.sqrt(energy * moved(energy, s))
         labels = _equal.of_windows(self.labels, pool)
-        return InnerProducts(_equal.shared(planes, labels), labels, max(self.floor, _POOLED))
+        return InnerProducts(
+            _equal.shared(planes, labels), labels, estimated=self.estimated or bool(far)
+        )
 
-    def _like_its_entries(self, pool: MaxPool, s: Shift, energy: np.ndarray) -> np.ndarray:
+    def _share_of_distance(self, pool: MaxPool, planes: dict[Shift, np.ndarray]) -> np.ndarray:
+        """``1 − cosine`` of pooled activations over that of the activations at equal positions, at two steps, in the mean."""
+        energy = planes[HERE]
+        pooled, entries = np.zeros(energy.shape), np.zeros(energy.shape)
+        for s in RING:
+            sizes = np.sqrt(energy * moved(energy, s))
+            known = sizes > 0
+            for total, cosine in (
+                (pooled, _quotient(planes[s], sizes)),
+                (entries, self._cosine_of_entries(pool, s)),
+            ):
+                distance = known * (1 - cosine)
+                total += distance + moved(distance, opposite(s))
+        return np.where(entries > 0, _quotient(pooled, entries), 1.0)
+
+    def _cosine_of_entries(self, pool: MaxPool, s: Shift) -> np.ndarray:
         cosine = self._rectified_cosine(times(s, pool.stride)).ravel()[pool.windows(self.shape)]
-        energies: np.ndarray = energy * moved(energy, s)
-        return np.asarray(cosine.mean(axis=1).reshape(energy.shape) * np.sqrt(energies))
+        return np.asarray(cosine.mean(axis=1).reshape(pool.output_shape(self.shape)))

@@ -8,6 +8,7 @@ from the image, and the gradients go down from the readout: what the gradients n
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 
 from theorylab.analytic._blocks import Block, Stage
@@ -17,8 +18,12 @@ from theorylab.model.rules import Rule
 Shift = tuple[int, int]
 
 HERE: Shift = (0, 0)
-NEAR: tuple[Shift, ...] = ((0, 1), (1, -1), (1, 0), (1, 1))
-"""The neighbours of a position, one of each pair ``±s``."""
+NINE: tuple[Shift, ...] = tuple((i, k) for i in (-1, 0, 1) for k in (-1, 0, 1))
+"""A position and its neighbours."""
+RING: tuple[Shift, ...] = tuple((i, k) for i in range(3) for k in range(-2, 3) if max(i, abs(k)) == 2 and (i, k) > (0, 0))
+"""The shifts of two steps, one of each pair ``±s``."""
+PAIRS = 2**18
+"""Pairs of windows of one pool that are integrated, a few seconds' work; of pairs farther apart there are estimates."""
 
 
 def opposite(shift: Shift) -> Shift:
@@ -48,23 +53,38 @@ def offsets(pool: MaxPool) -> list[Shift]:
     return [(i, k) for i in range(pool.size[0]) for k in range(pool.size[1])]
 
 
-def closest(shifts: Iterable[Shift]) -> set[Shift]:
-    """Return those at most one step away on each axis, a step being the smallest there is.
+def half(shifts: Iterable[Shift]) -> set[Shift]:
+    """Return ``HERE`` and one of each pair ``±s``."""
+    return {max(shift, opposite(shift)) for shift in (*shifts, HERE)}
+
+
+def integrated(shifts: Iterable[Shift], windows: int) -> list[Shift]:
+    """Which inner products of pooled activations are integrated, one of each pair ``±s``, the nearest first.
+
+    Up to two steps all of them; then while the work allows.  If any are left, those of two steps are among them, since
+    the estimates need them.
 
     Examples
     --------
-    >>> sorted(closest([(0, 0), (0, 2), (0, -2), (0, 4), (-1, 6)]))
-    [(0, -2), (0, 0), (0, 2)]
+    >>> integrated([(0, 1), (0, 3)], 100)
+    [(0, 1), (0, 3)]
+    >>> len(integrated([(0, 1), (0, 3)], 2**20))
+    9
     """
-    listed = list(shifts)
-    steps = [min((abs(s[axis]) for s in listed if s[axis]), default=0) for axis in (0, 1)]
-    return {s for s in listed if abs(s[0]) <= steps[0] and abs(s[1]) <= steps[1]}
+    wanted = sorted(half(shifts) - {HERE}, key=lambda s: (max(map(abs, s)), s[0] ** 2 + s[1] ** 2, s))
+    most = PAIRS // windows
+    if len(wanted) <= most or max(map(abs, wanted[-1])) <= 2:
+        return wanted
+    near = [s for s in wanted if max(map(abs, s)) <= 2]
+    listed = near + [s for s in RING if s not in near]
+    return listed + [s for s in wanted if s not in listed][: max(0, most - len(listed))]
 
 
-def pool_needs(shifts: Iterable[Shift], pool: MaxPool) -> set[Shift]:
-    """Inner products of the patches below a max-pool that ``InnerProducts.pooled`` needs."""
+def pool_needs(shifts: Iterable[Shift], pool: MaxPool, windows: int = 1) -> set[Shift]:
+    """Inner products of the patches below a max-pool that ``InnerProducts.pooled`` needs, for so many windows."""
     within = differences(offsets(pool))
-    return {(a + i, b + k) for s in (*NEAR, HERE, *shifts) for a, b in [times(s, pool.stride)] for i, k in within}
+    pairs = [times(s, pool.stride) for s in (HERE, *integrated(shifts, windows))]
+    return {(a + i, b + k) for a, b in pairs for i, k in within} | {times(s, pool.stride) for s in shifts}
 
 
 def has_mean(rule: Rule) -> bool:
@@ -80,6 +100,7 @@ class Step:
     input: set[Shift]  # of the activations that it reads
     patches: set[Shift]
     output: set[Shift]  # of the activations that it puts out
+    mixed: set[Shift]  # of the patches in the mean that it hands down
 
 
 def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
@@ -88,26 +109,44 @@ def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
     # `shifts` are those of the gradient's mean at a block's output, `output` those of the inner products that are needed there.
     # The readout comes first; its gradient has no mean.
     shifts, output = {HERE}, {HERE}
-    for block in reversed(blocks):
+    for number, block in reversed(list(enumerate(blocks))):
         if isinstance(block, Stage):
             # A stage needs energies alone: there is no pool above it, so that its gradient is no mixture.
-            steps.append(Step(block, {HERE}, {HERE}, output))
+            steps.append(Step(block, {HERE}, {HERE}, output, {HERE}))
             output = {HERE}
             continue
         if block.pool is None:
-            shifts_near = shifts & {(i,k) for i in (-1,0,1) for k in (-1,0,1)}
             patches = output | differences(shifts)  # of a unit's neighbours in the mean, with each other
-            mixed = shifts_near
+            mixed = shifts
         else:
-            # A winner depends on its whole window, and on the windows whose largest values it receives.
-            windows = [times(s, block.pool.stride) for s in closest(shifts)]
-            held = [(a + i, b + k) for a, b in windows for i, k in offsets(block.pool)]
-            patches = pool_needs(output | differences(shifts), block.pool) | differences(held)
-            mixed = {(s[0] - i, s[1] - k) for s in held for i, k in offsets(block.pool)}
+            # A winner depends on its whole window, and on the windows whose largest values it is handed.
+            held = places(shifts, block.pool)
+            patches = pool_needs(output, block.pool, math.prod(block.shape[1:])) | differences(held)
+            mixed = _mixed(shifts, block.pool, blocks[:number])
         # One layer down, distances are multiples of the stride.
         shifts = {times(s, block.grid.stride) for s in mixed} if has_mean(rule) else {HERE}
         # Inner products of patches are sums of those of the input; the size of the gradient needs the others.
         below = {times(s, block.grid.stride) for s in patches} | differences(shifts)
-        steps.append(Step(block, below, patches, output))
+        steps.append(Step(block, below, patches, output, mixed))
         output = below
     return steps[::-1]
+
+
+def places(shifts: Iterable[Shift], pool: MaxPool) -> list[Shift]:
+    """Return the positions of the windows at these shifts, the window at ``HERE`` first.
+
+    Examples
+    --------
+    >>> places([(0, -1), (0, 0)], MaxPool((1, 2)))
+    [(0, 0), (0, 1), (0, -2), (0, -1)]
+    """
+    ordered = sorted(shifts, key=lambda s: (s != HERE, s))
+    return [(a + i, b + k) for a, b in (times(s, pool.stride) for s in ordered) for i, k in offsets(pool)]
+
+
+def _mixed(shifts: set[Shift], pool: MaxPool, below: Sequence[Block | Stage]) -> set[Shift]:
+    """Distances of patches in the mean below a pool: all of them on the image; above other layers those that carry it."""
+    every = {(a - i, b - k) for a, b in places(shifts, pool) for i, k in offsets(pool)}
+    if any(isinstance(block, Block) and block.pool is not None for block in below):
+        return every & set(NINE)  # what a pool below hands to its winners is a mixture of nine windows
+    return every & differences(offsets(pool)) if below else every
