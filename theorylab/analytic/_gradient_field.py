@@ -14,16 +14,13 @@ from theorylab.analytic._blocks import Block
 from theorylab.analytic._conditioning import chunks
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._joint_moments import mixed_moments, neighbour_moments, pooled_moments, regression
-from theorylab.analytic._plan import HERE, Shift, Step, has_mean, offsets, places, times
+from theorylab.analytic._plan import HERE, Shift, Step, has_mean, offsets, ordered, places, times
 from theorylab.analytic._unit_moments import unit_moments
 from theorylab.analytic._windows import fold, moved
 from theorylab.model.rules import Rule
 from theorylab.model.units import Unit
 
 Planes = dict[Shift, np.ndarray]
-
-_INDEFINITE = 1e-2
-"""Relative to the second eigenvalue of a Gram matrix, which is what its patches differ by: how far below 0 the least one may be."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,12 +91,14 @@ class BlockLaw:
 
     def __init__(self, step: Step, products: InnerProducts, unit: Unit) -> None:
         assert isinstance(step.block, Block)
-        self.block, self.input, self._unit, self._mixed = step.block, products, unit, step.mixed
+        self.block, self.input, self._unit, self._step = step.block, products, unit, step
         self.patches = products.of_patches(self.block.grid, step.patches)
         if self.block.pool is None:
             self.output = self.patches.activated(self.block.energy_gain, step.output, unit)
         else:
-            self.output = self.patches.pooled(self.block.energy_gain, self.block.pool, step.output)
+            self.output = self.patches.pooled(
+                self.block.energy_gain, self.block.pool, step.output, step.integrated
+            )
 
     def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
         """Nothing inside, and the field at the block's input, from the one at its output.
@@ -139,29 +138,24 @@ class BlockLaw:
         return planes, second.reshape(shape)
 
     def _behind_pool(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
-        pool = self.block.pool
+        pool, windows = self.block.pool, self._step.windows
         assert pool is not None
-        held, within, listed = pool.windows(self.patches.shape), offsets(pool), places(field.shifts, pool)
+        held, within, listed = pool.windows(self.patches.shape), offsets(pool), places(windows, pool)
+        told_apart = len(windows) > 1
         projection = field.projection(self.output, self.block.n_filters)
-        # The window itself first.  Windows beyond the plane have no largest value.
-        ones, shifts = np.ones(field.beta.shape), sorted(field.shifts, key=lambda s: (s != HERE, s))
-        a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in shifts], axis=1)
-        planes: Planes = {s: np.zeros(self.patches.shape) for s in self._mixed}
+        # The window itself comes first.  Windows beyond the plane have no largest value.
+        ones = np.ones(field.beta.shape)
+        a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in ordered(windows)], axis=1)
+        planes: Planes = {s: np.zeros(self.patches.shape) for s in self._step.mixed}
         second = np.zeros(self.patches.shape)
         for part in chunks(len(held), len(listed) ** 2):
             gram = self.block.std**2 * self.patches.gram(listed, held[part, 0])
-            mixed = ~_indefinite(gram) if self.patches.estimated else np.ones(len(gram), dtype=bool)
-            mixed &= not field.plain
-            coefficients, energies = np.zeros((len(gram), len(within), len(listed))), np.empty(held[part].shape)
-            coefficients[mixed], energies[mixed] = mixed_moments(
-                gram[mixed], a[part][mixed], field.beta.ravel()[part][mixed], rule
-            )
-            coefficients[~mixed, :, : len(within)], energies[~mixed] = pooled_moments(
-                gram[~mixed, : len(within), : len(within)],
-                projection.alpha.ravel()[part][~mixed],
-                projection.beta.ravel()[part][~mixed],
-                rule,
-            )
+            if told_apart:
+                coefficients, energies = mixed_moments(gram, a[part], field.beta.ravel()[part], rule)
+            else:
+                coefficients, energies = pooled_moments(
+                    gram, projection.alpha.ravel()[part], projection.beta.ravel()[part], rule
+                )
             second.flat[held[part]] = energies
             for m, (row, column) in enumerate(within):
                 steps = [(down - row, right - column) for down, right in listed]
@@ -170,12 +164,6 @@ class BlockLaw:
                 for n in np.flatnonzero(kept):
                     planes[steps[n]].flat[held[part, m]] = b[:, n]
         return planes, second
-
-
-def _indefinite(gram: np.ndarray) -> np.ndarray:
-    """Which Gram matrices (n, k, k) have entries that do not fit together, (n,)."""
-    values = np.linalg.eigvalsh(gram)
-    return np.asarray(values[:, 0] < -_INDEFINITE * values[:, -min(2, gram.shape[-1])])
 
 
 def handed_down(planes: Planes, second: np.ndarray, block: Block, rule: Rule) -> Field:

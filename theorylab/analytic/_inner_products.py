@@ -14,7 +14,7 @@ import numpy as np
 
 from theorylab.analytic import _equal, _windows
 from theorylab.analytic._joint_moments import largest_energy, largest_gap
-from theorylab.analytic._plan import HERE, RING, Shift, half, integrated, offsets, opposite, times
+from theorylab.analytic._plan import HERE, RING, Shift, half, offsets, opposite, times
 from theorylab.analytic._windows import moved
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
@@ -42,15 +42,12 @@ class InnerProducts:
     """``D_s(pos)`` for a set of shifts ``s`` that is closed under sign and holds ``HERE``.
 
     Of each pair ``±s`` one plane (H, W) is enough, since ``D_(−s)(pos) = D_s(pos − s)``.  Positions with equal `labels` (H, W)
-    have equal activations (:mod:`theorylab.analytic._equal`); `estimated` says that some products are estimates.
+    have equal activations (:mod:`theorylab.analytic._equal`).
     """
 
-    def __init__(
-        self, planes: dict[Shift, np.ndarray], labels: np.ndarray, *, estimated: bool = False
-    ) -> None:
+    def __init__(self, planes: dict[Shift, np.ndarray], labels: np.ndarray) -> None:
         self._planes = planes
         self.labels = labels
-        self.estimated = estimated
 
     @classmethod
     def of_image(cls, x: np.ndarray, shifts: Iterable[Shift]) -> InnerProducts:
@@ -110,7 +107,7 @@ class InnerProducts:
             padded = _windows.padded(self.at(times(s, grid.stride))[None], grid)[0]
             # Patch j + s is an output only if it is one of the grid's.
             planes[s] = _windows.window_sums(padded, grid) * moved(ones, s)
-        return InnerProducts(planes, _equal.of_patches(self.labels, grid), estimated=self.estimated)
+        return InnerProducts(planes, _equal.of_patches(self.labels, grid))
 
     def activated(self, gain: float, shifts: Iterable[Shift], unit: Unit) -> InnerProducts:
         """Activations behind filters and a unit, of which these are the patches; ``gain`` is ``n c²``.
@@ -123,7 +120,7 @@ class InnerProducts:
         for s in half(shifts):
             kernel = (1 - a) ** 2 * self._rectified_cosine(s) + 2 * a * self._cosine(s)
             planes[s] = gain * self._sizes(s) * kernel / 2
-        return InnerProducts(planes, self.labels, estimated=self.estimated)
+        return InnerProducts(planes, self.labels)
 
     def _sizes(self, s: Shift) -> np.ndarray:
         return np.asarray(np.sqrt(self.energy * moved(self.energy, s)))
@@ -135,11 +132,13 @@ class InnerProducts:
     def _rectified_cosine(self, s: Shift) -> np.ndarray:
         return arc_cosine(self._cosine(s))
 
-    def pooled(self, gain: float, pool: MaxPool, shifts: Iterable[Shift]) -> InnerProducts:
+    def pooled(
+        self, gain: float, pool: MaxPool, shifts: Iterable[Shift], integrated: Iterable[Shift] | None = None
+    ) -> InnerProducts:
         """Activations behind filters, a ReLU and disjoint max-pool windows.
 
-        ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``, integrated for every pair of windows as far apart as
-        ``integrated`` says.  For pairs farther apart: one minus the cosine is that of the activations at equal
+        ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``, for the shifts in `integrated`, all of them
+        unless given, by an integral over both windows.  For others, which lie farther apart: one minus the cosine is that of the activations at equal
         positions in the two, times what it falls short of it, locally, at two steps.  (A maximum is smoother than its
         entries.)  Equal windows have equal products.
         """
@@ -147,8 +146,8 @@ class InnerProducts:
         windows, within = pool.output_shape(self.shape), offsets(pool)
         energy = gain * largest_energy(self.gram(within, first)).reshape(windows)
         planes = {HERE: energy}
-        near = integrated(shifts, len(first))
-        for s in near:
+        near = half(shifts) - {HERE} if integrated is None else integrated
+        for s in sorted(near, key=lambda s: (s[0] ** 2 + s[1] ** 2, s)):
             inside = moved(np.ones(windows), s) > 0
             down, right = times(s, pool.stride)
             both = within + [(i + down, k + right) for i, k in within]
@@ -161,9 +160,7 @@ class InnerProducts:
             distance = (share + moved(share, s)) / 2 * (1 - self._cosine_of_entries(pool, s))
             planes[s] = np.maximum(1 - distance, 0) * np.sqrt(energy * moved(energy, s))
         labels = _equal.of_windows(self.labels, pool)
-        return InnerProducts(
-            _equal.shared(planes, labels), labels, estimated=self.estimated or bool(far)
-        )
+        return InnerProducts(_equal.shared(planes, labels), labels)
 
     def _share_of_distance(self, pool: MaxPool, planes: dict[Shift, np.ndarray]) -> np.ndarray:
         """``1 − cosine`` of pooled activations over that of the activations at equal positions, at two steps, in the mean."""

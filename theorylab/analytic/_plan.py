@@ -23,7 +23,7 @@ NINE: tuple[Shift, ...] = tuple((i, k) for i in (-1, 0, 1) for k in (-1, 0, 1))
 RING: tuple[Shift, ...] = tuple((i, k) for i in range(3) for k in range(-2, 3) if max(i, abs(k)) == 2 and (i, k) > (0, 0))
 """The shifts of two steps, one of each pair ``±s``."""
 PAIRS = 2**18
-"""Pairs of windows of one pool that are integrated, a few seconds' work; of pairs farther apart there are estimates."""
+"""Pairs of windows, of all pools, that are integrated at most to tell every pool's neighbours apart: some ten seconds' work."""
 
 
 def opposite(shift: Shift) -> Shift:
@@ -58,32 +58,25 @@ def half(shifts: Iterable[Shift]) -> set[Shift]:
     return {max(shift, opposite(shift)) for shift in (*shifts, HERE)}
 
 
-def integrated(shifts: Iterable[Shift], windows: int) -> list[Shift]:
-    """Which inner products of pooled activations are integrated, one of each pair ``±s``, the nearest first.
-
-    Up to two steps all of them; then while the work allows.  If any are left, those of two steps are among them, since
-    the estimates need them.
+def near(shifts: Iterable[Shift]) -> set[Shift]:
+    """Return what lies at most two steps away, with all of ``RING`` if anything lies farther: estimates are read from it.
 
     Examples
     --------
-    >>> integrated([(0, 1), (0, 3)], 100)
-    [(0, 1), (0, 3)]
-    >>> len(integrated([(0, 1), (0, 3)], 2**20))
+    >>> near([(0, 0), (0, 1)])
+    {(0, 1)}
+    >>> len(near([(0, 1), (0, 3)]))
     9
     """
-    wanted = sorted(half(shifts) - {HERE}, key=lambda s: (max(map(abs, s)), s[0] ** 2 + s[1] ** 2, s))
-    most = PAIRS // windows
-    if len(wanted) <= most or max(map(abs, wanted[-1])) <= 2:
-        return wanted
-    near = [s for s in wanted if max(map(abs, s)) <= 2]
-    listed = near + [s for s in RING if s not in near]
-    return listed + [s for s in wanted if s not in listed][: max(0, most - len(listed))]
+    wanted = half(shifts) - {HERE}
+    close = {s for s in wanted if max(map(abs, s)) <= 2}
+    return close if close == wanted else close | set(RING)
 
 
-def pool_needs(shifts: Iterable[Shift], pool: MaxPool, windows: int = 1) -> set[Shift]:
-    """Inner products of the patches below a max-pool that ``InnerProducts.pooled`` needs, for so many windows."""
+def pool_needs(shifts: Iterable[Shift], pool: MaxPool, integrated: Iterable[Shift] | None = None) -> set[Shift]:
+    """Inner products of the patches below a max-pool that ``InnerProducts.pooled`` needs."""
     within = differences(offsets(pool))
-    pairs = [times(s, pool.stride) for s in (HERE, *integrated(shifts, windows))]
+    pairs = [times(s, pool.stride) for s in (HERE, *(half(shifts) if integrated is None else integrated))]
     return {(a + i, b + k) for a, b in pairs for i, k in within} | {times(s, pool.stride) for s in shifts}
 
 
@@ -100,36 +93,64 @@ class Step:
     input: set[Shift]  # of the activations that it reads
     patches: set[Shift]
     output: set[Shift]  # of the activations that it puts out
-    mixed: set[Shift]  # of the patches in the mean that it hands down
+    windows: set[Shift] = dataclasses.field(default_factory=lambda: {HERE})  # that a pool's winner is told apart from
+    mixed: set[Shift] = dataclasses.field(default_factory=lambda: {HERE})  # of the patches in the mean that it hands down
+    integrated: set[Shift] = dataclasses.field(default_factory=set)  # of the inner products above a pool; estimates are the rest
 
 
 def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
-    """One step a block, from the image up."""
+    """One step a block, from the image up.
+
+    Every pool tells its neighbours' windows apart if the work allows, otherwise the lowest pool alone.
+    """
+    steps = _plan(blocks, rule, every=True)
+    pairs = sum(
+        len(step.integrated) * math.prod(step.block.shape[1:])
+        for step in steps
+        if isinstance(step.block, Block) and step.block.pool is not None
+    )
+    return steps if pairs <= PAIRS else _plan(blocks, rule, every=False)
+
+
+def _plan(blocks: Sequence[Block | Stage], rule: Rule, *, every: bool) -> list[Step]:
     steps: list[Step] = []
+    pools = [n for n, block in enumerate(blocks) if isinstance(block, Block) and block.pool is not None]
     # `shifts` are those of the gradient's mean at a block's output, `output` those of the inner products that are needed there.
     # The readout comes first; its gradient has no mean.
     shifts, output = {HERE}, {HERE}
     for number, block in reversed(list(enumerate(blocks))):
         if isinstance(block, Stage):
             # A stage needs energies alone: there is no pool above it, so that its gradient is no mixture.
-            steps.append(Step(block, {HERE}, {HERE}, output, {HERE}))
+            steps.append(Step(block, {HERE}, {HERE}, output))
             output = {HERE}
             continue
+        windows, integrated = {HERE}, set[Shift]()
         if block.pool is None:
             patches = output | differences(shifts)  # of a unit's neighbours in the mean, with each other
             mixed = shifts
         else:
             # A winner depends on its whole window, and on the windows whose largest values it is handed.
-            held = places(shifts, block.pool)
-            patches = pool_needs(output, block.pool, math.prod(block.shape[1:])) | differences(held)
-            mixed = _mixed(shifts, block.pool, blocks[:number])
+            windows = shifts if every or number == pools[0] else windows
+            held = places(windows, block.pool)
+            integrated = half(output) - {HERE} if every else near(output)
+            patches = pool_needs(output, block.pool, integrated) | differences(held)
+            mixed = {(a - i, b - k) for a, b in held for i, k in offsets(block.pool)}
+            if number > pools[0]:
+                mixed &= set(NINE)  # what a pool below hands to its winners is a mixture of nine windows
+            elif number > 0:
+                mixed &= differences(offsets(block.pool))
         # One layer down, distances are multiples of the stride.
         shifts = {times(s, block.grid.stride) for s in mixed} if has_mean(rule) else {HERE}
         # Inner products of patches are sums of those of the input; the size of the gradient needs the others.
         below = {times(s, block.grid.stride) for s in patches} | differences(shifts)
-        steps.append(Step(block, below, patches, output, mixed))
+        steps.append(Step(block, below, patches, output, windows, mixed, integrated))
         output = below
     return steps[::-1]
+
+
+def ordered(shifts: Iterable[Shift]) -> list[Shift]:
+    """Put ``HERE`` first."""
+    return sorted(shifts, key=lambda s: (s != HERE, s))
 
 
 def places(shifts: Iterable[Shift], pool: MaxPool) -> list[Shift]:
@@ -140,13 +161,4 @@ def places(shifts: Iterable[Shift], pool: MaxPool) -> list[Shift]:
     >>> places([(0, -1), (0, 0)], MaxPool((1, 2)))
     [(0, 0), (0, 1), (0, -2), (0, -1)]
     """
-    ordered = sorted(shifts, key=lambda s: (s != HERE, s))
-    return [(a + i, b + k) for a, b in (times(s, pool.stride) for s in ordered) for i, k in offsets(pool)]
-
-
-def _mixed(shifts: set[Shift], pool: MaxPool, below: Sequence[Block | Stage]) -> set[Shift]:
-    """Distances of patches in the mean below a pool: all of them on the image; above other layers those that carry it."""
-    every = {(a - i, b - k) for a, b in places(shifts, pool) for i, k in offsets(pool)}
-    if any(isinstance(block, Block) and block.pool is not None for block in below):
-        return every & set(NINE)  # what a pool below hands to its winners is a mixture of nine windows
-    return every & differences(offsets(pool)) if below else every
+    return [(a + i, b + k) for a, b in (times(s, pool.stride) for s in ordered(shifts)) for i, k in offsets(pool)]
