@@ -8,6 +8,8 @@ integers: positions with equal labels hold equal vectors; 0 is a vector of zeros
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from theorylab.analytic._windows import moved
@@ -21,6 +23,11 @@ def _numbered(rows: np.ndarray, plane: tuple[int, int]) -> np.ndarray:
     """Label rows (n, k): equal rows have equal labels, a row of zeros the label 0."""
     labels = np.unique(rows, axis=0, return_inverse=True)[1].reshape(plane) + 1
     return np.asarray(labels * rows.any(axis=1).reshape(plane))
+
+
+def none(plane: tuple[int, ...]) -> np.ndarray:
+    """Label the positions of a plane that are all different, or whose equality does not matter."""
+    return np.arange(1, math.prod(plane) + 1).reshape(plane)
 
 
 def of_vectors(x: np.ndarray) -> np.ndarray:
@@ -42,6 +49,8 @@ def of_patches(labels: np.ndarray, grid: PatchGrid) -> np.ndarray:
     >>> of_patches(np.array([[1, 1, 1, 2]]), PatchGrid((1, 1, 4), (1, 2)))
     array([[1, 1, 2]])
     """
+    if len(np.unique(labels)) == labels.size and labels.all():
+        return none(grid.output_shape)
     rows, columns = grid.padding
     padded = np.pad(labels, ((rows, rows), (columns, columns)))
     (height, width), (down, right) = grid.output_shape, grid.stride
@@ -59,7 +68,7 @@ def of_windows(labels: np.ndarray, pool: MaxPool) -> np.ndarray:
     Examples
     --------
     >>> of_windows(np.array([[1, 2, 2, 2, 2, 1]]), MaxPool((1, 2)))
-    array([[1, 2, 1]])
+    array([[2, 1, 2]])
     """
     held = np.sort(labels.ravel()[pool.windows(labels.shape)], axis=1)
     repeated = np.zeros(held.shape, dtype=bool)

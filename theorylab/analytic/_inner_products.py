@@ -137,9 +137,9 @@ class InnerProducts:
     ) -> InnerProducts:
         """Activations behind filters, a ReLU and disjoint max-pool windows.
 
-        ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``, for the shifts in `integrated`, all of them
-        unless given, by an integral over both windows.  For others, which lie farther apart: one minus the cosine is that of the activations at equal
-        positions in the two, times what it falls short of it, locally, at two steps.  (A maximum is smoother than its
+        ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``: for the shifts in `integrated`, all of them unless given, by an
+        integral over both windows.  For others, which lie farther apart, one minus the cosine is that of the activations at
+        equal positions in the two, times what it falls short of it, locally, at two steps.  (A maximum is smoother than its
         entries.)  Equal windows have equal products.
         """
         first = pool.windows(self.shape)[:, 0]

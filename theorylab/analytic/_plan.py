@@ -20,7 +20,9 @@ Shift = tuple[int, int]
 HERE: Shift = (0, 0)
 NINE: tuple[Shift, ...] = tuple((i, k) for i in (-1, 0, 1) for k in (-1, 0, 1))
 """A position and its neighbours."""
-RING: tuple[Shift, ...] = tuple((i, k) for i in range(3) for k in range(-2, 3) if max(i, abs(k)) == 2 and (i, k) > (0, 0))
+RING: tuple[Shift, ...] = tuple(
+    (i, k) for i in range(3) for k in range(-2, 3) if max(i, abs(k)) == 2 and (i, k) > (0, 0)
+)
 """The shifts of two steps, one of each pair ``±s``."""
 PAIRS = 2**18
 """Pairs of windows, of all pools, that are integrated at most to tell every pool's neighbours apart: some ten seconds' work."""
@@ -73,7 +75,9 @@ def near(shifts: Iterable[Shift]) -> set[Shift]:
     return close if close == wanted else close | set(RING)
 
 
-def pool_needs(shifts: Iterable[Shift], pool: MaxPool, integrated: Iterable[Shift] | None = None) -> set[Shift]:
+def pool_needs(
+    shifts: Iterable[Shift], pool: MaxPool, integrated: Iterable[Shift] | None = None
+) -> set[Shift]:
     """Inner products of the patches below a max-pool that ``InnerProducts.pooled`` needs."""
     within = differences(offsets(pool))
     pairs = [times(s, pool.stride) for s in (HERE, *(half(shifts) if integrated is None else integrated))]
@@ -93,9 +97,12 @@ class Step:
     input: set[Shift]  # of the activations that it reads
     patches: set[Shift]
     output: set[Shift]  # of the activations that it puts out
-    windows: set[Shift] = dataclasses.field(default_factory=lambda: {HERE})  # that a pool's winner is told apart from
-    mixed: set[Shift] = dataclasses.field(default_factory=lambda: {HERE})  # of the patches in the mean that it hands down
-    integrated: set[Shift] = dataclasses.field(default_factory=set)  # of the inner products above a pool; estimates are the rest
+    # Windows that a pool's winner knows of; patches in the mean that the block hands down.
+    windows: set[Shift] = dataclasses.field(default_factory=lambda: {HERE})
+    mixed: set[Shift] = dataclasses.field(default_factory=lambda: {HERE})
+    # Which inner products above a pool are integrated; the rest are estimates.
+    integrated: set[Shift] = dataclasses.field(default_factory=set)
+    every: bool = True  # whether all pools tell their neighbours' windows apart, or the lowest alone
 
 
 def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
@@ -143,7 +150,7 @@ def _plan(blocks: Sequence[Block | Stage], rule: Rule, *, every: bool) -> list[S
         shifts = {times(s, block.grid.stride) for s in mixed} if has_mean(rule) else {HERE}
         # Inner products of patches are sums of those of the input; the size of the gradient needs the others.
         below = {times(s, block.grid.stride) for s in patches} | differences(shifts)
-        steps.append(Step(block, below, patches, output, windows, mixed, integrated))
+        steps.append(Step(block, below, patches, output, windows, mixed, integrated, every))
         output = below
     return steps[::-1]
 
@@ -161,4 +168,6 @@ def places(shifts: Iterable[Shift], pool: MaxPool) -> list[Shift]:
     >>> places([(0, -1), (0, 0)], MaxPool((1, 2)))
     [(0, 0), (0, 1), (0, -2), (0, -1)]
     """
-    return [(a + i, b + k) for a, b in (times(s, pool.stride) for s in ordered(shifts)) for i, k in offsets(pool)]
+    return [
+        (a + i, b + k) for a, b in (times(s, pool.stride) for s in ordered(shifts)) for i, k in offsets(pool)
+    ]
