@@ -27,25 +27,26 @@ and their bright, low-contrast versions, exactly flat areas, a drawing, text, a 
 two to four pools of 2×2 and 3×3 with 96 to 256 filters, in 150 to 300 networks each: no alignment of guided backpropagation
 is off by more than 0.012, none of DeconvNet by more than twice its standard error or 0.011; the mean map's size along the
 law is within 2 %, its direction within a cosine of 0.995 of the law's.  Where contrast is a thousandth of the brightness or
-less, below any step of 8 bits, it is 0.015 and 3.5 %. Half of these differences is of one over the width.
+less, below any step of 8 bits, it is 0.015 and 3.5 %.  Half of these differences is of one over the width.
 
-The work grows with the number of pairs of windows, and where there are too many (``_plan.PAIRS``: photographs of more than
-some 70×70 under three pools or more) only the lowest pool tells its neighbours apart.  At the pools above, the part of a
-mixture across its own activation counts as noise, and pooled activations more than two steps apart correlate like those
-that they come from, corrected by how much windows at two steps do.  Under two pools that changes nothing but time.  Under
-three and four pools, made to happen on small pictures, no alignment was off by more than 0.025, no map's size by more than
-5 %, no cosine was below 0.997. :func:`tolerance` says which of these holds.
+The work grows with the number of pairs of windows, and where there are too many (``_plan.PAIRS``) only the lowest pool
+tells its neighbours apart: with pools of 2×2 on pictures of more than 128×128 under three, 56×56 under four, and on all
+under five, VGG-16's among them.  At the pools above, the part of a mixture across its own activation then counts as noise,
+and pooled activations more than two steps apart correlate like those that they come from, corrected by how much windows at
+two steps do.  Under two pools nothing of this is needed.  Made to happen on small pictures, it put no alignment off by more
+than 0.025 under three and four pools, no map's size by more than 5 %, and no cosine below 0.997.  :func:`tolerance` says
+which of these holds.
 
 Exactly flat areas make patches equal, and then not any one of a window's entries wins but the first, at every pool:
 equality is kept apart from the integrals (:mod:`theorylab.analytic._equal`).
 
-*Approximate at the image*: ``β²`` adds the patches that hold a position as if their noises were uncorrelated there. Two
+*Approximate at the image*: ``β²`` adds the patches that hold a position as if their noises were uncorrelated there.  Two
 patches put different entries of a filter on one pixel, and these correlate by ``O(1/p)`` through the masks, ``p`` the
 patch's size; all pairs together change ``β²`` by a share of ``O(1/C)``, ``C`` the channels below.  Under one layer, whose
 variance is known exactly, the sum of ``β²`` over a 24×24 image is for guided backpropagation too large by ``10.4 %/C``
 without contrast, ``3 %/C`` on a photograph and ``2 %/C`` on noise with 3×3 padded patches; by ``11.3 %/C`` with 1×1 ones;
 with 11×11 ones and three channels by 2 % without contrast and by 0.1 % or less, of either sign, otherwise.  Single entries
-are off by −10 to +11 % for ``C = 1``.  For other rules it goes like ``E[h(V)]²/E[h(V)²]``.  The mean one layer below does
+are off by up to 15 % for ``C = 1``.  For other rules it goes like ``E[h(V)]²/E[h(V)²]``.  The mean one layer below does
 not feel it.  What a map scatters from network to network is more than ``β²`` in narrow networks, whose scale varies as a
 whole: under two to four pools with 96 to 256 filters 1.00 to 1.28 of ``β²`` for guided backpropagation, most on grey
 pictures, and 1.00 to 1.13 for DeconvNet; without pools, eight layers of 64 filters, up to 1.34, and 0.84 for DeconvNet.
