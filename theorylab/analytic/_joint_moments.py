@@ -1,8 +1,8 @@
 """Small integrals over the pre-activations ``z ~ N(0, G)`` of a few patches, ``G`` their Gram matrix times the filters' variance.
 
-A max-pool window, alone or with its neighbours: its largest value, and the gradient that it hands on.  Below a pool, a unit that receives
-``V̂_j = Σ_s a_s σ(z_(j+s)) + β ξ``, because its window's patches stand at neighbouring positions: ``G`` is nearly singular, and
-derivatives come by Stein's lemma instead of an inverse.
+A max-pool window, alone or with its neighbours: its largest value, and the modified gradient that it hands on.  Below a
+pool, a unit that receives ``V̂_j = Σ_s a_s σ(z_(j+s)) + β ξ``, because its window's patches stand at neighbouring positions:
+``G`` is nearly singular, and derivatives come by Stein's lemma instead of an inverse.
 """
 
 from __future__ import annotations
