@@ -324,12 +324,13 @@ def test_factors_of_singular_indefinite_and_zero_matrices():
     assert np.isfinite(inverse).all()
 
 
-def test_the_floor_bounds_the_inverse():
-    gram = np.diag([4.0, 1e-3])[None]
-    for floor in (1e-7, 1e-2):
-        _, inverse = factors(gram, floor)
-        sizes = sorted(np.linalg.norm(inverse[0], axis=0))
-        np.testing.assert_allclose(sizes, [1 / 2, 1 / math.sqrt(max(1e-3, 4 * floor))], rtol=1e-12)
+def test_small_eigenvalues_count_and_rounding_does_not():
+    for least, inverse_size in ((1e-3, 1e-3**-0.5), (4e-12, 4e-12**-0.5), (4e-14, 0.0)):
+        root, inverse = factors(np.diag([4.0, least])[None])
+        np.testing.assert_allclose(
+            sorted(np.linalg.norm(inverse[0], axis=0)), sorted([1 / 2, inverse_size]), rtol=1e-12
+        )
+        assert root.any(axis=1).sum() == (2 if inverse_size else 1)
 
 
 # --- the largest of a window -------------------------------------------------------------------------------------
@@ -833,4 +834,3 @@ def test_gram_matrices_behind_a_pool_are_nearly_positive():
     law = InnerProducts.of_image(x, needed).of_patches(grid, needed).pooled(1.0, pool, differences(listed))
     values = np.linalg.eigvalsh(law.gram(listed))
     assert (values[:, 0] > -1e-3 * values[:, -1]).all()
-    assert law.floor > InnerProducts.of_image(x, [(0, 0)]).floor

@@ -127,8 +127,9 @@ CLAIM = Claim(
     "adds activations at its distance from j: the mean is a mixture of shifted activations, and stays one through the next "
     "convolutions by Stein's lemma, E[w T] = c² Σ_s y_(j+s) E[∂T/∂z_(j+s)].\n\n"
     "Inner products of activations at two positions follow the arc-cosine kernel from layer to layer, and a max-pool's from "
-    "the largest of jointly normal numbers. Two steps are approximate and measured: at a pool's output the part of a mixture "
-    "across its own activation counts as noise, and pooled activations farther than neighbours correlate like those below.",
+    "the largest of jointly normal numbers. The lowest pool integrates its window and the neighbours that it receives together. "
+    "Above it, where windows are too many, two steps are approximate and measured: the part of a mixture across a pool's own "
+    "activation counts as noise, and pooled activations more than two steps apart correlate like those below.",
     n_checks=2,
     run=run,
     margins=(

@@ -11,9 +11,10 @@ import dataclasses
 import numpy as np
 
 from theorylab.analytic._blocks import Block
+from theorylab.analytic._conditioning import chunks
 from theorylab.analytic._inner_products import InnerProducts
-from theorylab.analytic._joint_moments import neighbour_moments, pooled_moments
-from theorylab.analytic._plan import HERE, Shift, Step, differences, has_mean, offsets, times
+from theorylab.analytic._joint_moments import mixed_moments, neighbour_moments, pooled_moments, regression
+from theorylab.analytic._plan import HERE, Shift, Step, has_mean, offsets, ordered, places, times
 from theorylab.analytic._unit_moments import unit_moments
 from theorylab.analytic._windows import fold, moved
 from theorylab.model.rules import Rule
@@ -90,12 +91,14 @@ class BlockLaw:
 
     def __init__(self, step: Step, products: InnerProducts, unit: Unit) -> None:
         assert isinstance(step.block, Block)
-        self.block, self.input, self._unit = step.block, products, unit
+        self.block, self.input, self._unit, self._step = step.block, products, unit, step
         self.patches = products.of_patches(self.block.grid, step.patches)
         if self.block.pool is None:
             self.output = self.patches.activated(self.block.energy_gain, step.output, unit)
         else:
-            self.output = self.patches.pooled(self.block.energy_gain, self.block.pool, step.output)
+            self.output = self.patches.pooled(
+                self.block.energy_gain, self.block.pool, step.output, step.integrated
+            )
 
     def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
         """Nothing inside, and the field at the block's input, from the one at its output.
@@ -135,22 +138,31 @@ class BlockLaw:
         return planes, second.reshape(shape)
 
     def _behind_pool(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
-        assert self.block.pool is not None
-        held, within = self.block.pool.windows(self.patches.shape), offsets(self.block.pool)
+        pool, windows = self.block.pool, self._step.windows
+        assert pool is not None
+        held, within, listed = pool.windows(self.patches.shape), offsets(pool), places(windows, pool)
+        told_apart = len(windows) > 1
         projection = field.projection(self.output, self.block.n_filters)
-        coefficients, energies = pooled_moments(
-            self.block.std**2 * self.patches.gram(within, held[:, 0]),
-            projection.alpha.ravel(),
-            projection.beta.ravel(),
-            rule,
-            floor=self.patches.floor,
-        )
-        planes = {s: np.zeros(self.patches.shape) for s in differences(within)}
+        # The window itself comes first.  Windows beyond the plane have no largest value.
+        ones = np.ones(field.beta.shape)
+        a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in ordered(windows)], axis=1)
+        planes: Planes = {s: np.zeros(self.patches.shape) for s in self._step.mixed}
         second = np.zeros(self.patches.shape)
-        second.flat[held] = energies
-        for m, (row, column) in enumerate(within):
-            for n, (other_row, other_column) in enumerate(within):
-                planes[other_row - row, other_column - column].flat[held[:, m]] = coefficients[:, m, n]
+        for part in chunks(len(held), len(listed) ** 2):
+            gram = self.block.std**2 * self.patches.gram(listed, held[part, 0])
+            if told_apart:
+                coefficients, energies = mixed_moments(gram, a[part], field.beta.ravel()[part], rule)
+            else:
+                coefficients, energies = pooled_moments(
+                    gram, projection.alpha.ravel()[part], projection.beta.ravel()[part], rule
+                )
+            second.flat[held[part]] = energies
+            for m, (row, column) in enumerate(within):
+                steps = [(down - row, right - column) for down, right in listed]
+                kept = np.array([s in planes for s in steps])
+                b = regression(gram, coefficients[:, m], kept)
+                for n in np.flatnonzero(kept):
+                    planes[steps[n]].flat[held[part, m]] = b[:, n]
         return planes, second
 
 

@@ -12,22 +12,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from theorylab.analytic import _windows
-from theorylab.analytic._gaussian_rule import EXACT
+from theorylab.analytic import _equal, _windows
 from theorylab.analytic._joint_moments import largest_energy, largest_gap
-from theorylab.analytic._plan import HERE, NEAR, Shift, offsets, opposite, times
+from theorylab.analytic._plan import HERE, RING, Shift, half, offsets, opposite, times
 from theorylab.analytic._windows import moved
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.units import Unit
-
-_POOLED = 1e-5
-"""Relative error of inner products above a max-pool: smaller eigenvalues of a Gram matrix are rounding."""
-
-
-def _half(shifts: Iterable[Shift]) -> set[Shift]:
-    """Return ``HERE`` and one of each pair ``±s``."""
-    return {max(shift, opposite(shift)) for shift in (*shifts, HERE)}
 
 
 def arc_cosine(cosine: np.ndarray) -> np.ndarray:
@@ -48,19 +39,21 @@ def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 class InnerProducts:
-    """``D_s(pos)``, to the relative error `floor`, for a set of shifts ``s`` that is closed under sign and holds ``HERE``.
+    """``D_s(pos)`` for a set of shifts ``s`` that is closed under sign and holds ``HERE``.
 
-    Of each pair ``±s`` one plane (H, W) is enough, since ``D_(−s)(pos) = D_s(pos − s)``.
+    Of each pair ``±s`` one plane (H, W) is enough, since ``D_(−s)(pos) = D_s(pos − s)``.  Positions with equal `labels` (H, W)
+    have equal activations (:mod:`theorylab.analytic._equal`).
     """
 
-    def __init__(self, planes: dict[Shift, np.ndarray], floor: float = EXACT) -> None:
+    def __init__(self, planes: dict[Shift, np.ndarray], labels: np.ndarray) -> None:
         self._planes = planes
-        self.floor = floor
+        self.labels = labels
 
     @classmethod
     def of_image(cls, x: np.ndarray, shifts: Iterable[Shift]) -> InnerProducts:
         """Those of an image (C, H, W)."""
-        return cls({s: (x * moved(x, s)).sum(axis=0) for s in _half(shifts)})
+        labels = _equal.of_vectors(x)
+        return cls({s: (x * moved(x, s)).sum(axis=0) for s in half(shifts)}, labels)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,23 +77,37 @@ class InnerProducts:
 
         Rows and columns of positions outside are 0.
         """
-        count = self.energy.size if at is None else len(at)
-        result = np.zeros((count, len(shifts), len(shifts)))
+        at = np.arange(self.energy.size) if at is None else at
+        result = np.zeros((len(at), len(shifts), len(shifts)))
+        places = [self._places(at, s) for s in shifts]
         for i, s in enumerate(shifts):
             for k, t in enumerate(shifts[: i + 1]):
-                plane = moved(self.at((t[0] - s[0], t[1] - s[1])), s).ravel()
-                result[:, i, k] = result[:, k, i] = plane if at is None else plane[at]
+                step = t[0] - s[0], t[1] - s[1]
+                plane, (place, inside) = (
+                    (self._planes[step], places[i])
+                    if step in self._planes
+                    else (self._planes[opposite(step)], places[k])
+                )
+                # Where the other one lies outside the plane is 0 already.
+                result[:, i, k] = result[:, k, i] = inside * plane.ravel()[place]
         return result
+
+    def _places(self, at: np.ndarray, shift: Shift) -> tuple[np.ndarray, np.ndarray]:
+        """Flat positions ``at + shift``, and whether they lie inside; 0 where they do not."""
+        height, width = self.shape
+        row, column = at // width + shift[0], at % width + shift[1]
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        return np.where(inside, row * width + column, 0), inside
 
     def of_patches(self, grid: PatchGrid, shifts: Iterable[Shift]) -> InnerProducts:
         """Inner products of the patches of this plane; shifts counted in patches."""
         ones = np.ones(grid.output_shape)
         planes = {}
-        for s in _half(shifts):
+        for s in half(shifts):
             padded = _windows.padded(self.at(times(s, grid.stride))[None], grid)[0]
             # Patch j + s is an output only if it is one of the grid's.
             planes[s] = _windows.window_sums(padded, grid) * moved(ones, s)
-        return InnerProducts(planes, self.floor)
+        return InnerProducts(planes, _equal.of_patches(self.labels, grid))
 
     def activated(self, gain: float, shifts: Iterable[Shift], unit: Unit) -> InnerProducts:
         """Activations behind filters and a unit, of which these are the patches; ``gain`` is ``n c²``.
@@ -110,10 +117,10 @@ class InnerProducts:
         """
         a = unit.slope
         planes = {}
-        for s in _half(shifts):
+        for s in half(shifts):
             kernel = (1 - a) ** 2 * self._rectified_cosine(s) + 2 * a * self._cosine(s)
             planes[s] = gain * self._sizes(s) * kernel / 2
-        return InnerProducts(planes, self.floor)
+        return InnerProducts(planes, self.labels)
 
     def _sizes(self, s: Shift) -> np.ndarray:
         return np.asarray(np.sqrt(self.energy * moved(self.energy, s)))
@@ -125,37 +132,51 @@ class InnerProducts:
     def _rectified_cosine(self, s: Shift) -> np.ndarray:
         return arc_cosine(self._cosine(s))
 
-    def pooled(self, gain: float, pool: MaxPool, shifts: Iterable[Shift]) -> InnerProducts:
+    def pooled(
+        self, gain: float, pool: MaxPool, shifts: Iterable[Shift], integrated: Iterable[Shift] | None = None
+    ) -> InnerProducts:
         """Activations behind filters, a ReLU and disjoint max-pool windows.
 
-        ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``, integrated for every window and its eight neighbours.  For two
-        windows farther apart: the mean correlation of the activations at equal positions in the two, times what
-        this falls short by, locally, for the neighbours.  (A maximum is smoother than its entries.)
+        ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``: for the shifts in `integrated`, all of them unless given, by an
+        integral over both windows.  For others, which lie farther apart, one minus the cosine is that of the activations at
+        equal positions in the two, times what it falls short of it, locally, at two steps.  (A maximum is smoother than its
+        entries.)  Equal windows have equal products.
         """
         first = pool.windows(self.shape)[:, 0]
         windows, within = pool.output_shape(self.shape), offsets(pool)
         energy = gain * largest_energy(self.gram(within, first)).reshape(windows)
         planes = {HERE: energy}
-        ratios, counts = np.zeros(windows), np.zeros(windows)
-        for s in NEAR:
+        near = half(shifts) - {HERE} if integrated is None else integrated
+        for s in sorted(near, key=lambda s: (s[0] ** 2 + s[1] ** 2, s)):
             inside = moved(np.ones(windows), s) > 0
             down, right = times(s, pool.stride)
             both = within + [(i + down, k + right) for i, k in within]
             gap = np.zeros(windows)
             gap[inside] = gain * largest_gap(self.gram(both, first[inside.ravel()]))
             planes[s] = inside * (energy + moved(energy, s) - gap) / 2
-            estimate = self._like_its_entries(pool, s, energy)
-            known = (estimate > 0).astype(np.float64)
-            ratio = _quotient(planes[s], estimate)
-            ratios += ratio + moved(ratio, opposite(s))
-            counts += known + moved(known, opposite(s))
-        short = np.where(counts > 0, np.sqrt(_quotient(ratios, counts)), 1.0)
-        for s in _half(shifts) - set(planes):
-            estimate = self._like_its_entries(pool, s, energy) * short * moved(short, s)
-            planes[s] = np.minimum(estimate, np.sqrt(energy * moved(energy, s)))
-        return InnerProducts(planes, max(self.floor, _POOLED))
+        far = sorted(half(shifts) - set(planes))
+        share = self._share_of_distance(pool, planes) if far else energy
+        for s in far:
+            distance = (share + moved(share, s)) / 2 * (1 - self._cosine_of_entries(pool, s))
+            planes[s] = np.maximum(1 - distance, 0) * np.sqrt(energy * moved(energy, s))
+        labels = _equal.of_windows(self.labels, pool)
+        return InnerProducts(_equal.shared(planes, labels), labels)
 
-    def _like_its_entries(self, pool: MaxPool, s: Shift, energy: np.ndarray) -> np.ndarray:
+    def _share_of_distance(self, pool: MaxPool, planes: dict[Shift, np.ndarray]) -> np.ndarray:
+        """``1 − cosine`` of pooled activations over that of the activations at equal positions, at two steps, in the mean."""
+        energy = planes[HERE]
+        pooled, entries = np.zeros(energy.shape), np.zeros(energy.shape)
+        for s in RING:
+            sizes = np.sqrt(energy * moved(energy, s))
+            known = sizes > 0
+            for total, cosine in (
+                (pooled, _quotient(planes[s], sizes)),
+                (entries, self._cosine_of_entries(pool, s)),
+            ):
+                distance = known * (1 - cosine)
+                total += distance + moved(distance, opposite(s))
+        return np.where(entries > 0, _quotient(pooled, entries), 1.0)
+
+    def _cosine_of_entries(self, pool: MaxPool, s: Shift) -> np.ndarray:
         cosine = self._rectified_cosine(times(s, pool.stride)).ravel()[pool.windows(self.shape)]
-        energies: np.ndarray = energy * moved(energy, s)
-        return np.asarray(cosine.mean(axis=1).reshape(energy.shape) * np.sqrt(energies))
+        return np.asarray(cosine.mean(axis=1).reshape(pool.output_shape(self.shape)))

@@ -1,8 +1,8 @@
 """Small integrals over the pre-activations ``z ~ N(0, G)`` of a few patches, ``G`` their Gram matrix times the filters' variance.
 
-A max-pool window: its largest value, and the modified gradient that it hands on.  Below a pool, a unit that receives
-``V̂_j = Σ_s a_s σ(z_(j+s)) + β ξ``, because its window's patches stand at neighbouring positions: ``G`` is nearly singular, and
-derivatives come by Stein's lemma instead of an inverse.
+A max-pool window, alone or with its neighbours: its largest value, and the modified gradient that it hands on.  Below a
+pool, a unit that receives ``V̂_j = Σ_s a_s σ(z_(j+s)) + β ξ``, because its window's patches stand at neighbouring positions:
+``G`` is nearly singular, and derivatives come by Stein's lemma instead of an inverse.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from theorylab.analytic._conditioning import chunks
-from theorylab.analytic._gaussian_rule import EXACT, POINTS, factors, handed_on, normals
+from theorylab.analytic._gaussian_rule import POINTS, factors, handed_on, normals
 from theorylab.model.rules import Rule
 
 # Relative to the size of a window's pre-activations, the handicap of each further position: patches that are equal up to
 # rounding tie, and the first wins.
-_TIE = 1e-5
+_TIE = 1e-8
 
 
 def _draws(gram: np.ndarray, points: int) -> Iterator[tuple[slice, np.ndarray]]:
@@ -64,9 +64,14 @@ def largest_gap(gram: np.ndarray, points: int = POINTS) -> np.ndarray:
     """
     size = gram.shape[-1] // 2
     result = np.empty(len(gram))
-    for part, z in _draws(gram, points):
-        z = np.maximum(z, 0)
-        result[part] = ((z[..., :size].max(axis=2) - z[..., size:].max(axis=2)) ** 2).mean(axis=1)
+    u = normals(gram.shape[-1], points).T
+    for part in chunks(len(gram), points * gram.shape[-1]):
+        z = (factors(gram[part])[0] @ u).reshape(-1, 2, size, points)
+        largest = np.maximum(z[:, :, 0], 0)
+        for n in range(1, size):  # much quicker than a maximum over an axis
+            np.maximum(largest, z[:, :, n], out=largest)
+        gap = largest[:, 0] - largest[:, 1]
+        result[part] = np.einsum("np,np->n", gap, gap) / points
     return result
 
 
@@ -76,12 +81,11 @@ def pooled_moments(
     beta: np.ndarray,
     rule: Rule,
     *,
-    floor: float = EXACT,
     points: int = POINTS,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a filter's mean and energy behind a window: ``b`` (n, k, k) in ``E[w T_j] = c² Σ_m b_jm y_m``, and ``E[T_j²]``.
 
-    `gram` (n, k, k) holds ``c² ⟨y_j, y_m⟩``, to the relative error `floor`.  The pool hands its winner
+    `gram` (n, k, k) holds ``c² ⟨y_j, y_m⟩``.  The pool hands its winner
     ``V̂ = α max(0, z_1, …, z_k) + β ξ``.
 
     ``T_j = 1(j wins) h(V̂)``, and ``z_j > 0`` too if the rule has a gate.  Without one, a window that has no positive entry
@@ -101,7 +105,7 @@ def pooled_moments(
     coefficients, second = np.empty(gram.shape), np.empty(gram.shape[:2])
     handicap = _TIE * np.arange(size)
     for part in chunks(len(gram), points * size):
-        root, inverse = factors(gram[part], floor)
+        root, inverse = factors(gram[part])
         z = u @ root.swapaxes(1, 2)
         scale = np.sqrt(np.trace(gram[part], axis1=1, axis2=2) / size)
         winner = (z - scale[:, None, None] * handicap).argmax(axis=2)
@@ -116,6 +120,85 @@ def pooled_moments(
         second[part] = (wins * energy[:, None]).mean(axis=2)
         coefficients[part] = (wins * first[:, None]) @ u / points @ inverse.swapaxes(1, 2)
     return coefficients, second
+
+
+def mixed_moments(
+    gram: np.ndarray, a: np.ndarray, beta: np.ndarray, rule: Rule, *, points: int = POINTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `pooled_moments`, for a pool that hands its winner a mixture of its neighbours: ``V̂ = Σ_s a_s M_s + β ξ``.
+
+    ``M_s`` is the largest of window ``s``, or 0.  `gram` (n, S k, S k) holds the covariances of the ``S`` windows, one window
+    after the other and the receiving one first, with rows of zeros for windows that do not exist; `a` is (n, S).  Returned are
+    ``b`` (n, k, S k) and ``E[T_j²]`` (n, k).
+
+    Let ``W`` be the window's own pre-activations and ``O`` all others, which meet ``T_j`` through ``V̂`` alone.  There
+    Stein's lemma needs slopes only: ``b_m = E[1(j wins) h'(V̂) a_s 1(m wins window s)]``.  Where ``W`` moves, another entry
+    may win and ``T_j`` jumps; but ``E[z_W T_j] = G_WW b_W + G_WO b_O`` leaves ``b_W``.  With ``z_W = L u`` and
+    ``G_WO = L R`` it is ``b_W = L⁻ᵀ (E[u T_j] − R b_O)``, and the others are ``z_O = Rᵀ u`` and what that leaves.
+
+    Examples
+    --------
+    A neighbour that is not received changes nothing:
+
+    >>> gram = np.array([[[4.0, 1.0], [1.0, 2.0]]])
+    >>> b, second = mixed_moments(gram, np.array([[0.3, 0.0]]), np.ones(1), Rule.GUIDED)
+    >>> alone, same = pooled_moments(gram[:, :1, :1], np.array([0.3]), np.ones(1), Rule.GUIDED)
+    >>> bool(abs(b[0, 0, 0] - alone.item()) < 2e-3), float(b[0, 0, 1]), bool(abs(second - same).item() < 2e-3)
+    (True, 0.0, True)
+    """
+    windows = a.shape[1]
+    size = gram.shape[-1] // windows
+    u = normals(gram.shape[-1], points)
+    own, others = u[:, :size], u[:, size:]
+    coefficients, second = np.empty((len(gram), size, gram.shape[-1])), np.empty((len(gram), size))
+    for part in chunks(len(gram), points * gram.shape[-1]):
+        inner, weights = gram[part, :size, :size], a[part]
+        root, inverse = factors(inner)
+        shared = inverse.swapaxes(1, 2) @ gram[part, :size, size:]
+        left = factors(gram[part, size:, size:] - shared.swapaxes(1, 2) @ shared)[0]
+        z = np.concatenate([root @ own.T, shared.swapaxes(1, 2) @ own.T + left @ others.T], axis=1)
+        z = z.reshape(len(inner), windows, size, points)
+        scale = np.sqrt(np.trace(inner, axis1=1, axis2=2) / size)
+        winner = (z[:, 0] - _TIE * scale[:, None, None] * np.arange(size)[:, None]).argmax(axis=1)
+        largest = np.maximum(z.max(axis=2), 0)
+        mean = (weights[:, None] @ largest)[:, 0]
+        slope, first, energy = handed_on(rule, mean, np.broadcast_to(beta[part, None], mean.shape))
+        is_open = largest[:, 0] > 0
+        if rule.gate:
+            slope, first, energy = slope * is_open, first * is_open, energy * is_open
+        else:
+            winner = np.where(is_open, winner, 0)
+        wins = winner[:, None] == np.arange(size)[:, None]  # (n, k, points)
+        second[part] = (wins * energy[:, None]).mean(axis=2)
+        chosen = z[:, 1:].argmax(axis=2)[:, :, None] == np.arange(size)[:, None]
+        chosen &= largest[:, 1:, None] > 0
+        moves = chosen.reshape(len(inner), -1, points).swapaxes(1, 2).astype(np.float64)
+        outer = (wins * slope[:, None]) @ moves / points * np.repeat(weights[:, 1:], size, axis=1)[:, None]
+        along = (wins * first[:, None]) @ own / points - outer @ shared.swapaxes(1, 2)
+        coefficients[part] = np.concatenate([along @ inverse.swapaxes(1, 2), outer], axis=2)
+    return coefficients, second
+
+
+def regression(gram: np.ndarray, coefficients: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Express ``Σ_m b_m y_m`` by some of the patches alone: (n, k) of `coefficients` (n, k), 0 where `kept` (k,) is False.
+
+    `gram` (n, k, k) holds the patches' inner products.  What the kept ones cannot express is left out.
+
+    Examples
+    --------
+    A patch that is twice another one needs no coefficient of its own:
+
+    >>> gram = np.array([[[1.0, 2.0], [2.0, 4.0]]])
+    >>> regression(gram, np.array([[1.0, 1.0]]), np.array([True, False]))
+    array([[3., 0.]])
+    """
+    result = np.where(kept, coefficients, 0.0)
+    if kept.all():
+        return result
+    inverse = factors(gram[:, kept][:, :, kept])[1]
+    cross = gram[:, kept][:, :, ~kept] @ coefficients[:, ~kept, None]
+    result[:, kept] += (inverse @ (inverse.swapaxes(1, 2) @ cross))[..., 0]
+    return result
 
 
 def neighbour_moments(

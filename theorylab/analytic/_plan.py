@@ -8,6 +8,7 @@ from the image, and the gradients go down from the readout: what the gradients n
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 
 from theorylab.analytic._blocks import Block, Stage
@@ -17,8 +18,14 @@ from theorylab.model.rules import Rule
 Shift = tuple[int, int]
 
 HERE: Shift = (0, 0)
-NEAR: tuple[Shift, ...] = ((0, 1), (1, -1), (1, 0), (1, 1))
-"""The neighbours of a position, one of each pair ``±s``."""
+NINE: tuple[Shift, ...] = tuple((i, k) for i in (-1, 0, 1) for k in (-1, 0, 1))
+"""A position and its neighbours."""
+RING: tuple[Shift, ...] = tuple(
+    (i, k) for i in range(3) for k in range(-2, 3) if max(i, abs(k)) == 2 and (i, k) > (0, 0)
+)
+"""The shifts of two steps, one of each pair ``±s``."""
+PAIRS = 2**18
+"""Pairs of windows, of all pools, that are integrated at most to tell every pool's neighbours apart: some ten seconds' work."""
 
 
 def opposite(shift: Shift) -> Shift:
@@ -48,11 +55,33 @@ def offsets(pool: MaxPool) -> list[Shift]:
     return [(i, k) for i in range(pool.size[0]) for k in range(pool.size[1])]
 
 
-def pool_needs(shifts: Iterable[Shift], pool: MaxPool) -> set[Shift]:
+def half(shifts: Iterable[Shift]) -> set[Shift]:
+    """Return ``HERE`` and one of each pair ``±s``."""
+    return {max(shift, opposite(shift)) for shift in (*shifts, HERE)}
+
+
+def near(shifts: Iterable[Shift]) -> set[Shift]:
+    """Return what lies at most two steps away, with all of ``RING`` if anything lies farther: estimates are read from it.
+
+    Examples
+    --------
+    >>> near([(0, 0), (0, 1)])
+    {(0, 1)}
+    >>> len(near([(0, 1), (0, 3)]))
+    9
+    """
+    wanted = half(shifts) - {HERE}
+    close = {s for s in wanted if max(map(abs, s)) <= 2}
+    return close if close == wanted else close | set(RING)
+
+
+def pool_needs(
+    shifts: Iterable[Shift], pool: MaxPool, integrated: Iterable[Shift] | None = None
+) -> set[Shift]:
     """Inner products of the patches below a max-pool that ``InnerProducts.pooled`` needs."""
     within = differences(offsets(pool))
-    near = {(a + i, b + k) for s in (*NEAR, HERE) for a, b in [times(s, pool.stride)] for i, k in within}
-    return near | {times(s, pool.stride) for s in shifts}
+    pairs = [times(s, pool.stride) for s in (HERE, *(half(shifts) if integrated is None else integrated))]
+    return {(a + i, b + k) for a, b in pairs for i, k in within} | {times(s, pool.stride) for s in shifts}
 
 
 def has_mean(rule: Rule) -> bool:
@@ -68,30 +97,77 @@ class Step:
     input: set[Shift]  # of the activations that it reads
     patches: set[Shift]
     output: set[Shift]  # of the activations that it puts out
+    # Windows that a pool's winner knows of; patches in the mean that the block hands down.
+    windows: set[Shift] = dataclasses.field(default_factory=lambda: {HERE})
+    mixed: set[Shift] = dataclasses.field(default_factory=lambda: {HERE})
+    # Which inner products above a pool are integrated; the rest are estimates.
+    integrated: set[Shift] = dataclasses.field(default_factory=set)
+    every: bool = True  # whether all pools tell their neighbours' windows apart, or the lowest alone
 
 
 def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
-    """One step a block, from the image up."""
+    """One step a block, from the image up.
+
+    Every pool tells its neighbours' windows apart if the work allows, otherwise the lowest pool alone.
+    """
+    steps = _plan(blocks, rule, every=True)
+    pairs = sum(
+        len(step.integrated) * math.prod(step.block.shape[1:])
+        for step in steps
+        if isinstance(step.block, Block) and step.block.pool is not None
+    )
+    return steps if pairs <= PAIRS else _plan(blocks, rule, every=False)
+
+
+def _plan(blocks: Sequence[Block | Stage], rule: Rule, *, every: bool) -> list[Step]:
     steps: list[Step] = []
+    pools = [n for n, block in enumerate(blocks) if isinstance(block, Block) and block.pool is not None]
     # `shifts` are those of the gradient's mean at a block's output, `output` those of the inner products that are needed there.
     # The readout comes first; its gradient has no mean.
     shifts, output = {HERE}, {HERE}
-    for block in reversed(blocks):
+    for number, block in reversed(list(enumerate(blocks))):
         if isinstance(block, Stage):
             # A stage needs energies alone: there is no pool above it, so that its gradient is no mixture.
             steps.append(Step(block, {HERE}, {HERE}, output))
             output = {HERE}
             continue
+        windows, integrated = {HERE}, set[Shift]()
         if block.pool is None:
             patches = output | differences(shifts)  # of a unit's neighbours in the mean, with each other
             mixed = shifts
         else:
-            patches = pool_needs(output, block.pool)
-            mixed = differences(offsets(block.pool))  # a winner depends on its whole window
+            # A winner depends on its whole window, and on the windows whose largest values it is handed.
+            windows = shifts if every or number == pools[0] else windows
+            held = places(windows, block.pool)
+            integrated = half(output) - {HERE} if every else near(output)
+            patches = pool_needs(output, block.pool, integrated) | differences(held)
+            mixed = {(a - i, b - k) for a, b in held for i, k in offsets(block.pool)}
+            if number > pools[0]:
+                mixed &= set(NINE)  # what a pool below hands to its winners is a mixture of nine windows
+            elif number > 0:
+                mixed &= differences(offsets(block.pool))
         # One layer down, distances are multiples of the stride.
         shifts = {times(s, block.grid.stride) for s in mixed} if has_mean(rule) else {HERE}
         # Inner products of patches are sums of those of the input; the size of the gradient needs the others.
         below = {times(s, block.grid.stride) for s in patches} | differences(shifts)
-        steps.append(Step(block, below, patches, output))
+        steps.append(Step(block, below, patches, output, windows, mixed, integrated, every))
         output = below
     return steps[::-1]
+
+
+def ordered(shifts: Iterable[Shift]) -> list[Shift]:
+    """Put ``HERE`` first."""
+    return sorted(shifts, key=lambda s: (s != HERE, s))
+
+
+def places(shifts: Iterable[Shift], pool: MaxPool) -> list[Shift]:
+    """Return the positions of the windows at these shifts, the window at ``HERE`` first.
+
+    Examples
+    --------
+    >>> places([(0, -1), (0, 0)], MaxPool((1, 2)))
+    [(0, 0), (0, 1), (0, -2), (0, -1)]
+    """
+    return [
+        (a + i, b + k) for a, b in (times(s, pool.stride) for s in ordered(shifts)) for i, k in offsets(pool)
+    ]

@@ -12,6 +12,7 @@ import dataclasses
 
 import numpy as np
 
+from theorylab.analytic import _equal
 from theorylab.analytic._blocks import Path, Stage
 from theorylab.analytic._conditioning import chunks
 from theorylab.analytic._gaussian_rule import handed_on, normals
@@ -112,16 +113,16 @@ class StageLaw:
         self._heads = [PathLaw(path, products) for path in stage.head]
         self._chain = Chain([np.asarray(sum(law.variance for law in self._heads)).ravel()])
         self._tails: list[PathLaw] = []
-        self._sums = [self._products(products.floor)]
+        self._sums = [self._products()]
         for path in stage.tails:
             self._tails.append(PathLaw(path, self._sums[-1]))
             self._chain = Chain([*self._chain.variances, self._tails[-1].variance.ravel()])
-            self._sums.append(self._products(products.floor))
+            self._sums.append(self._products())
         self.output = self._sums[-1]
 
-    def _products(self, floor: float) -> InnerProducts:
+    def _products(self) -> InnerProducts:
         energy = self._chain.energy().reshape(self.block.shape[1:])
-        return InnerProducts({HERE: self.block.shape[0] * energy}, floor)
+        return InnerProducts({HERE: self.block.shape[0] * energy}, _equal.none(energy.shape))
 
     def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
         """Return the gradient at every sum below the topmost one, with the convolutions above it, and the field at the input.
