@@ -11,7 +11,7 @@ import proofs_checks
 from proofs_checks import referee
 from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE, Judge, Wrong, weighted_slope
 from proofs_checks.referee import Evidence
-from proofs_checks.results import Margin, Verdict
+from proofs_checks.results import ClaimResult, Margin, Verdict, Verification
 from theorylab import montecarlo
 from theorylab.stats import bounded_interval
 
@@ -153,3 +153,31 @@ def test_shares_are_judged_at_the_level():
     found = referee.rule(Margin("share", low=0.1), evidence, 0.01)
     assert (found.low, found.high) == bounded_interval(0.2, 0.01, 1000, confidence=0.99)
     assert dataclasses.replace(found, verdict=Verdict.HOLDS) == found
+
+
+def test_the_headline_is_one_of_the_checks():
+    check = Judge(level=LEVEL).judge("seen", "moment", 1.0, 0.1, 9, 1.2, Wrong("w", 1.3))
+
+    def headline(checks, name):
+        return ClaimResult("id", "", "", Verdict.HOLDS, "", "", "", checks, name).headline_check()
+
+    assert headline((check,), "seen") is check
+    assert headline((), "") is None
+    for checks, name in (((check,), ""), ((check,), "other"), ((), "seen")):
+        with pytest.raises(ValueError, match=f"id: no check is called '{name}'"):
+            headline(checks, name)
+
+
+@pytest.mark.parametrize(
+    ("image", "settings", "words"),
+    [
+        ("", {}, "--budget quick --seed 7"),
+        ("cat", {}, "--image cat --budget quick --seed 7"),
+        ("cat", {"weights": "w.npz"}, "--image cat --weights w.npz --budget quick --seed 7"),
+        ("cat", {"law_scale": 1.03}, "--image cat --budget quick --seed 7 --law-scale 1.03"),
+    ],
+)
+def test_the_command_that_repeats_a_run_names_what_it_was_given(image, settings, words):
+    run = Verification("0.1", 7, "quick", image, 0.01, "Bonferroni", (), **settings)
+    assert run.command_for("lemma1") == f"theorylab verify lemma1 {words}"
+    assert run.self_test == ("law_scale" in settings)
