@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from theorylab import images
-from theorylab.analytic import _equal, _plan, conv_depth
+from theorylab.analytic import _equal, _plan, conv_depth, tolerances
 from theorylab.analytic._joint_moments import mixed_moments, pooled_moments, regression
-from theorylab.analytic.conv_depth import TOLERANCE
+from theorylab.analytic.tolerances import TOLERANCE
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
@@ -166,12 +166,12 @@ def test_the_right_values():
 
 def test_where_there_are_too_many_windows_the_lowest_pool_alone_knows_its_neighbours(monkeypatch):
     x, layers = STACKS["bright, three pools"]
-    assert conv_depth.tolerance(x.shape, layers, "guided") == TOLERANCE
-    assert conv_depth.tolerance(x.shape, layers[:3], "guided") == conv_depth.TOLERANCE_OF_INTEGRALS
+    assert tolerances.tolerance(x.shape, layers, "guided") == TOLERANCE
+    assert tolerances.tolerance(x.shape, layers[:3], "guided") == tolerances.TOLERANCE_OF_INTEGRALS
     every = conv_depth.depth_maps(x, layers, "guided")
     monkeypatch.setattr(_plan, "PAIRS", 0)
     lowest = conv_depth.depth_maps(x, layers, "guided")
-    assert conv_depth.tolerance(x.shape, layers, "guided") == conv_depth.TOLERANCE_OF_MANY_WINDOWS
+    assert tolerances.tolerance(x.shape, layers, "guided") == tolerances.TOLERANCE_OF_MANY_WINDOWS
     off = [abs(a.alignment - b.alignment) for a, b in zip(every, lowest, strict=True)]
     assert 1e-4 < max(off) < 0.02
     a, b = every[-1].mean_map, lowest[-1].mean_map

@@ -34,7 +34,7 @@ tells its neighbours apart: with pools of 2×2 on pictures of more than 128×128
 under five, VGG-16's among them.  At the pools above, the part of a mixture across its own activation then counts as noise,
 and pooled activations more than two steps apart correlate like those that they come from, corrected by how much windows at
 two steps do.  Under two pools nothing of this is needed.  Made to happen on small pictures, it put no alignment off by more
-than 0.025 under three and four pools, no map's size by more than 5 %, and no cosine below 0.997.  :func:`tolerance` says
+than 0.025 under three and four pools, no map's size by more than 5 %, and no cosine below 0.997.  :mod:`theorylab.analytic.tolerances` says
 which of these holds.
 
 Exactly flat areas make patches equal, and then not any one of a window's entries wins but the first, at every pool:
@@ -59,13 +59,12 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic import _blocks
-from theorylab.analytic._blocks import Block, Stage
+from theorylab.analytic._blocks import Stage
 from theorylab.analytic._gradient_field import BlockLaw, Field, Projection
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._plan import Step, plan
@@ -74,62 +73,6 @@ from theorylab.analytic.nolaw import NoLaw
 from theorylab.model.rules import Rule
 from theorylab.model.stack import Layer
 from theorylab.model.units import RELU, Unit
-
-
-class Tolerance(NamedTuple):
-    """How far off the law of a wide network is at most, as measured.
-
-    Attributes
-    ----------
-    alignment : float
-        Of any layer.
-    size : float
-        Of the mean map, relative.
-    cosine : float
-        Between the mean map and the law's, at least.
-    """
-
-    alignment: float
-    size: float
-    cosine: float
-
-
-TOLERANCE = Tolerance(alignment=0.02, size=0.03, cosine=0.99)
-"""Where max-pools stand above max-pools."""
-TOLERANCE_OF_MANY_WINDOWS = Tolerance(alignment=0.03, size=0.06, cosine=0.99)
-"""The same, where the lowest pool alone tells its neighbours apart."""
-TOLERANCE_OF_INTEGRALS = Tolerance(alignment=0.002, size=0.02, cosine=0.999)
-"""Of all other networks: the law is a limit, and this is what its integrals leave."""
-
-
-def tolerance(shape: tuple[int, int, int], layers: Sequence[Layer], rule: Rule | str) -> Tolerance:
-    """Say how far off :func:`depth_maps` may be for wide layers, from sizes alone; narrow ones add errors of one over the width.
-
-    Parameters
-    ----------
-    shape : (C, H, W)
-        Of the image.
-    layers, rule
-        As for :func:`depth_maps`.
-
-    Returns
-    -------
-    Tolerance
-
-    Examples
-    --------
-    >>> from theorylab import ConvSpec, MaxPool
-    >>> two = [ConvSpec(64, 3, padding=1), MaxPool(2), ConvSpec(64, 3, padding=1), MaxPool(2)]
-    >>> tolerance((3, 32, 32), two, "guided")
-    Tolerance(alignment=0.02, size=0.03, cosine=0.99)
-    >>> tolerance((3, 32, 32), two[:3], "guided").alignment
-    0.002
-    """
-    steps = plan(_blocks.read(shape, layers), Rule(rule))
-    pools = [step for step in steps if isinstance(step.block, Block) and step.block.pool is not None]
-    if len(pools) < 2:
-        return TOLERANCE_OF_INTEGRALS
-    return TOLERANCE if len(pools) == 2 or all(step.every for step in pools) else TOLERANCE_OF_MANY_WINDOWS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,0 +1,70 @@
+"""How far off the laws of depth are, as measured on unlike pictures: `make depth-errors`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from theorylab.analytic import _blocks
+from theorylab.analytic._blocks import Block
+from theorylab.analytic._plan import plan
+from theorylab.model.rules import Rule
+from theorylab.model.stack import Layer
+
+
+class Tolerance(NamedTuple):
+    """How far off the law of a wide network is at most, as measured.
+
+    Attributes
+    ----------
+    alignment : float
+        Of any layer.
+    size : float
+        Of the mean map, relative.
+    cosine : float
+        Between the mean map and the law's, at least.
+    """
+
+    alignment: float
+    size: float
+    cosine: float
+
+
+TOLERANCE = Tolerance(alignment=0.02, size=0.03, cosine=0.99)
+"""Where max-pools stand above max-pools."""
+TOLERANCE_OF_MANY_WINDOWS = Tolerance(alignment=0.03, size=0.06, cosine=0.99)
+"""The same, where the lowest pool alone tells its neighbours apart."""
+TOLERANCE_OF_INTEGRALS = Tolerance(alignment=0.002, size=0.02, cosine=0.999)
+"""Of all other networks: the law is a limit, and this is what its integrals leave."""
+
+
+def tolerance(shape: tuple[int, int, int], layers: Sequence[Layer], rule: Rule | str) -> Tolerance:
+    """Say how far off :func:`~theorylab.analytic.depth_maps` may be for wide layers, from sizes alone.
+
+    Narrow layers add errors of one over the width.
+
+    Parameters
+    ----------
+    shape : (C, H, W)
+        Of the image.
+    layers, rule
+        As for :func:`~theorylab.analytic.depth_maps`.
+
+    Returns
+    -------
+    Tolerance
+
+    Examples
+    --------
+    >>> from theorylab import ConvSpec, MaxPool
+    >>> two = [ConvSpec(64, 3, padding=1), MaxPool(2), ConvSpec(64, 3, padding=1), MaxPool(2)]
+    >>> tolerance((3, 32, 32), two, "guided")
+    Tolerance(alignment=0.02, size=0.03, cosine=0.99)
+    >>> tolerance((3, 32, 32), two[:3], "guided").alignment
+    0.002
+    """
+    steps = plan(_blocks.read(shape, layers), Rule(rule))
+    pools = [step for step in steps if isinstance(step.block, Block) and step.block.pool is not None]
+    if len(pools) < 2:
+        return TOLERANCE_OF_INTEGRALS
+    return TOLERANCE if len(pools) == 2 or all(step.every for step in pools) else TOLERANCE_OF_MANY_WINDOWS
