@@ -34,8 +34,8 @@ tells its neighbours apart: with pools of 2×2 on pictures of more than 128×128
 under five, VGG-16's among them.  At the pools above, the part of a mixture across its own activation then counts as noise,
 and pooled activations more than two steps apart correlate like those that they come from, corrected by how much windows at
 two steps do.  Under two pools nothing of this is needed.  Made to happen on small pictures, it put no alignment off by more
-than 0.025 under three and four pools, no map's size by more than 5 %, and no cosine below 0.997.  :mod:`theorylab.analytic.tolerances` says
-which of these holds.
+than 0.025 under three and four pools, no map's size by more than 5 %, and no cosine below 0.997.
+:mod:`theorylab.analytic.tolerances` says which of these holds.
 
 Exactly flat areas make patches equal, and then not any one of a window's entries wins but the first, at every pool:
 equality is kept apart from the integrals (:mod:`theorylab.analytic._equal`).
