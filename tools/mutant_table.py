@@ -291,7 +291,6 @@ TERMS: tuple[Term, ...] = (
         ("Windows.events", "the last position receives what all-zero windows send", "self.present.argmax(axis=1)", "self.present.shape[1] - 1 - self.present[:, ::-1].argmax(axis=1)"),
         ("Windows.events", "all-zero windows of DeconvNet dropped", "yield (np.arange(len(self.numbers)), self.present.argmax(axis=1)), *self.closes()", "None"),
         ("windows_of", "y_l − y_m for y_m − y_l before the winner", "-gaps[:, m, m + 1 :]", "gaps[:, m, m + 1 :]"),
-        ("windows_of", "equal patches beyond the padding of the pool", "equal &= (part >= 0)[:, None, :] & (part >= 0)[:, :, None]", "pass"),
     ),
     *_in(
         "analytic.pooled_moments",
