@@ -130,6 +130,18 @@ def test_rows_in_three_dimensions_are_a_polygon(seed, k):
         assert probability(rows) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_part_of_a_normal_across_one_that_nearly_coincides_or_opposes(sign):
+    rng = np.random.default_rng(3)
+    axis = units(rng.standard_normal(5))
+    row = units(sign * axis + 1e-9 * rng.standard_normal(5))
+    with mp.workdps(50):
+        r, a = mp.matrix(row.tolist()), mp.matrix(axis.tolist())
+        rest = r - a * (mp.fdot(r, a) / mp.fdot(a, a))
+        expected = [float(value) for value in rest / mp.norm(rest)]
+    np.testing.assert_allclose(_cones.across(row[None, None], axis[None])[0, 0], expected, atol=1e-13)
+
+
 @pytest.mark.parametrize("thin", [1e-1, 1e-3, 1e-5, 1e-8])
 @pytest.mark.parametrize("flat", [1, 2, 3])
 def test_rows_near_fewer_dimensions(thin, flat):
@@ -248,6 +260,34 @@ def test_errors_of_large_windows():
     scores = np.concatenate(scores)
     assert 0.05 < (scores > 1).mean() < 0.4
     assert (scores > 3).mean() < 0.01
+
+
+def test_errors_of_orthants_and_of_selection():
+    """Three of them hold almost surely: of an honest third, a normal value would be 0.33 in root mean square."""
+    orthants, selections = [], []
+    for k, seed in itertools.product((6, 7, 8, 9, 10), range(8)):
+        rows = units(np.random.default_rng(seed).standard_normal((k, k + 3)))
+        fine, _ = analytic.orthant_probability_with_error(rows @ rows.T, points=2**11)
+        value, error = analytic.orthant_probability_with_error(rows @ rows.T, points=16)
+        orthants.append(abs(value - fine) / error)
+    grid, pool = PatchGrid((1, 8, 8), 3), MaxPool(3)
+    for seed in range(12):
+        x = np.random.default_rng(seed).standard_normal((1, 8, 8)) + 0.3
+        fine, coarse = (
+            analytic.selection_probabilities(x, grid, pool=pool, points=points) for points in (8192, 64)
+        )
+        selections.append(abs(coarse.all_zero - fine.all_zero) / coarse.error)
+    for scores in (orthants, selections):
+        assert 0.2 < np.sqrt(np.mean(np.square(scores))) < 0.45
+
+
+def test_errors_of_four_and_five_conditions():
+    """Those of four say how two quadratures differ; that of five adds up those of its fours."""
+    rows = units(np.random.default_rng(0).standard_normal((20, 5, 5)))
+    _, error = _cones.small(rows)
+    of_four = [_cones.small(np.delete(rows, r, axis=1))[1] for r in range(5)]
+    assert min(map(np.max, of_four)) > 1e-15
+    np.testing.assert_allclose(error, sum(of_four) / 2, rtol=1e-9)
 
 
 # --- ties ------------------------------------------------------------------------------------------------------------

@@ -56,12 +56,16 @@ def test_every_public_law_is_scaled_both_ways(every):
 
 def test_every_part_of_a_returned_law_is_scaled(every):
     scaled = " ".join(mutant.what for mutant in every if mutant.kind == "scaled")
-    for part in ("mean", "variance", "expected_cosine", "class_distance"):
-        assert f"ThreeLayerLaw.{part} × 1.03" in scaled
-        # The cosine of a pooled law is 0 or refused.
-        assert (f"_Pooled.{part} × 1.03" in scaled) == (part != "expected_cosine")
-    for part in ("_dense mean", "_dense variance", "_convolutional mean", "_convolutional variance"):
-        assert f"{part} × 0.97" in scaled
+    parts = {
+        "ThreeLayerLaw": ("mean", "variance", "class_distance"),
+        "MapLaw": ("energy", "expected_cosine", "class_distance"),
+        "_Moments": ("mean", "variance"),
+    }
+    for law, names in parts.items():
+        for name in names:
+            assert f"{law}.{name} × 1.03" in scaled
+    for field in ("mean_map", "variance_map"):
+        assert f"_deep {field} × 0.97" in scaled
 
 
 def test_every_comparison_of_the_judge_is_turned_round(every):
@@ -131,6 +135,8 @@ def test_wrappers_change_what_they_name_and_nothing_else():
     assert (one.test, one.seconds) == ("t", 4.0)
     (first, _) = changed({"returns": "seconds", "records": "list"}, "seconds", "2 * v", [record, record])
     assert first.seconds == 4.0
+    lazy = Fate("t", "e", lambda: 2.0)
+    assert changed({"returns": "seconds", "records": "lazy"}, "seconds", "2 * v", lazy).seconds() == 4.0
     shift = "__import__('numpy').roll(v, 1, axis=-1)"
     np.testing.assert_array_equal(changed({}, "", shift, np.array([[1, 2, 3]])), [[3, 1, 2]])
 

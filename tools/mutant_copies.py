@@ -29,6 +29,7 @@ KILLERS = (
     "tests/test_judge.py",
     "tests/test_referee.py",
     "tests/test_law.py",
+    "tests/test_law_precision.py",
     "tests/test_orthant.py",
     "tests/test_analytic_halfspace.py",
     "tests/test_analytic_shallow.py",

@@ -37,7 +37,7 @@ class Edited:
 
 
 def function_of(tree: ast.Module, qualified: str) -> ast.FunctionDef:
-    """Return the one function of this qualified name, such as ``Gate.first``."""
+    """Return the one function of this qualified name, such as ``ThreeLayerLaw.first``."""
     found: list[Function] = [ast.ClassDef("", [], [], tree.body, [])]
     for name in qualified.split("."):
         found = [

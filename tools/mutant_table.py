@@ -1,7 +1,8 @@
 """The list of wrong changes: what is scaled, shifted, left out or turned round, and nothing that runs.
 
 To renew an entry whose code has moved: `module` and `function` say where the code is; `old` is an expression, or a statement,
-that occurs once in that function, in any layout; `new` takes its place.
+that occurs once in that function, in any layout; `new` takes its place.  A law is changed by a decorator right above its
+``def``: of a function that ``made_by`` gives another's arguments, the result of the inner one is scaled.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DECISIONS = (
 class Law:
     """A law and what it returns: "value", "integer", "first" (of a pair), "all" (of a tuple), or fields of a record.
 
-    `records` is "one" or "list" where fields are named; `shifted` names how a map is moved by one pixel: its axis or axes, as
+    `records` is "one" or "list" where fields are named, and "lazy" where they are functions that return them; `shifted` names how a map is moved by one pixel: its axis or axes, as
     NumPy's roll takes them.
     """
 
@@ -95,32 +96,29 @@ PUBLIC: dict[str, tuple[str, str, str]] = {
 
 # Modules among those names: their public functions.
 OF_MODULES: dict[str, dict[str, str]] = {
-    "halfspace": {"mean": "value", "second_moment": "value", "pair_coefficients": "all", "pair_matrix": "value"},
+    "halfspace": {"mean": "value", "second_moment": "value", "pair_coefficients": "all", "pair_terms": "all", "pair_matrix": "value", "unit": "value"},
 }  # fmt: skip
 
-# What theorylab.law returns.  A pooled law's cosine is left out: it is 0 (no mean) or refused (no variance), so nothing to scale.
+# What theorylab.law returns.  Pooled and deep laws share _Moments; what is deep is scaled by itself too.
 LAW_OF = "theorylab.analytic.of_stack"
 THREE = "theorylab.analytic.three_layer"
 RETURNED = (
     Law(THREE, "ThreeLayerLaw.mean", shifted="-1"),
     Law(THREE, "ThreeLayerLaw.variance", shifted="-1"),
-    Law(THREE, "ThreeLayerLaw.expected_cosine"),
     Law(THREE, "ThreeLayerLaw.class_distance"),
-    Law(LAW_OF, "_Pooled.mean", shifted="-1"),
-    Law(LAW_OF, "_Pooled.variance", shifted="-1"),
-    Law(LAW_OF, "_Pooled.class_distance"),
-    Law(LAW_OF, "_Moments.expected_cosine"),
-    Law(LAW_OF, "_Moments.class_distance"),
-    Law(LAW_OF, "_dense", "mean variance", "one"),
-    Law(LAW_OF, "_convolutional", "mean variance", "one"),
+    Law(THREE, "MapLaw.energy"),
+    Law(THREE, "MapLaw.expected_cosine"),
+    Law(THREE, "MapLaw.class_distance"),
+    Law(LAW_OF, "_Moments.mean", shifted="-1"),
+    Law(LAW_OF, "_Moments.variance", shifted="-1"),
+    Law(LAW_OF, "_deep", "mean_map variance_map", "lazy"),
 )
 
 # Fields of records that are maps, and so are shifted too.  A dense layer's variance is the same everywhere.
-MAPS = ("alpha", "beta", "mean_map", "variance_map", "mean", "variance")
+MAPS = ("alpha", "beta", "mean_map", "variance_map")
 UNSHIFTED = (
     ("theorylab.analytic.depth", "depth_profile", "alpha"),
     ("theorylab.analytic.depth", "depth_profile", "beta"),
-    (LAW_OF, "_dense", "variance"),
 )
 
 
@@ -131,34 +129,43 @@ def _in(module: str, *terms: tuple[str, str, str, str]) -> tuple[Term, ...]:
 TERMS: tuple[Term, ...] = (
     *_in(
         "analytic.halfspace",
-        ("mean", "the norm of the patch kept", "std / math.sqrt(2 * math.pi) * directions", "std / math.sqrt(2 * math.pi) * y"),
+        ("mean", "the norm of the patch kept", "std / math.sqrt(2 * math.pi) * unit(y)", "std / math.sqrt(2 * math.pi) * y"),
         ("second_moment", "both half-spaces", "std**2 / 2", "std**2"),
         ("second_moment", "a patch of zeros opens its unit", "y.any()", "True"),
         ("pair_coefficients", "probability of the wedge: two independent half-spaces", "(math.pi - angle) / (2 * math.pi)", "0.25 + 0 * angle"),
         ("pair_coefficients", "the terms in cos θ dropped", "cosine * b", "0 * b"),
-        ("pair_matrix", "u' uᵀ taken for u u'ᵀ", "cross + cross.T", "2 * cross"),
-        ("pair_matrix", "u' u'ᵀ dropped", "np.outer(u, u) + np.outer(v, v)", "np.outer(u, u)"),
+        ("pair_terms", "k₊ and k₋ exchanged", "((gap, total), (total, gap))", "((total, gap), (gap, total))"),
+        ("pair_terms", "probability of the wedge halved", "np.arctan2(total, gap) / math.pi", "np.arctan2(total, gap) / (2 * math.pi)"),
+        ("pair_terms", "θ/2 from its sine, half of the digits near opposite vectors lost", "np.arctan2(total, gap) / math.pi", "0.5 - np.arcsin(np.minimum(gap / 2, 1)) / math.pi"),
+        ("pair_matrix", "the part along u + u' dropped", "plus * np.outer(u + v, u + v)", "0 * plus"),
+        ("pair_matrix", "the part along u − u' dropped", "minus * np.outer(u - v, u - v)", "0 * minus"),
+        ("unit", "squares of norms overflow", "-np.frexp(largest)[1]", "0 * np.frexp(largest)[1]"),
     ),
     *_in(
         "analytic.gates",
-        ("Gate.first", "the factor 1 − s of a leaky unit dropped", "(1 - self.shut) / math.sqrt(2 * math.pi)", "1 / math.sqrt(2 * math.pi)"),
-        ("Gate.second", "what a closed leaky gate passes dropped", "self.shut**2 * self.grid.coverage", "0 * self.grid.coverage"),
-        ("Gate.second", "patches of zeros counted as open", "active_coverage(self.x, self.grid)", "self.grid.coverage"),
-        ("Gate.pairs", "1 − s not squared", "(1 - self.shut) ** 2", "(1 - self.shut)"),
-        ("local_contrast", "the square of the norm taken for the norm", "np.sqrt(_windows.energies(x, grid))", "_windows.energies(x, grid)"),
-        ("active_coverage", "patches of zeros counted", "_windows.energies(x, grid) > 0", "_windows.energies(x, grid) >= 0"),
-        ("_neighbours", "pairs j ≠ j' dropped", "total += spread(b * n * m) * (image * image + ahead * behind)\n", "pass"),
-        ("_neighbours", "x_(t+δ) x_(t−δ) dropped", "image * image + ahead * behind", "image * image"),
-        ("_neighbours", "the terms in cos θ dropped", "total -= image * (spread(d * n * n) * behind + spread(d * m * m) * ahead)", "pass"),
-        ("_neighbours", "norms of the two patches exchanged", "spread(d * n * n) * behind + spread(d * m * m) * ahead", "spread(d * m * m) * behind + spread(d * n * n) * ahead"),
-        ("_neighbours", "one of ±δ alone", "2 * np.stack([_windows.crop(plane, grid) for plane in total])", "np.stack([_windows.crop(plane, grid) for plane in total])"),
-        ("_neighbours", "the common part of two patches one row short", "range(i, grid.kernel[0])", "range(i + 1, grid.kernel[0])"),
-        ("_neighbours", "the common part of two patches: the whole width", "range(max(k, 0), grid.kernel[1] + min(k, 0))", "range(grid.kernel[1])"),
-        ("_neighbours", "the patch behind mirrored", "_shifted(image, -i, -k)", "_shifted(image, -i, k)"),
+        ("local_contrast", "the square of the norm taken for the norm", "np.sqrt(_windows.energies(image, grid))", "_windows.energies(image, grid)"),
+        ("local_contrast", "the scale of the picture forgotten", "_windows.rescaled(_windows.fold(_inverse(np.sqrt(_windows.energies(image, grid))), grid), exponent)", "_windows.fold(_inverse(np.sqrt(_windows.energies(image, grid))), grid)"),
+        ("active_coverage", "patches of zeros counted", "_windows.energies(_windows.scaled(x)[0], grid) > 0", "_windows.energies(_windows.scaled(x)[0], grid) >= 0"),
+        ("neighbours", "pairs j ≠ j' dropped", "total += term", "pass"),
+        ("neighbours", "the product of differences of pixels dropped", "term -= step", "pass"),
+        ("neighbours", "the difference of norms dropped", "(minus - plus) * g", "0 * g"),
+        ("neighbours", "norms of the two patches exchanged", "(even + odd * m, even - odd * n, (plus + minus) * nm)", "(even + odd * n, even - odd * m, (plus + minus) * nm)"),
+        ("neighbours", "one of ±δ alone", "2 * np.stack([_windows.crop(plane, grid) for plane in total])", "np.stack([_windows.crop(plane, grid) for plane in total])"),
+        ("neighbours", "the common part of two patches one row short", "range(i, grid.kernel[0])", "range(i + 1, grid.kernel[0])"),
+        ("neighbours", "the common part of two patches: the whole width", "range(max(k, 0), grid.kernel[1] + min(k, 0))", "range(grid.kernel[1])"),
+        ("neighbours", "the patch behind mirrored", "(-i, -k)", "(-i, k)"),
+        ("neighbours", "of opposite patches, y' taken for −y' behind", "np.negative(behind, out=behind)", "None"),
+        ("neighbours", "the few pairs left over dropped", "tapped, left = tapped | left, np.zeros_like(left)", "left = np.zeros_like(left)"),
+        ("neighbours", "pairs of very different norms taken by windows, digits lost", "near & (of_norms > _CANCELS**2 * apart)", "near & False"),
+        ("_tap_by_tap", "the part along u − u' dropped", "plus * together[first] * together[second] - minus * apart[first] * apart[second]", "plus * together[first] * together[second]"),
+        ("_tap_by_tap", "the part along u + u' dropped", "plus * together[first] * together[second] - minus * apart[first] * apart[second]", "-minus * apart[first] * apart[second]"),
+        ("_tap_by_tap", "the second patch mirrored", "np.s_[:, :, : height - i, max(-k, 0) : width - max(k, 0)]", "np.s_[:, :, : height - i, max(k, 0) : width + min(k, 0)]"),
     ),
     *_in(
         "analytic._windows",
+        ("scaled", "squares overflow", "-int(np.frexp(abs(x).max())[1])", "0"),
         ("energies", "every patch cut one pixel off", "(padded(x, grid) ** 2).sum(axis=0)", "np.roll((padded(x, grid) ** 2).sum(axis=0), 1, axis=1)"),
+        ("moved", "to the left taken for to the right", "zip(shift, plane.shape[-2:], strict=True)", "zip((shift[0], -shift[1]), plane.shape[-2:], strict=True)"),
         ("crop", "the map cut one pixel off", "plane[pad_rows : pad_rows + height, pad_columns : pad_columns + width]", "np.roll(plane, 1, axis=0)[pad_rows : pad_rows + height, pad_columns : pad_columns + width]"),
         ("window_sums", "windows one column short", "range(grid.kernel[1])", "range(1, grid.kernel[1])"),
         ("overlapping_offsets", "the farthest neighbours left out", "(size - 1) // step", "(size - 2) // step"),
@@ -166,28 +173,34 @@ TERMS: tuple[Term, ...] = (
     ),
     *_in(
         "analytic.three_layer",
-        ("ThreeLayerLaw.variance", "−m₀² of the variance dropped", "self.gate.pairs - self.gate.first**2", "self.gate.pairs"),
-        ("ThreeLayerLaw.variance", "pairs j ≠ j' dropped", "self.gate.pairs - self.gate.first**2", "-self.gate.first**2"),
-        ("ThreeLayerLaw.variance", "E[h²] taken for its variance", "self.rule.second_moment(self.readout) * self.gate.second", "self.h_variance * self.gate.second"),
+        ("ThreeLayerLaw.first", "the factor 1 − s of a leaky unit dropped", "(1 - self.shut) / math.sqrt(2 * math.pi)", "1 / math.sqrt(2 * math.pi)"),
+        ("ThreeLayerLaw.second", "what a closed leaky gate passes dropped", "squared * self.grid.coverage", "0 * self.grid.coverage"),
+        ("ThreeLayerLaw.second", "patches of zeros counted as open", "gates.active_coverage(self.x, self.grid)", "self.grid.coverage"),
+        ("ThreeLayerLaw.pairs", "1 − s not squared", "(1 - self.shut) ** 2", "(1 - self.shut)"),
+        ("ThreeLayerLaw.variance", "−m₀² of the variance dropped", "self.pairs - self.first**2", "self.pairs"),
+        ("ThreeLayerLaw.variance", "pairs j ≠ j' dropped", "self.pairs - self.first**2", "-self.first**2"),
+        ("ThreeLayerLaw.variance", "E[h²] taken for its variance", "self.rule.second_moment(self.readout) * self.second", "self.h_variance * self.second"),
         ("ThreeLayerLaw.variance", "c for c²", "self.filter_std**2", "self.filter_std"),
         ("ThreeLayerLaw.h_variance", "−m₀² of the readout's variance dropped", "self.rule.second_moment(self.readout) - self.h_mean**2", "self.rule.second_moment(self.readout)"),
         ("ThreeLayerLaw.class_product", "−m₀² of the class product dropped", "self.h_variance", "self.rule.second_moment(self.readout)"),
         ("ThreeLayerLaw.class_product", "readouts of two logits shared", "self.energy - float(lost)", "self.energy"),
-        ("ThreeLayerLaw.energy", "the mean map's energy dropped", "(self.mean**2).sum() + self.variance.sum()", "self.variance.sum()"),
-        ("ThreeLayerLaw.energy", "the noise's energy dropped", "(self.mean**2).sum() + self.variance.sum()", "(self.mean**2).sum()"),
-        ("ThreeLayerLaw.mean", "c of the filters dropped", "self.n_filters * self.h_mean * self.filter_std * self.gate.first", "self.n_filters * self.h_mean * self.gate.first"),
-        ("cosine_of", "the noise left out of the cosine", "math.sqrt(energy)", "np.linalg.norm(mean)"),
+        ("ThreeLayerLaw.mean", "c of the filters dropped", "self.n_filters * self.h_mean * self.filter_std * self.first", "self.n_filters * self.h_mean * self.first"),
+        ("MapLaw.energy", "the mean map's energy dropped", "(self.mean**2).sum() + self.variance.sum()", "self.variance.sum()"),
+        ("MapLaw.energy", "the noise's energy dropped", "(self.mean**2).sum() + self.variance.sum()", "(self.mean**2).sum()"),
+        ("MapLaw.expected_cosine", "the noise left out of the cosine", "math.sqrt(self.energy)", "np.linalg.norm(self.mean)"),
+        ("MapLaw.class_distance", "every rule taken for one without a mean", "self.rule.up + self.rule.down == 0", "True"),
     ),
     *_in(
         "analytic.whole_covariance",
         ("covariance", "one leaky gate shut, the other open: dropped", "shut**2 * every.T @ every + mixed + mixed.T", "shut**2 * every.T @ every"),
         ("covariance", "both leaky gates shut: dropped", "shut**2 * every.T @ every", "0 * every.T @ every"),
-        ("covariance", "patches of zeros counted as open", "_active(maps.x, grid)", "np.ones(grid.n_patches)"),
+        ("covariance", "patches of zeros counted as open", "(grid.extract(maps.x) != 0).any(axis=1)", "np.ones(grid.n_patches)"),
         ("_open_pairs", "−m₀² of the covariance dropped", "rows -= u[:, None, None] * units / (2 * math.pi)", "pass"),
         ("_open_pairs", "pairs j ≠ j' dropped", "grid.fold(rows)", "grid.fold(rows * (np.arange(len(units)) == j)[:, None])"),
-        ("_open_pairs", "the terms in cos θ dropped", "rows -= (active * d)[:, None] * (u[:, None, None] * u + units.T[:, :, None] * units)", "pass"),
+        ("_open_pairs", "the part along u + u' dropped", "rows += ((active * plus)[:, None] * together).T[:, :, None] * together", "pass"),
+        ("_open_pairs", "the part along u − u' dropped", "rows -= ((active * minus)[:, None] * apart).T[:, :, None] * apart", "pass"),
         ("_open_pairs", "every patch put back one pixel off", "inside = indices[j] >= 0", "indices[j] -= 1\ninside = indices[j] >= 0"),
-        ("_open_pairs", "patches of zeros counted as open", "norms[:, 0] > 0", "norms[:, 0] >= 0"),
+        ("_open_pairs", "patches of zeros counted as open", "units.any(axis=1)", "np.ones(len(units), dtype=bool)"),
     ),
     *_in(
         "analytic.kurtosis",
@@ -204,6 +217,7 @@ TERMS: tuple[Term, ...] = (
         ("maximum_moment", "Φ^K for Φ^(K−1) in the density", "(n - 1) * special.log_ndtr(t)", "n * special.log_ndtr(t)"),
         ("maximum_logit_moment", "(E m)² taken for E m²", "maximum_moment(n_logits, 2)", "maximum_moment(n_logits) ** 2"),
         ("maximum_logit_moment", "all units open", "maximum_moment(n_logits, 2) * std**4 * n_filters / 2", "maximum_moment(n_logits, 2) * std**4 * n_filters"),
+        ("maximum_logit_moment", "the scale of the picture once for twice", "-2 * exponent", "-exponent"),
         ("maximum_logit_mean_map", "coverage dropped", "scale * grid.coverage * x", "scale * x"),
         ("maximum_logit_mean_map", "all units open", "n_filters / 2 / energy", "n_filters / energy"),
     ),
@@ -214,46 +228,76 @@ TERMS: tuple[Term, ...] = (
     ),
     *_in(
         "analytic.orthant",
-        ("closed_orthants", "angles over 2π for angles over π", "2 / math.pi * angles", "1 / math.pi * angles"),
-        ("_plackett", "conditional covariance: the second regression dropped", "slope[:, :, None] * slope[:, None, :]", "0 * slope[:, :, None] * slope[:, None, :]"),
-        ("_plackett", "the derivative of t = 1 − s² halved", "weight * 2 * root * density * inner", "weight * root * density * inner"),
         ("_merged", "opposite coordinates taken for free ones", "matrix < -1 + _ALIKE", "matrix < -2"),
         ("_merged", "equal coordinates counted twice", "matrix[r, :r] > 1 - _ALIKE", "matrix[r, :r] > 2"),
+        ("orthant_probability_with_error", "one standard error for three", "3 * float(_conditioning.error(values))", "float(_conditioning.error(values))"),
     ),
     *_in(
         "analytic.orthant_moments",
-        ("orthant_mean", "conditional covariance: the regression dropped", "along[:, :, None] * along[:, None, :]", "0 * along[:, :, None] * along[:, None, :]"),
-        ("orthant_mean", "the factor 2 of rows that do not count dropped", "2.0 ** (~counts).sum(axis=1)", "1.0 ** (~counts).sum(axis=1)"),
-        ("event_probabilities", "the factor 2 of rows that do not count dropped", "2.0 ** (~active).sum(axis=1)", "1.0 ** (~active).sum(axis=1)"),
-        ("orthant_second_moment", "rows not projected on the face", "units[:, others] - along[:, :, None] * units[:, None, r]", "units[:, others]"),
-        ("_conditions", "equal rows counted twice", "active[:, s] &= ~(active[:, r] & (rho[:, r, s] > 1 - _COINCIDE))", "pass"),
-        ("_conditions", "opposite rows taken for possible", "possible &= ~(active[:, r] & active[:, s] & (rho[:, r, s] < -1 + _COINCIDE))", "pass"),
+        ("event_probabilities", "conditions that exclude each other have probability 1", "possible.astype(np.float64)", "np.ones(len(rows))"),
+        ("orthant_mean", "rows not projected on the face", "_cones.across(units[:, others], units[:, r])", "units[:, others]"),
+        ("orthant_mean", "faces of conditions that do not count kept", "face * active[:, r]", "face"),
+        ("orthant_second_moment", "rows not projected on the face", "_cones.across(units[:, others], units[:, r])", "units[:, others]"),
+        ("_conditions", "equal rows counted twice", "active[:, s] &= ~(active[:, r] & (gap < _COINCIDE))", "pass"),
+        ("_conditions", "opposite rows taken for possible", "possible &= ~(active[:, r] & active[:, s] & (total < _COINCIDE))", "pass"),
+    ),
+    *_in(
+        "analytic._cones",
+        ("angle", "half of the angle", "2 * np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1))", "np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1))"),
+        ("angle", "an arc cosine, half of the digits lost", "2 * np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1))", "np.arccos(np.clip((a * b).sum(axis=-1), -1, 1))"),
+        ("across", "the part along the axis kept", "rest = rest - np.einsum('nkd,nd->nk', rest, axis)[:, :, None] * axis[:, None]", "pass"),
+        ("across", "parts not brought to length 1", "np.divide(rest, sizes, out=np.zeros(rest.shape), where=sizes > 0)", "rest"),
+        ("across", "opposite normals projected as they are, digits lost", "np.where(np.einsum('nkd,nd->nk', rows, axis) < 0, -1.0, 1.0)", "np.ones(rows.shape[:2])"),
+        ("from_angles", "angles over 2π for angles over π", "2 / math.pi * angles", "1 / math.pi * angles"),
+        ("closed", "the factor 2 of rows that do not count dropped", "2.0 ** (~counts).sum(axis=1)", "1.0 ** (~counts).sum(axis=1)"),
+        ("closed", "rows that do not count are felt", "counts[:, first] & counts[:, second]", "counts[:, first] | True"),
+        ("small", "of five, sets of three dropped", "((2, 1), (3, -1), (4, 1))", "((2, 1), (4, 1))"),
+        ("small", "of five, sets of four dropped", "((2, 1), (3, -1), (4, 1))", "((2, 1), (3, -1))"),
+        ("small", "of five, twice the probability", "np.clip(value / 2, 0.0, 1.0)", "np.clip(value, 0.0, 1.0)"),
+        ("small", "of five, the errors of four forgotten", "error + doubt", "error"),
+        ("_four", "the thin cone dropped", "np.where(reversed_ == 1, -rest, rest)", "0 * rest"),
+        ("_four", "the thin cone added where one condition is reversed", "np.where(reversed_ == 1, -rest, rest)", "rest"),
+        ("_four", "cones of three dropped", "value += flips[:, r] * closed(units[:, others], every[:, others])", "pass"),
+        ("_four", "where two conditions are reversed, the wedge of the others kept", "value -= kept * closed(units[:, [r, s]], every[:, :2])", "pass"),
+        ("_four", "where three conditions are reversed, the cone's opposite not taken", "least *= np.where((least < 0).sum(axis=1) > 2, -1.0, 1.0)[:, None]", "pass"),
+        ("_thin", "α for the wedge π − α", "math.pi - alpha", "alpha"),
+        ("_thin", "the density of the face forgotten", "4 * math.pi**2", "2 * math.pi"),
+        ("_thin", "p_r not divided by its norm", "np.divide(t[r], sizes[r], out=np.zeros(phi.shape), where=sizes[r] > 0)", "t[r]"),
+        ("_thin", "turned from the other side", "-np.einsum('nr,nrd->nd', weights[:, :3], units[:, :3])", "np.einsum('nr,nrd->nd', weights[:, :3], units[:, :3])"),
+        ("_thin", "along g taken for constant", "along[which, r, None] * -np.sin(phi)", "0 * phi"),
+        ("_thin", "one halving and no more", "gap > _TOLERANCE", "gap > 1"),
+        ("_thin", "the error of the pieces dropped", "np.add.at(error, which[~bad], gap[~bad])", "None"),
     ),
     *_in(
         "analytic._conditioning",
-        ("_moments", "the last coordinate has no mean", "last if i == k - 1 else coordinates[i] * weight", "coordinates[i] * weight"),
-        ("_moments", "conditions that follow from others taken for certain", "(value > 0) | ~active[:, i, None]", "np.ones(value.shape, dtype=bool)"),
+        ("moments", "the last coordinate has no mean", "last if i == k - 1 else coordinates[i] * weight", "coordinates[i] * weight"),
+        ("moments", "conditions that follow from others taken for certain", "(value > 0) | ~active[part, i, None]", "np.ones(value.shape, dtype=bool)"),
+        ("error", "the error of a sum for that of a mean", "wide * np.std(replicates, axis=0, ddof=1) / math.sqrt(count)", "wide * np.std(replicates, axis=0, ddof=1)"),
+        ("error", "the normal for Student's t", "special.stdtrit(count - 1, special.ndtr(3.0)) / 3", "1.0"),
     ),
     *_in(
         "analytic.pooled",
-        ("_filter_means", "all-zero windows of DeconvNet dropped", "first[(slice(None), *windows.first)] += mean(*windows.closes())", "pass"),
-        ("pooled_mean_map_with_error", "c of the filters dropped", "n_filters * readout_mean * std * grid.fold(means)", "n_filters * readout_mean * grid.fold(means)"),
-        ("pooled_mean_map_with_error", "every patch put back one pixel off", "grid.fold(means)", "np.roll(grid.fold(means), 1, axis=1)"),
-        ("pooled_mean_map_with_error", "the error of a sum for that of a mean", "maps.std(axis=0, ddof=1) / math.sqrt(replicates)", "maps.std(axis=0, ddof=1)"),
+        ("pooled_mean_maps", "c of the filters dropped", "plain.n_filters * plain.h_mean * plain.filter_std * grid.fold(means)", "plain.n_filters * plain.h_mean * grid.fold(means)"),
+        ("pooled_mean_maps", "every patch put back one pixel off", "grid.fold(means)", "np.roll(grid.fold(means), 1, axis=1)"),
+        ("pooled_mean_maps", "one integration for all", "first[r] @ basis.swapaxes(1, 2)", "first[0] @ basis.swapaxes(1, 2)"),
         ("selection_probabilities", "every unit counted as open", "active.sum() / 2", "active.sum()"),
+        ("selection_probabilities", "one standard error for three", "3 * float(_conditioning.error(sums))", "float(_conditioning.error(sums))"),
     ),
     *_in(
         "analytic._pool_windows",
         ("Windows.closes", "all units open for all closed", "-self.patches", "self.patches"),
-        ("Windows.wins", "the winner need not be positive (Eq. 7)", "active[:, m] = possible = self.nonzero[:, m] & ~self.equal[:, m, :m].any(axis=1)", "possible = self.nonzero[:, m] & ~self.equal[:, m, :m].any(axis=1)\nactive[:, m] = False"),
-        ("Windows.wins", "the last of equal patches wins", "self.equal[:, m, :m]", "self.equal[:, m, m:]"),
-        ("Windows.first", "the last position receives what all-zero windows send", "self.present.argmax(axis=1)", "self.present.shape[1] - 1 - self.present[:, ::-1].argmax(axis=1)"),
+        ("Windows.events", "the winner need not be positive (Eq. 7)", "active[:, m] = possible = self.nonzero[:, m] & ~self.equal[:, m, :m].any(axis=1)", "possible = self.nonzero[:, m] & ~self.equal[:, m, :m].any(axis=1)\nactive[:, m] = False"),
+        ("Windows.events", "the last of equal patches wins", "self.equal[:, m, :m]", "self.equal[:, m, m:]"),
+        ("Windows.events", "the last position receives what all-zero windows send", "self.present.argmax(axis=1)", "self.present.shape[1] - 1 - self.present[:, ::-1].argmax(axis=1)"),
+        ("Windows.events", "all-zero windows of DeconvNet dropped", "yield (np.arange(len(self.numbers)), self.present.argmax(axis=1)), *self.closes()", "None"),
+        ("windows_of", "y_l − y_m for y_m − y_l before the winner", "-gaps[:, m, m + 1 :]", "gaps[:, m, m + 1 :]"),
     ),
     *_in(
         "analytic.pooled_moments",
-        ("pooled_patch_variance", "−m₀² of the variance dropped", "rule.mean(law) ** 2 * first**2", "0 * first**2"),
-        ("pooled_patch_variance", "all-zero windows of DeconvNet dropped", "_add(first, second, windows.numbers[windows.first], windows.basis, *windows.closes(), everywhere)", "None"),
-        ("_add", "a winner tells nothing of its filter: C_j dropped", "((basis @ orthant_second_moment(rows, active)) * basis).sum(axis=2)", "0"),
+        ("_patch_variance", "−m₀² of the variance dropped", "plain.h_mean**2 * first**2", "0 * first**2"),
+        ("_patch_variance", "a winner tells nothing of its filter: C_j dropped", "((basis @ orthant_second_moment(rows, active)) * basis).sum(axis=2)", "0"),
+        ("_patch_variance", "C_j alone: the probability of winning dropped", "probability[:, None] + spread", "spread"),
+        ("_patch_variance", "c for c²", "plain.filter_std**2", "plain.filter_std"),
     ),
     *_in(
         "analytic._unit_moments",
@@ -299,7 +343,7 @@ TERMS: tuple[Term, ...] = (
         ("BlockLaw._alone", "patches of zeros counted as open", "np.where(size > 0, second, closed)", "second"),
         ("BlockLaw._behind_pool", "window mirrored", "planes[other_row - row, other_column - column].flat[held[:, m]] = coefficients[:, m, n]", "planes[row - other_row, column - other_column].flat[held[:, m]] = coefficients[:, m, n]"),
         ("handed_down", "strides forgotten", "times(s, block.grid.stride)", "s"),
-        ("handed_down", "the noise's n c² dropped", "block.energy_gain * _fold(second, block.grid)", "_fold(second, block.grid)"),
+        ("handed_down", "the noise's n c² dropped", "block.energy_gain * fold(second, block.grid)", "fold(second, block.grid)"),
     ),
     *_in(
         "analytic._residual",
@@ -316,6 +360,7 @@ TERMS: tuple[Term, ...] = (
     ),
     *_in(
         "analytic.conv_depth",
+        ("depth_maps", "β for its square", "field.beta**2", "field.beta"),
         ("depth_maps", "the scale of the filters squared but once", "2 * backward", "backward"),
         ("depth_maps", "a layer's deviation not carried down", "backward += gains[number]", "pass"),
         ("depth_maps", "the readout's deviation dropped", "math.log(readout_std)", "0.0"),
@@ -323,20 +368,18 @@ TERMS: tuple[Term, ...] = (
     ),
     *_in(
         "analytic.of_stack",
-        ("_dense", "β for its square", "record.beta**2", "record.beta"),
-        ("_convolutional", "the mean over positions taken for their sum", "1 / (shape[1] * shape[2])", "1.0"),
-        ("_convolutional", "its scale not squared in the variance", "scale**2", "scale"),
-        ("_Moments.expected_cosine", "the noise left out of the cosine", "(self.mean**2).sum() + self.variance.sum()", "(self.mean**2).sum()"),
-        ("_Pooled.expected_cosine", "the noise left out of the cosine", "(self.mean**2).sum() + self.variance.sum()", "(self.mean**2).sum()"),
-        ("_distance_of_uncorrelated", "every rule taken for one without a mean", "rule.up + rule.down == 0", "True"),
+        ("_deep", "the mean over positions taken for their sum", "1 / (shape[1] * shape[2])", "1.0"),
+        ("_deep", "its scale not squared in the variance", "scale**2", "scale"),
     ),
     *_in(
         "estimates.pooled_cosine",
         ("pooled_expected_cosine", "−m₀² of the second moment dropped", "rule.second_moment(law) / rule.mean(law) ** 2 - 1", "rule.second_moment(law) / rule.mean(law) ** 2"),
-        ("pooled_expected_cosine", "the mean's energy left in the noise", "energies.mean() - signal", "energies.mean()"),
+        ("pooled_expected_cosine", "the mean's energy left in the noise", "float(energies.mean()) - products", "float(energies.mean())"),
         ("pooled_expected_cosine", "all-zero windows pass the gate", "winners = winners[values.max(axis=1) > 0]", "pass"),
         ("pooled_expected_cosine", "the padding of patches counted", "inside[winners] @ w**2", "np.ones(inside.shape)[winners] @ w**2"),
-        ("pooled_expected_cosine", "the error of a sum for that of a mean", "energies.std(ddof=1) / math.sqrt(draws)", "energies.std(ddof=1)"),
+        ("pooled_expected_cosine", "the error of a sum for that of a mean", "abs(value) * float(energies.std(ddof=1)) / math.sqrt(draws)", "abs(value) * float(energies.std(ddof=1))"),
+        ("pooled_expected_cosine", "the square of the mean integration, with its bias", "(len(maps) * signal - float((flat**2).sum(axis=1).mean())) / (len(maps) - 1)", "signal"),
+        ("pooled_expected_cosine", "the error of the integrals dropped", "error = math.hypot(error, float(_conditioning.error((1 - len(means)) * left_out)))", "pass"),
     ),
     *_in(
         "stats.comparison",
@@ -394,7 +437,9 @@ def laws() -> Iterator[Law]:
 
 def _wrapped(law: Law, field: str, change: str) -> str:
     """Return a decorator, as source, that puts `change` of ``v`` in place of the law's value ``v``."""
-    record = f"__import__('dataclasses').replace(r, {field}=(lambda v: None if v is None else {change})(r.{field}))"
+    of_field = f"(lambda v: None if v is None else {change})"
+    made = f"lambda: {of_field}(r.{field}())" if law.records == "lazy" else f"{of_field}(r.{field})"
+    record = f"__import__('dataclasses').replace(r, {field}={made})"
     value = f"(lambda v: {change})"
     result = {
         ("value", ""): f"{value}(r)",
@@ -403,7 +448,7 @@ def _wrapped(law: Law, field: str, change: str) -> str:
         ("all", ""): f"tuple({value}(v) for v in r)",
     }.get((law.returns, law.records))
     if result is None:
-        result = record if law.records == "one" else f"[{record} for r in r]"
+        result = f"[{record} for r in r]" if law.records == "list" else record
     return f"(lambda f: __import__('functools').wraps(f)(lambda *a, **k: (lambda r: {result})(f(*a, **k))))"
 
 
