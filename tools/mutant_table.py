@@ -323,7 +323,8 @@ TERMS: tuple[Term, ...] = (
         ("InnerProducts.activated", "the slope of a leaky unit dropped", "2 * a * self._cosine(s)", "0"),
         ("InnerProducts.of_patches", "strides forgotten", "times(s, grid.stride)", "s"),
         ("InnerProducts.pooled", "the gap between neighbouring windows dropped", "energy + moved(energy, s) - gap", "energy + moved(energy, s)"),
-        ("InnerProducts.pooled", "far windows not corrected", "np.sqrt(_quotient(ratios, counts))", "1.0"),
+        ("InnerProducts.pooled", "equal windows told apart by rounding", "_equal.shared(planes, labels)", "planes"),
+        ("InnerProducts.pooled", "far windows not corrected", "(share + moved(share, s)) / 2 * (1 - self._cosine_of_entries(pool, s))", "1 - self._cosine_of_entries(pool, s)"),
     ),
     *_in(
         "analytic._joint_moments",
@@ -341,7 +342,7 @@ TERMS: tuple[Term, ...] = (
         ("Field.power", "neighbours' activations taken for one another", "(t[0] - s[0], t[1] - s[1])", "HERE"),
         ("Field.mean_map", "neighbours' pixels taken at the pixel itself", "a * moved(x, s)", "a * x"),
         ("BlockLaw._alone", "patches of zeros counted as open", "np.where(size > 0, second, closed)", "second"),
-        ("BlockLaw._behind_pool", "window mirrored", "planes[other_row - row, other_column - column].flat[held[:, m]] = coefficients[:, m, n]", "planes[row - other_row, column - other_column].flat[held[:, m]] = coefficients[:, m, n]"),
+        ("BlockLaw._behind_pool", "window mirrored", "(down - row, right - column)", "(row - down, column - right)"),
         ("handed_down", "strides forgotten", "times(s, block.grid.stride)", "s"),
         ("handed_down", "the noise's n c² dropped", "block.energy_gain * fold(second, block.grid)", "fold(second, block.grid)"),
     ),
