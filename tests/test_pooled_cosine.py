@@ -78,3 +78,17 @@ def test_saliency_and_bad_input():
         pooled_expected_cosine(x, GRID, "guided", 5, pool=MaxPool(2), draws=1)
     with pytest.raises(NoLaw, match="overlap"):
         pooled_expected_cosine(x, GRID, "guided", 5, pool=MaxPool(3, stride=1))
+
+
+@pytest.mark.parametrize("target", ["input", "mean"])
+def test_errors_of_independent_integrations_do_not_add_to_the_signal(target):
+    # Integrations whose errors are orthogonal to each other, to the mean map and to the picture.
+    grid, rng = PatchGrid((1, 6, 6), 3), np.random.default_rng(5)
+    x = rng.standard_normal((1, 6, 6)) + 0.5
+    mean = pooled_mean_map(x, grid, "guided", 1, pool=MaxPool(2))
+    basis, _ = np.linalg.qr(np.column_stack([mean.ravel(), x.ravel(), rng.standard_normal((36, 8))]))
+    errors = 0.5 * np.linalg.norm(mean) * basis[:, 2:].T.reshape(8, 1, 6, 6)
+    options = {"pool": MaxPool(2), "draws": 50, "target": target}
+    exact, _ = pooled_expected_cosine(x, grid, "guided", 10**4, unit_mean=mean, **options)
+    value, _ = pooled_expected_cosine(x, grid, "guided", 10**4, unit_mean=mean + errors, **options)
+    assert value == pytest.approx(exact, rel=1e-9)
