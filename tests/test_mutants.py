@@ -34,6 +34,7 @@ def test_every_edit_applies_and_changes_its_file(every):
         assert mutant.edited.lines, mutant.what
         assert mutant.kind in mutants.KINDS
     assert len({(mutant.path, mutant.edited.source) for mutant in every}) == len(every)
+    assert len({(mutant.kind, mutant.what) for mutant in every}) == len(every)
 
 
 def test_every_public_law_is_scaled_both_ways(every):

@@ -464,7 +464,10 @@ def mutants(root: Path) -> list[Mutant]:
     found: list[Mutant] = []
 
     def add(kind: str, what: str, module: str, edited: Edited) -> None:
-        found.append(Mutant(kind, f"{module.removeprefix('theorylab.')}.{what}", _path(root, module), edited))
+        words = f"{module.removeprefix('theorylab.')}.{what}"
+        again = sum((mutant.kind, mutant.what.partition(" (place ")[0]) == (kind, words) for mutant in found)
+        words += f" (place {again + 1})" if again else ""
+        found.append(Mutant(kind, words, _path(root, module), edited))
 
     for law in laws():
         source = (root / _path(root, law.module)).read_text(encoding="utf-8")
