@@ -152,13 +152,6 @@ def test_exactly_parallel_opposite_and_zero_patches():
         np.testing.assert_array_equal(halfspace.pair_matrix(*pair), np.zeros((3, 3)))
 
 
-def test_rounded_cosines_outside_the_interval_are_clipped():
-    a, b, d = halfspace.pair_coefficients(np.array([1 + 1e-12, -1 - 1e-12, 0.0]))
-    np.testing.assert_allclose(a, [0.5, 0, 0.25], atol=1e-15)
-    np.testing.assert_allclose(b, [0, 0, 1 / (2 * math.pi)], atol=1e-15)
-    np.testing.assert_allclose(d, [0, 0, 0], atol=1e-15)
-
-
 def test_bad_input():
     with pytest.raises(ValueError, match="other: expected shape"):
         halfspace.pair_matrix(np.ones(3), np.ones(2))

@@ -96,7 +96,7 @@ PUBLIC: dict[str, tuple[str, str, str]] = {
 
 # Modules among those names: their public functions.
 OF_MODULES: dict[str, dict[str, str]] = {
-    "halfspace": {"mean": "value", "second_moment": "value", "pair_coefficients": "all", "pair_terms": "all", "pair_matrix": "value", "unit": "value"},
+    "halfspace": {"mean": "value", "second_moment": "value", "pair_terms": "all", "pair_matrix": "value", "unit": "value"},
 }  # fmt: skip
 
 # What theorylab.law returns.  Pooled and deep laws share _Moments; what is deep is scaled by itself too.
@@ -132,8 +132,6 @@ TERMS: tuple[Term, ...] = (
         ("mean", "the norm of the patch kept", "std / math.sqrt(2 * math.pi) * unit(y)", "std / math.sqrt(2 * math.pi) * y"),
         ("second_moment", "both half-spaces", "std**2 / 2", "std**2"),
         ("second_moment", "a patch of zeros opens its unit", "y.any()", "True"),
-        ("pair_coefficients", "probability of the wedge: two independent half-spaces", "(math.pi - angle) / (2 * math.pi)", "0.25 + 0 * angle"),
-        ("pair_coefficients", "the terms in cos θ dropped", "cosine * b", "0 * b"),
         ("pair_terms", "k₊ and k₋ exchanged", "((gap, total), (total, gap))", "((total, gap), (gap, total))"),
         ("pair_terms", "probability of the wedge halved", "np.arctan2(total, gap) / math.pi", "np.arctan2(total, gap) / (2 * math.pi)"),
         ("pair_terms", "θ/2 from its sine, half of the digits near opposite vectors lost", "np.arctan2(total, gap) / math.pi", "0.5 - np.arcsin(np.minimum(gap / 2, 1)) / math.pi"),

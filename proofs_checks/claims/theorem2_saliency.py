@@ -9,19 +9,21 @@ from proofs_checks.referee import GEOMETRY, MEAN_WHY
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.noise import decorrelation, unseen, zero_mean_check
-from theorylab import Rule, analytic
+from theorylab import Rule, analytic, law
+from theorylab.model import models
 
 
 def run(bench: Bench) -> Outcome:
     """Measure mean, variance by coverage, and correlation at three lags."""
     x, grid = bench.x, bench.grid
     measured = shelf.saliency_noise(bench)
+    known = law(models.three_layer(grid, shelf.PAPER_FILTERS), x, Rule.SALIENCY)
     variance = analytic.variance_map(x, grid, Rule.SALIENCY, shelf.PAPER_FILTERS)
     often = grid.coverage > grid.coverage.mean()
     squares = variance**2
     held = grid.coverage
     ratio = float(held[often].mean() / held[~often].mean())
-    total, dense = float(variance.sum()), float(variance[often].sum())
+    total, dense = known.energy, float(variance[often].sum())
     guided = analytic.expected_cosine(x, grid, Rule.GUIDED, shelf.PAPER_FILTERS, target="mean")
     zero_mean = zero_mean_check(bench, measured, guided)
     energy = bench.moment(

@@ -62,30 +62,6 @@ def second_moment(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
     return (std**2 / 2 if y.any() else 0.0) * np.eye(y.size)
 
 
-def pair_coefficients(cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the three coefficients of the pair matrix ``M`` for the cosine of the angle ``θ``.
-
-    ``M = a I + b (u u'ᵀ + u' uᵀ) − d (u uᵀ + u' u'ᵀ)`` with ``a = (π − θ)/(2π)``, ``b = 1/(2π sin θ)``,
-    ``d = cos θ/(2π sin θ)``.  For parallel or opposite vectors the rank-one part vanishes like ``sin θ``, and the function
-    returns ``b = d = 0``.  Near there half of the digits are lost with those of the cosine: :func:`pair_terms` has them all.
-
-    Parameters
-    ----------
-    cosine : array_like
-        Values outside [−1, 1] by rounding are clipped.
-
-    Returns
-    -------
-    a, b, d : arrays of the same shape
-    """
-    cosine = np.clip(np.asarray(cosine, dtype=np.float64), -1.0, 1.0)
-    angle = np.arccos(cosine)
-    sine = np.sqrt((1 - cosine) * (1 + cosine))
-    # For smaller sines the true matrix differs from its limit by less than the rounding error of cos θ.
-    b = np.divide(1.0, 2 * math.pi * sine, out=np.zeros(sine.shape), where=sine > 1e-7)
-    return (math.pi - angle) / (2 * math.pi), b, cosine * b
-
-
 def pair_terms(gap: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the three coefficients of the pair matrix ``M`` from ``‖u − v‖`` and ``‖u + v‖`` of unit vectors.
 
