@@ -184,7 +184,7 @@ def test_the_link_to_the_notation_leads_there(browser, page):
         "document.querySelector('a[href=\"#notation\"]').click();"
         "return document.getElementById('notation').getBoundingClientRect().top"
     )
-    assert 0 <= top < 900
+    assert -1 < top < 900  # a browser rounds to parts of a pixel
 
 
 def test_a_formula_has_the_colour_of_the_text(browser, page):

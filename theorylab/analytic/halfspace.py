@@ -80,8 +80,8 @@ def pair_terms(gap: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarr
     Examples
     --------
     >>> a, plus, minus = pair_terms(np.array(1e-9), np.array(2.0))
-    >>> float((0.5 - a) * 2 * math.pi), float(minus * 1e-9 * 1e-9 * 2 * math.pi)
-    (1e-09, 1e-09)
+    >>> round(float(a), 12), round(float(minus * 1e-9 * 2 * math.pi), 12), round(float(plus / 1e-9 * 8 * math.pi), 12)
+    (0.499999999841, 1.0, 1.0)
     """
     plus, minus = (
         np.divide(p, 4 * math.pi * q, out=np.zeros(np.shape(p)), where=(p > 0) & (q > 0))
