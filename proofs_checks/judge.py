@@ -91,7 +91,8 @@ class Judge:
     ) -> Check:
         """Judge an estimate with its standard error against an exact law and against a wrong one.
 
-        Of several wrong laws it takes the first that it can tell from the law: see :meth:`choose`.
+        Of several wrong laws it takes the first that it can tell from the law: see :meth:`choose`.  If it can tell none, as on a
+        picture where they are all but right, and agrees with the law and with them, it is `blind`: it proves nothing.
 
         `tolerance` is the relative error that an approximate law allows itself.  The null hypothesis is then every value
         within it, for the negative control too, and "sees" counts from its edge.
@@ -102,7 +103,7 @@ class Judge:
             beyond = max(abs(estimate - value) - tolerance * abs(value), 0.0)
             return stats.compare_p_value(beyond, error, 0.0, replicates - 1)
 
-        chosen = self.choose(wrong, expected, error, replicates, tolerance=tolerance)
+        chosen, sure = self.choose(wrong, expected, error, replicates, tolerance=tolerance)
         p_value, control = p_value_of(law), p_value_of(chosen.value)
         effect = stats.detectable_effect(error, law, replicates - 1, level=self.level)
         return Check(
@@ -117,12 +118,13 @@ class Judge:
             passed=p_value >= self.level,
             negative_control=NegativeControl(chosen.what, control, control < self.level),
             tolerance=tolerance,
+            blind=p_value >= self.level and control >= self.level and not sure,
         )
 
     def choose(
         self, wrong: Control, expected: float, error: float, replicates: int, *, tolerance: float = 0.0
-    ) -> Wrong:
-        """Return the first of several wrong laws that a check of this standard error is sure to reject.
+    ) -> tuple[Wrong, bool]:
+        """Return the first of several wrong laws that a check of this standard error is sure to reject, and whether it is.
 
         Sure is all but the probability of a false alarm.
 
@@ -133,7 +135,7 @@ class Judge:
         --------
         >>> from proofs_checks.judge import Judge, Wrong
         >>> laws = Wrong("as written", 1.0), Wrong("half", 0.5)
-        >>> [Judge(level=1e-6).choose(laws, 0.96, error, 400).what for error in (0.001, 0.01)]
+        >>> [Judge(level=1e-6).choose(laws, 0.96, error, 400)[0].what for error in (0.001, 0.01)]
         ['as written', 'half']
         """
         laws = [wrong] if isinstance(wrong, Wrong) else list(wrong)
@@ -144,7 +146,8 @@ class Judge:
         def distance(law: Wrong) -> float:
             return abs(law.value - expected) - tolerance * (abs(law.value) + abs(expected))
 
-        return next((law for law in laws if distance(law) > seen), max(laws, key=distance))
+        chosen = next((law for law in laws if distance(law) > seen), max(laws, key=distance))
+        return chosen, distance(chosen) > seen
 
     def identity(
         self,

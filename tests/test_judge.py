@@ -181,3 +181,16 @@ def test_the_command_that_repeats_a_run_names_what_it_was_given(image, settings,
     run = Verification("0.1", 7, "quick", image, 0.01, "Bonferroni", (), **settings)
     assert run.command_for("lemma1") == f"theorylab verify lemma1 {words}"
     assert run.self_test == ("law_scale" in settings)
+
+
+def test_a_check_that_can_tell_nothing_from_the_law_proves_and_fails_nothing():
+    """Where the wrong law is nearly right on a picture; a wrong law far enough away that is not rejected still fails."""
+    near, far = Wrong("near", 1.001), Wrong("far", 1.2)
+    judge = Judge(level=1e-6)
+    blind = judge.judge("n", "ratio", 1.0, 0.01, 400, 1.0, near)
+    assert blind.blind
+    assert not blind.convincing
+    assert not judge.judge("n", "ratio", 1.0, 0.01, 400, 1.0, far).blind
+    strange = judge.judge("n", "ratio", 1.2, 0.01, 400, 1.0, near)  # the law itself is rejected
+    assert not strange.blind
+    assert not strange.passed

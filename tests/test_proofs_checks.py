@@ -47,6 +47,7 @@ CHECK_KEYS = {
     "detectable_effect",
     "passed",
     "negative_control",
+    "blind",
     "tolerance",
 }
 TOP_KEYS = {

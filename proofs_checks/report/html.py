@@ -61,6 +61,7 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
         n_checked=sum(bool(claim.checks) for claim in results),
         # Claims without a law that were measured, such as trained networks with given weights.
         n_measured=sum(not claim.checks and claim.verdict is not Verdict.NOT_RUN for claim in results),
+        n_blind=sum(check.blind for claim in verification.claims for check in claim.checks),
         n_checks=sum(len(claim.checks) for claim in results),
         readings=[
             (verdict.value, reading, sum(claim.verdict is verdict for claim in results))

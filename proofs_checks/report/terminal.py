@@ -102,10 +102,12 @@ def claim_details(claim: ClaimResult) -> RenderableType:
             Text(words.p_value(check.p_value)),
         )
         table.add_row(
-            Text(" ") if control.rejected else _MARKS[False].copy(),
+            Text(" ") if control.rejected or check.blind else _MARKS[False].copy(),
             Text(f"· {control.what}", "dim"),
             *(Text(), Text()),
-            Text("rejected", "dim") if control.rejected else Text("NOT REJECTED", _ALARM),
+            Text("too near to tell" if check.blind else "rejected", "dim")
+            if control.rejected or check.blind
+            else Text("NOT REJECTED", _ALARM),
             Text(words.p_value(control.p_value), "dim"),
         )
     heading = Text.assemble((claim.id, "bold"), f"  {claim.section}  ")
@@ -152,7 +154,9 @@ def conclusion(verification: Verification) -> Text:
         text.append(f"{len(failed)} of {_count(n_claims, 'claim')} FAILED.", _ALARM)
     else:
         text.append(f"{_count(n_checks, 'check')} of {_count(n_claims, 'claim')}: all passed", "bold green")
-        text.append(", and every negative control was rejected.")
+        blind = sum(check.blind for claim in checked for check in claim.checks)
+        too_near = f" but {blind}, which are too near to the law on this picture to tell" if blind else ""
+        text.append(f", and every negative control was rejected{too_near}.")
     counts = [
         (sum(claim.verdict is v for claim in verification.claims), r.words) for v, r in words.VERDICTS.items()
     ]
