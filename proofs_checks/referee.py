@@ -101,14 +101,14 @@ def verdict(rulings: Sequence[Ruling]) -> Verdict:
     settings: dict[str, list[Verdict]] = {}
     for ruling in rulings:
         settings.setdefault(ruling.margin.setting, []).append(ruling.verdict)
-    found = {_strictest(verdicts) for verdicts in settings.values()}
-    return (
-        _strictest([Verdict.NOT_RUN]) if not found else found.pop() if len(found) == 1 else Verdict.UNDECIDED
-    )
+    if not settings:
+        return Verdict.NOT_RUN
+    first, *others = {_strictest(verdicts) for verdicts in settings.values()}
+    return Verdict.UNDECIDED if others else first
 
 
 def _strictest(verdicts: Iterable[Verdict]) -> Verdict:
-    order = (Verdict.REFUTED, Verdict.UNDECIDED, Verdict.HOLDS_IN_THE_LIMIT, Verdict.HOLDS, Verdict.NOT_RUN)
+    order = (Verdict.REFUTED, Verdict.UNDECIDED, Verdict.HOLDS_IN_THE_LIMIT, Verdict.HOLDS)
     return min(verdicts, key=order.index)
 
 
