@@ -2,22 +2,28 @@
 
 ``python tools/pictures.py --seeds 5 --budget quick --budget standard [PICTURE ...]``; pictures that are made here are always
 among them.  Ends with status 1 if a check fails or a verdict contradicts that of another seed or budget; "undecided"
-contradicts nothing.
+contradicts nothing.  Each run is one process of one thread, and is kept in a file as soon as it ends: a run whose file is there
+is not repeated.  A claim that comes out equal on the first two pictures, in every number, does not read the picture, and is
+run on the first alone.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import joblib
 import numpy as np
+import threadpoolctl
 import typer
 
 import proofs_checks
 from proofs_checks.results import Verdict
+from theorylab import _files, _json
 
 SIDE = 224
 Found = dict[tuple[str, str], set[Verdict]]
@@ -63,44 +69,89 @@ def contradictions(found: Mapping[tuple[str, str], set[Verdict]]) -> list[tuple[
     return [key for key, verdicts in found.items() if len(verdicts - {Verdict.UNDECIDED}) > 1]
 
 
+def run(file: str, image: str, budget: str, seed: int, claims: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the claims of one run as ``results.json`` has them, from `file` if it is there."""
+    path = Path(file)
+    if not path.exists():
+        with threadpoolctl.threadpool_limits(1):
+            result = proofs_checks.verify(claims, image=image, budget=budget, seed=seed, jobs=1)
+        _files.write_atomically(path, _json.text(result.to_json()))
+        typer.echo(f"{path.stem}: {'passed' if result.passed else 'FAILED'}", err=True)
+    kept: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["claims"]
+    return kept
+
+
+def reads_the_picture(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the claims that two pictures' results, in the same order, tell apart.
+
+    Examples
+    --------
+    >>> reads_the_picture([{"id": "a", "n": 1}, {"id": "b", "n": 1}], [{"id": "a", "n": 1}, {"id": "b", "n": 2}])
+    ['b']
+    """
+    return [one["id"] for one, other in zip(first, second, strict=True) if one != other]
+
+
 def main(
     pictures: Annotated[list[str] | None, typer.Argument(help="Files, or names of bundled pictures.")] = None,
     budget: Annotated[list[str], typer.Option(help="One or several.")] = ["quick"],  # noqa: B006
     seeds: Annotated[int, typer.Option(min=1, help="0, 1, … below this.")] = 1,
     claims: Annotated[str, typer.Option(help="Ids apart by commas; all if not given.")] = "",
     only: Annotated[str, typer.Option(help="Names of made pictures, apart by commas.")] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 2,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the runs; those of other code must not lie there.")
+    ] = Path("out/pictures"),
 ) -> None:
     """Run it and print a table of claims by pictures."""
     from PIL import Image
 
+    out.mkdir(parents=True, exist_ok=True)
+    files = {Path(name).stem: name for name in pictures or []}
+    for name, picture in made().items():
+        if not only or name in only.split(","):
+            files[name] = str(out / f"{name}.png")
+            Image.fromarray(picture).save(files[name])
     chosen = [claim for claim in claims.split(",") if claim]
+    settings = list(itertools.product(budget, range(seeds)))
+    first, *others = files
     found: Found = {}
     failed = []
-    with tempfile.TemporaryDirectory() as folder:
-        files = {name: name for name in pictures or []}
-        for name, picture in made().items():
-            if not only or name in only.split(","):
-                files[name] = str(Path(folder, f"{name}.png"))
-                Image.fromarray(picture).save(files[name])
-        for name, file in files.items():
-            for size in budget:
-                for seed in range(seeds):
-                    run = proofs_checks.verify(chosen, image=file, budget=size, seed=seed)
-                    for claim in run.claims:
-                        found.setdefault((name, claim.id), set()).add(claim.verdict)
-                        why = claim.error or "; ".join(check.name for check in claim.failures)
-                        failed += (
-                            [f"{name}, {size}, seed {seed}: {claim.id}: {why}"]
-                            if claim.passed is False
-                            else []
-                        )
-                    typer.echo(
-                        f"{name}, {size}, seed {seed}: {'passed' if run.passed else 'FAILED'}", err=True
-                    )
-    ids = list(dict.fromkeys(claim for _, claim in found))
-    rows = [(id_, *(" or ".join(sorted(v.value for v in found[name, id_])) for name in files)) for id_ in ids]
+
+    def every(
+        names: Sequence[str], settings: Sequence[tuple[str, int]], ids: Sequence[str]
+    ) -> list[list[dict[str, Any]]]:
+        tasks = [(name, *setting) for setting in settings for name in names]
+        results: list[list[dict[str, Any]]] = joblib.Parallel(jobs)(
+            joblib.delayed(run)(str(out / f"{name}, {size}, {seed}.json"), files[name], size, seed, ids)
+            for name, size, seed in tasks
+        )
+        for (name, size, seed), result in zip(tasks, results, strict=True):
+            for claim in result:
+                found.setdefault((name, claim["id"]), set()).add(Verdict(claim["verdict"]))
+                if claim["passed"] is False:
+                    bad = [
+                        check["name"]
+                        for check in claim["checks"]
+                        if not check["blind"]
+                        and not (check["passed"] and check["negative_control"]["rejected"])
+                    ]
+                    failed.append(f"{name}, {size}, seed {seed}: {claim['id']}: {bad or claim['finding']}")
+        return results
+
+    ids = chosen
+    if others:
+        ids = reads_the_picture(*every([first, others[0]], settings[:1], chosen))
+        every(others[1:], settings[:1], ids)
+    every([first], settings[0 if not others else 1 :], chosen)
+    every(others, settings[1:], ids)
+    rows = list(dict.fromkeys(claim for _, claim in found))
+    table = [
+        (id_, *(" or ".join(sorted(v.value for v in found.get((name, id_), ()))) for name in files))
+        for id_ in rows
+    ]
     typer.echo("\n".join(["| claim | " + " | ".join(files) + " |", "|---" * (1 + len(files)) + "|"]))
-    typer.echo("\n".join("| " + " | ".join(row) + " |" for row in rows))
+    typer.echo("\n".join("| " + " | ".join(row) + " |" for row in table))
     for line in failed:
         typer.echo(f"FAILED {line}")
     for name, id_ in contradictions(found):
