@@ -43,6 +43,10 @@ def verify(
     jobs: int | None = None,
     law_scale: float = 1.0,
     weights: str | os.PathLike[str] | None = None,
+    model: str | None = None,
+    size: int | None = None,
+    classes: Sequence[str] = (),
+    pictures: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Verification:
     """Check claims of the paper on a picture.
@@ -61,8 +65,18 @@ def verify(
     law_scale : float
         Multiplies every exact law: at 1.03 every check must fail (a test of the laboratory itself).
     weights : path or str, optional
-        A trained VGG-16 for the claims about its dense layers, as :func:`theorylab.weights.load` takes it; without them these
-        claims are not run.
+        A trained VGG-16 for the claims about trained networks, as :func:`theorylab.weights.load` takes it; where the file
+        holds the convolutions alone, the dense layers are random.
+    model : str, optional
+        In place of weights: ``module:function`` of a PyTorch classifier, as :func:`theorylab.subjects.given` takes it.  With
+        neither, these claims look at a small classifier, and say nothing of VGG-16.
+    size : int, optional
+        Height and width of the pictures that VGG-16 or the model is shown; 224, or what the model's module says.
+    classes : sequence of str
+        Names of the model's logits.
+    pictures : path, optional
+        A folder of pictures for the claims about trained networks; crops of the photographs that scikit-image ships if not
+        given.
     progress : callable, optional
         ``progress(study, done, total)``.
 
@@ -73,7 +87,7 @@ def verify(
     Raises
     ------
     ValueError, TypeError, OSError
-        For an unknown claim or budget, a bad seed, or a picture or weights that cannot be used.
+        For an unknown claim or budget, a bad seed, or a picture, weights or a model that cannot be used.
     """
     import dataclasses
 
@@ -82,7 +96,7 @@ def verify(
     from proofs_checks.bench import BUDGETS, Bench
     from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE
     from proofs_checks.results import Verification
-    from theorylab import _random, _validation, images, stats
+    from theorylab import _random, _validation, images, photographs, stats, subjects
     from theorylab._version import __version__
 
     known = {claim.id: claim for claim in registry()}
@@ -92,11 +106,12 @@ def verify(
     _random.sequence(seed)
     law_scale = _validation.positive_number(law_scale, "law_scale")
     jobs = joblib.cpu_count() if jobs is None else _validation.positive_integer(jobs, "jobs")
-    weights = _checked_weights(weights)
     n_checks = sum(claim.n_checks for claim in registry())
     n_margins = sum(len(claim.margins) for claim in registry())
     budgeted = FALSE_ALARM_PROBABILITY / RESERVE
     level = stats.bonferroni(budgeted, n_checks)
+    # Read what the user gives first, so that a bad file is noticed before the long studies.
+    subject = subjects.given(weights, model, side=size, classes=classes, seed=seed)
     bench = Bench(
         x=images.load(image),
         budget=budget,
@@ -104,7 +119,8 @@ def verify(
         jobs=jobs,
         level=level,
         law_scale=law_scale,
-        weights=weights,
+        subject=subject,
+        folder=pictures,
         progress=progress,
     )
     result = Verification(
@@ -119,7 +135,13 @@ def verify(
         f"The intervals of the {n_margins} quantities that make the verdicts are corrected likewise, apart from the checks.",
         claims=_results(selected.values(), bench, stats.bonferroni(budgeted, n_margins)),
         law_scale=law_scale,
-        weights=weights,
+        weights=None if weights is None else os.fspath(weights),
+        model=model,
+        size=size,
+        classes=tuple(classes),
+        folder=None if pictures is None else os.fspath(pictures),
+        pictures=tuple(bench.pictures),
+        skipped=tuple(photographs.absent()) if bench.pictures and pictures is None else (),
     )
     return dataclasses.replace(result, command=result.command_for(*claims))
 
@@ -132,29 +154,19 @@ def _selected(name: str, known: Iterable[str]) -> list[str]:
     return ids
 
 
-def _checked_weights(weights: str | os.PathLike[str] | None) -> str | None:
-    if weights is None:
-        return None
-    if not isinstance(weights, (str, os.PathLike)) or isinstance(os.fspath(weights), bytes):
-        raise TypeError(f"weights: expected a path or 'torchvision', got {type(weights).__name__}")
-    source = os.fspath(weights)
-    for claim in registry():
-        if claim.check_weights is not None:
-            claim.check_weights(source)
-    return source
-
-
 def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[ClaimResult, ...]:
     """Run the claims and return their results, in their order; verdicts are made at `level`."""
     from proofs_checks import referee
     from proofs_checks.judge import Undecidable
     from proofs_checks.results import ClaimResult, Verdict
 
-    claims = list(claims)
-    names = ("id", "section", "statement", "exact_law", "proof", "formula", "authors", "network")
+    names = ("id", "section", "statement", "exact_law", "proof", "formula", "authors")
+    subject = bench.subject
 
     def result(claim: Claim) -> ClaimResult:
         stated = {name: getattr(claim, name) for name in names} | {"checks": (), "headline": ""}
+        if claim.trained:
+            stated["network"] = subject.label
         try:
             outcome = claim.run(bench)
         except Undecidable as why:
@@ -162,20 +174,15 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
                 **stated, verdict=Verdict.UNDECIDED, finding=f"This picture decides nothing: {why}."
             )
         except (ArithmeticError, ValueError, RuntimeWarning) as error:
-            if claim.check_weights is not None and bench.weights is not None:
-                raise  # the user's file
             # What was found of the other claims is kept.
             words = f"{type(error).__name__}: {error}"
             return ClaimResult(
                 **stated, verdict=Verdict.NOT_RUN, finding=f"Stopped by an error: {words}", error=words
             )
         stated |= {"checks": outcome.checks, "headline": outcome.headline, "figures": outcome.figures}
-        return ClaimResult(
-            **stated, **referee.judged(claim.margins, outcome.evidence, outcome.finding, level)
-        )
+        judged = referee.judged(claim.margins, outcome.evidence, outcome.finding, level)
+        if claim.trained and not (subject.is_vgg16 and subject.trains(claim.trained)):
+            judged |= {"seen": judged["verdict"], "verdict": Verdict.NOT_RUN}
+        return ClaimResult(**stated, **judged)
 
-    # Run the claims that read a file first, so that a bad file is noticed before the long studies.
-    found = {
-        claim.id: result(claim) for claim in sorted(claims, key=lambda claim: claim.check_weights is None)
-    }
-    return tuple(found[claim.id] for claim in claims)
+    return tuple(result(claim) for claim in claims)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import os
 import zlib
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
@@ -12,15 +13,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 from proofs_checks.judge import Judge
-from theorylab import PatchGrid, _random, montecarlo, training
+from proofs_checks.pictures import PerPicture
+from theorylab import PatchGrid, _random, images, montecarlo, photographs, subjects, training
 from theorylab.montecarlo import Measurement, Simulation
 from theorylab.progress import Progress
-from theorylab.training import Classifier
+from theorylab.subjects import Subject
 
 T = TypeVar("T")
 
 BUDGETS = {"quick": 0.12, "standard": 1.0, "full": 8.0}
 """Factor on every study's number of replicates."""
+
+QUICK_PICTURES = 6
+"""Photographs shown to a large trained network at the quick budget, the first of all."""
 
 LARGEST_ERROR_UNSEEN = 0.03
 """Every check at the standard budget sees a relative error of this size in its law with probability 95 %."""
@@ -34,8 +39,11 @@ class Bench(Judge):
     ----------
     x : array, (3, H, W)
         The prepared image, norm 1.
-    weights : str, optional
-        A trained VGG-16, as :func:`theorylab.weights.load` takes it, for the claims about its dense layers.
+    subject : Subject
+        The trained network for the claims about one; the small classifier if none is given.
+    folder : path, optional
+        Of pictures to show it; none: crops of the photographs that scikit-image ships, and for the small classifier crops that
+        it was not trained on.
     studies : dict
         Measurements by the names of the studies.
     kept : dict
@@ -46,7 +54,8 @@ class Bench(Judge):
     budget: str
     seed: int
     jobs: int
-    weights: str | None = None
+    subject: Subject = dataclasses.field(default_factory=subjects.small)
+    folder: str | os.PathLike[str] | None = None
     progress: Progress | None = None
     studies: dict[str, Measurement] = dataclasses.field(default_factory=dict)
     kept: dict[Hashable, Any] = dataclasses.field(default_factory=dict, repr=False)
@@ -57,9 +66,43 @@ class Bench(Judge):
         return PatchGrid(self.x.shape, min(7, *self.x.shape[1:]), stride=2)
 
     @functools.cached_property
-    def classifier(self) -> Classifier:
-        """The trained network that needs no download: one for all seeds, pictures and budgets."""
-        return training.small_classifier()
+    def pictures(self) -> dict[str, np.ndarray]:
+        """What the trained network is shown, by name, (3, S, S) as it reads them; none for the small classifier without a folder."""
+        subject = self.subject
+        if self.folder is not None:
+            shown = {file: subject.picture(file) for file in images.in_folder(self.folder)}
+        elif subject.source == subjects.SMALL:
+            return {}
+        else:
+            names = photographs.present()[: QUICK_PICTURES if self.budget == "quick" else None]
+            seeds = {name: np.random.default_rng(self.seed_of(f"crop of {name}")) for name in names}
+            shown = {name: photographs.crop(name, subject.side, seed=seeds[name]) for name in names}
+        return {name: subject.prepared(rgb).astype(subject.trained.dtype) for name, rgb in shown.items()}
+
+    def crops(self, name: str, count: int) -> np.ndarray | list[np.ndarray]:
+        """Return the pictures, or `count` test crops of the small classifier's; never more than there are."""
+        if self.pictures:
+            return list(self.pictures.values())[:count]
+        return training.crops("test", count, seed=np.random.default_rng(self.seed_of(name)))[0]
+
+    def over_pictures(self, name: str, study: PerPicture, replicates: int, *, block: int) -> Measurement:
+        """Run a study of which each replicate is a picture: `replicates` crops at the standard budget, or each picture once.
+
+        The interval speaks of more pictures of the kind, so a picture is never counted twice.
+        """
+        if name not in self.studies:
+            count = max(4 * block, math.ceil(replicates * BUDGETS[self.budget] / block) * block)
+            shown = list(self.crops(f"crops for {name}", count if not self.pictures else len(self.pictures)))
+            self.studies[name] = montecarlo.replicate(
+                dataclasses.replace(study, images=shown),
+                len(shown),
+                block=1 if self.pictures else block,
+                seed=self.seed_of(name),
+                jobs=self.jobs,
+                name=name,
+                progress=self.progress,
+            )
+        return self.studies[name]
 
     def once(self, compute: Callable[..., T], *arguments: Any) -> T:
         """Return ``compute(x, *arguments)`` of the picture `x`, kept because several claims need it."""

@@ -51,10 +51,9 @@ class Claim:
     `order` is its position among the claims, in the paper's order; the numbers leave room between them.  `statement` is
     the paper's with its hedges and its scope; `margins` say what decides it, one for each quantity, and are empty where the
     paper claims nothing; `authors` is what the authors would answer to a reader who doubts.  `n_checks` is declared, not
-    counted afterwards: the correction for multiplicity must not depend on what is run.  `network` names the network that is
-    looked at where it is not the paper's.  `formula` is the exact law once more, as lines of mathtext (Matplotlib's subset
-    of LaTeX, without the dollar signs), for the report; empty where there is no law.  `check_weights`, where the claim reads
-    the user's weights, refuses those that do not fit, before anything is run.
+    counted afterwards: the correction for multiplicity must not depend on what is run.  `trained` names the layers,
+    "convolutions" and "dense", that have to be trained in the VGG-16 of which the statement speaks.  `formula` is the exact law once more, as lines of mathtext (Matplotlib's subset
+    of LaTeX, without the dollar signs), for the report; empty where there is no law.
     """
 
     id: str
@@ -67,6 +66,5 @@ class Claim:
     run: Callable[[Bench], Outcome]
     margins: tuple[Margin, ...]
     authors: str
-    network: str = ""
+    trained: tuple[str, ...] = ()
     formula: tuple[str, ...] = ()
-    check_weights: Callable[[str], None] | None = None

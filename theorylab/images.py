@@ -83,7 +83,7 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         # Pillow would take an integer for a file descriptor.
         raise TypeError(f"image: expected a path or the name of a bundled picture, got {type(path).__name__}")
-    rgb = _bundled(path) if isinstance(path, str) and path in _FILES else _read(os.fspath(path))
+    rgb = _bundled(path) if isinstance(path, str) and path in _FILES else pixels(os.fspath(path))
     try:
         return prepare(rgb, size, preset)
     except ValueError as error:
@@ -192,10 +192,10 @@ def _bundled(name: str) -> np.ndarray:
 
     # skimage.data has a function for each file, which first loads most of scikit-image: a third of a second.
     file = os.path.join(os.path.dirname(skimage.data.__file__), _FILES[name])
-    return _read(file) if os.path.exists(file) else getattr(skimage.data, name)()
+    return pixels(file) if os.path.exists(file) else getattr(skimage.data, name)()
 
 
-def _read(path: str) -> np.ndarray:
+def pixels(path: str) -> np.ndarray:
     """Read the pixels of a file, (H, W, 3) on the scale 0–255; every failure is a ValueError of one line."""
     where = f"image {path!r}"
     if not path:

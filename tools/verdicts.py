@@ -26,7 +26,8 @@ def declared(claim: Claim) -> str:
     >>> print(declared(proofs_checks.registry()[0]).splitlines()[0])
     ## `lemma1` · 3.1 Lemma 1
     """
-    where = f" Looked at in {claim.network}, not in the paper's network." if claim.network else ""
+    layers = " and ".join(claim.trained)
+    where = f" It is about VGG-16 with trained {layers} layers." if layers else ""
     lines = [f"## `{claim.id}` · {claim.section}", "", f"**Statement.** {claim.statement}{where}", ""]
     if not claim.margins:
         lines += ["**What decides it.** Nothing: the paper claims nothing here.", ""]
@@ -38,7 +39,10 @@ def declared(claim: Claim) -> str:
 
 def answered(result: dict[str, Any]) -> str:
     """Return our answer: the verdict and the finding of a run."""
-    return f"**We answer.** *{words.VERDICTS[Verdict(result['verdict'])].words}*: {result['finding']}\n"
+    verdict = words.VERDICTS[Verdict(result["verdict"])].words
+    if result["seen"] is not None:
+        verdict = f"{words.NOT_TESTED}; seen on {result['network']}: {words.VERDICTS[Verdict(result['seen'])].words}"
+    return f"**We answer.** *{verdict}*: {result['finding']}\n"
 
 
 def page(results: dict[str, Any]) -> str:

@@ -50,7 +50,6 @@ class DeadPatches:
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
     """Compare the share of dead patches with its law for Gaussian filters on the same patches."""
-    classifier = bench.classifier
     net = classifier.network
     layers = trained_maps.layers_of(net)[False]
     measured = bench.study("trained, dead patches", DeadPatches(classifier), CROPS, block=48)
@@ -76,7 +75,7 @@ def run(bench: Bench) -> Outcome:
     }
     _, most = stats.bounded_interval(*share, confidence=0.999)
     return Outcome(
-        f"{trained_maps.network_words(classifier)}, the share of patches without an active filter is {means['dead']} at "
+        f"{trained_maps.network_words(bench.subject)}, the share of patches without an active filter is {means['dead']} at "
         f"the three convolutions, at most {100 * most:.1f} % by its interval. Of the single units {means['closed']} are "
         "closed, against one half in a random layer. The same numbers of "
         f"random filters, {' / '.join(map(str, filters.values()))}, leave 2^(−N) of the patches without an active filter.",
@@ -115,7 +114,7 @@ CLAIM = Claim(
     "2^(−N). A zero patch gives zeros, which the strict ReLU closes always.",
     n_checks=3,
     run=run,
-    network=trained_maps.NETWORK,
+    trained=("convolutions",),
     margins=(
         Margin(
             "share of patches without an active filter, at the convolution where it is largest",

@@ -27,7 +27,6 @@ SUMS = 3
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
     """Measure cosines of units' maps, the sum that Eq. 9 starts from, and the law of random dense layers."""
-    classifier = bench.classifier
     measured = bench.study("trained, units", UnitMaps(classifier, UNITS), REPLICATES, block=5)
     logits = trained_maps.logit_maps(bench)
     distances = _distances(bench)
@@ -35,7 +34,7 @@ def run(bench: Bench) -> Outcome:
     trained = {rule.value: f"trained {rule.value}" for rule in reversed(PAPER)}
     random = {rule.value: f"random {rule.value}" for rule in reversed(PAPER)}
     return Outcome(
-        f"{trained_maps.network_words(classifier)}, two units' maps have a mean cosine of "
+        f"{trained_maps.network_words(bench.subject)}, two units' maps have a mean cosine of "
         f"{trained_maps.words(measured, trained)}. With random weights they "
         f"are {trained_maps.words(measured, random)}: it is not training that makes them alike. Two logits' maps are "
         f"{trained_maps.words(logits, trained)} apart. The sum over units is exact for saliency; for guided "
@@ -163,7 +162,7 @@ CLAIM = Claim(
     "and DeconvNet apply max(·, 0) to sums over all units, and max(a + b, 0) is not max(a, 0) + max(b, 0).",
     n_checks=4,
     run=run,
-    network=trained_maps.NETWORK,
+    trained=("convolutions", "dense"),
     margins=tuple(
         Margin(f"{rule.value}: mean cosine of two units' maps", low=ALIKE, why=ALIKE_WHY)
         for rule in RECTIFIED

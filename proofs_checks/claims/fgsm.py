@@ -89,7 +89,6 @@ class Attacks:
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
     """Measure cosines of maps before and after the step, and the step's exact effect where nothing switches."""
-    classifier = bench.classifier
     measured = bench.study("trained, adversarial steps", Attacks(classifier), REPLICATES, block=10)
     check = _linear(bench)
 
@@ -106,7 +105,7 @@ def run(bench: Bench) -> Outcome:
         for what, given in (("", "flipped"), (" same", "flipped"), (" others", "differs"))
     )
     return Outcome(
-        f"{trained_maps.network_words(classifier)}, a step of at most {LEVELS[-1]:.0f} of 255 grey levels changes the "
+        f"{trained_maps.network_words(bench.subject)}, a step of at most {LEVELS[-1]:.0f} of 255 grey levels changes the "
         f"class of {100 * share:.0f} % of the crops, on average one of {level:.1f}. The maps of the predicted class before "
         f"and after it have a mean cosine of {cosines}; those of the class predicted before {same}; those of two crops of "
         f"different classes {pairs}.",
@@ -197,7 +196,7 @@ CLAIM = Claim(
     "one piece.",
     n_checks=1,
     run=run,
-    network=trained_maps.NETWORK,
+    trained=("convolutions", "dense"),
     margins=(
         *(
             Margin(f"{rule.value}: cosine of the maps before and after", low=ALIKE, why=ALIKE_WHY)

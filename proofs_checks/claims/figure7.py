@@ -28,7 +28,6 @@ def _times(kind: str, larger: Rule, smaller: Rule, mean: dict[str, float]) -> fl
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
     """Order the three distances by paired intervals, and check saliency's law under a Gaussian readout."""
-    classifier = bench.classifier
     measured = trained_maps.logit_maps(bench)
     check = _saliency(bench)
     numbers = {
@@ -36,7 +35,7 @@ def run(bench: Bench) -> Outcome:
         for kind in KINDS
     }
     return Outcome(
-        f"{trained_maps.network_words(classifier)}, the mean distances are {numbers['trained']}; with random weights "
+        f"{trained_maps.network_words(bench.subject)}, the mean distances are {numbers['trained']}; with random weights "
         f"{numbers['random']}. Unrelated maps are √2 = {math.sqrt(2):.2f} apart.",
         tuple(Evidence(*measured.estimate(functools.partial(_times, *pair))) for pair in PAIRS),
         (check,),
@@ -80,7 +79,7 @@ CLAIM = Claim(
     "S_b‖² = E‖S_a‖² + E‖S_b‖².",
     n_checks=1,
     run=run,
-    network=trained_maps.NETWORK,
+    trained=("convolutions", "dense"),
     margins=tuple(
         Margin(
             f"{kind} network: {larger.value}'s distance over {smaller.value}'s",

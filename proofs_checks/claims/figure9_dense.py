@@ -18,14 +18,13 @@ REPLICATES = 1200
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
     """Compare the trained map with those of random dense layers and of random convolutions."""
-    classifier = bench.classifier
     measured = trained_maps.randomised(bench)
     check = _handed_down(bench)
     apart = trained_maps.logit_maps(bench)
     logits = 1 - apart.estimate(lambda mean: mean["trained guided"] ** 2 / 2)[0]
     compared = {"random dense layers": "dense", "random convolutions": "convolutions"}
     return Outcome(
-        f"{trained_maps.network_words(classifier)}, the guided map of the predicted class has a mean cosine to the "
+        f"{trained_maps.network_words(bench.subject)}, the guided map of the predicted class has a mean cosine to the "
         f"one with {trained_maps.words(measured, compared)}. It is not the same map with random dense layers, only "
         f"about as near to it as another logit's (cosine near {logits:.2f}).",
         (Evidence(*measured.estimate(lambda mean: mean["dense"] - mean["convolutions"])),),
@@ -71,7 +70,7 @@ CLAIM = Claim(
     "of that of h(V) w 1(w·o > 0). Both scale alike with the weights, and the norm of o enters neither.",
     n_checks=1,
     run=run,
-    network=trained_maps.NETWORK,
+    trained=("convolutions", "dense"),
     margins=(
         Margin(
             "cosine to the trained map with random dense layers, less that with random convolutions",

@@ -22,7 +22,6 @@ REPLICATES = {0: 2200, 1: 1100, 2: 700}
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
     """Measure the guided map with one layer at a time drawn anew, and the energy above that layer."""
-    classifier = bench.classifier
     net = classifier.network
     measured = trained_maps.randomised(bench)
     layers = trained_maps.layers_of(net)
@@ -44,7 +43,7 @@ def run(bench: Bench) -> Outcome:
     )
     cosines = trained_maps.words(measured, dict(zip(names, names, strict=True)))
     return Outcome(
-        f"{trained_maps.network_words(classifier)}, the guided map of the predicted class has a mean cosine to the "
+        f"{trained_maps.network_words(bench.subject)}, the guided map of the predicted class has a mean cosine to the "
         f"one with a single random layer of {cosines}.",
         tuple(
             Evidence(*measured.estimate(functools.partial(_gained, *pair)))
@@ -99,7 +98,7 @@ CLAIM = Claim(
     "c²‖y_j‖²/2, whatever the joint law over positions and filters. Sum over N filters and all positions.",
     n_checks=3,
     run=run,
-    network=trained_maps.NETWORK,
+    trained=("convolutions",),
     margins=tuple(
         Margin(
             f"cosine with a random convolution {n + 1}, less that with a random convolution {n}",

@@ -90,7 +90,8 @@ def _claim(claim: ClaimResult, pictures: Mapping[tuple[str, str], bytes], comman
     return {
         "result": claim,
         "headline": claim.headline_check(),
-        "words": words.VERDICTS[claim.verdict].words + (f", in {claim.network}" if claim.network else ""),
+        "words": words.verdict(claim),
+        "seen": words.VERDICTS[claim.seen].words if claim.seen else "",
         "rulings": [(words.margin(ruling), ruling.margin.why) for ruling in claim.rulings],
         "figures": figures,
         "proof": proof,

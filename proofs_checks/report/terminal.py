@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -20,27 +22,29 @@ _NARROW = 9
 def render(verification: Verification, details: bool = False) -> RenderableType:
     """Render a verification for a terminal: the table of claims, every failure, the conclusion.
 
-    Parameters
-    ----------
-    verification : Verification
-    details : bool, default False
-        Add all checks of all claims with their negative controls.
+        Parameters
+        ----------
+        verification : Verification
+        details : bool, default False
+            Add all checks of all claims with their negative controls.
 
-    Returns
-    -------
-    a renderable of rich, without colours where the output is no terminal
+        Returns
+        -------
+        a renderable of rich, without colours where the output is no terminal
 
-    Raises
-    ------
-    ValueError
-        If the headline of a claim names none of its checks.
+        Raises
+        ------
+        ValueError
+            If the headline of a claim names none of its checks.
 
-    Examples
-    --------
-    >>> from rich.console import Console
-    >>> empty = Verification("0", 0, "quick", "cat", 0.01, "Holm", ())
-    >>> Console(width=60).print(render(empty))
-    No claim was checked.
+        Examples
+        --------
+        >>> from collections import Counter
+
+    from rich.console import Console
+        >>> empty = Verification("0", 0, "quick", "cat", 0.01, "Holm", ())
+        >>> Console(width=60).print(render(empty))
+        No claim was checked.
     """
     if not verification.claims:
         return Text("No claim was checked.")
@@ -75,8 +79,7 @@ def claims_table(verification: Verification) -> Table:
 
 
 def _verdict(claim: ClaimResult) -> Text:
-    reading = words.VERDICTS[claim.verdict]
-    return Text(reading.words + ("*" if claim.network else ""), reading.style)
+    return Text(words.verdict(claim), words.VERDICTS[claim.verdict].style)
 
 
 def _cells(check: Check, gap: str = ", ") -> tuple[str, str, str]:
@@ -126,7 +129,7 @@ def conclusion(verification: Verification) -> Text:
     text = Text()
     failed = [claim for claim in verification.claims if claim.passed is False]
     for claim in verification.claims:
-        if claim.verdict is Verdict.NOT_RUN and not claim.error:
+        if claim.verdict is Verdict.NOT_RUN and claim.seen is None and not claim.error:
             text.append(f"\n– {claim.id}: not run", "bold").append(f": {claim.finding}")
     for claim in failed:
         if claim.error:
@@ -157,14 +160,19 @@ def conclusion(verification: Verification) -> Text:
         blind = sum(check.blind for claim in checked for check in claim.checks)
         too_near = f" but {blind}, which are too near to the law on this picture to tell" if blind else ""
         text.append(f", and every negative control was rejected{too_near}.")
-    counts = [
-        (sum(claim.verdict is v for claim in verification.claims), r.words) for v, r in words.VERDICTS.items()
-    ]
-    text.append("\nThe paper's statements: " + ", ".join(f"{n} {word}" for n, word in counts if n) + ".")
-    networks = {claim.network for claim in verification.claims if claim.network}
-    text.append(
-        "".join(f"\n* looked at in {network}, not in the paper's." for network in sorted(networks)), "dim"
-    )
+    counts = Counter(words.verdict(claim) for claim in verification.claims)
+    order = [*(reading.words for reading in words.VERDICTS.values()), words.NOT_TESTED]
+    listed = ", ".join(f"{counts[word]} {word}" for word in order if counts[word])
+    text.append(f"\nThe paper's statements: {listed}.")
+    text.append("".join(f"\n{sentence}" for sentence in words.seen(verification.claims)), "dim")
+    tested = {claim.network for claim in verification.claims if claim.network and claim.seen is None}
+    text.append("".join(f"\nTrained network: {network}." for network in sorted(tested)), "dim")
+    if verification.pictures:
+        text.append(f"\nIt was shown {_count(len(verification.pictures), 'picture')}", "dim")
+        text.append(
+            f"; needing a download: {', '.join(verification.skipped)}" if verification.skipped else "", "dim"
+        )
+        text.append(".", "dim")
     text.append("\nVerdicts judge the paper's statement as written; checks judge the exact law.", "dim")
     return text
 

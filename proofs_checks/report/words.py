@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from proofs_checks.results import Check, Margin, Ruling, Verdict
+from proofs_checks.results import Check, ClaimResult, Margin, Ruling, Verdict
 from theorylab.drawing import MINUS, number, percent
 
 
@@ -16,6 +17,9 @@ class Reading(NamedTuple):
     style: str
     meaning: str
 
+
+NOT_TESTED = "not tested on VGG-16"
+"""For the verdict of a statement about VGG-16 where another network was looked at."""
 
 VERDICTS = {
     Verdict.HOLDS: Reading(
@@ -49,6 +53,28 @@ VERDICTS = {
         "Something that the claim needs was not given, so nothing is said about the statement.",
     ),
 }
+
+
+def verdict(claim: ClaimResult) -> str:
+    """Write the verdict on the paper's statement, or that the network of which it speaks was not there."""
+    return NOT_TESTED if claim.seen is not None else VERDICTS[claim.verdict].words
+
+
+def seen(claims: Iterable[ClaimResult]) -> list[str]:
+    """Write, for each network that is not the one the statements speak of, what was seen there.
+
+    Examples
+    --------
+    >>> from proofs_checks.results import ClaimResult
+    >>> claim = ClaimResult("fgsm", "4.4", "", Verdict.NOT_RUN, "", "", "", (), "", network="small", seen=Verdict.REFUTED)
+    >>> seen([claim])
+    ['Seen on small: fgsm refuted.']
+    """
+    found: dict[str, list[str]] = {}
+    for claim in claims:
+        if claim.seen is not None:
+            found.setdefault(claim.network, []).append(f"{claim.id} {VERDICTS[claim.seen].words}")
+    return [f"Seen on {network}: {', '.join(each)}." for network, each in found.items()]
 
 
 def wanted(margin: Margin) -> str:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
-from proofs_checks.studies.trained_maps import HIDDEN
-from theorylab import PatchGrid, Rule, montecarlo, training
+from theorylab import PatchGrid, Rule, montecarlo
 from theorylab.layers import conv, unit
 from theorylab.montecarlo import Measurement
 from theorylab.networks import GraphNetwork
-from theorylab.networks.nodes import Conv, Flatten, Input, Node
+from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input, Node
+
+LOGITS = 10
+"""Of random dense layers."""
 
 
-def features(net: GraphNetwork, node: str, crops: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the output of a node on some test crops, (crops, *shape)."""
-    images, _ = training.crops("test", crops, seed=rng)
+def features(net: GraphNetwork, node: str, images: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the output of a node on some pictures, (pictures, *shape)."""
     return np.array([net.forward(image, keep=[node]).activations[node] for image in images])
 
 
@@ -25,12 +27,15 @@ def one_patch(size: int) -> PatchGrid:
     return PatchGrid((1, 1, size), (1, size))
 
 
-def dense_part(net: GraphNetwork) -> list[Node]:
-    """Return the dense layers as a separate network that reads the flattened features as an image (1, 1, d)."""
-    start = next(index for index, node in enumerate(net.nodes) if node.name == HIDDEN)
-    (size,) = net.shapes[net.nodes[start].inputs[0]]
-    first = dataclasses.replace(net.nodes[start], source="row")  # type: ignore[call-arg]
-    return [Input("features", (1, 1, size)), Flatten("row", "features"), first, *net.nodes[start + 1 :]]
+def head(size: int, units: int, logits: int) -> list[Node]:
+    """Return two dense layers as a network that reads features as an image (1, 1, size)."""
+    return [
+        Input("features", (1, 1, size)),
+        Flatten("row", "features"),
+        Dense("hidden", "row", units, bias=False),
+        Activation("relu", "hidden"),
+        Dense("readout", "relu", logits, bias=False),
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +46,8 @@ class DenseMaps:
     Numbers by rule: ``energy`` ‖S‖², ``classes`` ⟨S, S'⟩ of two logits, ``toward`` ⟨S, o⟩/‖o‖.
     """
 
-    nodes: list[Node]
     features: np.ndarray
+    units: int
     rules: tuple[Rule, ...]
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
@@ -69,14 +74,12 @@ class DenseMaps:
         return montecarlo.measurement(numbers)
 
     def _drawn(self, rng: np.random.Generator) -> GraphNetwork:
-        hidden, _, readout = self.nodes[-3:]
-        (units, outputs) = (node.n_outputs for node in (hidden, readout))  # type: ignore[attr-defined]
-        shapes = {hidden.name: (units, self.features[0].size), readout.name: (outputs, units)}
-        weights = {}
-        for name, shape in shapes.items():
-            weights[f"{name}.weight"] = rng.standard_normal(shape, dtype=np.float32)
-            weights[f"{name}.bias"] = np.zeros(shape[0], dtype=np.float32)
-        return GraphNetwork(self.nodes, weights)
+        size = self.features[0].size
+        weights = {
+            "hidden.weight": rng.standard_normal((self.units, size), dtype=np.float32),
+            "readout.weight": rng.standard_normal((LOGITS, self.units), dtype=np.float32),
+        }
+        return GraphNetwork(head(size, self.units, LOGITS), weights)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,12 +1,11 @@
-"""What the claims about trained networks measure: maps of the small classifier and of its random counterpart.
+"""What the claims about trained networks measure: maps of a trained network and of its random twins.
 
-Each replicate is one test crop and, where a network or a layer is random, a fresh draw of it.  Intervals and verdicts speak
-of this network and of crops of these ten pictures.
+Each replicate is one picture and, where a network or a layer is random, a fresh draw of it.  Intervals and verdicts speak of
+this network and of pictures of this kind.
 """
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
@@ -15,23 +14,19 @@ import numpy as np
 import threadpoolctl
 
 from proofs_checks.claim import Bench
-from theorylab import display, montecarlo, training
+from proofs_checks.pictures import PerPicture
+from theorylab import display
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Dense
-from theorylab.training import Classifier
+from theorylab.subjects import Subject
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-NETWORK = "a small classifier of ten pictures"
-"""The network that these claims look at; the paper's is a VGG-16 trained on ImageNet."""
-
 KINDS = ("trained", "random")
 RECTIFIED = (Rule.GUIDED, Rule.DECONVNET)
-HIDDEN = "classifier.0"
-"""The first dense layer, "fc1"."""
 
 
 def one_thread(function: Callable[P, R]) -> Callable[P, R]:
@@ -46,13 +41,9 @@ def words(measured: Measurement, names: Mapping[str, str]) -> str:
     return ", ".join(f"{word} {value:.3f} ± {error:.3f}" for word, (value, error, _) in estimates.items())
 
 
-def network_words(classifier: Classifier) -> str:
+def network_words(subject: Subject) -> str:
     """Write which network a finding is about."""
-    weights = sum(array.size for array in classifier.network.parameters.values())
-    return (
-        f"On a classifier of ten pictures with three convolutions and {weights:,} weights, "
-        f"{100 * classifier.accuracy:.0f} % right on test crops"
-    )
+    return f"On {subject.label}"
 
 
 def unit_rows(maps: np.ndarray) -> np.ndarray:
@@ -93,24 +84,7 @@ def up_to(net: GraphNetwork, last: str) -> GraphNetwork:
 
 
 @dataclasses.dataclass(frozen=True)
-class PerCrop(abc.ABC):
-    """A study of a classifier in which each replicate is one test crop."""
-
-    classifier: Classifier
-
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
-        return montecarlo.measurement(
-            self._row(crop, rng) for crop in training.crops("test", size, seed=rng)[0]
-        )
-
-    @abc.abstractmethod
-    def _row(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
-        """Return the numbers of one crop."""
-
-
-@dataclasses.dataclass(frozen=True)
-class UnitMaps(PerCrop):
+class UnitMaps(PerPicture):
     """How alike the maps of units of the first dense layer are.
 
     Numbers: ``<trained or random> <rule>``, the mean cosine over all pairs of a few random units.
@@ -118,55 +92,55 @@ class UnitMaps(PerCrop):
 
     units: int
 
-    def _row(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+    def _row(self, x: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         row = {}
-        for kind, net in zip(KINDS, (self.classifier.network, self.classifier.random(rng)), strict=True):
-            below = up_to(net, HIDDEN)
+        for kind, net in zip(KINDS, (self.subject.trained, self.subject.draw(rng)), strict=True):
+            below = up_to(net, self.subject.hidden)
             units = rng.choice(below.n_logits, self.units, replace=False)
-            for rule, maps in zip(PAPER, maps_of(below, crop, units, PAPER), strict=True):
+            for rule, maps in zip(PAPER, maps_of(below, x, units, PAPER), strict=True):
                 pairs = (maps @ maps.T)[np.triu_indices(self.units, 1)]
                 row[f"{kind} {rule.value}"] = float(pairs.mean())
         return row
 
 
 @dataclasses.dataclass(frozen=True)
-class LogitMaps(PerCrop):
+class LogitMaps(PerPicture):
     """Distance of the unit maps of two random logits: ``<trained or random> <rule>``."""
 
-    def _row(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+    def _row(self, x: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         row = {}
-        for kind, net in zip(KINDS, (self.classifier.network, self.classifier.random(rng)), strict=True):
+        for kind, net in zip(KINDS, (self.subject.trained, self.subject.draw(rng)), strict=True):
             pair = rng.choice(net.n_logits, 2, replace=False)
-            for rule, (first, second) in zip(PAPER, maps_of(net, crop, pair, PAPER), strict=True):
+            for rule, (first, second) in zip(PAPER, maps_of(net, x, pair, PAPER), strict=True):
                 row[f"{kind} {rule.value}"] = float(np.linalg.norm(first - second))
         return row
 
 
 def logit_maps(bench: Bench) -> Measurement:
     """Measure the distances of two logits' maps, which several claims use."""
-    return bench.study("trained, two logits", LogitMaps(bench.classifier), 160, block=10)
+    return bench.over_pictures("trained, two logits", LogitMaps(bench.subject), 160, block=10)
 
 
 @dataclasses.dataclass(frozen=True)
-class Randomised(PerCrop):
+class Randomised(PerPicture):
     """Guided maps of the predicted logit when some layers are random: their cosines with the trained network's.
 
     Numbers: ``dense`` and ``convolutions``, where those are all random; ``<layer>``, where it alone is.
     """
 
-    def _row(self, crop: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
-        net, other = self.classifier.network, self.classifier.random(rng)
-        target = [int(net.logits(crop).argmax())]
-        trained = maps_of(net, crop, target, [Rule.GUIDED])[0, 0]
+    def _row(self, x: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
+        net, other = self.subject.trained, self.subject.draw(rng)
+        target = [int(net.logits(x).argmax())]
+        trained = maps_of(net, x, target, [Rule.GUIDED])[0, 0]
         layers = layers_of(net)
         groups = {"convolutions": layers[False], "dense": layers[True]}
         groups |= {layer: [layer] for both in layers.values() for layer in both}
         return {
-            name: float(trained @ maps_of(replaced(net, other, group), crop, target, [Rule.GUIDED])[0, 0])
+            name: float(trained @ maps_of(replaced(net, other, group), x, target, [Rule.GUIDED])[0, 0])
             for name, group in groups.items()
         }
 
 
 def randomised(bench: Bench) -> Measurement:
     """Measure partly random networks, which two claims use."""
-    return bench.study("trained, layers made random", Randomised(bench.classifier), 120, block=10)
+    return bench.over_pictures("trained, layers made random", Randomised(bench.subject), 120, block=10)

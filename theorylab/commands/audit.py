@@ -68,8 +68,7 @@ def audit(
     to be sure to 95 %, over pictures. audit.json says where these numbers come from. With --quiet the verdict alone;
     --json prints the content of audit.json.
     """
-    from theorylab import _files, auditing, drawing, images, progress
-    from theorylab.figures import Settings, subject
+    from theorylab import _files, _imports, auditing, drawing, images, progress, subjects
 
     if attribute is None and preset is not None:
         raise ValueError(
@@ -82,9 +81,9 @@ def audit(
     aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     with progress.live(quiet) as report, aside:
         if attribute is None:
-            nets = subject(Settings(weights=weights, size=size, seed=seed, progress=report))
-            side, trained = nets.trained.input_shape[1], network is options.Weighting.TRAINED
-            pictures = [nets.prepared(nets.picture(Settings(image=file, size=side))) for file in files]
+            nets = subjects.best(weights, side=size, seed=seed)
+            trained = network is options.Weighting.TRAINED
+            pictures = [nets.prepared(nets.picture(file)) for file in files]
             attribution: Any = auditing.NetworkAttribution(nets.trained if trained else nets.random, rule)
             label = f"{network.value} {rule}"
             if not quiet:
@@ -92,7 +91,10 @@ def audit(
                 typer.echo(f"Network: {about}{nets.label}", err=True)
         else:
             pictures = [images.load(file, size or 224, preset or "authors") for file in files]
-            label, attribution = _of_the_user(attribute)
+            attribution = _imports.named(attribute, "--attribute")
+            if not callable(attribution):
+                raise ValueError(f"--attribute: {attribute!r} is not callable")
+            label = attribute.partition(":")[2]
         result = auditing.audit(
             attribution, pictures, range(targets), name=label, randomize=randomize, seed=seed, progress=report
         )
@@ -106,32 +108,3 @@ def audit(
     typer.echo(str(result))
     if not quiet:
         typer.echo(f"Written: {', '.join(map(str, written))}")
-
-
-def _of_the_user(attribute: str) -> tuple[str, Any]:
-    """Import the callable that the user names, which runs the user's code; return its name too."""
-    import importlib
-
-    module, _, name = attribute.partition(":")
-    if not module or not name:
-        raise ValueError(f"--attribute: expected module:name, got {attribute!r}")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        value: Any = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0] and error.name != module:
-            raise ValueError(
-                f"--attribute: {module!r} needs {error.name!r}, which is not installed"
-            ) from error
-        raise ValueError(f"--attribute: there is no module {module!r} here") from None
-    except Exception as error:
-        raise ValueError(
-            f"--attribute: {module!r} cannot be imported, {type(error).__name__}: {error}"
-        ) from error
-    for part in name.split("."):
-        if not hasattr(value, part):
-            raise ValueError(f"--attribute: {module!r} has no {name!r}")
-        value = getattr(value, part)
-    if not callable(value):
-        raise ValueError(f"--attribute: {attribute!r} is not callable")
-    return name, value

@@ -16,6 +16,7 @@ EXAMPLES = (
     ("theorylab verify --budget quick", "every claim, in some two minutes"),
     ("theorylab verify theorem1 maxpool --details", "some claims, or a family of them"),
     ("theorylab verify --image photo.jpg --seed 3 --out results", "on your picture, with a report"),
+    ("theorylab verify figure7 fgsm --weights vgg16.pth", "claims about trained networks, on VGG-16"),
 )
 
 
@@ -45,8 +46,29 @@ def verify(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="A trained VGG-16 for the claims about its dense layers: torchvision, or a .pth, .pt, .safetensors or "
-            ".npz file. [default: these claims are not run]"
+            help="A trained VGG-16 for the claims about trained networks: torchvision, hed, or a .pth, .pt, .safetensors or "
+            ".npz file; of the convolutions alone, too. [default: a small classifier]"
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="In place of weights, your own classifier: a function that returns a torch.nn.Module of pictures in [0, 1]; "
+            "preprocess(batch) and SIZE beside it are used.",
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=8, help="Side of the pictures for the trained network. [default: SIZE, or 224]"),
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Names of the model's logits, apart by commas. [default: numbers]")
+    ] = None,
+    pictures: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder of pictures for the trained network. [default: crops of scikit-image's photographs]"
         ),
     ] = None,
     law_scale: Annotated[
@@ -81,6 +103,10 @@ def verify(
             jobs=jobs,
             law_scale=law_scale,
             weights=weights,
+            model=model,
+            size=size,
+            classes=classes.split(",") if classes else (),
+            pictures=pictures,
             progress=report,
         )
     if not result.command:

@@ -7,20 +7,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
 from theorylab.figures._base import FinishedFigure, Settings, content, files_of, save
-
-if TYPE_CHECKING:
-    from theorylab.figures._subjects import Subject
-
-
-def subject(settings: Settings) -> Subject:
-    """Return the networks, trained and random, that figures with these settings look at; see :func:`make`."""
-    from theorylab.figures import _subjects
-
-    return _subjects.subject(settings)
-
 
 NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "edges", "resnet")
 

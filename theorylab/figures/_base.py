@@ -18,6 +18,8 @@ from theorylab.progress import Progress, stepper
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from theorylab.subjects import Subject
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -35,7 +37,7 @@ class Settings:
     crops : int or None
         How many pictures figure 7 averages over.
     pictures : str or None
-        A folder of pictures for figure 7; None: random crops of bundled ones.
+        A folder of pictures for figure 7; None: random crops of the photographs that scikit-image ships.
     seed : int
     progress : callable or None
         ``progress(label, done, total)``.
@@ -56,6 +58,12 @@ class Settings:
     def picture(self, side: int | None = None) -> np.ndarray:
         """Load the picture as the three-layer networks see it, of norm 1."""
         return images.load(self.image, side or self.side)
+
+    def subject(self, *, decides: bool = False) -> Subject:
+        """Return the networks to look at; `decides`: the dense layers decide, see :func:`theorylab.subjects.best`."""
+        from theorylab import subjects
+
+        return subjects.best(self.weights, decides=decides, side=self.size, seed=self.seed)
 
     def stream(self, *key: int) -> np.random.Generator:
         """Return a separate random generator for each part of a figure."""

@@ -10,7 +10,6 @@ from theorylab import measures, sampling
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.figures._base import Parts, Settings
-from theorylab.figures._subjects import subject
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.visualization import visualize
@@ -20,9 +19,9 @@ FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2
 
 def make(settings: Settings) -> Parts:
     """Compare the strength of guided maps with three edge detectors: correlation and structural similarity."""
-    nets = subject(settings)
+    nets = settings.subject()
     step = settings.steps("figure edges", 4)
-    rgb = nets.picture(settings)
+    rgb = nets.picture(settings.image)
     detectors = _detectors(rgb)
     step()
     maps = {"guided, trained": visualize(nets.trained, nets.prepared(rgb), "guided", "max")}

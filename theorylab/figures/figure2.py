@@ -8,7 +8,6 @@ from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.figures._base import Parts, Settings
-from theorylab.figures._subjects import subject
 from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
 
@@ -18,9 +17,9 @@ OTHERS = 3
 
 def make(settings: Settings) -> Parts:
     """Draw a grid of rules by logits, with the distances between the logits' maps."""
-    nets = subject(settings)
+    nets = settings.subject()
     net = nets.trained
-    rgb = nets.picture(settings)
+    rgb = nets.picture(settings.image)
     x = nets.prepared(rgb)
     step = settings.steps("figure 2", 2)
     largest = int(np.argmax(net.logits(x)))

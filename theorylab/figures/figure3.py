@@ -8,9 +8,9 @@ import numpy as np
 
 from theorylab.drawing import PALETTE, label_axes, maps_over_charts
 from theorylab.figures._base import Parts, Settings
-from theorylab.figures._subjects import Subject, layer_titles, subject
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv
+from theorylab.subjects import Subject, layer_titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +24,10 @@ UNITS = (26, 44)
 
 def make(settings: Settings) -> Parts:
     """Draw the plane, two histograms, and the share of dead positions by layer."""
-    deciding = subject(settings, decides=True)
-    best = deciding if settings.weights is not None else subject(settings)
+    deciding = settings.subject(decides=True)
+    best = deciding if settings.weights is not None else settings.subject()
     step = settings.steps("figure 3", 2)
-    rgb = best.picture(settings)
+    rgb = best.picture(settings.image)
     shares = {}
     for name, net in (("trained", best.trained), ("random", best.random)):
         shares[name] = dead_shares(net, best.prepared(rgb))

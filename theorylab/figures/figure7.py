@@ -9,20 +9,18 @@ from collections.abc import Iterator
 import numpy as np
 import threadpoolctl
 
-from theorylab import display, images, stats
+from theorylab import display, images, photographs, stats
 from theorylab.drawing import INK, PALETTE, label_axes, maps_over_charts
 from theorylab.figures._base import Parts, Settings
-from theorylab.figures._subjects import SMALL, Subject, hed_is_present, subject
 from theorylab.model.rules import PAPER, Rule
 from theorylab.networks.batches import batch_maps
+from theorylab.subjects import SMALL, Subject, hed_is_present
 
 SMALL_SIDE = 32
 MANY, FEW = 10_000, 16
 """Crops by default: for the small classifier, and for VGG-16, which takes seconds for each."""
 
 _TOGETHER = 100
-_SOURCE_SIDE, _SMALLEST, _LARGEST = 512, 128, 384
-_MEAN = np.reshape(images.MEAN_COLOUR, (3, 1, 1))
 WHITE_NOISE = math.sqrt(2)
 """Predicted for saliency: two independent maps of mean zero (a random readout; exact as the map's entries grow many)."""
 
@@ -32,7 +30,7 @@ def make(settings: Settings) -> Parts:
     if settings.weights == SMALL or (settings.weights is None and not hed_is_present()):
         # The size of crops that the small classifier was trained on, unless another is given.
         settings = dataclasses.replace(settings, size=settings.size or SMALL_SIDE)
-    nets = subject(settings)
+    nets = settings.subject()
     total, pictures = batches(settings, nets)
     step = settings.steps("figure 7", total)
     rng = settings.stream(7, 0)
@@ -87,19 +85,19 @@ def batches(settings: Settings, nets: Subject) -> tuple[int, Iterator[np.ndarray
     ValueError
         If the folder holds no picture; while iterating, if one of them cannot be read.
     """
-    side = nets.trained.input_shape[1]
+    side = nets.side
     small = nets.source == SMALL
     if settings.pictures is not None:
         files = images.in_folder(settings.pictures)[: settings.crops]
-        return len(files), (images.load(file, side, "authors")[None] + _MEAN for file in files)
+        return len(files), (nets.picture(file)[None] for file in files)
     total = settings.crops or (MANY if small else FEW)
     rng = settings.stream(7, 1)
     if small and side == 32:  # trained on this size: take crops of the test split
         return total, _unseen(total, nets, rng)
-    sources = [
-        np.moveaxis(images.load(name, _SOURCE_SIDE, "authors") + _MEAN, 0, -1) for name in images.bundled()
-    ]
-    return total, (_crop(sources[rng.integers(len(sources))], side, rng)[None] for _ in range(total))
+    names = photographs.present()
+    return total, (
+        photographs.crop(names[number % len(names)], side, seed=rng)[None] for number in range(total)
+    )
 
 
 def _unseen(total: int, nets: Subject, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -107,15 +105,7 @@ def _unseen(total: int, nets: Subject, rng: np.random.Generator) -> Iterator[np.
 
     for start in range(0, total, _TOGETHER):
         crops, _ = training.crops("test", min(_TOGETHER, total - start), seed=rng)
-        yield nets.mean + nets.std * crops
-
-
-def _crop(source: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Cut a random window from a bundled picture and resize it."""
-    window = int(rng.integers(_SMALLEST, _LARGEST + 1))
-    top, left = rng.integers(0, _SOURCE_SIDE - window + 1, size=2)
-    part = source[top : top + window, left : left + window]
-    return np.asarray(images.prepare(part, side, "authors") + _MEAN)
+        yield nets.shown(crops)
 
 
 def _summary(distances: np.ndarray) -> dict[str, object]:

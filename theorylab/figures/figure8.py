@@ -8,8 +8,8 @@ from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.figures._base import Parts, Settings
-from theorylab.figures._subjects import Subject, subject
 from theorylab.model.rules import PAPER, Rule
+from theorylab.subjects import Subject
 from theorylab.visualization import visualize_many
 
 STEPS = tuple(float(2.0**power) for power in range(-3, 7))
@@ -21,9 +21,9 @@ REFINED = 4
 
 def make(settings: Settings) -> Parts:
     """Draw maps of the predicted class of the picture and of its adversarial neighbour."""
-    nets = subject(settings)
+    nets = settings.subject()
     net = nets.trained
-    rgb = nets.picture(settings)
+    rgb = nets.picture(settings.image)
     step = settings.steps("figure 8", 3)
     size, attacked = adversarial(nets, rgb)
     step()

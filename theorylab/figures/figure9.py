@@ -10,7 +10,6 @@ from theorylab import measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.figures._base import Parts, Settings
-from theorylab.figures._subjects import subject
 from theorylab.networks import GraphNetwork
 from theorylab.visualization import visualize
 
@@ -20,8 +19,8 @@ SHOWN = 5
 
 def make(settings: Settings) -> Parts:
     """Draw maps of partly trained networks, with their distances to the trained network's map."""
-    nets = subject(settings)
-    rgb = nets.picture(settings)
+    nets = settings.subject()
+    rgb = nets.picture(settings.image)
     x = nets.prepared(rgb)
     titles = nets.layers()
     layers = [name for name in titles if nets.trained_dense or titles[name].startswith("conv")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from theorylab import images, measures, networks, weights
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.figures._base import Parts, Settings
-from theorylab.figures._subjects import TORCHVISION, column
 from theorylab.model.rules import PAPER
+from theorylab.subjects import TORCHVISION, column
 from theorylab.visualization import visualize_many
 
 
@@ -23,7 +25,7 @@ def make(settings: Settings) -> Parts:
     if settings.weights is not None:
         net = weights.load(net, settings.weights)
         label = f"trained weights ({settings.weights})"
-        x = (rgb - TORCHVISION[0]) / TORCHVISION[1]
+        x = np.einsum("ab,bhw->ahw", TORCHVISION[1], rgb - TORCHVISION[0])
     step = settings.steps("figure resnet", 1)
     maps = visualize_many(net, x, PAPER, ["max", "random"], seed=settings.stream(10))
     step()

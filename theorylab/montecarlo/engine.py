@@ -34,7 +34,8 @@ class Study:
         Names the study in checkpoints and in progress; no other study of the run may have it.
     simulate : callable
         ``simulate(rng, size) -> Measurement``; importable (a module's function, a partial of one or an instance of a
-        module's class) where worker processes run it.
+        module's class) where worker processes run it.  Where replicates are not alike, as pictures of a folder are not,
+        it has a method ``part(first, size)`` that gives the simulation of one block.
     replicates : int
         At least this many are run, whole blocks only, unless `stop` ends it sooner.
     block : int
@@ -74,7 +75,9 @@ class Study:
     def task(self, block: int) -> Task:
         """Return the task of one block for an executor."""
         assert isinstance(self.seed, np.random.SeedSequence)
-        return Task(self.simulate, _random.child(self.seed, block), self.block)
+        part = getattr(self.simulate, "part", None)
+        simulate = self.simulate if part is None else part(block * self.block, self.block)
+        return Task(simulate, _random.child(self.seed, block), self.block)
 
 
 class _Merged:

@@ -42,7 +42,8 @@ def load(
         - ``.safetensors``.
         - ``.npz``: arrays named as the network's parameters, or VGG-16 in the layout of the authors'
           ``vgg16_weights.npz``: "conv1_1_W" (kh, kw, C, N), "fc6_W" (n_in, n_out), "conv1_1_b", …  Its images
-          are RGB of 0–255 less :data:`theorylab.images.MEAN_COLOUR`: the preset "authors".
+          are RGB of 0–255 less :data:`theorylab.images.MEAN_COLOUR`: the preset "authors".  Without any "fc" it holds
+          the convolutions alone, and dense layers stay as they are.
 
         A prefix "module." that all names share is dropped, and the counters ``num_batches_tracked`` are.
     up_to : str, optional
@@ -104,6 +105,9 @@ def load(
     else:
         arrays, authors = read(os.fspath(source), where), _vgg.authors_names()
         if os.fspath(source).lower().endswith(SUFFIXES[0]) and not authors.keys().isdisjoint(arrays):
+            if not any(name.startswith("fc") for name in arrays):
+                authors = {theirs: ours for theirs, ours in authors.items() if theirs.startswith("conv")}
+                wanted = [name for name in authors.values() if name in net.parameters]
             arrays = _vgg.translated(net, arrays, authors, where)
     checked = _checked(net, _own_names(arrays, net), wanted, where)
     return net.with_parameters(checked, layers)

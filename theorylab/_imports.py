@@ -1,0 +1,57 @@
+"""What a user names as ``module:name``: imported from the current folder, which runs the user's code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def named(spec: str, option: str) -> Any:
+    """Return what `spec`, ``module:name``, names.
+
+    Parameters
+    ----------
+    spec : str
+    option : str
+        Where the user wrote it; errors begin with it.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError
+        In one line: `spec` has another form, there is no such module or name, or the module cannot be imported.
+
+    Examples
+    --------
+    >>> named("math:pi", "--model")
+    3.141592653589793
+    >>> named("math:tau.pi", "--model")
+    Traceback (most recent call last):
+        ...
+    ValueError: --model: 'math' has no 'tau.pi'
+    """
+    module, _, name = spec.partition(":") if isinstance(spec, str) else ("", "", "")
+    if not module or not name:
+        raise ValueError(f"{option}: expected module:name, got {spec!r}")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        value: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0] and error.name != module:
+            raise ValueError(f"{option}: {module!r} needs {error.name!r}, which is not installed") from error
+        raise ValueError(f"{option}: there is no module {module!r} here") from None
+    except (Exception, SystemExit) as error:
+        raise ValueError(
+            f"{option}: {module!r} cannot be imported, {type(error).__name__}: {error}"
+        ) from error
+    for part in name.split("."):
+        if not hasattr(value, part):
+            raise ValueError(f"{option}: {module!r} has no {name!r}")
+        value = getattr(value, part)
+    return value
