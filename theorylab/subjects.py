@@ -327,34 +327,49 @@ def of_module(
     """
     from theorylab import torch_bridge
 
-    network = torch_bridge.from_torch(module, (3, side, side))
+    try:
+        network = torch_bridge.from_torch(module, (3, side, side))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
     if classes and len(classes) != network.n_logits:
         raise ValueError(
             f"{name}: expected {network.n_logits} classes, one for each logit, got {len(classes)}"
         )
     mean, scale = column((0, 0, 0)), np.eye(3) / 255
     if preprocess is not None:
-        mean, scale = _colours(preprocess, side, name)
-    return Subject(name, name, network, FanIn(network), True, mean, scale, tuple(classes), seed)
+        mean, scale = _colours(preprocess, side, f"{name}: preprocess")
+    kinds = [sum(isinstance(node, kind) for node in network.nodes) for kind in (Conv, Dense)]
+    label = f"{name} ({kinds[0]} convolutions, {kinds[1]} dense layers, {network.n_logits} logits)"
+    return Subject(label, name, network, FanIn(network), True, mean, scale, tuple(classes), seed)
 
 
-def _colours(preprocess: Callable[[Any], Any], side: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _colours(preprocess: Callable[[Any], Any], side: int, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and scale of the affine map of colours that `preprocess` is, or a ValueError."""
     import torch
 
-    rng = np.random.default_rng(0)
+    def read(batch: np.ndarray) -> np.ndarray:
+        try:
+            with torch.no_grad():
+                given = preprocess(torch.from_numpy(batch.astype(np.float32)))
+            array = given.double().cpu().numpy()
+        except (Exception, SystemExit) as error:
+            raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
+        if array.shape != batch.shape:
+            raise ValueError(f"{where}: expected shape {batch.shape} as given, got {array.shape}")
+        return np.asarray(array)
+
     probes = np.concatenate([np.zeros((1, 3)), np.eye(3)])[:, :, None, None] * np.ones((side, side))
-    batch = np.concatenate([probes, rng.random((1, 3, side, side))]).astype(np.float32)
-    with torch.no_grad():
-        read = preprocess(torch.from_numpy(batch)).double().cpu().numpy()
-    if read.shape != batch.shape:
-        raise ValueError(f"{name}: preprocess: expected {batch.shape} as given, got {read.shape}")
-    offset, scale = read[0, :, 0, 0], (read[1:4, :, 0, 0] - read[0, :, 0, 0]).T
+    offset, *primaries = read(probes)[:, :, 0, 0]
+    scale = np.stack(primaries, axis=1) - offset[:, None]
+    # Apart from the probes, so that a mean over the batch shows.
+    batch = np.random.default_rng(0).random((1, 3, side, side))
     affine = np.einsum("ab,nbhw->nahw", scale, batch) + offset[:, None, None]
-    size = np.abs(affine).max()
-    if not np.abs(read - affine).max() <= 1e-5 * size or np.linalg.matrix_rank(scale) < 3:
+    if (
+        not np.abs(read(batch) - affine).max() <= 1e-5 * np.abs(affine).max()
+        or np.linalg.matrix_rank(scale) < 3
+    ):
         raise ValueError(
-            f"{name}: preprocess: expected an affine map of each pixel's colours, the same for all pixels and pictures"
+            f"{where}: expected an affine map of each pixel's colours, the same for all pixels and pictures"
         )
     return column(-255 * np.linalg.solve(scale, offset)), scale / 255
 

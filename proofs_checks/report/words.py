@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -17,9 +18,6 @@ class Reading(NamedTuple):
     style: str
     meaning: str
 
-
-NOT_TESTED = "not tested on VGG-16"
-"""For the verdict of a statement about VGG-16 where another network was looked at."""
 
 VERDICTS = {
     Verdict.HOLDS: Reading(
@@ -54,10 +52,22 @@ VERDICTS = {
     ),
 }
 
+NOT_TESTED = Reading(
+    "not tested on VGG-16",
+    "dim",
+    "The statement speaks of a trained VGG-16, and another network was looked at: --weights or --model gives one.",
+)
 
-def verdict(claim: ClaimResult) -> str:
-    """Write the verdict on the paper's statement, or that the network of which it speaks was not there."""
-    return NOT_TESTED if claim.seen is not None else VERDICTS[claim.verdict].words
+
+def reading(claim: ClaimResult) -> Reading:
+    """Return the verdict on the paper's statement, or that the network of which it speaks was not there."""
+    return NOT_TESTED if claim.seen is not None else VERDICTS[claim.verdict]
+
+
+def counts(claims: Iterable[ClaimResult]) -> list[tuple[Reading, int]]:
+    """Return how many claims have each verdict."""
+    found = Counter(reading(claim).words for claim in claims)
+    return [(each, found[each.words]) for each in (*VERDICTS.values(), NOT_TESTED)]
 
 
 def seen(claims: Iterable[ClaimResult]) -> list[str]:
