@@ -163,11 +163,11 @@ class GraphNetwork:
         rows = weights[last.parameter("weight")] if isinstance(last, Dense) else None
         readout: np.ndarray | Readout
         if isinstance(last, Dense) and isinstance(rows, Rows) and last.name not in keep:
-            features, saved, kept = ascent(self.nodes[:-1], weights, x[None], keep)
+            features, saved, kept = ascent(self.nodes[:-1], weights, x[None], keep, exact_ties=True)
             saved[last.name] = None
             readout = Readout(rows, last.bias_of(weights), features, progress)
         else:
-            logits, saved, kept = ascent(self.nodes, weights, x[None], keep)
+            logits, saved, kept = ascent(self.nodes, weights, x[None], keep, exact_ties=True)
             readout = logits[0]
         activations = {name: value[0] for name, value in kept.items()}
         return GraphTrace(self, readout, MappingProxyType(saved), MappingProxyType(activations), x)
