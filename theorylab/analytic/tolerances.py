@@ -35,12 +35,13 @@ class Tolerance(NamedTuple):
 
         Examples
         --------
-        >>> TOLERANCE.words
-        "alignments within 0.02, the mean map's size within 3 %, its direction within a cosine of 0.99"
+        >>> print(TOLERANCE.words.replace("; ", ";\\n"))
+        alignments within 0.02, the mean map's size within 3 %, its direction within a cosine of 0.99;
+        narrow layers add one over the width
         """
         return (
             f"alignments within {self.alignment:g}, the mean map's size within {100 * self.size:g} %, its direction within a "
-            f"cosine of {self.cosine:g}"
+            f"cosine of {self.cosine:g}; narrow layers add one over the width"
         )
 
 
