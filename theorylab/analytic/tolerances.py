@@ -35,8 +35,9 @@ class Tolerance(NamedTuple):
 
         Examples
         --------
-        >>> print(TOLERANCE.words.replace("; ", ";\\n"))
-        alignments within 0.02, the mean map's size within 3 %, its direction within a cosine of 0.99;
+        >>> for part in TOLERANCE.words.split("; "):
+        ...     print(part)
+        alignments within 0.02, the mean map's size within 3 %, its direction within a cosine of 0.99
         narrow layers add one over the width
         """
         return (

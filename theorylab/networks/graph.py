@@ -52,6 +52,8 @@ class GraphNetwork:
     gradient on.  A tensor that several nodes read receives the sum of their gradients *before* the rule of the
     unit that made it applies: ``h`` acts on the sum.  Dropout is the identity at inference and has no node.
 
+    *Ties.*  Below a max-pool equal patches have equal outputs, to the last bit, so that the first of them wins.
+
     *Range.*  Activations are computed as they are, since biases and normalisation are not homogeneous: a forward
     pass that leaves the range of the dtype is an error that names the layer.  Gradients carry a power of two
     per map (every rule is positively homogeneous), which the end of the backward pass takes back: exactly.
