@@ -109,9 +109,11 @@ def margin(ruling: Ruling) -> str:
     --------
     >>> margin(Ruling(Margin("cosine", low=0.9), 0.95, 0.94, 0.96, Verdict.HOLDS))
     'cosine, at least 0.9: 0.95 (0.94 to 0.96), holds'
+    >>> margin(Ruling(Margin("cosine", low=0.9), math.nan, math.nan, math.nan, Verdict.UNDECIDED))
+    'cosine, at least 0.9: not measured, undecided'
     """
     interval = "" if ruling.low == ruling.high else f" ({number(ruling.low, 3)} to {number(ruling.high, 3)})"
-    measured = f"{number(ruling.estimate, 3)}{interval}"
+    measured = "not measured" if math.isnan(ruling.low) else f"{number(ruling.estimate, 3)}{interval}"
     return f"{ruling.margin.quantity}, {wanted(ruling.margin)}: {measured}, {VERDICTS[ruling.verdict].words}"
 
 
