@@ -40,7 +40,7 @@ class Classifier:
         Parameters
         ----------
         input_shape : (3, H, W)
-            At least 8 × 8.
+            As `nodes_at` takes it: at least 8 × 8 for the chain, 2 × 2 for the residual classifier.
 
         Returns
         -------
@@ -56,6 +56,8 @@ class Classifier:
 
     def random(self, seed: _random.Seed) -> GraphNetwork:
         """Return the same architecture with random weights: Gaussian of variance 2 over the fan-in, biases 0.
+
+        The branches of residual blocks are random, too, although training starts them at 0.
 
         Parameters
         ----------
