@@ -11,7 +11,7 @@ import numpy as np
 
 from theorylab import _imports
 from theorylab.networks.nodes import Conv, Dense
-from theorylab.subjects._packaged import SIDE, small, vgg16
+from theorylab.subjects._packaged import PACKAGED, SIDE, small, vgg16
 from theorylab.subjects._subject import FanIn, Subject, column
 
 
@@ -28,7 +28,7 @@ def given(
     Parameters
     ----------
     weights : path or str, optional
-        As :func:`theorylab.weights.load` takes it.
+        As :func:`theorylab.weights.load` takes it, or one of `PACKAGED`.
     model : str, optional
         ``module:function``; the function returns a ``torch.nn.Module``.  Beside it in the module may stand
         ``preprocess(batch)`` and ``SIZE``, see :func:`of_module`.
@@ -58,7 +58,8 @@ def given(
     if weights is not None:
         if not isinstance(weights, (str, os.PathLike)) or isinstance(os.fspath(weights), bytes):
             raise TypeError(f"weights: expected a path or 'torchvision', got {type(weights).__name__}")
-        return vgg16(os.fspath(weights), side or SIDE, seed)
+        source = os.fspath(weights)
+        return small(side or 32, seed, source) if source in PACKAGED else vgg16(source, side or SIDE, seed)
     if model is None:
         return small(seed=seed)
     where = f"model {model!r}"

@@ -14,6 +14,9 @@ from theorylab.networks import GraphNetwork
 from theorylab.subjects._subject import FanIn, Subject, column
 
 SMALL = "small"
+RESIDUAL = "small-residual"
+PACKAGED = (SMALL, RESIDUAL)
+"""Classifiers of the package, of ten pictures: a chain of layers, and a network with skips."""
 SIDE = 224
 """Height and width of a picture for VGG-16, if no other is asked for."""
 # Mean and scale of the inputs that torchvision's weights were trained on, in levels of 0–255.
@@ -27,7 +30,9 @@ def best(source: str | None, *, decides: bool = False, side: int | None = None, 
     Raises as :func:`theorylab.weights.load`.
     """
     source = source or (SMALL if decides or not hed_is_present() else "hed")
-    return small(side or SIDE, seed) if source == SMALL else vgg16(source, side or SIDE, seed)
+    if source in PACKAGED:
+        return small(side or SIDE, seed, source)
+    return vgg16(source, side or SIDE, seed)
 
 
 def hed_is_present() -> bool:
@@ -74,15 +79,16 @@ class _Vgg16:
         return networks.vgg16(input_shape=(3, self.side, self.side), seed=seed)
 
 
-def small(side: int = 32, seed: int = 0) -> Subject:
-    """Return the small classifier that comes with the package."""
+def small(side: int = 32, seed: int = 0, source: str = SMALL) -> Subject:
+    """Return a small classifier that comes with the package, one of `PACKAGED`."""
     from theorylab import training
 
-    classifier = training.small_classifier()
+    classifier = {SMALL: training.small_classifier, RESIDUAL: training.small_residual_classifier}[source]()
+    kind = source.replace("-", " ")
     network = classifier.at((3, side, side))
     return Subject(
-        f"small classifier of the package (test accuracy {classifier.accuracy:.2f})",
-        SMALL,
+        f"{kind} classifier of the package (test accuracy {classifier.accuracy:.2f})",
+        source,
         network,
         FanIn(network),
         True,
