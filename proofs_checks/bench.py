@@ -67,7 +67,7 @@ class Bench(Judge):
 
     @functools.cached_property
     def pictures(self) -> dict[str, np.ndarray]:
-        """What the trained network is shown, by name, (3, S, S) as it reads them; none for the small classifier without a folder."""
+        """What the trained network is shown, by name, (3, S, S) as it reads them; none for a small one without a folder."""
         subject = self.subject
         if self.folder is not None:
             shown = {file: subject.picture(file) for file in images.in_folder(self.folder)}
