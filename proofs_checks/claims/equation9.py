@@ -4,59 +4,117 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, Evidence, MapFigure, MapPanel, Margin, Outcome, Wrong
+from proofs_checks.claim import (
+    Bench,
+    Check,
+    Claim,
+    CurveFigure,
+    Evidence,
+    MapFigure,
+    MapPanel,
+    Margin,
+    Outcome,
+    Points,
+    Wrong,
+)
 from proofs_checks.referee import ALIKE, ALIKE_WHY
-from proofs_checks.studies import trained_laws, trained_maps
-from proofs_checks.studies.three_layers import inner, logit_distance, unit
-from proofs_checks.studies.trained_maps import HIDDEN, RECTIFIED, UnitMaps
-from theorylab import analytic, training
+from proofs_checks.studies import trained_laws, trained_maps, units
+from proofs_checks.studies.three_layers import logit_distance
+from proofs_checks.studies.trained_maps import RECTIFIED
+from theorylab import analytic
 from theorylab.model.rules import PAPER, Rule
-from theorylab.networks import GraphNetwork
+from theorylab.montecarlo import Measurement
 
-UNITS = 8
 REPLICATES = 120
 HEADS = 200
-CROPS = 12
-SUMS = 3
-"""Crops on which the sum over all units is formed."""
+HEAD_UNITS = 128
+"""Of random dense layers, whose law is exact at any size."""
+CROPS = 6
+"""Whose features random dense layers read."""
+SUMS = 2
+"""Pictures on which the sum over groups of units is formed in float64."""
 
 
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
-    """Measure cosines of units' maps, the sum that Eq. 9 starts from, and the law of random dense layers."""
-    measured = bench.study("trained, units", UnitMaps(classifier, UNITS), REPLICATES, block=5)
+    """Measure cosines of units' maps, the sum that Eq. 9 starts from, and the laws of random dense layers."""
+    study = units.UnitMaps(bench.subject)
+    measured = bench.over_pictures("maps of units of fc1", study, REPLICATES, block=5)
     logits = trained_maps.logit_maps(bench)
-    distances = _distances(bench)
-    sums, alike = _sums(bench)
-    trained = {rule.value: f"trained {rule.value}" for rule in reversed(PAPER)}
-    random = {rule.value: f"random {rule.value}" for rule in reversed(PAPER)}
+    looked_at = "trained" if bench.subject.trained_dense else "dense"
+    alike = bench.ratio(
+        f"saliency: cosine of units made to be alike by {ALIKE}",
+        measured,
+        lambda mean: mean["alike"] / mean["alike energy"],
+        ALIKE,
+        (
+            Wrong("the size of the common part in place of its energy: √0.9", math.sqrt(ALIKE)),
+            Wrong("the square of the cosine: a share of energy", ALIKE**2),
+        ),
+    )
+    checks = alike, _rectified(bench, measured), *_distances(bench), _sums(bench)
     return Outcome(
-        f"{trained_maps.network_words(bench.subject)}, two units' maps have a mean cosine of "
-        f"{trained_maps.words(measured, trained)}. With random weights they "
-        f"are {trained_maps.words(measured, random)}: it is not training that makes them alike. Two logits' maps are "
-        f"{trained_maps.words(logits, trained)} apart. The sum over units is exact for saliency; for guided "
-        f"backpropagation and DeconvNet, whose backward passes are not additive, it is another map: cosine to the true "
-        f"one {alike[Rule.GUIDED]:.2f} and {alike[Rule.DECONVNET]:.2f}. The normaliser has to be the sum of the units' "
-        f"weights; its reciprocal, as printed, would leave the square of that sum as a factor.",
-        tuple(Evidence(*measured.estimate(f"trained {rule.value}")) for rule in RECTIFIED),
-        (*distances, sums),
-        distances[0].name,
-        (_figure(bench),),
+        _finding(bench, measured, logits, looked_at),
+        tuple(Evidence(*measured.estimate(f"{looked_at} {rule.value}")) for rule in RECTIFIED),
+        checks,
+        alike.name,
+        (_maps_figure(bench), _stages_figure(bench, logits)),
+    )
+
+
+def _finding(bench: Bench, measured: Measurement, logits: Measurement, looked_at: str) -> str:
+    def of(what: str, rules: tuple[Rule, ...] = RECTIFIED) -> str:
+        return trained_maps.words(measured, {rule.value: f"{what} {rule.value}" for rule in rules})
+
+    rules = tuple(reversed(PAPER))
+    who = (
+        "two units' maps have a mean cosine of"
+        if looked_at == "trained"
+        else ("whose fc1 is random, the maps of two of its random units have a mean cosine of")
+    )
+    dense = (
+        f"With random rows of fc1 on the same convolutions it is {of('dense', rules)}, with"
+        if (looked_at == "trained")
+        else "With"
+    )
+    stages = "; ".join(
+        f"{stage} {trained_maps.words(logits, {rule.value: f'trained {rule.value} at {stage}' for rule in rules})}"
+        for stage in trained_maps.stages(bench.subject.trained)
+    )
+    return (
+        f"{trained_maps.network_words(bench.subject)}, {who} {of(looked_at, rules)}. {dense} random convolutions too "
+        f"{of('random', rules)}. Two logits' signals, each of norm 1, are apart at {stages}. A logit's map has a cosine to "
+        f"the normalised mean of {units.UNITS} units' maps of {of('common')}. The sum over units is exact for saliency; "
+        f"guided backpropagation and DeconvNet are not additive, and the sum of the maps of {units.GROUPS} groups of units "
+        f"has a cosine to the true one of {of('sum')}. The normaliser has to be the sum of the units' weights; its "
+        f"reciprocal, as printed, would leave the square of that sum as a factor."
+    )
+
+
+def _rectified(bench: Bench, measured: Measurement) -> Check:
+    return bench.ratio(
+        "deconvnet: cosine of two random units' signals behind the first ReLU on the way down",
+        measured,
+        lambda mean: mean["cross"] / mean["power"],
+        1 / math.pi,
+        (
+            Wrong("the square of the mean over the variance, 1/(π − 1)", 1 / (math.pi - 1)),
+            Wrong("the ReLU forgotten", 0.0),
+        ),
     )
 
 
 def _distances(bench: Bench) -> list[Check]:
     """Check the distances of two logits' maps below random dense layers, at the trained convolutions."""
-    net = bench.classifier.network
-    nodes = trained_laws.dense_part(net)
-    rng = np.random.default_rng(bench.seed_of("features under random dense layers"))
-    features = trained_laws.features(net, "flatten", CROPS, rng)
-    simulate = trained_laws.DenseMaps(nodes, features, PAPER)
+    subject = bench.subject
+    crops = bench.crops("features under random dense layers", CROPS)
+    features = trained_laws.features(subject.trained, subject.features, crops)
+    simulate = trained_laws.DenseMaps(features, HEAD_UNITS, PAPER)
     measured = bench.study("random dense layers on trained features", simulate, HEADS, block=10)
-    units = net.parameters[f"{HIDDEN}.bias"].size
     grid = trained_laws.one_patch(features.shape[1])
     image = features[0].reshape(grid.input_shape)
     noise = Wrong("two independent noises: √2", math.sqrt(2))
@@ -67,76 +125,80 @@ def _distances(bench: Bench) -> list[Check]:
             f"{rule.value}: distance of two logits under random dense layers",
             measured,
             functools.partial(logit_distance, prefix=f"{rule.value} "),
-            analytic.class_distance(image, grid, rule, units),
+            analytic.class_distance(image, grid, rule, HEAD_UNITS),
             deconvnet if rule is Rule.SALIENCY else noise,
         )
         for rule in reversed(PAPER)
     ]
 
 
-def _sums(bench: Bench) -> tuple[Check, dict[Rule, float]]:
-    """Compare a logit's map with the sum over the units of the first dense layer, in float64, rule by rule.
-
-    Returns the check for saliency and, for the others, the mean cosine of the two sides.
-    """
+def _sums(bench: Bench) -> Check:
+    """Check that a saliency map is the sum over groups of units, in float64."""
     rng = np.random.default_rng(bench.seed_of("sums over units"))
-    weights = {name: array.astype(np.float64) for name, array in bench.classifier.network.parameters.items()}
-    net = GraphNetwork(bench.classifier.network.nodes, weights)
-    below = trained_maps.up_to(net, HIDDEN)
-    relu = next(node.name for node in net.nodes if node.inputs == (HIDDEN,))
-    whole: dict[Rule, list[np.ndarray]] = {rule: [] for rule in PAPER}
-    summed: dict[Rule, list[np.ndarray]] = {rule: [] for rule in PAPER}
-    positive = []
-    for crop in training.crops("test", SUMS, seed=rng)[0]:
-        seed = np.eye(net.n_logits)[[int(rng.integers(net.n_logits))]]
-        trace, unit_trace = net.forward(crop), below.forward(crop)
-        arriving = net.layer_gradients(trace, seed, PAPER, [relu])[relu][0][:, 0]
-        units = below.backward(unit_trace, np.eye(below.n_logits), PAPER)
-        for rule, map_, gradient, maps in zip(
-            PAPER, net.backward(trace, seed, PAPER)[:, 0], arriving, units, strict=True
-        ):
-            # Pass the unit's ReLU, because the logit reads the unit's activation, not its input.
-            through = rule.backward(gradient, unit_trace.logits)
-            whole[rule].append(map_)
-            summed[rule].append(np.tensordot(through, maps, axes=1))
-            if rule is Rule.SALIENCY:
-                positive.append(np.tensordot(np.maximum(through, 0), maps, axes=1))
-    check = bench.identity(
-        "saliency: map = sum over the units' maps",
-        whole[Rule.SALIENCY],
-        summed[Rule.SALIENCY],
+    crops = bench.crops("crops for sums over units", SUMS)
+    whole, summed, positive = zip(*(units.sums(bench.subject, crop, rng) for crop in crops), strict=True)
+    return bench.identity(
+        "saliency: map = sum over the units",
+        list(whole),
+        list(summed),
         "only the units with a positive weight",
-        positive,
+        list(positive),
     )
-    alike = {
-        rule: float(
-            np.mean([inner(unit(a), unit(b)) for a, b in zip(whole[rule], summed[rule], strict=True)])
-        )
-        for rule in RECTIFIED
-    }
-    return check, alike
 
 
-def _figure(bench: Bench) -> MapFigure:
+def _maps_figure(bench: Bench) -> MapFigure:
+    """Draw a picture, maps of two units, and the normalised mean of a few units' maps."""
+    subject = bench.subject
+    (crop,) = bench.crops("figure of units", 1)
     rng = np.random.default_rng(bench.seed_of("figure of units"))
-    net = bench.classifier.network
-    crop = training.crops("test", 1, seed=rng)[0][0]
-    below = trained_maps.up_to(net, HIDDEN)
-    units = rng.choice(below.n_logits, 3, replace=False)
-    seeds = np.eye(below.n_logits)[units]
-    maps = below.backward(below.forward(crop), seeds, PAPER)
-    panels = [MapPanel("crop", crop)]
-    # Four in a row: the crop and three guided maps, one saliency map and three of DeconvNet.
-    by_rule = dict(zip(PAPER, maps.astype(np.float64), strict=True))
-    for rule, count in ((Rule.GUIDED, 3), (Rule.SALIENCY, 1), (Rule.DECONVNET, 3)):
+    weights = units.fc1_weights(subject)
+    chosen = rng.choice(len(weights), min(units.UNITS, len(weights)), replace=False)
+    below = units.convolutions(subject)
+    maps = below.backward(below.forward(crop), weights[chosen], PAPER)
+    by_rule: Mapping[Rule, np.ndarray] = dict(
+        zip(PAPER, subject.pulled_back(maps.astype(np.float64)), strict=True)
+    )
+    panels = []
+    for rule in (Rule.GUIDED, Rule.DECONVNET):
+        panels += [MapPanel("picture", subject.shown(crop))] if rule is Rule.GUIDED else []
+        panels += (
+            [MapPanel(f"{Rule.SALIENCY.value}: unit {chosen[0]}", by_rule[Rule.SALIENCY][0])]
+            if (rule is Rule.DECONVNET)
+            else []
+        )
         panels += [
             MapPanel(f"{rule.value}: unit {unit}", map_)
-            for unit, map_ in zip(units[:count], by_rule[rule], strict=False)
+            for unit, map_ in zip(chosen[:2], by_rule[rule], strict=False)
         ]
+        mean = trained_maps.unit_rows(by_rule[rule]).mean(axis=0)
+        panels.append(MapPanel(f"{rule.value}: F_conv", mean.reshape(crop.shape)))
     return MapFigure(
         "equation9",
-        "A test crop and maps of three units of the first dense layer of the trained classifier.",
+        f"A picture, maps of two units of fc1, and F_conv as the normalised mean of {len(chosen)} units' maps: "
+        f"{subject.label}.",
         tuple(panels),
+    )
+
+
+def _stages_figure(bench: Bench, logits: Measurement) -> CurveFigure:
+    names = trained_maps.stages(bench.subject.trained)
+    at = range(1, len(names) + 1)
+    return CurveFigure(
+        "equation9-stages",
+        "Distance of two logits' signals of norm 1 on the way down, means over pictures with 95 % intervals: "
+        f"{bench.subject.label}, and a random twin.",
+        ", ".join(f"{number}: {name}" for number, name in zip(at, names, strict=True)),
+        "distance of two logits",
+        (),
+        tuple(
+            Points.of(
+                f"{rule.value}, {kind}",
+                at,
+                (logits.estimate(f"{kind} {rule.value} at {name}") for name in names),
+            )
+            for kind in trained_maps.KINDS
+            for rule in PAPER
+        ),
     )
 
 
