@@ -45,7 +45,6 @@ def run(bench: Bench) -> Outcome:
     study = units.UnitMaps(bench.subject)
     measured = bench.over_pictures("maps of units of fc1", study, REPLICATES, block=5)
     logits = trained_maps.logit_maps(bench)
-    looked_at = "trained" if bench.subject.trained_dense else "dense"
     alike = bench.ratio(
         f"saliency: cosine of units made to be alike by {ALIKE}",
         measured,
@@ -58,40 +57,32 @@ def run(bench: Bench) -> Outcome:
     )
     checks = alike, _rectified(bench, measured), *_distances(bench), _sums(bench)
     return Outcome(
-        _finding(bench, measured, logits, looked_at),
-        tuple(Evidence(*measured.estimate(f"{looked_at} {rule.value}")) for rule in RECTIFIED),
+        _finding(bench, measured, logits),
+        tuple(Evidence(*measured.estimate(f"trained {rule.value}")) for rule in RECTIFIED),
         checks,
         alike.name,
         (_maps_figure(bench), _stages_figure(bench, logits)),
     )
 
 
-def _finding(bench: Bench, measured: Measurement, logits: Measurement, looked_at: str) -> str:
+def _finding(bench: Bench, measured: Measurement, logits: Measurement) -> str:
     def of(what: str, rules: tuple[Rule, ...] = RECTIFIED) -> str:
         return trained_maps.words(measured, {rule.value: f"{what} {rule.value}" for rule in rules})
 
-    rules = tuple(reversed(PAPER))
-    who = (
-        "two units' maps have a mean cosine of"
-        if looked_at == "trained"
-        else ("whose fc1 is random, the maps of two of its random units have a mean cosine of")
-    )
-    dense = (
-        f"With random rows of fc1 on the same convolutions it is {of('dense', rules)}, with"
-        if (looked_at == "trained")
-        else "With"
-    )
+    subject, rules = bench.subject, tuple(reversed(PAPER))
+    random = "" if subject.trained_dense else " of fc1, whose weights are random,"
     stages = "; ".join(
         f"{stage} {trained_maps.words(logits, {rule.value: f'trained {rule.value} at {stage}' for rule in rules})}"
-        for stage in trained_maps.stages(bench.subject.trained)
+        for stage in trained_maps.stages(subject.trained)
     )
     return (
-        f"{trained_maps.network_words(bench.subject)}, {who} {of(looked_at, rules)}. {dense} random convolutions too "
-        f"{of('random', rules)}. Two logits' signals, each of norm 1, are apart at {stages}. A logit's map has a cosine to "
-        f"the normalised mean of {units.UNITS} units' maps of {of('common')}. The sum over units is exact for saliency; "
-        f"guided backpropagation and DeconvNet are not additive, and the sum of the maps of {units.GROUPS} groups of units "
-        f"has a cosine to the true one of {of('sum')}. The normaliser has to be the sum of the units' weights; its "
-        f"reciprocal, as printed, would leave the square of that sum as a factor."
+        f"{trained_maps.network_words(subject)}, two units' maps{random} have a mean cosine of {of('trained', rules)}. With "
+        f"Gaussian rows of fc1 on the same convolutions it is {of('dense')}, with random convolutions too {of('random')}. "
+        f"Two logits' signals, each of norm 1, are apart at {stages}. A logit's map has a cosine to the normalised mean of "
+        f"{units.UNITS} units' maps of {of('common')}. The sum over units is exact for saliency; guided backpropagation and "
+        f"DeconvNet are not additive, and the sum of the maps of {units.GROUPS} groups of units has a cosine to the true one "
+        f"of {of('sum')}. The normaliser has to be the sum of the units' weights; its reciprocal, as printed, would leave "
+        f"the square of that sum as a factor."
     )
 
 
@@ -159,19 +150,14 @@ def _maps_figure(bench: Bench) -> MapFigure:
         zip(PAPER, subject.pulled_back(maps.astype(np.float64)), strict=True)
     )
     panels = []
-    for rule in (Rule.GUIDED, Rule.DECONVNET):
-        panels += [MapPanel("picture", subject.shown(crop))] if rule is Rule.GUIDED else []
-        panels += (
-            [MapPanel(f"{Rule.SALIENCY.value}: unit {chosen[0]}", by_rule[Rule.SALIENCY][0])]
-            if (rule is Rule.DECONVNET)
-            else []
-        )
-        panels += [
-            MapPanel(f"{rule.value}: unit {unit}", map_)
-            for unit, map_ in zip(chosen[:2], by_rule[rule], strict=False)
-        ]
-        mean = trained_maps.unit_rows(by_rule[rule]).mean(axis=0)
-        panels.append(MapPanel(f"{rule.value}: F_conv", mean.reshape(crop.shape)))
+    for rule, first in (
+        (Rule.GUIDED, MapPanel("picture", subject.shown(crop))),
+        (Rule.DECONVNET, MapPanel(f"saliency: unit {chosen[0]}", by_rule[Rule.SALIENCY][0])),
+    ):
+        named = zip(chosen[:2], by_rule[rule], strict=False)
+        mean = trained_maps.unit_rows(by_rule[rule]).mean(axis=0).reshape(crop.shape)
+        panels += [first, *(MapPanel(f"{rule.value}: unit {unit}", map_) for unit, map_ in named)]
+        panels.append(MapPanel(f"{rule.value}: F_conv", mean))
     return MapFigure(
         "equation9",
         f"A picture, maps of two units of fc1, and F_conv as the normalised mean of {len(chosen)} units' maps: "
@@ -222,7 +208,7 @@ CLAIM = Claim(
     "sizes.\n\nThe sum over units is the chain rule at the first dense layer, and the chain rule needs the backward "
     "pass below to be linear. That of saliency is: each ReLU multiplies by its mask. Those of guided backpropagation "
     "and DeconvNet apply max(·, 0) to sums over all units, and max(a + b, 0) is not max(a, 0) + max(b, 0).",
-    n_checks=4,
+    n_checks=6,
     run=run,
     trained=("convolutions", "dense"),
     margins=tuple(

@@ -98,18 +98,20 @@ def _figure(weights: np.ndarray) -> CurveFigure:
     """Draw histograms of the paper's two units, or others if there are not as many, and the Gaussians fitted to them."""
     chosen = {unit: weights[(unit - 1) % len(weights)].astype(np.float64) for unit in UNITS}
     reach = 4 * max(row.std() for row in chosen.values())
-    edges = np.linspace(-reach, reach, 81)
+    edges = np.linspace(-reach, reach, 1 + min(80, math.isqrt(weights.shape[1])))
     at = (edges[1:] + edges[:-1]) / 2
-    lines = []
+    lines, fits = [], []
     for unit, row in chosen.items():
         mean, std = row.mean(), row.std()
         gaussian = np.exp(-(((at - mean) / std) ** 2) / 2) / (std * math.sqrt(2 * math.pi))
         heights, _ = np.histogram(row, bins=edges, density=True)
-        fitted = f"Gaussian of mean {mean:.2g}, standard deviation {std:.2g}"
-        lines += [Line(f"unit {(unit - 1) % len(weights) + 1}", at, heights), Line(fitted, at, gaussian)]
+        name = f"unit {(unit - 1) % len(weights) + 1}"
+        lines += [Line(name, at, heights), Line(f"{name}, Gaussian", at, gaussian)]
+        fits.append(f"{name} {mean:.2g} and {std:.2g}")
     return CurveFigure(
         "fc1-histograms",
-        "Histograms of the weights of two units of the first dense layer, and the Gaussians with their means and variances.",
+        "Histograms of the weights of two units of the first dense layer, and the Gaussians with their means and standard "
+        f"deviations: {', '.join(fits)}.",
         "weight",
         "density",
         tuple(lines),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from theorylab.subjects import FanIn, Subject
 
 UNITS = 4
 """Of which every pair is compared on a picture."""
-GROUPS = 8
+GROUPS = 4
 
 
 def fc1_weights(subject: Subject) -> np.ndarray:
@@ -42,10 +43,9 @@ def groups_of(signal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     Examples
     --------
-    >>> parts = groups_of(np.arange(1.0, 17.0), np.random.default_rng(0))
+    >>> parts = groups_of(np.arange(1.0, 9.0), np.random.default_rng(0))
     >>> parts.sum(axis=0), (parts > 0).sum(axis=1)
-    (array([ 1.,  2.,  3.,  4.,  5.,  6.,  7.,  8.,  9., 10., 11., 12., 13.,
-           14., 15., 16.]), array([2, 2, 2, 2, 2, 2, 2, 2]))
+    (array([1., 2., 3., 4., 5., 6., 7., 8.]), array([2, 2, 2, 2]))
     """
     group = rng.permutation(len(signal)) % GROUPS
     return np.where(group == np.arange(GROUPS)[:, None], signal, 0)
@@ -61,9 +61,9 @@ def through_fc1(signals: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def alike_rows(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Draw Gaussian rows (UNITS, size) of which every two have the correlation `ALIKE`, the margin of the claim."""
-    shared, own = rng.standard_normal(size), rng.standard_normal((UNITS, size))
-    return math.sqrt(ALIKE) * shared + math.sqrt(1 - ALIKE) * own
+    """Draw pairs of Gaussian rows (UNITS, 2, size), the two of each with the correlation `ALIKE`, the margin of the claim."""
+    shared, own = rng.standard_normal((UNITS, 1, size)), rng.standard_normal((UNITS, 2, size))
+    return np.asarray(math.sqrt(ALIKE) * shared + math.sqrt(1 - ALIKE) * own)
 
 
 def between_pairs(rows: np.ndarray) -> float:
@@ -75,50 +75,49 @@ def between_pairs(rows: np.ndarray) -> float:
 class UnitMaps(PerPicture):
     """Maps of a few random units of fc1 on a picture, in three networks, and of one random logit that reads all units.
 
-    ``trained``: the trained network, if its dense layers are trained; ``dense``: its convolutions, rows of fc1 drawn Gaussian;
-    ``random``: convolutions drawn too.  Numbers:
+    ``trained``: the network itself; ``dense``: its convolutions, rows of fc1 drawn Gaussian; ``random``: convolutions drawn too.
+    Numbers:
 
-    - ``<network> <rule>``, the mean cosine over all pairs of units;
+    - ``<network> <rule>``, the mean cosine over all pairs of units; saliency in the trained network alone;
     - ``cross`` and ``power``, ⟨h(R), h(R')⟩ and ‖h(R)‖² of DeconvNet's signals of two units of ``dense`` at the last ReLU
       below fc1;
-    - ``alike`` and ``alike energy``, ⟨S, S'⟩ and ‖S‖² of the saliency maps of units whose rows are :func:`alike_rows`, over the
-      mean energy of those of ``dense``, which makes pictures comparable and knows nothing of these rows;
-    - ``common <rule>``, the cosine of the logit's map with the normalised mean of the units' maps;
+    - ``alike`` and ``alike energy``, ⟨S, S'⟩ and ‖S‖² of the saliency maps of two units whose rows are :func:`alike_rows`, over
+      the mean energy of trained units', which makes pictures comparable and knows nothing of these rows;
+    - ``common <rule>``, the cosine of the logit's map with the normalised mean of the trained units' maps;
     - ``sum <rule>``, its cosine with the sum of the maps of `GROUPS` groups of units.
     """
 
     def _row(self, x: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         below, weights = convolutions(self.subject), fc1_weights(self.subject)
-        size = weights.shape[1]
-        last = [node for node in below.nodes if isinstance(node, Activation)][-1]
-        trace = below.forward(x)
-        start, row = below.nodes[0].name, {}
+        shape = UNITS, weights.shape[1]
+        last = [node for node in below.nodes if isinstance(node, Activation)][-1].name
+        trace, start, rules = below.forward(x), below.nodes[0].name, trained_maps.RECTIFIED
 
-        gaussian = rng.standard_normal((UNITS, size))
-        arriving = below.layer_gradients(trace, gaussian, PAPER, [last.name, start])
-        raw = {"dense": arriving[start][0]}
-        signals = Rule.DECONVNET.h(arriving[last.name][0][PAPER.index(Rule.DECONVNET)].astype(np.float64))
-        signals = signals.reshape(UNITS, -1) / math.sqrt(size)
-        row["cross"], row["power"] = between_pairs(signals), float((signals**2).sum() / UNITS)
-
-        drawn = FanIn(below)(rng)
-        raw["random"] = drawn.backward(drawn.forward(x), rng.standard_normal((UNITS, size)), PAPER)
         chosen = rng.choice(len(weights), min(UNITS, len(weights)), replace=False)
-        if self.subject.trained_dense:
-            raw["trained"] = below.backward(trace, weights[chosen], PAPER)
-        for name, maps in raw.items():
-            for rule, rows in zip(PAPER, trained_maps.unit_rows(maps), strict=True):
+        trained = below.backward(trace, weights[chosen], PAPER).astype(np.float64)
+        arriving = below.layer_gradients(trace, rng.standard_normal(shape), rules, [last, start])
+        drawn = FanIn(below)(rng)
+        random = drawn.backward(drawn.forward(x), rng.standard_normal(shape), rules)
+        of_units = dict(zip(PAPER, trained_maps.unit_rows(trained), strict=True))
+        row = {f"trained {rule.value}": between_pairs(rows) for rule, rows in of_units.items()}
+        for name, maps in (("dense", arriving[start][0]), ("random", random)):
+            for rule, rows in zip(rules, trained_maps.unit_rows(maps), strict=True):
                 row[f"{name} {rule.value}"] = between_pairs(rows)
 
-        scale = np.linalg.norm(raw["dense"][PAPER.index(Rule.SALIENCY)].astype(np.float64)) / math.sqrt(UNITS)
-        maps = below.backward(trace, alike_rows(rng, size), [Rule.SALIENCY])[0]
-        alike = maps.reshape(UNITS, -1).astype(np.float64) / scale
-        row["alike"], row["alike energy"] = between_pairs(alike), float((alike**2).sum() / UNITS)
+        signals = Rule.DECONVNET.h(arriving[last][0][rules.index(Rule.DECONVNET)].astype(np.float64))
+        signals = signals.reshape(UNITS, -1) / math.sqrt(shape[1])
+        row["cross"], row["power"] = between_pairs(signals), float((signals**2).sum() / UNITS)
 
-        looked_at = trained_maps.unit_rows(raw["trained" if self.subject.trained_dense else "dense"])
-        return row | self._of_a_logit(x, rng, looked_at)
+        scale = float(np.linalg.norm(trained[PAPER.index(Rule.SALIENCY)])) / math.sqrt(len(chosen))
+        alike = below.backward(trace, alike_rows(rng, shape[1]).reshape(-1, shape[1]), [Rule.SALIENCY])[0]
+        pairs = alike.astype(np.float64).reshape(UNITS, 2, -1) / (scale or 1.0)
+        row["alike"] = float((pairs[:, 0] * pairs[:, 1]).sum() / UNITS)
+        row["alike energy"] = float((pairs**2).sum() / (2 * UNITS))
+        return row | self._of_a_logit(x, rng, of_units)
 
-    def _of_a_logit(self, x: np.ndarray, rng: np.random.Generator, units: np.ndarray) -> dict[str, float]:
+    def _of_a_logit(
+        self, x: np.ndarray, rng: np.random.Generator, of_units: Mapping[Rule, np.ndarray]
+    ) -> dict[str, float]:
         net, hidden = self.subject.trained, self.subject.hidden
         below, weights, start = convolutions(self.subject), fc1_weights(self.subject), net.nodes[0].name
         rules = trained_maps.RECTIFIED
@@ -130,8 +129,7 @@ class UnitMaps(PerPicture):
             groups = through_fc1(groups_of(arriving[hidden][0][index, 0], rng), weights)
             parts = below.backward(trace, groups, [rule])[0].astype(np.float64)
             row[f"sum {rule.value}"] = inner(whole, unit(parts.sum(axis=0)))
-            mean = units[PAPER.index(rule)].mean(axis=0)
-            row[f"common {rule.value}"] = inner(whole.ravel(), unit(mean))
+            row[f"common {rule.value}"] = inner(whole.ravel(), unit(of_units[rule].mean(axis=0)))
         return row
 
 
