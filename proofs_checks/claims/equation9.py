@@ -192,22 +192,31 @@ CLAIM = Claim(
     id="equation9",
     order=250,
     section="3.2.3, Eq. 9",
-    statement="In a trained network the maps of the units of the first dense layer are nearly equal for guided "
-    "backpropagation and DeconvNet, so that every logit shows one map, the filtering by the convolutions.",
-    exact_law="Under Gaussian dense layers on the trained convolutions, what reaches the flattened features o is the "
-    "map of a three-layer network with the one patch o: distance of two logits √(2 − 2 E⟨S, S'⟩/E‖S‖²), whatever o. "
-    "For saliency, and for it alone, a logit's map is the sum S_k = Σ_m V̂_mk ∂o_m/∂x over the units.",
+    statement="In the trained VGG-16 the maps of any two units of the first dense layer are almost the same for guided "
+    "backpropagation and DeconvNet, so that every logit shows about one map, the filtering by the convolutions.",
+    exact_law="Saliency maps of two units whose rows of weights are Gaussian with correlation ρ have the cosine ρ, on any "
+    "picture and whatever the convolutions: the measurement of two units' maps has to find the margin where it is built in. "
+    "Behind the first ReLU on the way down, DeconvNet's signals of two independent rows have the cosine 1/π. Under random "
+    "dense layers two logits are √(2 − 2 E⟨S, S'⟩/E‖S‖²) apart at the features, whatever these are. For saliency, and for it "
+    "alone, a logit's map is the sum S_k = Σ_m V̂_mk ∂o_m/∂x over the units. Cosines are ratios of expectations.",
     formula=(
+        r"\text{saliency: } \dfrac{\mathrm{E}\langle S_m, S_{m'}\rangle}{\mathrm{E}\|S_m\|^2} = \rho",
+        r"\text{DeconvNet, first ReLU: } \dfrac{\mathrm{E}[\max(w,0)\max(w',0)]}{\mathrm{E}[\max(w,0)^2]} = 1/\pi",
         r"\text{random dense layers: } d = \sqrt{2 - 2\,\dfrac{\mathrm{E}\langle S_a,"
         r" S_b\rangle}{\mathrm{E}\|S\|^2}}",
         r"\text{saliency alone: } S_k = \sum_m\, \hat{V}_{mk}\, \dfrac{\partial o_m}{\partial x}",
     ),
-    proof="The features o depend on the trained weights only, so given o the two dense layers are a random three-layer "
+    proof="A unit's saliency map is J w, with its row w and a matrix J that the picture and the convolutions fix. For rows "
+    "w = √ρ c + √(1−ρ) z with a common c and an own z, E[w w'ᵀ] = ρ E[w wᵀ] ∝ ρ I, so E⟨Jw, Jw'⟩ = ρ E‖Jw‖².\n\n"
+    "Between the features and the last ReLU below them all layers are linear, so an entry of what arrives there is Gaussian, and "
+    "independent in two units: E max(w,0)² = σ²/2 and (E max(w,0))² = σ²/(2π), for every entry.\n\n"
+    "The features o depend on the convolutions only, so given o two random dense layers are a random three-layer "
     "fully connected network: Lemma 1 with one patch y = o and as many filters as hidden units. E⟨S, S'⟩ and E‖S‖² "
     "follow from half-space moments, depend on ‖o‖ by a factor they share, and their quotient on nothing but the "
     "sizes.\n\nThe sum over units is the chain rule at the first dense layer, and the chain rule needs the backward "
     "pass below to be linear. That of saliency is: each ReLU multiplies by its mask. Those of guided backpropagation "
-    "and DeconvNet apply max(·, 0) to sums over all units, and max(a + b, 0) is not max(a, 0) + max(b, 0).",
+    "and DeconvNet apply max(·, 0) to sums over all units, and max(a + b, 0) is not max(a, 0) + max(b, 0). Sums over groups of "
+    "units are enough to see both.",
     n_checks=6,
     run=run,
     trained=("convolutions", "dense"),
@@ -215,5 +224,5 @@ CLAIM = Claim(
         Margin(f"{rule.value}: mean cosine of two units' maps", low=ALIKE, why=ALIKE_WHY)
         for rule in RECTIFIED
     ),
-    authors="This was said of VGG-16 on ImageNet.",
+    authors="This was said of VGG-16 on ImageNet, of what its pictures show.",
 )
