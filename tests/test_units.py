@@ -114,7 +114,7 @@ def test_the_stages_of_two_logits(subject):
         "the logits' weights": "classifier.1",
         "fc1": "classifier.0",
         "the features": "flatten",
-        "the picture": "image",
+        "the picture": "input",
     }
     row = trained_maps.LogitMaps(subject)._row(crop_of(0), np.random.default_rng(0))
     for rule in PAPER:
