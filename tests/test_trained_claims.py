@@ -5,12 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats as scipy_stats
 
 import proofs_checks
-from proofs_checks import referee
 from proofs_checks.claim import Bench
-from proofs_checks.claims import fc1_histograms, fgsm
+from proofs_checks.claims import fgsm
 from proofs_checks.results import Verdict
 from proofs_checks.studies import trained_laws, trained_maps
 from theorylab import analytic, images, montecarlo, stats, training
@@ -173,94 +171,12 @@ def test_a_crop_between_two_pieces_is_noticed(classifier):
     assert fgsm._longest_step(net, crop, np.ones(crop.shape))[0] >= fgsm.SHORTEST
 
 
-# --- histograms of fc1
-
-
-def test_without_weights_the_claim_is_not_run():
-    outcome = fc1_histograms.run(new_bench())
-    assert outcome.evidence == ()
-    assert outcome.checks == ()
-    assert "VGG-16" in outcome.finding
-
-
-def verdict_of(outcome):
-    return referee.judged(fc1_histograms.CLAIM.margins, outcome.evidence, "", 1e-7)["verdict"]
-
-
-def test_distance_is_that_of_kolmogorov_and_smirnov():
-    rng = np.random.default_rng(0)
-    for _ in range(5):
-        one, other = rng.standard_normal(50), 0.3 + rng.standard_normal(70)
-        assert fc1_histograms.distance(one, other) == pytest.approx(
-            scipy_stats.ks_2samp(one, other).statistic
-        )
-
-
-def stand_in(spreads, size=3000, seed=0):
-    rng = np.random.default_rng(seed)
-    return np.array([spread * rng.standard_normal(size) for spread in spreads], dtype=np.float32)
-
-
-def test_alike_histograms_hold_and_others_do_not():
-    rng = np.random.default_rng(1)
-    for spreads, verdict in (([0.01] * 20, Verdict.HOLDS), ([0.01, 0.05] * 10, Verdict.REFUTED)):
-        weights = stand_in(spreads)
-        found = fc1_histograms.measure(weights, 60, rng)
-        outcome = fc1_histograms.outcome(found, weights, "Over pairs")
-        assert verdict_of(outcome) is verdict
-        assert found["standardised"].mean() < 0.05
-        assert found["kurtosis"].mean() == pytest.approx(0, abs=0.1)
-        assert len(outcome.figures[0].lines) == 2
-    assert fc1_histograms.measure(stand_in([0.01] * 9), 30, rng)["spread"].mean() == pytest.approx(
-        0.01, rel=0.02
-    )
-
-
-def test_histograms_of_which_some_are_alike_are_undecided():
-    weights = stand_in([0.01, 0.022] * 10)  # half of the pairs are far below the limit, half far above it
-    found = fc1_histograms.measure(weights, 60, np.random.default_rng(1))
-    outcome = fc1_histograms.outcome(found, weights, "Over pairs")
-    assert verdict_of(outcome) is Verdict.UNDECIDED
-
-
-def test_kurtosis_of_another_law():
-    weights = np.random.default_rng(0).laplace(size=(5, 20_000))
-    found = fc1_histograms.measure(weights, 20, np.random.default_rng(0))
-    assert found["kurtosis"].mean() == pytest.approx(3, rel=0.15)
-
-
-def test_two_samples_of_one_law_are_as_far_apart_as_said():
-    """E of Kolmogorov's distance: √(π/2) ln 2 over the root of n/2."""
-    weights = stand_in([1.0] * 400, size=2000)
-    found = fc1_histograms.measure(weights, 300, np.random.default_rng(0))["distance"].mean()
-    assert found == pytest.approx(math.sqrt(math.pi / 2) * math.log(2) / math.sqrt(1000), rel=0.07)
-
-
-def test_with_weights_the_claim_is_run(monkeypatch):
-    monkeypatch.setattr(fc1_histograms, "first_dense_weights", lambda source: stand_in([0.01] * 50))
-    outcome = fc1_histograms.run(new_bench(weights="a file"))
-    assert verdict_of(outcome) is Verdict.HOLDS
-    assert outcome.checks == ()
-    assert "50 units" in outcome.finding
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        (np.ones((1, 5)), "at least two rows"),
-        (np.ones(5), "at least two rows"),
-        (np.ones((3, 5)), "equal weights"),
-    ],
-)
-def test_no_histogram_no_measurement(weights, message):
-    with pytest.raises(ValueError, match=message):
-        fc1_histograms.measure(weights, 2, np.random.default_rng(0))
+# --- weights that are given
 
 
 @pytest.mark.parametrize(
     ("weights", "error", "message"),
     [
-        ("hed", ValueError, "weights: 'hed' holds no dense layers, expected a whole VGG-16"),
         ("no/such/file.pth", ValueError, "weights 'no/such/file.pth': no such file"),
         (3, TypeError, "weights: expected a path or 'torchvision', got int"),
     ],

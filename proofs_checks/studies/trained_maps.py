@@ -83,36 +83,33 @@ def up_to(net: GraphNetwork, last: str) -> GraphNetwork:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class UnitMaps(PerPicture):
-    """How alike the maps of units of the first dense layer are.
+def stages(net: GraphNetwork) -> dict[str, str]:
+    """Return where two logits' signals are compared, from the top down: in words, and the node at whose output they arrive.
 
-    Numbers: ``<trained or random> <rule>``, the mean cosine over all pairs of a few random units.
+    Each is there before the rule of the unit that made the node's output; at fc1 it has passed fc1's unit.
     """
-
-    units: int
-
-    def _row(self, x: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
-        row = {}
-        for kind, net in zip(KINDS, (self.subject.trained, self.subject.draw(rng)), strict=True):
-            below = up_to(net, self.subject.hidden)
-            units = rng.choice(below.n_logits, self.units, replace=False)
-            for rule, maps in zip(PAPER, maps_of(below, x, units, PAPER), strict=True):
-                pairs = (maps @ maps.T)[np.triu_indices(self.units, 1)]
-                row[f"{kind} {rule.value}"] = float(pairs.mean())
-        return row
+    dense = [node for node in net.nodes if isinstance(node, Dense)]
+    named = {"the logits' weights": dense[-1].source, "fc1": dense[0].name, "the features": dense[0].source}
+    if len(dense) == 1:
+        del named["fc1"]  # its units are the logits
+    return named | {"the picture": net.nodes[0].name}
 
 
 @dataclasses.dataclass(frozen=True)
 class LogitMaps(PerPicture):
-    """Distance of the unit maps of two random logits: ``<trained or random> <rule>``."""
+    """Distance of the unit maps of two random logits: ``<trained or random> <rule>``, and ``... at <stage>`` on the way."""
 
     def _row(self, x: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
         row = {}
         for kind, net in zip(KINDS, (self.subject.trained, self.subject.draw(rng)), strict=True):
-            pair = rng.choice(net.n_logits, 2, replace=False)
-            for rule, (first, second) in zip(PAPER, maps_of(net, x, pair, PAPER), strict=True):
-                row[f"{kind} {rule.value}"] = float(np.linalg.norm(first - second))
+            pair = np.eye(net.n_logits)[rng.choice(net.n_logits, 2, replace=False)]
+            named = stages(net)
+            arriving = net.layer_gradients(net.forward(x), pair, PAPER, named.values())
+            for stage, node in named.items():
+                signals = arriving[node][0].reshape(len(PAPER), 2, -1, 1, 1)
+                for rule, (first, second) in zip(PAPER, unit_rows(signals), strict=True):
+                    row[f"{kind} {rule.value} at {stage}"] = float(np.linalg.norm(first - second))
+            row |= {f"{kind} {rule.value}": row[f"{kind} {rule.value} at the picture"] for rule in PAPER}
         return row
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from theorylab import stats
 from theorylab.drawing import PALETTE, label_axes, maps_over_charts
 from theorylab.figures._base import Parts, Settings
 from theorylab.networks import GraphNetwork
@@ -103,10 +104,9 @@ def _draw_histograms(axes: Axes, nets: Subject) -> dict[str, Any]:
         axes.hist(values, bins=60, range=(-span, span), histtype="step", color=colour, label=f"unit {unit}")
         numbers[f"unit {unit}"] = {"mean": values.mean(), "std": values.std()}
     if len(units) == 2:
-        from scipy import stats
-
-        test = stats.ks_2samp(*(weights[unit - 1] for unit in units))
-        numbers["kolmogorov_smirnov"] = {"distance": float(test.statistic), "p_value": float(test.pvalue)}
+        numbers["distances"] = stats.sample_distances(
+            *(weights[unit - 1].astype(np.float64) for unit in units)
+        )
     axes.legend(fontsize=8, frameon=False)
     label_axes(axes, "weights of two units of fc1", "weight", "count")
     return numbers

@@ -2,5 +2,13 @@
 
 from theorylab.stats.comparison import bounded_interval, compare_p_value, detectable_effect, interval
 from theorylab.stats.multiplicity import bonferroni
+from theorylab.stats.samples import sample_distances
 
-__all__ = ["bonferroni", "bounded_interval", "compare_p_value", "detectable_effect", "interval"]
+__all__ = [
+    "bonferroni",
+    "bounded_interval",
+    "compare_p_value",
+    "detectable_effect",
+    "interval",
+    "sample_distances",
+]
