@@ -127,7 +127,7 @@ class GaussianReadouts:
         """Measure `size` replicates."""
         squared = np.empty(size)
         for i in range(size):
-            trace = self.net.forward(self.images[rng.integers(len(self.images))])
+            trace = self.net.forward(self.images[int(rng.integers(len(self.images)))])
             # A logit's readout row is what its backward pass starts from.
             readout = rng.standard_normal((self.logits, self.net.n_logits))
             maps = self.net.backward(trace, readout, [Rule.SALIENCY])[0]

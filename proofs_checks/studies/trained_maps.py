@@ -53,7 +53,7 @@ def unit_rows(maps: np.ndarray) -> np.ndarray:
 
 
 def distances(rows: np.ndarray) -> np.ndarray:
-    """Return the distances of all pairs of rows (T, d), in the order (0, 1), (0, 2), …"""
+    """Return the distances of all pairs of rows (T, d), first of (0, 1), (0, 2) and so on."""
     return np.array([np.linalg.norm(one - other) for one, other in itertools.combinations(rows, 2)])
 
 

@@ -28,9 +28,7 @@ def batch_logits(net: GraphNetwork, images: np.ndarray) -> np.ndarray:
     return ascent(net.nodes, net.weights, _checked(net, images))[0]
 
 
-def batch_activations(
-    net: GraphNetwork, images: np.ndarray, names: Collection[str]
-) -> dict[str, np.ndarray]:
+def batch_activations(net: GraphNetwork, images: np.ndarray, names: Collection[str]) -> dict[str, np.ndarray]:
     """Compute what some nodes make of several pictures (B, C, H, W): their outputs, (B, ...), by name.
 
     The dtype is the network's; errors are those of :meth:`GraphNetwork.forward`.
