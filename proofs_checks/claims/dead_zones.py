@@ -86,12 +86,11 @@ def run(bench: Bench) -> Outcome:
     closed = [measured.estimate(f"closed {name}")[0] for name in (layers[0], layers[-1])]
     return Outcome(
         f"{trained_maps.network_words(subject)}, the share of patches without an active filter is {where}, over "
-        f"{measured.replicates} pictures. As many random filters leave 2^(−N), 2^−{min(map(len, rows.values()))} or less. Of the single units {closed[0]:.0%} are closed at "
-        f"{titles[layers[0]]} and {closed[1]:.0%} at {titles[layers[-1]]}, against one half in a random layer. The "
-        f"filters of {titles[least]} fill {filters.dimension(rows[least]):.3g} dimensions of {rows[least].shape[1]}, random ones "
-        f"{filters.random_dimension(*rows[least].shape):.3g}. The narrowest cone that holds all filters has a half-angle of "
-        f"{cones}; at 90° "
-        "no half-space holds them.",
+        f"{measured.replicates} pictures. As many random filters leave 2^(−N), 2^−{min(map(len, rows.values()))} or less. Of the "
+        f"single units {closed[0]:.0%} are closed at {titles[layers[0]]} and {closed[1]:.0%} at {titles[layers[-1]]}, against one "
+        f"half in a random layer. The filters of {titles[least]} fill {filters.dimension(rows[least]):.3g} dimensions of "
+        f"{rows[least].shape[1]}, random ones {filters.random_dimension(*rows[least].shape):.3g}. The narrowest cone that holds "
+        f"all filters has a half-angle of {cones}; at 90° no half-space holds them.",
         (
             Evidence(fill[least], 0.0, len(layers)),
             Evidence(*share, share=True),
@@ -223,7 +222,7 @@ CLAIM = Claim(
     ),
     authors="A picture of why images lose their flat parts: the filters fill few dimensions, and most units of high layers are "
     "closed. Biases and pictures decide whether a patch lies in the zone; one that most filters close, or that "
-    "loses all windows of the max-pooling, is as good as removed. Neither counts as dead here, where the text has the ReLU remove "
-    "the patch.",
+    "loses all windows of the max-pooling, is as good as removed. Neither counts as dead here, where the ReLU has to "
+    "remove the patch.",
     formula=(r"\mathrm{P}(w_i \cdot y \leq 0 \text{ for } i = 1, \ldots, N) = 2^{-N},\quad y \neq 0",),
 )

@@ -82,8 +82,8 @@ def _bars(measured: Measurement, label: str) -> CurveFigure:
     return CurveFigure(
         "figure7",
         f"Distance of the unit maps of two random logits: means with 95 % intervals over {measured.replicates} pictures. {label}."
-        " Predicted for saliency with random weights: √2 in root mean square, exactly. Guided and DeconvNet: no law for a network "
-        "of this depth.",
+        " Predicted for saliency with random weights: √2 in root mean square, exactly. Guided and DeconvNet: no law for a "
+        "network of this depth.",
         "",
         "mean l2 distance",
         (Line("random, predicted for saliency", np.array([-0.3, 0.3]), np.full(2, math.sqrt(2))),),
