@@ -87,8 +87,8 @@ def run(bench: Bench) -> Outcome:
     return Outcome(
         f"{trained_maps.network_words(subject)}, the share of patches without an active filter is {where}, over "
         f"{measured.replicates} pictures. As many random filters leave 2^(−N), 2^−{min(map(len, rows.values()))} or less. Of the "
-        f"single units {closed[0]:.0%} are closed at {titles[layers[0]]} and {closed[1]:.0%} at {titles[layers[-1]]}, against one "
-        f"half in a random layer. The filters of {titles[least]} fill {filters.dimension(rows[least]):.3g} dimensions of "
+        f"single units {closed[0]:.0%} are closed at {titles[layers[0]]} and {closed[1]:.0%} at {titles[layers[-1]]}, against "
+        f"one half in a random layer. The filters of {titles[least]} fill {filters.dimension(rows[least]):.3g} dimensions of "
         f"{rows[least].shape[1]}, random ones {filters.random_dimension(*rows[least].shape):.3g}. The narrowest cone that holds "
         f"all filters has a half-angle of {cones}; at 90° no half-space holds them.",
         (
