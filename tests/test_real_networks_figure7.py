@@ -52,7 +52,8 @@ def test_outputs_and_distances(subject, name):
     for maps, expected in zip(
         trained_maps.maps_of(subject.trained, x, range(4), list(distances)), distances.values(), strict=True
     ):
-        np.testing.assert_allclose(trained_maps.distances(maps)[:3], expected, atol=6e-4)
+        # Written to three decimals, in float32: a unit near 0 may be open in one program and closed in the other.
+        np.testing.assert_allclose(trained_maps.distances(maps)[:3], expected, rtol=5e-4, atol=5e-4)
 
 
 def test_no_patch_is_dead(subject):
