@@ -76,6 +76,13 @@ def test_shares_are_those_of_single_pictures():
         for what, key in (("dead", "dead_positions"), ("closed", "closed_units")):
             expected = np.mean([shares[key][titles[name]] for shares in alone])
             assert together.estimate(f"{what} {name}")[0] == pytest.approx(expected, abs=1e-9)
+    net, name = subject.trained, "features.0"
+    order = np.argsort(dead_zones.contrasts(dead_zones.convolution(net, name), crops[0]))
+    closed = net.forward(crops[0], keep=[name]).activations[name].reshape(16, -1) <= 0
+    first = dead_zones.DeadPatches(subject, images=[crops[0]])(np.random.default_rng(0), 1)
+    for what, part in (("flat", order[:256]), ("edges", order[-256:])):
+        found = first.statistics.mean[first.statistics.names.index(what)]
+        assert found == pytest.approx(closed[:, part].mean(), abs=1e-3)
     with pytest.raises(ValueError, match="no node 'conv'"):
         batch_activations(subject.trained, crops, ["conv"])
 
@@ -94,6 +101,13 @@ def test_a_readout_on_trained_features_has_the_distance_of_its_law(node):
     measured = trained_laws.GaussianReadouts(below, list(crops), 8)(np.random.default_rng(0), 60)
     value, error, _ = measured.estimate("squared")
     assert abs(value - 2) < 4 * error < 0.2
+
+
+def test_contrast_is_the_variance_within_a_patch():
+    image = np.zeros((2, 2, 4))
+    image[1, :, 3] = 2.0
+    found = dead_zones.contrasts(Conv("c", "x", 1, (2, 2), 2), image)
+    np.testing.assert_array_equal(found, [0, 1])
 
 
 def test_distances_of_all_pairs():

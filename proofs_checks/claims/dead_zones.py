@@ -41,7 +41,8 @@ PATCHES = 18
 class DeadPatches(PerPicture):
     """Share of the positions of a picture at which no filter of a convolution is active.
 
-    Numbers, by convolution: ``dead <node>``, and ``closed <node>``, the share of closed units.
+    Numbers, by convolution: ``dead <node>``, and ``closed <node>``, the share of closed units; of the first one ``flat`` and
+    ``edges``, that share on the quarters of the patches with least and with most contrast.
     """
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
@@ -52,12 +53,36 @@ class DeadPatches(PerPicture):
         return {name: float(share[0]) for name, share in self._shares(x[None]).items()}
 
     def _shares(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        units = subjects.gates(self.subject.trained)
-        values = batch_activations(self.subject.trained, images, units.values())
-        closed = {
+        net, units = self.subject.trained, subjects.gates(self.subject.trained)
+        node = convolution(net, next(iter(units)))
+        values = batch_activations(net, images, {node.source, *units.values()})
+        numbers = {
             f"closed {name}": 1 - (values[unit] > 0).mean(axis=(1, 2, 3)) for name, unit in units.items()
         }
-        return closed | {f"dead {name}": trained_laws.dead(values[unit]) for name, unit in units.items()}
+        numbers |= {f"dead {name}": trained_laws.dead(values[unit]) for name, unit in units.items()}
+        closed = 1 - (values[units[node.name]] > 0).mean(axis=1).reshape(len(images), -1)
+        order = np.argsort([contrasts(node, image) for image in values[node.source]], axis=1)
+        quarter = -(-order.shape[1] // 4)
+        for name, part in (("flat", order[:, :quarter]), ("edges", order[:, -quarter:])):
+            numbers[name] = np.take_along_axis(closed, part, axis=1).mean(axis=1)
+        return numbers
+
+
+def convolution(net: GraphNetwork, name: str) -> Conv:
+    """Return a node by its name."""
+    return next(node for node in net.nodes if isinstance(node, Conv) and node.name == name)
+
+
+def grid_of(node: Conv, image: np.ndarray) -> PatchGrid:
+    """Return the patches of an image (C, H, W) that a convolution reads."""
+    channels, height, width = image.shape
+    return PatchGrid((channels, height, width), node.kernel, node.stride, node.padding)
+
+
+def contrasts(node: Conv, image: np.ndarray) -> np.ndarray:
+    """Return the variance within each patch (P,) that a convolution reads of an image (C, H, W), summed over channels."""
+    patches = grid_of(node, image).extract(image)
+    return np.asarray(patches.reshape(len(patches), len(image), -1).var(axis=2).sum(axis=1))
 
 
 @trained_maps.one_thread
@@ -83,12 +108,14 @@ def run(bench: Bench) -> Outcome:
         where = f"{100 * share[0]:.2g} % at {titles[largest]}, the largest of {len(layers)} convolutions"
     rng = np.random.default_rng(bench.seed_of("random directions"))
     cones = "; ".join(_cone_words(titles[name], rows[name], rng) for name in shown)
+    flat, edges = (measured.estimate(name)[0] for name in ("flat", "edges"))
     closed = [measured.estimate(f"closed {name}")[0] for name in (layers[0], layers[-1])]
     return Outcome(
         f"{trained_maps.network_words(subject)}, the share of patches without an active filter is {where}, over "
         f"{measured.replicates} pictures. As many random filters leave 2^(−N), 2^−{min(map(len, rows.values()))} or less. Of the "
         f"single units {closed[0]:.0%} are closed at {titles[layers[0]]} and {closed[1]:.0%} at {titles[layers[-1]]}, against "
-        f"one half in a random layer. The filters of {titles[least]} fill {filters.dimension(rows[least]):.3g} dimensions of "
+        f"one half in a random layer; at {titles[layers[0]]} {flat:.0%} on the flattest quarter of the patches and {edges:.0%} "
+        f"on that with most contrast. The filters of {titles[least]} fill {filters.dimension(rows[least]):.3g} dimensions of "
         f"{rows[least].shape[1]}, random ones {filters.random_dimension(*rows[least].shape):.3g}. The narrowest cone that holds "
         f"all filters has a half-angle of {cones}; at 90° no half-space holds them.",
         (
@@ -113,9 +140,8 @@ def _cone_words(title: str, rows: np.ndarray, rng: np.random.Generator) -> str:
 
 
 def _check(bench: Bench, place: str, name: str) -> Check:
-    node = next(node for node in bench.subject.trained.nodes if node.name == name)
-    assert isinstance(node, Conv)
-    simulate = trained_laws.GaussianBanks(_patches(bench, node), FILTERS, BANKS)
+    patches = _patches(bench, convolution(bench.subject.trained, name))
+    simulate = trained_laws.GaussianBanks(patches, FILTERS, BANKS)
     return bench.moment(
         f"dead share of the patches that the {place} convolution reads, {FILTERS} Gaussian filters",
         bench.study(f"Gaussian filters at the {place} convolution", simulate, REPLICATES, block=25),
@@ -129,8 +155,7 @@ def _patches(bench: Bench, node: Conv) -> np.ndarray:
     """Return non-zero patches (B, C, kh, kw) that a convolution of the trained network reads, in turn from each of the crops."""
     rng = np.random.default_rng(bench.seed_of(f"patches at {node.name}"))
     read = trained_laws.features(bench.subject.trained, node.source, bench.crops("patches", PATCHES))
-    channels, height, width = read.shape[1:]
-    grid = PatchGrid((channels, height, width), node.kernel, node.stride, node.padding)
+    grid = grid_of(node, read[0])
     found = []
     for image in np.resize(read, (PATCHES, *read.shape[1:])):
         patches = grid.extract(image)
@@ -139,7 +164,7 @@ def _patches(bench: Bench, node: Conv) -> np.ndarray:
             found.append(patches[rng.choice(alive)])
     if not found:
         raise Undecidable(f"every patch that {node.name} reads is zero")
-    return np.array(found).reshape(-1, channels, *grid.kernel)
+    return np.array(found).reshape(-1, read.shape[1], *grid.kernel)
 
 
 def _curves(measured: Measurement, fill: dict[str, float], titles: dict[str, str], label: str) -> CurveFigure:
