@@ -71,7 +71,7 @@ class Bench(Judge):
         subject = self.subject
         if self.folder is not None:
             shown = {file: subject.picture(file) for file in images.in_folder(self.folder)}
-        elif subject.source == subjects.SMALL:
+        elif subject.source in subjects.PACKAGED:
             return {}
         else:
             names = photographs.present()[: QUICK_PICTURES if self.budget == "quick" else None]
