@@ -21,12 +21,14 @@ from proofs_checks.claim import (
 )
 from proofs_checks.studies import trained_laws, trained_maps
 from proofs_checks.studies.trained_maps import KINDS
+from theorylab import subjects
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
 
 CROPS = 18
 LOGITS = 12
-REPLICATES = 24
+REPLICATES, OF_PACKAGED = 24, 700
+"""Draws of a readout; so many more for the package's classifiers, which take little time and may have few features."""
 BESIDE = {"trained": 0.12, "random": -0.12}
 """Where the two networks stand beside a rule's name."""
 
@@ -68,9 +70,10 @@ def _saliency(bench: Bench) -> Check:
     simulate = trained_laws.GaussianReadouts(
         below, list(bench.crops("pictures under readouts", CROPS)), LOGITS
     )
+    replicates = OF_PACKAGED if subject.source in subjects.PACKAGED else REPLICATES
     return bench.moment(
         "saliency: squared distance of two logits' unit maps, Gaussian readout on the trained convolutions",
-        bench.study("Gaussian readouts on trained convolutions", simulate, REPLICATES, block=2),
+        bench.study("Gaussian readouts on trained convolutions", simulate, replicates, block=2),
         "squared",
         2.0,
         Wrong("the law of DeconvNet: 2 − 2/π", 2 - 2 / math.pi),
