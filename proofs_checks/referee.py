@@ -88,7 +88,9 @@ def rule(margin: Margin, evidence: Evidence, level: float) -> Ruling:
         low, high = stats.bounded_interval(estimate, error, evidence.replicates, confidence=1 - level)
     elif error > 0:
         low, high = stats.interval(estimate, error, evidence.replicates - 1, confidence=1 - level)
-    ruling = Ruling(margin, estimate, low, high, Verdict.UNDECIDED)
+    # A share's bound may be wider than all that a share can be.
+    shown = (max(low, 0.0), min(high, 1.0)) if evidence.share else (low, high)
+    ruling = Ruling(margin, estimate, *shown, Verdict.UNDECIDED)
     if margin.low <= low and high <= margin.high:
         return dataclasses.replace(ruling, verdict=Verdict.HOLDS)
     if evidence.reached is not None and evidence.checked:
@@ -100,7 +102,8 @@ def rule(margin: Margin, evidence: Evidence, level: float) -> Ruling:
     if high < margin.low or low > margin.high:
         return dataclasses.replace(ruling, verdict=Verdict.REFUTED)
     nearest = min(abs(estimate - edge) for edge in (margin.low, margin.high))
-    factor = ((high - low) / 2 / nearest) ** 2 if nearest > 0 else math.inf
+    # The bound of a share that never varied shrinks as the number of replicates grows, every other interval as its root.
+    factor = ((high - low) / 2 / nearest) ** (2 if error > 0 else 1) if nearest > 0 else math.inf
     return dataclasses.replace(ruling, factor=factor)
 
 

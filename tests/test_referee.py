@@ -143,3 +143,10 @@ def test_the_page_of_verdicts_says_what_the_registry_declares():
     for claim in proofs_checks.registry():
         assert tool.declared(claim) in page, f"{claim.id}: run make verdicts"
     assert page.count("**We answer.**") == len(proofs_checks.registry())
+
+
+def test_a_share_is_between_nothing_and_all_and_few_pictures_say_how_many_would_decide():
+    found = referee.rule(Margin("share", low=0.01), Evidence(0.0, 0.0, 18, share=True), LEVEL)
+    assert (found.verdict, found.low, found.high) == (Verdict.UNDECIDED, 0.0, 1.0)
+    enough = Evidence(0.0, 0.0, math.ceil(1 + 17 * found.factor), share=True)
+    assert referee.rule(Margin("share", low=0.01 + 1e-9), enough, LEVEL).verdict is Verdict.REFUTED

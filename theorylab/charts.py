@@ -89,7 +89,10 @@ class Points:
 
 @dataclasses.dataclass(frozen=True)
 class CurveFigure:
-    """Predicted curves with measured points on them; a line and the points of one label share a colour."""
+    """Predicted curves with measured points on them; a line and the points of one label share a colour.
+
+    `x_names` are written along the axis in place of the numbers 0, 1, 2, ….
+    """
 
     name: str
     caption: str
@@ -99,6 +102,7 @@ class CurveFigure:
     points: tuple[Points, ...]
     x_scale: str = "linear"
     y_scale: str = "linear"
+    x_names: tuple[str, ...] = ()
 
 
 Chart = MapFigure | CurveFigure

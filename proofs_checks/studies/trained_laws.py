@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from proofs_checks.studies.trained_maps import distances, unit_rows
 from theorylab import PatchGrid, Rule, montecarlo
 from theorylab.layers import conv, unit
 from theorylab.montecarlo import Measurement
@@ -82,11 +83,16 @@ class DenseMaps:
         return GraphNetwork(head(size, self.units, LOGITS), weights)
 
 
+def dead(values: np.ndarray) -> np.ndarray:
+    """Return the share of positions at which no filter is active, (B,), of what units make of a convolution, (B, N, H, W)."""
+    return np.asarray(1 - (values > 0).any(axis=1).mean(axis=(1, 2)))
+
+
 @dataclasses.dataclass(frozen=True)
 class GaussianBanks:
-    """Share of patches on which none of a few Gaussian filters without biases is active: ``dead``.
+    """Share of patches (B, C, kh, kw) on which none of a few Gaussian filters without biases is active: ``dead``.
 
-    Each replicate is the mean over `banks` banks, each seen on all the patches.
+    Each replicate is the mean over `banks` banks, each seen on all the patches by a convolution with a ReLU behind it.
     """
 
     patches: np.ndarray
@@ -95,35 +101,39 @@ class GaussianBanks:
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
         """Measure `size` replicates."""
-        dead = np.empty(size)
+        kernel = self.patches.shape[2:]
+        node = Conv("filters", "patches", self.banks * self.filters, (kernel[0], kernel[1]), bias=False)
+        shares = np.empty(size)
         for i in range(size):
-            drawn = rng.standard_normal((self.banks * self.filters, self.patches.shape[1]), dtype=np.float32)
-            closed = drawn @ self.patches.T <= 0
-            dead[i] = closed.reshape(self.banks, self.filters, -1).all(axis=1).mean()
-        return montecarlo.measurement({"dead": dead})
+            drawn = rng.standard_normal((node.n_filters, *self.patches.shape[1:]), dtype=np.float32)
+            seen = unit.forward(node.forward({"filters.weight": drawn}, self.patches)[0])
+            shares[i] = dead(seen.reshape(-1, self.filters, 1, 1)).mean()
+        return montecarlo.measurement({"dead": shares})
 
 
 @dataclasses.dataclass(frozen=True)
 class GaussianReadouts:
-    """Saliency maps of logits that a Gaussian readout makes of the trained units below it.
+    """How far apart the saliency maps of logits are that a Gaussian readout makes of trained features: ``squared``.
 
-    `grams` are ``J Jᵀ`` for some crops, ``J`` the gradients of the units: maps are ``V J``, and all of their inner products
-    are ``V J Jᵀ Vᵀ``.  Numbers, means over the logits of one readout: ``energy`` ‖S‖², ``classes`` ⟨S, S'⟩.
+    `net` ends at the features, and each replicate is one picture of `images` and one draw of the readout: the mean squared
+    distance of unit maps over all pairs of `logits` logits.
     """
 
-    grams: np.ndarray
+    net: GraphNetwork
+    images: Sequence[np.ndarray]
     logits: int
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
         """Measure `size` replicates."""
-        energy, classes = np.empty(size), np.empty(size)
+        squared = np.empty(size)
         for i in range(size):
-            gram = self.grams[rng.integers(len(self.grams))]
-            readout = rng.standard_normal((self.logits, len(gram)))
-            products = readout @ gram @ readout.T
-            energy[i] = np.trace(products) / self.logits
-            classes[i] = (products.sum() - np.trace(products)) / (self.logits * (self.logits - 1))
-        return montecarlo.measurement({"energy": energy, "classes": classes})
+            trace = self.net.forward(self.images[int(rng.integers(len(self.images)))])
+            # A logit's readout row is what its backward pass starts from.
+            readout = rng.standard_normal((self.logits, self.net.n_logits))
+            maps = self.net.backward(trace, readout, [Rule.SALIENCY])[0]
+            pairs = distances(unit_rows(maps))
+            squared[i] = (pairs**2).mean()
+        return montecarlo.measurement({"squared": squared})
 
 
 @dataclasses.dataclass(frozen=True)

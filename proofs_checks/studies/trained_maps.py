@@ -7,6 +7,7 @@ this network and of pictures of this kind.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
@@ -49,6 +50,11 @@ def network_words(subject: Subject) -> str:
 def unit_rows(maps: np.ndarray) -> np.ndarray:
     """Return maps ``(..., C, H, W)`` as rows of norm 1, float64; a zero map stays zero."""
     return display.unit_norm(maps.astype(np.float64)).reshape(*maps.shape[:-3], -1)
+
+
+def distances(rows: np.ndarray) -> np.ndarray:
+    """Return the distances of all pairs of rows (T, d), first of (0, 1), (0, 2) and so on."""
+    return np.array([np.linalg.norm(one - other) for one, other in itertools.combinations(rows, 2)])
 
 
 def maps_of(

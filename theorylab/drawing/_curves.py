@@ -18,6 +18,8 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _STYLES = ("-", "--", ":", "-.")
 # On a logarithmic axis of fewer decades than this, 2 and 5 are labelled beside 1; on more they would touch.
 _FINE_DECADES = 3
+# More letters than this along the axis would touch.
+_LETTERS = 60
 
 
 def draw_curves(figure: CurveFigure) -> Figure:
@@ -90,6 +92,10 @@ def _set_ticks(axes: Axes, figure: CurveFigure) -> None:
             axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if fine else (1,)))
             axis.set_major_formatter(ticker.FuncFormatter(_plain_label))
             axis.set_minor_formatter(ticker.NullFormatter())
+    if figure.x_names:
+        upright = sum(map(len, figure.x_names)) > _LETTERS
+        axes.set_xticks(range(len(figure.x_names)), figure.x_names, rotation=90 if upright else 0)
+        return
     counts = figure.points and all((points.x % 1 == 0).all() for points in figure.points)
     if figure.x_scale == "linear" and counts:
         axes.xaxis.set_major_locator(ticker.MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))

@@ -10,8 +10,7 @@ from theorylab import stats
 from theorylab.drawing import PALETTE, label_axes, maps_over_charts
 from theorylab.figures._base import Parts, Settings
 from theorylab.networks import GraphNetwork
-from theorylab.networks.nodes import Activation, Conv
-from theorylab.subjects import Subject, layer_titles
+from theorylab.subjects import Subject, gates, layer_titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,12 +56,9 @@ def make(settings: Settings) -> Parts:
 
 def dead_shares(net: GraphNetwork, x: np.ndarray) -> dict[str, dict[str, float]]:
     """Return each convolution's share of positions without an active filter, and of closed units."""
-    titles = layer_titles(net)
-    convolutions = {node.name for node in net.nodes if isinstance(node, Conv)}
-    units = [node for node in net.nodes if isinstance(node, Activation)]
-    relus = {unit.name: unit.source for unit in units if unit.source in convolutions}
-    kept = net.forward(x, keep=tuple(relus)).activations
-    closed = {titles[source]: kept[name] <= 0 for name, source in relus.items()}
+    titles, units = layer_titles(net), gates(net)
+    kept = net.forward(x, keep=tuple(units.values())).activations
+    closed = {titles[name]: kept[unit] <= 0 for name, unit in units.items()}
     return {
         "dead_positions": {name: float(mask.all(axis=0).mean()) for name, mask in closed.items()},
         "closed_units": {name: float(mask.mean()) for name, mask in closed.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -26,6 +26,22 @@ def batch_logits(net: GraphNetwork, images: np.ndarray) -> np.ndarray:
     (2, 5)
     """
     return ascent(net.nodes, net.weights, _checked(net, images))[0]
+
+
+def batch_activations(net: GraphNetwork, images: np.ndarray, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Compute what some nodes make of several pictures (B, C, H, W): their outputs, (B, ...), by name.
+
+    The dtype is the network's; errors are those of :meth:`GraphNetwork.forward`.
+
+    Examples
+    --------
+    >>> from theorylab.networks import vgg16
+    >>> net = vgg16(input_shape=(3, 32, 32), n_logits=5, n_hidden=8)
+    >>> batch_activations(net, np.ones((2, 3, 32, 32)), ["features.1"])["features.1"].shape
+    (2, 64, 32, 32)
+    """
+    net._check_names(names)
+    return ascent(net.nodes, net.weights, _checked(net, images), names)[2]
 
 
 def batch_maps(

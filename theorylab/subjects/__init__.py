@@ -2,7 +2,7 @@
 
 from theorylab.subjects._given import given, of_module
 from theorylab.subjects._packaged import PACKAGED, SMALL, TORCHVISION, best, hed_is_present, small, vgg16
-from theorylab.subjects._subject import FanIn, Subject, column, layer_titles
+from theorylab.subjects._subject import FanIn, Subject, column, gates, layer_titles
 
 __all__ = [
     "PACKAGED",
@@ -12,6 +12,7 @@ __all__ = [
     "Subject",
     "best",
     "column",
+    "gates",
     "given",
     "hed_is_present",
     "layer_titles",

@@ -13,7 +13,7 @@ from theorylab import _random, images
 from theorylab.model.laws import Gaussian
 from theorylab.model.models import VGG16_BLOCKS
 from theorylab.networks import GraphNetwork
-from theorylab.networks.nodes import Conv, Dense, MaxPool
+from theorylab.networks.nodes import Activation, BatchNorm, Conv, Dense, MaxPool
 from theorylab.networks.parameters import draw_parameters
 
 
@@ -132,6 +132,26 @@ def layer_titles(net: GraphNetwork) -> dict[str, str]:
             dense += 1
             titles[node.name] = f"fc{dense}"
     return titles
+
+
+def gates(net: GraphNetwork) -> dict[str, str]:
+    """Map each convolution to the unit that opens and closes its filters: behind it, or behind its batch normalisation.
+
+    Convolutions of which there is none, such as the last ones of residual branches, are left out.
+
+    >>> from theorylab.networks import vgg16
+    >>> gates(vgg16(input_shape=(3, 32, 32), n_hidden=8, n_logits=2))["features.28"]
+    'features.29'
+    """
+    behind = {node.source: node for node in net.nodes if isinstance(node, (Activation, BatchNorm))}
+    found = {}
+    for node in net.nodes:
+        if isinstance(node, Conv):
+            unit = behind.get(node.name)
+            unit = behind.get(unit.name) if isinstance(unit, BatchNorm) else unit
+            if isinstance(unit, Activation):
+                found[node.name] = unit.name
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
