@@ -13,6 +13,7 @@ from theorylab.figures._base import Parts, Settings
 from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
 
+
 def make(settings: Settings) -> Parts:
     """Draw maps of the predicted class of the picture and of its adversarial neighbour."""
     nets = settings.subject()
@@ -23,7 +24,9 @@ def make(settings: Settings) -> Parts:
     size = adversarial.smallest_step(nets, rgb, direction)
     if math.isinf(size):
         largest = adversarial.LEVELS[-1]
-        raise ValueError(f"figure 8: no step up to {largest:g} levels of 255 changes the class of this picture")
+        raise ValueError(
+            f"figure 8: no step up to {largest:g} levels of 255 changes the class of this picture"
+        )
     attacked = adversarial.moved(rgb, direction, size)
     step()
     pictures = {"before": rgb, "after": attacked}
