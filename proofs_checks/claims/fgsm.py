@@ -26,7 +26,6 @@ from proofs_checks.studies import trained_maps
 from proofs_checks.studies.trained_maps import RECTIFIED
 from theorylab import adversarial
 from theorylab.model.rules import PAPER, Rule
-from theorylab.montecarlo import Measurement
 from theorylab.networks import GraphNetwork, GraphTrace
 from theorylab.networks.nodes import Dense
 from theorylab.subjects import Subject
@@ -266,9 +265,9 @@ CLAIM = Claim(
         r"\text{for the step } -\varepsilon\,\mathrm{sign}(g),\quad g = \nabla(f_a - f_b)",
     ),
     proof="A network of linear layers, ReLUs and max-pools is affine wherever no ReLU and no winner of a window "
-    "switches. A map depends on the picture through these switches alone. There f_a − f_b changes by ⟨g, −ε sign(g)⟩ = −ε Σ_t |g_t|. Such a piece is bounded by linear "
-    "inequalities, so it is convex: a step at whose two ends the same units are open and the same entries win lies in "
-    "one piece.",
+    "switches, and a map depends on the picture through these switches alone. There f_a − f_b changes by ⟨g, −ε sign(g)⟩ "
+    "= −ε Σ_t |g_t|. Such a piece is bounded by linear inequalities, so it is convex: a step at whose two ends the same "
+    "units are open and the same entries win lies in one piece.",
     n_checks=2,
     run=run,
     trained=("convolutions", "dense"),
