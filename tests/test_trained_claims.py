@@ -10,7 +10,7 @@ from scipy import stats as scipy_stats
 import proofs_checks
 from proofs_checks import referee
 from proofs_checks.claim import Bench
-from proofs_checks.claims import fc1_histograms, fgsm
+from proofs_checks.claims import fc1_histograms
 from proofs_checks.results import Verdict
 from proofs_checks.studies import trained_laws, trained_maps
 from theorylab import analytic, images, montecarlo, stats, training
@@ -144,33 +144,6 @@ def test_fresh_layers_have_the_energy_of_their_patches(classifier):
     measured = trained_laws.FreshLayer(node, inputs, 10)(np.random.default_rng(1), 40)
     value, error = measured.statistics.estimate(lambda mean: mean["energy"])
     assert abs(value - 1) < 4 * error < 0.1
-
-
-# --- the adversarial step
-
-
-def test_gradient_of_the_loss():
-    logits = np.array([1.0, -2.0, 0.5])
-    gradient = fgsm.loss_gradient(logits, 1)
-    for k in range(3):
-        step = np.eye(3)[k] * 1e-6
-        slope = (loss(logits + step) - loss(logits - step)) / 2e-6
-        assert gradient[k] == pytest.approx(slope, abs=1e-8)
-
-
-def loss(logits):
-    return math.log(np.exp(logits).sum()) - logits[1]
-
-
-def test_a_crop_between_two_pieces_is_noticed(classifier):
-    trained = classifier.network
-    weights = {name: array.astype(np.float64) for name, array in trained.parameters.items()}
-    net = GraphNetwork(trained.nodes, weights)
-    flat = np.full((3, 32, 32), -1.0)  # equal patches compete in every window
-    step, _ = fgsm._longest_step(net, flat, np.random.default_rng(0).standard_normal(flat.shape))
-    assert step < fgsm.SHORTEST
-    crop = crop_of(0).astype(np.float64)
-    assert fgsm._longest_step(net, crop, np.ones(crop.shape))[0] >= fgsm.SHORTEST
 
 
 # --- histograms of fc1

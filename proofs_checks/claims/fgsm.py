@@ -151,7 +151,7 @@ def run(bench: Bench) -> Outcome:
         x_scale="log",
     )
     return Outcome(
-        f"{trained_maps.network_words(subject)}, a step of {level:.2f} ± {error:.2f} of 255 grey levels, on average, changes "
+        f"{trained_maps.network_words(subject)}, a step of {level:.2g} ± {error:.1g} of 255 grey levels, on average, changes "
         f"the predicted class of {flipped} of {count} pictures{unmoved}.{random} The maps of the predicted class before and "
         f"after it have a mean cosine of {cosines('')}; those of the class predicted before {cosines(' step')}; those of the two "
         f"classes before the step {cosines(' class')}. Steps of the same size with random signs: {cosines(' random')}.",

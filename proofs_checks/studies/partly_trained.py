@@ -198,5 +198,5 @@ def same_map(
 def can_be_multiplied(net: GraphNetwork, layer: str) -> bool:
     """Return whether all that lies behind a layer reads nothing before it: no branch leads around it."""
     place = next(place for place, node in enumerate(net.nodes) if node.name == layer)
-    later = {node.name for node in net.nodes[place:]}
-    return len({name for node in net.nodes[place:] for name in node.inputs} - later) == 1
+    behind = {node.name for node in net.nodes[place:]}
+    return all(name in behind for node in net.nodes[place + 1 :] for name in node.inputs)
