@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from theorylab import (
+    adversarial,
     analytic,
     cli,
     figures,

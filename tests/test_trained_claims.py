@@ -15,7 +15,6 @@ from proofs_checks.results import Verdict
 from proofs_checks.studies import trained_laws, trained_maps
 from theorylab import analytic, images, montecarlo, stats, training
 from theorylab.model.rules import PAPER
-from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Conv
 
 IDS = ("equation9", "dead-zones", "fc1-histograms", "figure7", "fgsm", "figure9-dense", "figure9-depth")
