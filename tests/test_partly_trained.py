@@ -135,7 +135,14 @@ def test_the_three_convolutions_are_those_that_the_paper_names(small):
     assert [small.layers()[name] for name in partly_trained.three(small)] == ["conv1_1", "conv2_1", "conv3_1"]
     residual = dataclasses.replace(small, trained=with_a_branch(0))
     assert partly_trained.three(residual) == ["conv1", "conv2", "conv3"]
-    assert len(partly_trained.layers(subject)) == 16
+    assert list(partly_trained.layers(subject).values()) == [
+        *(f"conv{block}_1" for block in range(1, 6)),
+        "conv5_3",
+        *("fc1", "fc2", "fc3"),
+    ]
+    deep = dataclasses.replace(small, trained=networks.resnet50(input_shape=(3, 32, 32), n_logits=2))
+    assert len(partly_trained.layers(deep)) == partly_trained.MOST + 1
+    assert set(partly_trained.three(deep)) <= set(partly_trained.layers(deep))
 
 
 def test_a_multiplied_layer_leaves_the_map_and_forgotten_biases_do_not(small, picture):

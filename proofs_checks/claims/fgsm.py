@@ -36,7 +36,7 @@ KINDS = {"gradient": "signs of the gradient", "random": "random signs"}
 CHANGED = 0.5
 """The largest cosine at which two maps count as very different: 60°."""
 REPLICATES = 200
-CROPS, PHOTOGRAPHS = 8, 2
+CROPS, PHOTOGRAPHS = 8, 1
 """Pictures of the small classifier and of a large network in whose linear pieces a step is taken."""
 UNITS = 128
 """Of the first dense layer, the logits there."""

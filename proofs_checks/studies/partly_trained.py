@@ -23,8 +23,8 @@ from theorylab.networks.resumed import resumed
 from theorylab.subjects import Subject
 
 REPLICATES = 120
-MOST = 16
-"""Convolutions that are looked at; of a deeper network, so many at equal distances."""
+MOST = 8
+"""Convolutions of which all are looked at."""
 FACTOR, PICTURES = 4.0, 2
 """Of a layer that is multiplied: a power of two, which rounds nothing; and the pictures on which it is."""
 UP_TO, BUT = "up to", "all but"
@@ -33,23 +33,36 @@ NONE = "none"
 
 
 def layers(subject: Subject) -> dict[str, str]:
-    """Return the layers that are looked at, input side first, with the paper's names: convolutions, then dense layers."""
+    """Return the layers that are looked at, input side first, with the paper's names: convolutions, then dense layers.
+
+    Of many convolutions those that the paper's figure names, the first of each block, which max-pools part, and the last; or
+    some at equal distances where there are fewer than three blocks.
+    """
     titles = subject.layers()
-    convolutions = [node.name for node in subject.trained.nodes if isinstance(node, Conv)]
-    places = np.unique(np.linspace(0, len(convolutions) - 1, MOST).round().astype(int))
-    several = {convolutions[place] for place in places}
-    dense = {node.name for node in subject.trained.nodes if isinstance(node, Dense)}
-    return {name: title for name, title in titles.items() if name in several | dense}
+    convolutions = [name for name, title in titles.items() if title.startswith("conv")]
+    several = _firsts(titles)
+    if len(convolutions) <= MOST:
+        several = convolutions
+    elif len(several) < 3:
+        places = np.linspace(0, len(convolutions) - 1, MOST).round().astype(int)
+        several = [convolutions[place] for place in places]
+    wanted = {*several, convolutions[-1]}
+    return {name: title for name, title in titles.items() if name in wanted or name not in convolutions}
+
+
+def _firsts(titles: dict[str, str]) -> list[str]:
+    return [name for name, title in titles.items() if title.startswith("conv") and title.endswith("_1")]
 
 
 def three(subject: Subject) -> list[str]:
     """Return the first convolution of the first, the middle and the last block: VGG-16's conv1_1, conv3_1 and conv5_1.
 
-    Of a network with fewer than three blocks, which max-pools part, the first, the middle and the last of all.
+    Of a network with fewer than three blocks the first, the middle and the last convolution that is looked at.
     """
-    titles = {name: title for name, title in subject.layers().items() if title.startswith("conv")}
-    firsts = [name for name, title in titles.items() if title.endswith("_1")]
-    several = firsts if len(firsts) >= 3 else list(titles)
+    titles = layers(subject)
+    several = _firsts(titles)
+    if len(several) < 3:
+        several = [name for name, title in titles.items() if title.startswith("conv")]
     return [several[0], several[len(several) // 2], several[-1]]
 
 
