@@ -155,7 +155,7 @@ def curve(bench: Bench, name: str, row: str, words: str) -> CurveFigure:
     return CurveFigure(
         name,
         f"{words} {bench.subject.label}; means over {measured.replicates} pictures with 95 % intervals. Layers: {listed}.",
-        f"layer, trained {row}",
+        "layer that is trained last" if row == UP_TO else "layer drawn anew",
         "cosine of the guided map",
         (),
         tuple(
@@ -173,12 +173,12 @@ def panels(
     bench: Bench, drawn: GraphNetwork, name: str, row: str, marked: Sequence[str], words: str
 ) -> MapFigure:
     """Return maps of a row at some layers, of one picture and one draw."""
-    subject, titles = bench.subject, {NONE: "none", **bench.subject.layers()}
+    subject, titles = bench.subject, {NONE: NONE, **bench.subject.layers()}
     x = bench.crops("partly trained, maps", 1)[0]
     trace = start(subject, x)
     trained = guided(trace)
     maps = [guided(resumed(mixed(subject, drawn, row, layer), trace)) for layer in marked]
-    shown = [MapPanel("picture", subject.shown(x)), MapPanel("all trained", trained)]
+    shown = [MapPanel("picture", np.clip(subject.shown(x), 0, 255)), MapPanel("all trained", trained)]
     shown += [
         MapPanel(f"{row} {titles[layer]}, cosine {cosine:.2f}", map_)
         for layer, map_, cosine in zip(marked, maps, cosines(maps, trained), strict=True)
