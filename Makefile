@@ -34,7 +34,8 @@ bench: $(VENV)/tested
 	$(BIN)/python -m pip install --quiet -e '.[bench]'
 	$(BIN)/python -m pytest tests/bench --benchmark-columns=median,iqr,rounds -s $(ARGS)
 
-# The trained weights that come with the package, half a minute: equal bit for bit with the BLAS kernels named in the tool.
+# The trained weights that come with the package, half a minute (ARGS="--kind residual": two): equal bit for bit with the BLAS
+# kernels named in the tool.
 classifier: $(VENV)/installed
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python tools/train_small_classifier.py $(ARGS)
 

@@ -67,11 +67,11 @@ class Bench(Judge):
 
     @functools.cached_property
     def pictures(self) -> dict[str, np.ndarray]:
-        """What the trained network is shown, by name, (3, S, S) as it reads them; none for the small classifier without a folder."""
+        """What the trained network is shown, by name, (3, S, S) as it reads them; none for a small one without a folder."""
         subject = self.subject
         if self.folder is not None:
             shown = {file: subject.picture(file) for file in images.in_folder(self.folder)}
-        elif subject.source == subjects.SMALL:
+        elif subject.source in subjects.PACKAGED:
             return {}
         else:
             names = photographs.present()[: QUICK_PICTURES if self.budget == "quick" else None]

@@ -48,12 +48,12 @@ class Outcome:
 class Claim:
     """One claim of the paper: its statement in our words, the exact law, the proof, and how it is checked.
 
-    `order` is its position among the claims, in the paper's order; the numbers leave room between them.  `statement` is
-    the paper's with its hedges and its scope; `margins` say what decides it, one for each quantity, and are empty where the
-    paper claims nothing; `authors` is what the authors would answer to a reader who doubts.  `n_checks` is declared, not
-    counted afterwards: the correction for multiplicity must not depend on what is run.  `trained` names the layers,
-    "convolutions" and "dense", that have to be trained in the VGG-16 of which the statement speaks.  `formula` is the exact law once more, as lines of mathtext (Matplotlib's subset
-    of LaTeX, without the dollar signs), for the report; empty where there is no law.
+    `order` is its position among the claims, in the paper's order; the numbers leave room between them. `statement` is the
+    paper's with its hedges and its scope; `margins` say what decides it, one for each quantity, and are empty where the paper
+    claims nothing; `authors` is what the authors would answer to a reader who doubts. `n_checks` is declared, not counted
+    afterwards: the correction for multiplicity must not depend on what is run. `trained` names the layers, "convolutions" and
+    "dense", that have to be trained in the VGG-16 of which the statement speaks. `formula` is the exact law once more, as
+    lines of mathtext (Matplotlib's subset of LaTeX, without the dollar signs), for the report; empty where there is no law.
     """
 
     id: str

@@ -6,7 +6,8 @@ statement counts as true, and is measured with an interval at a level that is co
 - the interval lies inside the margin: the statement *holds*;
 - the exact law has passed its check and enters the margin only as the network grows: it *holds in the limit*;
 - the interval lies outside: it is *refuted*;
-- else it is *undecided*: a larger study may decide.  So it is where the law would enter the margin but has not passed its check.
+- else it is *undecided*: a larger study may decide.  So it is where the law would enter the margin but has not passed its check,
+  and where nothing could be measured.
 
 A statement is refuted if one of its quantities is, and holds if all do.  Where the paper's text and the authors' code name
 two settings, a statement holds or is refuted if it is so in both, and is undecided where they disagree.
@@ -73,8 +74,15 @@ def rule(margin: Margin, evidence: Evidence, level: float) -> Ruling:
     'holds'
     >>> rule(Margin("cosine", low=0.9), Evidence(0.91, 0.01, 100), 1e-6).verdict.value
     'undecided'
+
+    So it is where a number of the measurement is not finite, and the interval is NaN.
+
+    >>> rule(Margin("cosine", low=0.9), Evidence(math.nan, 0.01, 100), 1e-6).verdict.value
+    'undecided'
     """
     estimate, error = evidence.estimate, evidence.error
+    if not math.isfinite(estimate) or not math.isfinite(error):
+        return Ruling(margin, estimate, math.nan, math.nan, Verdict.UNDECIDED)
     low, high = estimate, estimate
     if evidence.share:
         low, high = stats.bounded_interval(estimate, error, evidence.replicates, confidence=1 - level)
@@ -124,9 +132,11 @@ def judged(
 
 
 def _sentence(ruling: Ruling) -> str:
-    """Say from which size a law holds, or what would decide."""
+    """Say from which size a law holds, or what would decide, or why nothing does."""
     if ruling.verdict is Verdict.HOLDS_IN_THE_LIMIT:
         return f"From {ruling.size} = {ruling.reached:,.0f} on the {ruling.margin.quantity} lies inside the margin."
+    if ruling.verdict is Verdict.UNDECIDED and math.isnan(ruling.low):
+        return f"Undecided: the {ruling.margin.quantity} could not be measured."
     if ruling.verdict is Verdict.UNDECIDED and math.isnan(ruling.factor):
         return f"Undecided: the law of the {ruling.margin.quantity} was not confirmed."
     if ruling.verdict is Verdict.UNDECIDED:

@@ -128,12 +128,13 @@ class Check:
 class ClaimResult:
     """What was found about one claim of the paper.
 
-    `headline` names the check that the table shows, and is empty where there is none; `finding` says the outcome in one
-    plain sentence with numbers, or why the claim was not run; `authors` is what the authors would answer; `network` names the
+    `headline` names the check that the table shows, and is empty where there is none; `finding` says the outcome in one plain
+    sentence with numbers, or why the claim was not run; `authors` is what the authors would answer; `network` names the
     trained network that was looked at, where the statement is about one; `seen`, where that is not the network that the
-    statement speaks of, is the verdict on it, and `verdict` is then "not run"; `rulings` are the quantities that make the verdict; `error` is
-    what stopped the laboratory itself, and then nothing is said about the statement; `proof` is the derivation of the exact
-    law in plain text, paragraphs apart by an empty line; `formula` is the law as lines of mathtext, without dollar signs.
+    statement speaks of, is the verdict on it, and `verdict` is then "not run"; `rulings` are the quantities that make the
+    verdict; `error` is what stopped the laboratory itself, and then nothing is said about the statement; `proof` is the
+    derivation of the exact law in plain text, paragraphs apart by an empty line; `formula` is the law as lines of mathtext,
+    without dollar signs.
     """
 
     id: str
@@ -179,9 +180,10 @@ class ClaimResult:
 class Verification:
     """A whole run of ``theorylab verify``.
 
-    `law_scale`, `weights`, `model`, `size`, `classes` and `folder` are what the run was given; `pictures` are the names of those
-    that the trained network was shown, where it was given, and `skipped` of those that need a download; `command` is the command line that made it, if it was one.
-    Every exact law was multiplied by `law_scale`: what is not 1 is a self-test, which says nothing of the paper.
+    `law_scale`, `weights`, `model`, `size`, `classes` and `folder` are what the run was given; `pictures` are the names of
+    those that the trained network was shown, where it was given, and `skipped` of those that need a download; `command` is
+    the command line that made it, if it was one. Every exact law was multiplied by `law_scale`: what is not 1 is a self-test,
+    which says nothing of the paper.
     """
 
     version: str

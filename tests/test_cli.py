@@ -319,7 +319,7 @@ def test_predict_vgg16(tmp_path):
     done = run("predict", "cat", "--network", "vgg16", "--out", file)
     assert done.exit_code == 0, done.output
     assert file.stat().st_size > 10_000
-    assert "guided backpropagation" in done.stdout
+    assert "guided backpropagation: the law is a limit of wide layers, measured as alignments" in done.stdout
     assert done.stderr == ""
 
 

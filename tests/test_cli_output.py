@@ -10,8 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from theorylab import cli, exhibits, images, measures, networks, visualize
+from theorylab.analytic.tolerances import tolerance
 from theorylab.exhibits import NetworkChoice
+from theorylab.model.laws import Gaussian
 from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
+from theorylab.model.specs import AdaptiveAveragePool, ConvSpec
+from theorylab.model.stack import Stack
 
 SMALL = {
     "visualize": ["visualize", "cat", "--size", "16", "--filters", "4"],
@@ -141,6 +146,28 @@ def test_the_numbers_of_predict_are_those_of_its_table(tmp_path):
         digits = f"{guided['expected_cosine_with_mean_map']:.3f}"[:5]
         assert digits[:-1] in table
         assert (guided["standard_error_with_mean_map"] > 0) is ("--pool" in words)
+
+
+def test_a_prediction_says_how_far_off_its_law_may_be(tmp_path):
+    out = ["--out", tmp_path / "map.png"]
+    said = "saliency map, DeconvNet, guided backpropagation: the law is a limit of large patches"
+    assert said in run(*SMALL["predict"], *out).stdout
+    maps = json.loads(run(*SMALL["predict"], *out, "--json").stdout)["maps"]
+    assert {(one["law"], one["tolerance"]) for one in maps} == {("limit", None)}
+    x = images.load("cat", 32)
+    layers = [
+        ConvSpec(4, 3, padding=1),
+        MaxPool(2),
+        ConvSpec(4, 3, padding=1),
+        MaxPool(2),
+        AdaptiveAveragePool(1),
+    ]
+    deep = exhibits.predicted(Stack(x.shape, layers, readout=Gaussian(1.0)), x)
+    off = tolerance(x.shape, layers[:-1], "guided")
+    assert deep.notes == (
+        f"guided backpropagation: the law is a limit of wide layers, measured as {off.words}.",
+    )
+    assert deep.numbers["maps"][0]["tolerance"] == off._asdict()
 
 
 def test_files_are_named_after_the_picture(tmp_path, monkeypatch):

@@ -168,8 +168,8 @@ def test_a_folder_of_pictures(tmp_path, small, classifier):
 
 def test_the_best_weights_present_are_taken(monkeypatch, classifier):
     taken = []
-    monkeypatch.setattr(subjects, "vgg16", lambda source, side, seed: taken.append(source))
-    monkeypatch.setattr(subjects, "small", lambda side, seed: taken.append("small"))
+    monkeypatch.setattr(subjects._packaged, "vgg16", lambda source, side, seed: taken.append(source))
+    monkeypatch.setattr(subjects._packaged, "small", lambda side, seed: taken.append("small"))
     for given, present, decides in (
         (None, True, False),
         (None, True, True),
@@ -178,7 +178,7 @@ def test_the_best_weights_present_are_taken(monkeypatch, classifier):
         ("small", True, False),
         ("hed", True, True),
     ):
-        monkeypatch.setattr(subjects, "hed_is_present", lambda present=present: present)
+        monkeypatch.setattr(subjects._packaged, "hed_is_present", lambda present=present: present)
         figures.Settings(weights=given).subject(decides=decides)
     assert taken == ["hed", "small", "small", "vgg.npz", "small", "hed"]
 

@@ -17,7 +17,10 @@ from theorylab.model.laws import Gaussian
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
-from theorylab.sampling import MapSampler
+from theorylab.model.specs import ConvSpec
+from theorylab.model.stack import Stack
+from theorylab.networks.from_stack import from_stack
+from theorylab.sampling import GraphSampler, MapSampler
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -293,17 +296,35 @@ def test_errors_of_four_and_five_conditions():
 # --- ties ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("by_graph", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_first_of_equal_patches_wins_every_window(dtype):
+def test_the_first_of_equal_patches_wins_every_window(dtype, by_graph):
     # Patches that share no pixel: only the first of each window hands a gradient on.
     grid = PatchGrid((3, 66, 66), 3, 3)
     x = np.random.default_rng(9).standard_normal((3, 3, 3))
     x = np.tile(x, (1, 22, 22)) * np.repeat([1.0, -0.7], 33)
-    sampler = MapSampler(x, grid, 31, law=Gaussian(1.0), pool=MaxPool(2), dtype=dtype)
+    if by_graph:
+        stack = Stack(x.shape, [ConvSpec(31, 3, 3), MaxPool(2)], readout=Gaussian(1.0))
+        sampler = GraphSampler(stack, x, dtype=dtype)
+    else:
+        sampler = MapSampler(x, grid, 31, law=Gaussian(1.0), pool=MaxPool(2), dtype=dtype)
     maps = sampler.draw(np.random.default_rng(0), [Rule.SALIENCY, Rule.DECONVNET])
-    won = np.abs(maps).max(axis=(0, 1, 2, 3)).reshape(22, 3, 22, 3).max(axis=(1, 3)) > 0
+    won = np.abs(maps).max(axis=tuple(range(maps.ndim - 2))).reshape(22, 3, 22, 3).max(axis=(1, 3)) > 0
     first = np.zeros((22, 22), dtype=bool)
     first[::2, ::2] = True
     # Where the windows lie across the edge, the two kinds of patches compete.
     first[::2, 11] = True
     np.testing.assert_array_equal(won, first)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1.0), (np.float64, 1e-300), (np.float64, 1e300)])
+def test_equal_patches_and_no_others_have_equal_outputs_below_a_max_pool(dtype, size):
+    x = np.random.default_rng(1).standard_normal((3, 45, 45))
+    x[:, 3:, 20:] = x[:, :1, :1]
+    below = ConvSpec(37, 3, padding=1, std=0.1), ConvSpec(41, 5, padding=2, std=0.02)
+    net = from_stack(Stack(x.shape, [*below, MaxPool(3, 2), ConvSpec(5, 3)]), dtype=dtype)
+    seen = net.forward(size * x, keep=["input", "0", "0.unit", "1"]).activations
+    for read, layer, spec in (("input", "0", below[0]), ("0.unit", "1", below[1])):
+        patches = PatchGrid(seen[read].shape, spec.kernel, padding=spec.padding).extract(seen[read])
+        outputs = seen[layer].reshape(len(seen[layer]), -1)
+        assert np.unique(outputs, axis=1).shape[1] == len(np.unique(patches, axis=0)) < len(patches) - 400

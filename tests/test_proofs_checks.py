@@ -133,6 +133,7 @@ def test_quick_run_of_cheap_claims(quick):
         assert result.finding
         for check in result.checks:
             assert check.negative_control.rejected, check.name
+            assert not check.blind, check.name
             assert check.kind in ("identity", "moment", "ratio", "rate", "approximation")
 
 
@@ -425,6 +426,9 @@ class TestStandardBudget:
             key: c.negative_control for key, c in standard.honest.items() if not c.negative_control.rejected
         }
         assert not kept
+
+    def test_no_check_is_blind_on_the_cat(self, standard):
+        assert not [key for key, check in standard.honest.items() if check.blind]
 
     def test_every_check_would_see_three_percent(self, standard):
         blind = {

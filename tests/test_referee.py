@@ -97,6 +97,16 @@ def test_the_finding_says_what_an_undecided_claim_lacks():
     assert "From N = 1,23" in limit
 
 
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("reached", [None, 300.0])
+@pytest.mark.parametrize(("estimate", "error"), [(math.nan, 0.01), (0.95, math.nan), (0.95, math.inf)])
+def test_what_could_not_be_measured_decides_nothing_and_is_called_so(estimate, error, reached, share):
+    evidence = Evidence(estimate, error, 99, reached, share=share)
+    said = referee.judged((AT_LEAST,), (evidence,), "Seen.", LEVEL)
+    assert said["verdict"] is Verdict.UNDECIDED
+    assert said["finding"] == "Seen. Undecided: the cosine could not be measured."
+
+
 def test_wrong_verdicts_are_as_rare_as_promised():
     """At the edge of the margin either verdict is wrong: each comes about with half of the level."""
     rng = np.random.default_rng(0)

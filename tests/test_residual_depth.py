@@ -11,6 +11,7 @@ from theorylab.analytic import depth_maps
 from theorylab.analytic._residual import Chain
 from theorylab.analytic._unit_moments import unit_moments
 from theorylab.analytic.nolaw import NoLaw
+from theorylab.analytic.tolerances import TOLERANCE, TOLERANCE_OF_INTEGRALS, tolerance
 from theorylab.model.laws import Gaussian
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import PAPER, Rule
@@ -249,6 +250,16 @@ def test_scales_of_a_stage():
     np.testing.assert_allclose(alignments(7, 7, 1), base, rtol=1e-9)
     assert abs(alignments(7, 1, 1) - base).max() > 0.01
     assert abs(alignments(1, 1, 7) - base).max() > 0.01
+
+
+def test_the_tolerance_of_a_residual_network_is_that_of_the_pools_below():
+    pooled = [conv(3, 8, 3), MaxPool(2), conv(8, 8, 3), MaxPool(2), bottleneck(8, 8, project=True)]
+    for layers, expected in (
+        (stack(), TOLERANCE_OF_INTEGRALS),
+        (pooled[2:], TOLERANCE_OF_INTEGRALS),
+        (pooled, TOLERANCE),
+    ):
+        assert tolerance((3, 16, 16), layers, "guided") == expected
 
 
 def test_what_has_no_law_is_refused():

@@ -1,4 +1,6 @@
-"""The recipe of the small classifier in tools: its gradients, its optimiser, its loop, and the file that it writes."""
+"""The recipe of the small classifiers in tools: its gradients, its optimiser, its loop, and the files that it writes."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import train_small_classifier
 from adam import Adam
 from torch_graphs import functional, torch
 from torch_graphs import run as run_torch
-from train_small_classifier import Recipe, fit
+from train_small_classifier import KINDS, Recipe, fit
 from weight_gradients import cross_entropy, loss_gradients
 
 from theorylab import _random, training
@@ -23,7 +25,7 @@ from theorylab.networks.nodes import (
     Input,
     MaxPool,
 )
-from theorylab.networks.parameters import draw_parameters
+from theorylab.networks.parameters import draw_parameters, trace_shapes
 from theorylab.training import _weights
 
 FEW = Recipe(steps=3, batch=16, shards=4, rate=1e-3)
@@ -65,7 +67,11 @@ def batch_of(nodes, size=4, seed=1):
 # --- gradients
 
 
-@pytest.mark.parametrize("nodes", [training.small_nodes(), BRANCHED], ids=["small", "branched"])
+@pytest.mark.parametrize(
+    "nodes",
+    [training.small_nodes(), training.small_residual_nodes(), BRANCHED],
+    ids=["chain", "residual", "branched"],
+)
 def test_gradients_are_those_of_torch(nodes):
     weights = drawn(nodes)
     x, labels = batch_of(nodes)
@@ -154,44 +160,72 @@ def test_adam_keeps_float32():
     assert Adam(weights).step(weights, weights, 0.1)["a"].dtype == np.float32
 
 
-def few_steps(threads=None, seed=0):
+def few_steps(threads=None, seed=0, kind="chain"):
     return train_small_classifier.train(
-        training.small_nodes(), np.random.SeedSequence(seed), recipe=FEW, threads=threads
+        KINDS[kind].nodes(), np.random.SeedSequence(seed), recipe=FEW, threads=threads
     )
 
 
-def test_weights_do_not_depend_on_the_number_of_threads():
-    first = few_steps(threads=1)
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_do_not_depend_on_the_number_of_threads(kind):
+    first = few_steps(threads=1, kind=kind)
     for threads, blas in ((1, 2), (2, 1), (4, 2)):
         with threadpoolctl.threadpool_limits(blas, user_api="blas"):
-            again = few_steps(threads)
+            again = few_steps(threads, kind=kind)
         for name, array in first.items():
             np.testing.assert_array_equal(array, again[name], err_msg=name)
-    assert any((array != few_steps(seed=1)[name]).any() for name, array in first.items())
+    other = few_steps(seed=1, kind=kind)
+    assert any((array != other[name]).any() for name, array in first.items())
 
 
-def test_three_steps_come_out_as_when_the_shipped_weights_were_trained():
+MOVES = {
+    "chain": {
+        "features.0.weight": 0.01277970591955912,
+        "features.0.bias": 0.004082570255274915,
+        "features.3.weight": -0.09889357420308734,
+        "features.3.bias": 0.0004908956255288859,
+        "features.6.weight": -0.08925241979810844,
+        "features.6.bias": -0.007560535996664305,
+        "classifier.0.weight": 0.026291205288598643,
+        "classifier.0.bias": 0.0029712578650588403,
+        "classifier.2.weight": 0.03534537766110588,
+        "classifier.2.bias": 0.0010669878399533206,
+    },
+    "residual": {
+        "conv1.bias": -0.001861762152223809,
+        "layer1.0.conv2.weight": 0.04174704325867169,
+        "layer1.1.conv1.bias": -0.000837774463437394,
+        "layer2.0.downsample.0.weight": 0.002998281726850874,
+        "layer2.1.conv2.bias": -0.006690802647442505,
+        "layer3.0.downsample.0.weight": -0.051621653568220766,
+        "classifier.0.weight": 0.06546514060370409,
+        "classifier.2.weight": -0.030122016054666474,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_three_steps_come_out_as_when_the_shipped_weights_were_trained(kind):
     """Numbers of the code that trained these; BLAS kernels of another kind differ by less than 1e-5."""
-    parent = np.random.SeedSequence(0)
-    rng = np.random.default_rng(_random.child(parent, 0))
-    start = draw_parameters(training.small_nodes(), law=Gaussian(1.0), seed=rng, init="fan-in")
-    moves = {name: (array.astype(np.float64) - start[name]).ravel() for name, array in few_steps().items()}
+    nothing = dataclasses.replace(FEW, steps=0)
+    start = train_small_classifier.train(KINDS[kind].nodes(), np.random.SeedSequence(0), recipe=nothing)
+    after = few_steps(kind=kind)
+    moves = {name: (after[name].astype(np.float64) - start[name]).ravel() for name in MOVES[kind]}
     projections = {name: float(move @ np.cos(np.arange(move.size))) for name, move in moves.items()}
-    assert projections == pytest.approx(
-        {
-            "features.0.weight": 0.01277970591955912,
-            "features.0.bias": 0.004082570255274915,
-            "features.3.weight": -0.09889357420308734,
-            "features.3.bias": 0.0004908956255288859,
-            "features.6.weight": -0.08925241979810844,
-            "features.6.bias": -0.007560535996664305,
-            "classifier.0.weight": 0.026291205288598643,
-            "classifier.0.bias": 0.0029712578650588403,
-            "classifier.2.weight": 0.03534537766110588,
-            "classifier.2.bias": 0.0010669878399533206,
-        },
-        rel=1e-4,
-    )
+    assert projections == pytest.approx(MOVES[kind], rel=1e-4)
+
+
+def test_a_block_starts_as_its_shortcut():
+    """No step: the initial weights.  Other weights are as they are drawn."""
+    nodes = training.small_residual_nodes()
+    parent = np.random.SeedSequence(0)
+    start = train_small_classifier.train(nodes, parent, recipe=dataclasses.replace(FEW, steps=0))
+    rng = np.random.default_rng(_random.child(parent, 0))
+    drawn = draw_parameters(nodes, law=Gaussian(1.0), seed=rng, init="fan-in")
+    last = {name for name in drawn if name.endswith(".conv2.weight")}
+    assert len(last) == 6
+    for name, array in start.items():
+        np.testing.assert_array_equal(array, 0 if name in last else drawn[name], err_msg=name)
 
 
 def test_training_starts_from_what_it_is_given_and_leaves_it():
@@ -232,18 +266,19 @@ def test_shards_must_be_equal():
 @pytest.fixture
 def short(monkeypatch):
     """Three steps in place of a training."""
-    monkeypatch.setattr(train_small_classifier, "RECIPE", FEW)
+    for name, kind in KINDS.items():
+        monkeypatch.setitem(KINDS, name, dataclasses.replace(kind, recipe=FEW))
     monkeypatch.setattr(train_small_classifier, "TEST_CROPS", 20)
 
 
-def written(tmp_path, capsys, *options):
+def written(tmp_path, capsys, *options, kind="chain"):
     """What a run prints, and the weights and the accuracy that it writes."""
-    file = tmp_path / "weights.npz"
-    train_small_classifier.main(["--out", str(file), *options])
+    path, file = tmp_path / "weights.npz", KINDS[kind].file
+    train_small_classifier.main(["--out", str(path), *options])
     words = capsys.readouterr().out
-    checksum = words.partition('CHECKSUM = "')[2][:64]
-    shapes = {name: array.shape for name, array in few_steps().items()}
-    return words, _weights.decode(file.read_bytes(), shapes, checksum)
+    checksum = words.partition(f'"{file}": "')[2][:64]
+    shapes = trace_shapes(KINDS[kind].nodes())[1]
+    return words, _weights.decode(path.read_bytes(), shapes, file, checksum)
 
 
 @pytest.mark.usefixtures("short")
@@ -258,8 +293,17 @@ def test_the_command_writes_what_it_trained(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("short")
+def test_the_command_trains_the_residual_classifier(tmp_path, capsys):
+    words, (weights, _) = written(tmp_path, capsys, "--kind", "residual", kind="residual")
+    assert f"for {training.small_residual_classifier().accuracy}" in words
+    for name, array in few_steps(kind="residual").items():
+        np.testing.assert_array_equal(weights[name], array)
+
+
+@pytest.mark.usefixtures("short")
 def test_the_command_trains_where_the_package_has_no_weights(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(_weights, "FILE", "absent.npz")
+    read = _weights.read
+    monkeypatch.setattr(_weights, "read", lambda file: read("absent.npz"))
     words, (_, accuracy) = written(tmp_path, capsys)
     assert "nothing to compare with" in words
     assert 0 <= accuracy <= 1

@@ -1,4 +1,4 @@
-"""The small classifier: its data, the file of its weights, and how good it is."""
+"""The small classifiers: their data, the files of their weights, and how good they are."""
 
 import configparser
 import io
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from train_small_classifier import TEST_CROPS, accuracy
+from train_small_classifier import KINDS, TEST_CROPS, accuracy
 
 import theorylab
 from theorylab import _random, images, training
@@ -100,13 +100,23 @@ def test_a_missing_picture_is_named():
         _pictures._read("absent.png")
 
 
-# --- the classifier
+# --- the classifiers
 
 
-def test_the_classifier_classifies(classifier):
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    return KINDS[request.param]
+
+
+@pytest.fixture(scope="module")
+def classifier(kind):
+    return kind.shipped()
+
+
+def test_the_classifier_classifies(classifier, kind):
     assert classifier.accuracy >= 0.88
     assert classifier.classes == tuple(_pictures.PICTURES)
-    nodes, parameters = training.small_nodes(), classifier.network.parameters
+    nodes, parameters = kind.nodes(), classifier.network.parameters
     # Other crops than those of its accuracy: four standard errors of 1000 throws.
     found, labels = training.crops("test", 1000, seed=99)
     share = accuracy(nodes, parameters, found, labels)
@@ -135,20 +145,38 @@ def test_the_same_weights_at_other_sizes(classifier):
     assert large.logits(images.load(size=64, preset="authors")[..., :40] * training.INPUT_SCALE).shape == (
         10,
     )
-    assert large.parameters["features.0.weight"] is classifier.network.parameters["features.0.weight"]
-    with pytest.raises(ValueError, match="features"):
-        classifier.at((3, 7, 32))
-    with pytest.raises(ValueError, match=r"features\.0"):
+    for name, array in classifier.network.parameters.items():
+        assert large.parameters[name] is array
+    first = classifier.network.nodes[1].name
+    with pytest.raises(ValueError, match=first):
         classifier.at((1, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("classify", "least", "where"),
+    [
+        (training.small_classifier, 8, r"features\.8"),
+        (training.small_residual_classifier, 2, "maxpool"),
+    ],
+)
+def test_the_smallest_pictures(classify, least, where):
+    found = classify()
+    assert found.at((3, least, least)).logits(np.ones((3, least, least))).shape == (10,)
+    with pytest.raises(ValueError, match=where):
+        found.at((3, least - 1, 32))
 
 
 def test_the_random_counterpart(classifier):
     one, again, other = (classifier.random(seed) for seed in (3, 3, 4))
-    name = "features.3.weight"
-    np.testing.assert_array_equal(one.parameters[name], again.parameters[name])
-    assert (one.parameters[name] != other.parameters[name]).any()
-    assert one.parameters[name].std() == pytest.approx(np.sqrt(2 / (16 * 9)), rel=0.05)
-    assert not one.parameters["classifier.0.bias"].any()
+    for name, array in one.parameters.items():
+        np.testing.assert_array_equal(array, again.parameters[name])
+        if name.endswith("bias"):
+            assert not array.any()
+        else:
+            assert (array != other.parameters[name]).any()
+            # Five standard errors.
+            spread = np.sqrt(2 / array[0].size)
+            assert array.std() == pytest.approx(spread, rel=5 / np.sqrt(2 * array.size))
 
 
 def test_a_network_can_be_sent_to_another_process(classifier):
@@ -158,37 +186,74 @@ def test_a_network_can_be_sent_to_another_process(classifier):
     np.testing.assert_array_equal(sent.network.logits(crop), classifier.network.logits(crop))
 
 
-# --- the file of its weights
+# --- the layers of the residual classifier
 
 
+def test_a_block_is_its_shortcut_where_its_branch_is_zero():
+    """Written out with slices: an identity, or every second pixel through a matrix."""
+    net = training.small_residual_classifier().network
+    zero = {
+        name: np.zeros_like(array) if ".conv2." in name else array for name, array in net.parameters.items()
+    }
+    blocks = [f"layer{stage}.{number}" for stage in (1, 2, 3) for number in (0, 1)]
+    ends = [f"{block}.relu2" for block in blocks]
+    crop = training.crops("test", 1, seed=0)[0][0]
+    found = GraphNetwork(net.nodes, zero).forward(crop, keep=["maxpool", *ends, "flatten"]).activations
+    below = found["maxpool"]
+    assert below.shape == (16, 16, 16)
+    for block, end in zip(blocks, ends, strict=True):
+        if f"{block}.downsample.0.weight" in zero:
+            matrix = zero[f"{block}.downsample.0.weight"][:, :, 0, 0]
+            below = np.einsum("nc,chw->nhw", matrix, below[:, ::2, ::2])
+            below = np.maximum(below + zero[f"{block}.downsample.0.bias"][:, None, None], 0)
+        np.testing.assert_allclose(found[end], below, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["flatten"], below.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
+
+
+def test_both_classifiers_have_the_same_dense_layers():
+    chain, residual = (nodes()[-4:] for nodes in (training.small_nodes, training.small_residual_nodes))
+    assert chain == residual
+    assert [node.name for node in chain] == ["flatten", "classifier.0", "classifier.1", "classifier.2"]
+
+
+# --- the files of their weights
+
+
+FILE = "small_classifier.npz"
 SHAPES = trace_shapes(training.small_nodes())[1]
 
 
-def test_the_file_is_that_of_the_checksum(classifier):
-    with np.load(io.BytesIO(_weights.read()), allow_pickle=False) as file:
-        assert sorted(file) == sorted([*SHAPES, "accuracy"])
-        arrays = {name: file[name] for name in SHAPES}
-        assert _weights.checksum(arrays, float(file["accuracy"])) == _weights.CHECKSUM
-    parameters = classifier.network.parameters
-    assert {name: array.shape for name, array in parameters.items()} == SHAPES
-    assert sum(array.size for array in parameters.values()) == 156_074
+@pytest.mark.parametrize(("name", "size"), [("chain", 156_074), ("residual", 154_114)])
+def test_the_file_is_that_of_the_checksum(name, size):
+    kind = KINDS[name]
+    shapes = trace_shapes(kind.nodes())[1]
+    content = _weights.read(kind.file)
+    assert len(content) < 650_000
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        assert sorted(file) == sorted([*shapes, "accuracy"])
+        arrays = {name: file[name] for name in shapes}
+        assert _weights.checksum(arrays, float(file["accuracy"])) == _weights.CHECKSUMS[kind.file]
+    parameters = kind.shipped().network.parameters
+    assert {name: array.shape for name, array in parameters.items()} == shapes
+    assert sum(array.size for array in parameters.values()) == size
     for name, array in parameters.items():
         assert array.dtype == np.float32
         assert np.isfinite(array).all()
         np.testing.assert_array_equal(array, arrays[name])
 
 
-def test_the_file_is_package_data():
+def test_the_files_are_package_data():
     """An installed copy is more than the source: setup.cfg names every file that is no code."""
     root = Path(theorylab.__file__).parent
     config = configparser.ConfigParser()
     config.read(root.parent / "setup.cfg")
     patterns = config["options.package_data"]["theorylab"].split()
-    assert any(root / "training" / _weights.FILE in root.glob(pattern) for pattern in patterns)
+    for file in _weights.CHECKSUMS:
+        assert any(root / "training" / file in root.glob(pattern) for pattern in patterns)
 
 
-def test_two_classifiers_share_no_weights(classifier):
-    again = training.small_classifier().network.parameters
+def test_two_classifiers_share_no_weights(classifier, kind):
+    again = kind.shipped().network.parameters
     for name, array in classifier.network.parameters.items():
         assert not np.shares_memory(array, again[name])
 
@@ -203,11 +268,16 @@ def flip(content):
 
 
 @pytest.mark.parametrize("damage", [cut, flip, lambda _: b"", lambda _: b"not an archive"])
-def test_a_damaged_file_is_noticed(monkeypatch, damage):
-    content = damage(_weights.read())
-    monkeypatch.setattr(_weights, "read", lambda: content)
-    with pytest.raises(ValueError, match=r"^small_classifier\.npz: damaged, or not the file .* again$"):
-        training.small_classifier()
+def test_a_damaged_file_is_noticed(monkeypatch, damage, kind):
+    content = damage(_weights.read(kind.file))
+    monkeypatch.setattr(_weights, "read", lambda file: content)
+    with pytest.raises(ValueError, match=rf"^{kind.file}: damaged, or not the file .* again$"):
+        kind.shipped()
+
+
+def test_the_file_of_the_other_classifier_is_noticed():
+    with pytest.raises(ValueError, match=r"^small_classifier\.npz: damaged, or not the file"):
+        _weights.decode(_weights.read("small_residual_classifier.npz"), SHAPES, FILE)
 
 
 @pytest.mark.parametrize(
@@ -225,10 +295,10 @@ def test_a_damaged_file_is_noticed(monkeypatch, damage):
 )
 def test_a_foreign_file_is_noticed(change):
     content = io.BytesIO()
-    with np.load(io.BytesIO(_weights.read())) as archive:
+    with np.load(io.BytesIO(_weights.read(FILE))) as archive:
         np.savez(content, **change(dict(archive)))
     with pytest.raises(ValueError, match=r"^small_classifier\.npz: damaged, or not the file"):
-        _weights.decode(content.getvalue(), SHAPES)
+        _weights.decode(content.getvalue(), SHAPES, FILE)
 
 
 def test_weights_of_other_layers_are_noticed():
@@ -236,10 +306,9 @@ def test_weights_of_other_layers_are_noticed():
     with pytest.raises(
         ValueError, match=r"classifier\.0\.weight: expected \(256, 1024\), got \(128, 1024\); train again$"
     ):
-        _weights.decode(_weights.read(), shapes)
+        _weights.decode(_weights.read(FILE), shapes, FILE)
 
 
-def test_a_missing_file_is_named(monkeypatch):
-    monkeypatch.setattr(_weights, "FILE", "absent.npz")
+def test_a_missing_file_is_named():
     with pytest.raises(FileNotFoundError, match=r"absent\.npz"):
-        training.small_classifier()
+        _weights.read("absent.npz")

@@ -9,9 +9,8 @@ with fresh seeds, and compared with what :func:`theorylab.analytic.depth_maps` p
 - energy: the mean squared norm of a map over the predicted one (1).
 
 Every number is relative, in percent of the law, with its standard error over networks; DeconvNet's cosines, some of which are
-near 0, are in hundredths.  Networks are in double precision, for in single precision rounding breaks ties that the law gives to
-the first; all pictures see the same ones, so deviations of two pictures are not independent.  ``--quick`` takes a minute and sees
-errors of a few percent.
+near 0, are in hundredths.  All pictures see the same networks, so deviations of two pictures are not independent.
+``--quick`` takes a minute and sees errors of a few percent.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from theorylab.model import models
 from theorylab.model.laws import Gaussian
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
-from theorylab.model.specs import ConvSpec
+from theorylab.model.specs import ConvSpec, Residual
 from theorylab.model.stack import Layer, Stack
 from theorylab.networks.from_stack import Blueprint
 from theorylab.networks.nodes import Conv
@@ -73,11 +72,18 @@ def _conv(filters: int, kernel: int, reads: int) -> ConvSpec:
     return ConvSpec(filters, kernel, padding=kernel // 2, std=math.sqrt(2 / (reads * kernel**2)))
 
 
+STAGE = (
+    Residual((_conv(96, 3, 96), _conv(128, 3, 96)), _conv(128, 1, 96)),
+    Residual((_conv(128, 3, 128), _conv(128, 3, 128))),
+)
 STACKS: dict[str, tuple[Layer, ...]] = {
     "no pool": (_conv(96, 3, 3), _conv(128, 3, 96), _conv(128, 3, 128)),
     "one pool": (_conv(96, 3, 3), MaxPool(2), _conv(128, 3, 96), _conv(128, 3, 128)),
     "pools 2, 2": (_conv(96, 3, 3), MaxPool(2), _conv(128, 3, 96), MaxPool(2), _conv(128, 3, 128)),
     "pools 3, 2": (_conv(96, 5, 3), MaxPool(3), _conv(128, 3, 96), MaxPool(2), _conv(128, 3, 128)),
+    "residual": (_conv(96, 3, 3), *STAGE),
+    "one pool, residual": (_conv(96, 3, 3), MaxPool(2), *STAGE),
+    "pools 2, 2, residual": (_conv(96, 3, 3), MaxPool(2), _conv(96, 3, 96), MaxPool(2), *STAGE),
 }
 
 
@@ -102,7 +108,12 @@ def measure(
     """Relative deviations from the law of each of `NAMES`, and their standard errors, by picture and rule."""
     shape = next(iter(inputs.values())).shape
     blueprint = Blueprint(Stack(shape, tuple(layers), readout=Gaussian(1.0)), readout=False)
-    names = [node.inputs[0] for node in reversed(blueprint.nodes) if isinstance(node, Conv)]
+    # What each convolution or residual block reads, from the top down.
+    names = [
+        node.inputs[0]
+        for node in reversed(blueprint.nodes)
+        if isinstance(node, Conv) and (node.name.isdigit() or node.name.endswith(".branch.0"))
+    ]
     # Without a pool DeconvNet's mean map is zero, and the laws are exact limits.
     rules = RULES if any(isinstance(layer, MaxPool) for layer in layers) else RULES[:1]
     laws = {(name, rule): predict(x, layers, rule) for name, x in inputs.items() for rule in rules}

@@ -41,7 +41,7 @@ def answered(result: dict[str, Any]) -> str:
     """Return our answer: the verdict and the finding of a run."""
     verdict = words.VERDICTS[Verdict(result["verdict"])].words
     if result["seen"] is not None:
-        verdict = f"{words.NOT_TESTED}; seen on {result['network']}: {words.VERDICTS[Verdict(result['seen'])].words}"
+        verdict = f"{words.NOT_TESTED.words}; seen on {result['network']}: {words.VERDICTS[Verdict(result['seen'])].words}"
     return f"**We answer.** *{verdict}*: {result['finding']}\n"
 
 

@@ -34,6 +34,7 @@ from proofs_checks.studies.architectures import (
 from proofs_checks.studies.three_layers import inner
 from theorylab import networks
 from theorylab.analytic import depth_maps, infinite_depth_alignment
+from theorylab.analytic.tolerances import tolerance
 from theorylab.display import unit_norm
 from theorylab.model import models
 from theorylab.model.rules import PAPER, Rule
@@ -85,7 +86,8 @@ def run(bench: Bench) -> Outcome:
         f"Cosine to x, structural similarity to x as shown, and cosine of two logits' maps: {likeness(whole)}. Without the "
         f"max-pool DeconvNet's cosine to x is {bare.estimate('deconvnet toward')[0]:.2f} (law "
         f"{law[Rule.DECONVNET][-1].alignment:.2f}), though it aligns with what the blocks read, {inside:.3f} ± {error:.3f} (law "
-        f"{deconvnet:.3f}): what skips a block is positive, as those activations are.",
+        f"{deconvnet:.3f}): what skips a block is positive, as those activations are. How far off the law of wide layers without "
+        f"the max-pool may be, as measured on unlike pictures: {tolerance(x.shape, layers, Rule.GUIDED).words}.",
         tuple(Evidence(*whole.estimate(f"{rule.value} toward")) for rule in (*PREDICTED, Rule.SALIENCY)),
         (alignment, tilt, _homogeneity(bench, x)),
         alignment.name,

@@ -20,6 +20,7 @@ from proofs_checks.studies.alignment import alignment_figure, guided_checks, lik
 from proofs_checks.studies.architectures import ArchitectureMaps, read_by_convolutions, vgg16_convolutions
 from theorylab.analytic import depth_maps
 from theorylab.analytic.conv_depth import LayerMaps
+from theorylab.analytic.tolerances import tolerance
 from theorylab.display import unit_norm
 from theorylab.model import models
 from theorylab.model.rules import PAPER, Rule
@@ -37,7 +38,8 @@ PREDICTED = (Rule.GUIDED, Rule.DECONVNET)
 def run(bench: Bench) -> Outcome:
     """Measure alignments through thirteen convolutions and five max-pools, and the direction of the mean map."""
     x = shelf.thumbnail(bench.x, SIDE)
-    law = {rule: depth_maps(x, models.vgg16(input_shape=x.shape).layers[:18], rule) for rule in PREDICTED}
+    layers = models.vgg16(input_shape=x.shape).layers[:18]
+    law = {rule: depth_maps(x, layers, rule) for rule in PREDICTED}
     means = {rule: np.asarray(records[-1].mean_map) for rule, records in law.items()}
     watched = read_by_convolutions(vgg16_convolutions(x.shape))
     simulate = ArchitectureMaps(x, vgg16_convolutions, PREDICTED, watched, means)
@@ -54,12 +56,13 @@ def run(bench: Bench) -> Outcome:
         Wrong("the three-layer law at every depth", guided[0]),
         TOLERANCE,
     )
-    first, _, pool, *_ = models.vgg16(input_shape=x.shape).layers
+    first, _, pool, *_ = layers
     shallow = {rule: depth_maps(x, [first, pool], rule)[-1].alignment for rule in PREDICTED}
     return Outcome(
         f"Cosine to x, structural similarity to x as shown, and cosine of two logits' maps: {likeness(all_rules)}. The law has "
         f"{guided[-1]:.2f} and {law[Rule.DECONVNET][-1].alignment:.2f} for the first two cosines to x; a max-pool on the first "
-        f"layer alone would have {shallow[Rule.GUIDED]:.2f} and {shallow[Rule.DECONVNET]:.2f}.",
+        f"layer alone would have {shallow[Rule.GUIDED]:.2f} and {shallow[Rule.DECONVNET]:.2f}. How far off the law of wide "
+        f"layers may be, as measured on unlike pictures: {tolerance(x.shape, layers, Rule.GUIDED).words}.",
         (
             *(Evidence(*measured.estimate(f"{rule.value} toward")) for rule in PREDICTED),
             Evidence(*all_rules.estimate("saliency toward")),

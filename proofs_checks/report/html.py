@@ -52,7 +52,7 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
     )
     environment.filters["powers"] = drawing.powers
     pictures, results = pictures or {}, verification.claims
-    not_run = [claim for claim in results if claim.verdict is Verdict.NOT_RUN]
+    not_run = [claim for claim in results if claim.verdict is Verdict.NOT_RUN and claim.seen is None]
     return environment.get_template("report.html.j2").render(
         run=verification,
         claims=[_claim(claim, pictures, verification.command_for(claim.id)) for claim in results],
@@ -63,10 +63,8 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
         n_measured=sum(not claim.checks and claim.verdict is not Verdict.NOT_RUN for claim in results),
         n_blind=sum(check.blind for claim in verification.claims for check in claim.checks),
         n_checks=sum(len(claim.checks) for claim in results),
-        readings=[
-            (verdict.value, reading, sum(claim.verdict is verdict for claim in results))
-            for verdict, reading in words.VERDICTS.items()
-        ],
+        readings=words.counts(results),
+        seen=words.seen(results),
         alarm=words.p_value(verification.false_alarm_probability),
         command=verification.command or verification.command_for(),
         # What the numbers depend on.
@@ -90,7 +88,7 @@ def _claim(claim: ClaimResult, pictures: Mapping[tuple[str, str], bytes], comman
     return {
         "result": claim,
         "headline": claim.headline_check(),
-        "words": words.verdict(claim),
+        "words": words.reading(claim).words,
         "seen": words.VERDICTS[claim.seen].words if claim.seen else "",
         "rulings": [(words.margin(ruling), ruling.margin.why) for ruling in claim.rulings],
         "figures": figures,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -22,29 +20,27 @@ _NARROW = 9
 def render(verification: Verification, details: bool = False) -> RenderableType:
     """Render a verification for a terminal: the table of claims, every failure, the conclusion.
 
-        Parameters
-        ----------
-        verification : Verification
-        details : bool, default False
-            Add all checks of all claims with their negative controls.
+    Parameters
+    ----------
+    verification : Verification
+    details : bool, default False
+        Add all checks of all claims with their negative controls.
 
-        Returns
-        -------
-        a renderable of rich, without colours where the output is no terminal
+    Returns
+    -------
+    a renderable of rich, without colours where the output is no terminal
 
-        Raises
-        ------
-        ValueError
-            If the headline of a claim names none of its checks.
+    Raises
+    ------
+    ValueError
+        If the headline of a claim names none of its checks.
 
-        Examples
-        --------
-        >>> from collections import Counter
-
-    from rich.console import Console
-        >>> empty = Verification("0", 0, "quick", "cat", 0.01, "Holm", ())
-        >>> Console(width=60).print(render(empty))
-        No claim was checked.
+    Examples
+    --------
+    >>>     from rich.console import Console
+    >>> empty = Verification("0", 0, "quick", "cat", 0.01, "Holm", ())
+    >>> Console(width=60).print(render(empty))
+    No claim was checked.
     """
     if not verification.claims:
         return Text("No claim was checked.")
@@ -79,7 +75,8 @@ def claims_table(verification: Verification) -> Table:
 
 
 def _verdict(claim: ClaimResult) -> Text:
-    return Text(words.verdict(claim), words.VERDICTS[claim.verdict].style)
+    reading = words.reading(claim)
+    return Text(reading.words, reading.style)
 
 
 def _cells(check: Check, gap: str = ", ") -> tuple[str, str, str]:
@@ -160,9 +157,8 @@ def conclusion(verification: Verification) -> Text:
         blind = sum(check.blind for claim in checked for check in claim.checks)
         too_near = f" but {blind}, which are too near to the law on this picture to tell" if blind else ""
         text.append(f", and every negative control was rejected{too_near}.")
-    counts = Counter(words.verdict(claim) for claim in verification.claims)
-    order = [*(reading.words for reading in words.VERDICTS.values()), words.NOT_TESTED]
-    listed = ", ".join(f"{counts[word]} {word}" for word in order if counts[word])
+    counts = words.counts(verification.claims)
+    listed = ", ".join(f"{count} {reading.words}" for reading, count in counts if count)
     text.append(f"\nThe paper's statements: {listed}.")
     text.append("".join(f"\n{sentence}" for sentence in words.seen(verification.claims)), "dim")
     tested = {claim.network for claim in verification.claims if claim.network and claim.seen is None}

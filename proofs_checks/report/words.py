@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -17,9 +18,6 @@ class Reading(NamedTuple):
     style: str
     meaning: str
 
-
-NOT_TESTED = "not tested on VGG-16"
-"""For the verdict of a statement about VGG-16 where another network was looked at."""
 
 VERDICTS = {
     Verdict.HOLDS: Reading(
@@ -54,10 +52,22 @@ VERDICTS = {
     ),
 }
 
+NOT_TESTED = Reading(
+    "not tested on VGG-16",
+    "dim",
+    "The statement speaks of a trained VGG-16, and another network was looked at: --weights or --model gives one.",
+)
 
-def verdict(claim: ClaimResult) -> str:
-    """Write the verdict on the paper's statement, or that the network of which it speaks was not there."""
-    return NOT_TESTED if claim.seen is not None else VERDICTS[claim.verdict].words
+
+def reading(claim: ClaimResult) -> Reading:
+    """Return the verdict on the paper's statement, or that the network of which it speaks was not there."""
+    return NOT_TESTED if claim.seen is not None else VERDICTS[claim.verdict]
+
+
+def counts(claims: Iterable[ClaimResult]) -> list[tuple[Reading, int]]:
+    """Return how many claims have each verdict."""
+    found = Counter(reading(claim).words for claim in claims)
+    return [(each, found[each.words]) for each in (*VERDICTS.values(), NOT_TESTED)]
 
 
 def seen(claims: Iterable[ClaimResult]) -> list[str]:
@@ -99,9 +109,11 @@ def margin(ruling: Ruling) -> str:
     --------
     >>> margin(Ruling(Margin("cosine", low=0.9), 0.95, 0.94, 0.96, Verdict.HOLDS))
     'cosine, at least 0.9: 0.95 (0.94 to 0.96), holds'
+    >>> margin(Ruling(Margin("cosine", low=0.9), math.nan, math.nan, math.nan, Verdict.UNDECIDED))
+    'cosine, at least 0.9: not measured, undecided'
     """
     interval = "" if ruling.low == ruling.high else f" ({number(ruling.low, 3)} to {number(ruling.high, 3)})"
-    measured = f"{number(ruling.estimate, 3)}{interval}"
+    measured = "not measured" if math.isnan(ruling.low) else f"{number(ruling.estimate, 3)}{interval}"
     return f"{ruling.margin.quantity}, {wanted(ruling.margin)}: {measured}, {VERDICTS[ruling.verdict].words}"
 
 

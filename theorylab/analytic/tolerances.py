@@ -29,13 +29,32 @@ class Tolerance(NamedTuple):
     size: float
     cosine: float
 
+    @property
+    def words(self) -> str:
+        """The same in words.
+
+        Examples
+        --------
+        >>> for part in TOLERANCE.words.split("; "):
+        ...     print(part)
+        alignments within 0.02, the mean map's size within 3 %, its direction within a cosine of 0.99
+        narrow layers add one over the width
+        """
+        return (
+            f"alignments within {self.alignment:g}, the mean map's size within {100 * self.size:g} %, its direction within a "
+            f"cosine of {self.cosine:g}; narrow layers add one over the width"
+        )
+
 
 TOLERANCE = Tolerance(alignment=0.02, size=0.03, cosine=0.99)
-"""Where max-pools stand above max-pools."""
+"""Where max-pools stand above max-pools, and residual blocks above them or not."""
 TOLERANCE_OF_MANY_WINDOWS = Tolerance(alignment=0.03, size=0.06, cosine=0.99)
 """The same, where the lowest pool alone tells its neighbours apart."""
 TOLERANCE_OF_INTEGRALS = Tolerance(alignment=0.002, size=0.02, cosine=0.999)
-"""Of all other networks: the law is a limit, and this is what its integrals leave."""
+"""Of all other networks, with residual blocks or without: the law is a limit, and this is what its integrals leave.
+
+Narrow layers add one over the width: behind one pool a residual network's cosine to the picture falls short by 2.0, 1.2 and 0.5 %
+at 48, 96 and 288 filters, the mean of four pictures."""
 
 
 def tolerance(shape: tuple[int, int, int], layers: Sequence[Layer], rule: Rule | str) -> Tolerance:

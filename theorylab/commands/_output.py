@@ -33,6 +33,8 @@ def show(exhibit: Exhibit, file: Path, about: dict[str, Any], *, quiet: bool, as
         as_text({**about, **exhibit.numbers, "files": [str(file)]})
     elif not quiet:
         display(drawing.table(exhibit.header, exhibit.rows))
+        for note in exhibit.notes:
+            typer.echo(note)
         typer.echo(f"Written: {file}")
 
 

@@ -47,7 +47,7 @@ def verify(
         str | None,
         typer.Option(
             help="A trained VGG-16 for the claims about trained networks: torchvision, hed, or a .pth, .pt, .safetensors or "
-            ".npz file; of the convolutions alone, too. [default: a small classifier]"
+            ".npz file, of the convolutions alone, too; small or small-residual: a classifier of the package. [default: small]"
         ),
     ] = None,
     model: Annotated[

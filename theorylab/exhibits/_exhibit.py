@@ -21,12 +21,15 @@ class Exhibit:
         One for each rule, as long as the header.
     numbers : dict
         Standard types; what is not a number is NaN.
+    notes : tuple of str
+        What a reader of the table should know, a line each.
     """
 
     figure: MapFigure
     header: tuple[str, ...]
     rows: tuple[tuple[float | str, ...], ...]
     numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def rules_named(name: Rule | str) -> tuple[Rule, ...]:

@@ -9,16 +9,24 @@ from typing import Any
 import numpy as np
 
 from theorylab.analytic.nolaw import NoLaw
+from theorylab.analytic.of_stack import law
 from theorylab.analytic.pooled import pooled_mean_maps
+from theorylab.analytic.three_layer import MapLaw
+from theorylab.analytic.tolerances import Tolerance, tolerance
 from theorylab.charts import MapFigure, MapPanel
 from theorylab.exhibits._exhibit import Exhibit, rules_named
 from theorylab.model.laws import STANDARD_NORMAL
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
-from theorylab.model.specs import ConvSpec
-from theorylab.model.stack import Stack, grid_of
+from theorylab.model.specs import AdaptiveAveragePool, ConvSpec
+from theorylab.model.stack import Stack, grid_of, single_layer
 from theorylab.progress import Progress
 
+LAWS = {
+    "exact": "the law is exact for every number of filters",
+    "limit": "the law is a limit of large patches; with Gaussian filters it is exact",
+}
+"""What is said of the law of one hidden layer, by its kind."""
 Cosine = tuple[float | None, float]
 """A value, None where the mean map is zero and has no direction, and its standard error, 0 where it is exact."""
 
@@ -41,7 +49,7 @@ def predicted(
     Exhibit
         The mean map and the standard deviation of each entry; expected cosines of one map with the input and
         with the mean map, as ratios of expectations.  Behind a max-pool the standard deviation is left out, and the cosines
-        are estimates.
+        are estimates.  The notes say how far off the law may be.
 
     Raises
     ------
@@ -60,8 +68,11 @@ def predicted(
     """
     panels: list[MapPanel] = []
     rows, numbers = [], []
+    notes: dict[str, list[str]] = {}
     for each in rules_named(rule):
-        maps, cosines = _maps_and_cosines(stack, x, each, progress)
+        report = None if progress is None else functools.partial(progress, f"{each.title}, the law")
+        known = law(stack, x, each, progress=report)
+        maps, cosines = _maps_and_cosines(stack, known)
         if not panels or len(maps) > 1:  # the input before each pair of maps, else once
             panels.append(MapPanel("input", x))
         panels += [MapPanel(f"{each.title}: {name}", map_) for name, map_ in maps.items()]
@@ -70,13 +81,27 @@ def predicted(
         for name, (value, error) in zip(("input", "mean_map"), cosines, strict=True):
             row[f"expected_cosine_with_{name}"] = value
             row[f"standard_error_with_{name}"] = None if value is None else error
-        numbers.append(row)
+        off = _tolerance(stack, each)
+        said = (
+            LAWS[known.kind] if off is None else f"the law is a limit of wide layers, measured as {off.words}"
+        )
+        notes.setdefault(said, []).append(each.title)
+        numbers.append(row | {"law": known.kind, "tolerance": None if off is None else off._asdict()})
     return Exhibit(
         MapFigure("prediction", "Predicted maps of one logit; no network was run.", tuple(panels)),
         ("rule", "expected cosine with the input", "with the mean map"),
         tuple(rows),
         {"input_shape": list(x.shape), "maps": numbers},
+        tuple(f"{', '.join(titles)}: {said}." for said, titles in notes.items()),
     )
+
+
+def _tolerance(stack: Stack, rule: Rule) -> Tolerance | None:
+    """Say how far off the law of a deep stack may be; None for one layer, whose law is no limit of wide layers."""
+    if single_layer(stack) is not None:
+        return None
+    layers = [layer for layer in stack.layers if not isinstance(layer, AdaptiveAveragePool)]
+    return tolerance(stack.input_shape, layers, rule)
 
 
 def _cell(cosine: Cosine) -> float | str:
@@ -86,14 +111,8 @@ def _cell(cosine: Cosine) -> float | str:
     return f"{value:.3f} ± {error:.3f}" if error else value
 
 
-def _maps_and_cosines(
-    stack: Stack, x: np.ndarray, rule: Rule, progress: Progress | None
-) -> tuple[dict[str, np.ndarray], list[Cosine]]:
+def _maps_and_cosines(stack: Stack, known: MapLaw) -> tuple[dict[str, np.ndarray], list[Cosine]]:
     """Return a rule's maps by name, and expected cosines of one map with the input and with the mean map."""
-    from theorylab.analytic.of_stack import law
-
-    report = None if progress is None else functools.partial(progress, f"{rule.title}, the law")
-    known = law(stack, x, rule, progress=report)
     mean = known.mean
     try:
         maps = {"mean": mean, "standard deviation": np.sqrt(known.variance)}
@@ -102,7 +121,7 @@ def _maps_and_cosines(
             for target in ("input", "mean")
         ]
     except NoLaw:
-        return {"mean": mean}, _estimated_cosines(stack, x, rule, mean)
+        return {"mean": mean}, _estimated_cosines(stack, known.x, known.rule, mean)
 
 
 def _estimated_cosines(stack: Stack, x: np.ndarray, rule: Rule, mean: np.ndarray) -> list[Cosine]:

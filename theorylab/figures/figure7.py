@@ -14,7 +14,7 @@ from theorylab.drawing import INK, PALETTE, label_axes, maps_over_charts
 from theorylab.figures._base import Parts, Settings
 from theorylab.model.rules import PAPER, Rule
 from theorylab.networks.batches import batch_maps
-from theorylab.subjects import SMALL, Subject, hed_is_present
+from theorylab.subjects import PACKAGED, Subject, hed_is_present
 
 SMALL_SIDE = 32
 MANY, FEW = 10_000, 16
@@ -27,7 +27,7 @@ WHITE_NOISE = math.sqrt(2)
 
 def make(settings: Settings) -> Parts:
     """Draw mean distances with 95 % intervals, random and trained, all rules on the same pictures and logits."""
-    if settings.weights == SMALL or (settings.weights is None and not hed_is_present()):
+    if settings.weights in PACKAGED or (settings.weights is None and not hed_is_present()):
         # The size of crops that the small classifier was trained on, unless another is given.
         settings = dataclasses.replace(settings, size=settings.size or SMALL_SIDE)
     nets = settings.subject()
@@ -86,7 +86,7 @@ def batches(settings: Settings, nets: Subject) -> tuple[int, Iterator[np.ndarray
         If the folder holds no picture; while iterating, if one of them cannot be read.
     """
     side = nets.side
-    small = nets.source == SMALL
+    small = nets.source in PACKAGED
     if settings.pictures is not None:
         files = images.in_folder(settings.pictures)[: settings.crops]
         return len(files), (nets.picture(file)[None] for file in files)

@@ -11,24 +11,35 @@ import numpy as np
 from theorylab.kernels import magnitude
 from theorylab.model.rules import Rule
 from theorylab.networks import _scaling
-from theorylab.networks.nodes import Activation, Flatten, Node, Parameters, RuleRows
+from theorylab.networks._ties import settle
+from theorylab.networks.nodes import Activation, Conv, Flatten, MaxPool, Node, Parameters, RuleRows
 
 
 def ascent(
-    nodes: Sequence[Node], parameters: Parameters, images: np.ndarray, keep: Collection[str] = ()
+    nodes: Sequence[Node],
+    parameters: Parameters,
+    images: np.ndarray,
+    keep: Collection[str] = (),
+    *,
+    exact_ties: bool = False,
 ) -> tuple[np.ndarray, dict[str, Any], dict[str, np.ndarray]]:
     """Run nodes, in topological order, on a batch of images of the parameters' dtype.
 
     Returns the output of the last node, (B, ...), what each node keeps for its backward pass, by name, and the outputs of
-    the nodes of `keep`.  A ValueError that names the node if an activation leaves the range of the dtype.
+    the nodes of `keep`.  With `exact_ties` equal patches below a max-pool have equal outputs, to the last bit.  A ValueError
+    that names the node if an activation leaves the range of the dtype.
     """
     values = {nodes[0].name: images}
     readers = Counter(name for node in nodes for name in node.inputs)
     saved: dict[str, Any] = {}
     kept = {name: images for name in keep if name == nodes[0].name}
-    for node in nodes[1:]:
+    last_pool = max((n for n, node in enumerate(nodes) if isinstance(node, MaxPool)), default=0)
+    for number, node in enumerate(nodes[1:], start=1):
         with np.errstate(over="ignore", invalid="ignore"):
             value, saved[node.name] = node.forward(parameters, *(values[name] for name in node.inputs))
+        if exact_ties and isinstance(node, Conv) and number < last_pool:
+            for output, source in zip(value, values[node.source], strict=True):
+                settle(output, source, saved[node.name])
         # Flatten and the ReLU only hand on numbers that were checked before.
         in_range = isinstance(node, Flatten) or (isinstance(node, Activation) and not node.unit.slope)
         if not in_range and not np.isfinite(magnitude.largest(value)).all():

@@ -53,6 +53,8 @@ class GraphNetwork:
     gradient on.  A tensor that several nodes read receives the sum of their gradients *before* the rule of the
     unit that made it applies: ``h`` acts on the sum.  Dropout is the identity at inference and has no node.
 
+    *Ties.*  Below a max-pool equal patches have equal outputs, to the last bit, so that the first of them wins.
+
     *Range.*  Activations are computed as they are, since biases and normalisation are not homogeneous: a forward
     pass that leaves the range of the dtype is an error that names the layer.  Gradients carry a power of two
     per map (every rule is positively homogeneous), which the end of the backward pass takes back: exactly.
@@ -169,11 +171,11 @@ class GraphNetwork:
         rows = weights[last.parameter("weight")] if isinstance(last, Dense) else None
         readout: np.ndarray | Readout
         if isinstance(last, Dense) and isinstance(rows, Rows) and last.name not in keep:
-            features, saved, kept = ascent(self.nodes[:-1], weights, x[None], keep)
+            features, saved, kept = ascent(self.nodes[:-1], weights, x[None], keep, exact_ties=True)
             saved[last.name] = None
             readout = Readout(rows, last.bias_of(weights), features, progress)
         else:
-            logits, saved, kept = ascent(self.nodes, weights, x[None], keep)
+            logits, saved, kept = ascent(self.nodes, weights, x[None], keep, exact_ties=True)
             readout = logits[0]
         activations = {name: value[0] for name, value in kept.items()}
         return GraphTrace(self, readout, MappingProxyType(saved), MappingProxyType(activations), x)

@@ -56,9 +56,6 @@ class GraphSampler:
     -----
     No logit is computed: its gradient with respect to the input of the readout is a row of the readout.
 
-    In single precision equal patches get pre-activations with different last bits, so that behind a max-pool the first of
-    them does not always win, as laws and definitions say: draw flat pictures in double precision.
-
     Examples
     --------
     >>> from theorylab.model.specs import ConvSpec

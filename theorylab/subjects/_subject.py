@@ -1,0 +1,155 @@
+"""A trained network, which of its layers were trained, its random twins, and how a picture is prepared for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Collection
+
+import numpy as np
+
+from theorylab import _random, images
+from theorylab.model.laws import Gaussian
+from theorylab.model.models import VGG16_BLOCKS
+from theorylab.networks import GraphNetwork
+from theorylab.networks.nodes import Conv, Dense, MaxPool
+from theorylab.networks.parameters import draw_parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A trained network and how to draw its random twins.
+
+    Attributes
+    ----------
+    label : str
+        Which network and which weights, in words.
+    source : str
+        "small", "hed", or the weights or the model that the user named.
+    trained : GraphNetwork
+        Its layers that were not trained are random.
+    draw : callable
+        ``draw(seed) -> GraphNetwork``: the same graph with every weight random.
+    trained_dense : bool
+        Whether the dense layers are trained too.
+    mean : array, (3, 1, 1)
+        A colour of 0–255.
+    scale : array, (3, 3)
+        The networks read ``scale · (rgb − mean)`` of each pixel.
+    classes : tuple of str
+        Names of the logits, if they have any.
+    seed : int
+        Of the random twin.
+    """
+
+    label: str
+    source: str
+    trained: GraphNetwork
+    draw: Callable[[_random.Seed], GraphNetwork]
+    trained_dense: bool
+    mean: np.ndarray
+    scale: np.ndarray
+    classes: tuple[str, ...] = ()
+    seed: int = 0
+
+    @functools.cached_property
+    def random(self) -> GraphNetwork:
+        """The random twin that figures show: the draw of `seed`."""
+        return self.draw(self.seed)
+
+    @property
+    def side(self) -> int:
+        """Height and width of the pictures."""
+        return self.trained.input_shape[1]
+
+    @property
+    def hidden(self) -> str:
+        """The first dense layer, "fc1"."""
+        return next(node.name for node in self.trained.nodes if isinstance(node, Dense))
+
+    @property
+    def features(self) -> str:
+        """The node that fc1 reads: the flattened output of the convolutions."""
+        return next(node.source for node in self.trained.nodes if isinstance(node, Dense))
+
+    @property
+    def is_vgg16(self) -> bool:
+        """Whether the convolutions are those of VGG-16, the paper's network, whatever dense layers stand above."""
+        convolutions = [node for node in self.trained.nodes if isinstance(node, Conv)]
+        wanted = [filters for block in VGG16_BLOCKS for filters in block]
+        return [(node.n_filters, node.kernel) for node in convolutions] == [(n, (3, 3)) for n in wanted]
+
+    def trains(self, layers: Collection[str]) -> bool:
+        """Return whether these layers, "convolutions" and "dense", were trained."""
+        return self.trained_dense or "dense" not in layers
+
+    def prepared(self, rgb: np.ndarray) -> np.ndarray:
+        """Return ``(..., 3, H, W)`` of 0–255 as the networks read it."""
+        return np.asarray(np.einsum("ab,...bhw->...ahw", self.scale, rgb - self.mean))
+
+    def shown(self, x: np.ndarray) -> np.ndarray:
+        """Return the picture, ``(..., 3, H, W)`` of 0–255, of what the networks read."""
+        return np.asarray(np.einsum("ab,...bhw->...ahw", np.linalg.inv(self.scale), x) + self.mean)
+
+    def pulled_back(self, gradient: np.ndarray) -> np.ndarray:
+        """Return the gradient with respect to the picture of a gradient with respect to what the networks read."""
+        return np.asarray(np.einsum("ab,...ahw->...bhw", self.scale, gradient))
+
+    def picture(self, image: str | os.PathLike[str] | None) -> np.ndarray:
+        """Load a picture, ``(3, H, W)`` of 0–255, in the size that the networks take."""
+        return np.asarray(images.load(image, self.side, "authors") + column(images.MEAN_COLOUR))
+
+    def name_of(self, logit: int) -> str:
+        """Return the name of a class, or its number."""
+        return self.classes[logit] if self.classes else f"logit {logit}"
+
+    def layers(self) -> dict[str, str]:
+        """Return the layers with weights, input side first: their names here and in the paper (conv1_1, fc1)."""
+        return layer_titles(self.trained)
+
+    def partly(self, layers: Collection[str]) -> GraphNetwork:
+        """Return the random network with the trained weights of these layers."""
+        return self.random.with_parameters(self.trained.parameters, layers)
+
+
+def layer_titles(net: GraphNetwork) -> dict[str, str]:
+    """Map the names of a network's convolutions and dense layers to the paper's: block and number in it.
+
+    >>> from theorylab.networks import vgg16
+    >>> titles = layer_titles(vgg16(input_shape=(3, 32, 32), n_hidden=8, n_logits=2))
+    >>> titles["features.28"], titles["classifier.6"]
+    ('conv5_3', 'fc3')
+    """
+    titles, block, number, dense = {}, 1, 0, 0
+    for node in net.nodes:
+        if isinstance(node, MaxPool):
+            block, number = block + 1, 0
+        elif isinstance(node, Conv):
+            number += 1
+            titles[node.name] = f"conv{block}_{number}"
+        elif isinstance(node, Dense):
+            dense += 1
+            titles[node.name] = f"fc{dense}"
+    return titles
+
+
+@dataclasses.dataclass(frozen=True)
+class FanIn:
+    """Draws a network anew: Gaussian weights of variance 2 over the fan-in, biases 0."""
+
+    network: GraphNetwork
+
+    def __call__(self, seed: _random.Seed) -> GraphNetwork:
+        """Return the drawn network."""
+        nodes = self.network.nodes
+        # Weights by fan-in ignore the law.
+        drawn = draw_parameters(
+            nodes, law=Gaussian(1.0), seed=seed, init="fan-in", dtype=self.network.dtype.type
+        )
+        return GraphNetwork(nodes, drawn)
+
+
+def column(values: object) -> np.ndarray:
+    """Return three numbers as a colour, (3, 1, 1)."""
+    return np.asarray(values, dtype=np.float64).reshape(3, 1, 1)
