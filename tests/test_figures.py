@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from theorylab import (
+    adversarial,
     analytic,
     cli,
     figures,
@@ -22,7 +23,7 @@ from theorylab import (
     visualize_many,
     weights,
 )
-from theorylab.figures import figure3, figure8
+from theorylab.figures import figure3
 from theorylab.model.patches import PatchGrid
 
 TABBY = Path(__file__).parents[2] / "shared" / "data" / "tabby.png"
@@ -126,8 +127,10 @@ def test_shares_of_dead_positions_are_counted():
 def test_the_attack_is_the_smallest_that_changes_the_class(small):
     chosen = small.subject()
     rgb = chosen.picture(small.image)
-    size, attacked = figure8.adversarial(chosen, rgb)
     net = chosen.trained
+    direction = -np.sign(adversarial.lead_gradient(chosen, net.forward(chosen.prepared(rgb))))
+    size = adversarial.smallest_step(chosen, rgb, direction)
+    attacked = adversarial.moved(rgb, direction, size)
     before = int(np.argmax(net.logits(chosen.prepared(rgb))))
     assert int(np.argmax(net.logits(chosen.prepared(attacked)))) != before
     assert np.abs(attacked - rgb).max() <= size + 1e-9

@@ -1,19 +1,14 @@
 """The claims about trained networks: what they measure, the laws they check, and that verdicts have power."""
 
-import dataclasses
-import math
-
 import numpy as np
 import pytest
 
 import proofs_checks
 from proofs_checks.claim import Bench
-from proofs_checks.claims import fgsm
 from proofs_checks.results import Verdict
 from proofs_checks.studies import trained_laws, trained_maps
 from theorylab import analytic, images, montecarlo, stats, training
 from theorylab.model.rules import PAPER
-from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Conv
 
 IDS = ("equation9", "dead-zones", "fc1-histograms", "figure7", "fgsm", "figure9-dense", "figure9-depth")
@@ -36,13 +31,13 @@ def crop_of(seed):
 def test_verdicts_and_checks_at_the_quick_budget(classifier, seed):
     found = proofs_checks.verify(IDS, budget="quick", seed=seed, jobs=2)
     assert found.passed
-    verdicts = {claim.id: claim.verdict for claim in found.claims}
+    assert {claim.verdict for claim in found.claims} == {Verdict.NOT_RUN}  # nothing is said of VGG-16
     assert (
-        verdicts
+        {claim.id: claim.seen for claim in found.claims}
         == {
             "equation9": Verdict.REFUTED,
             "dead-zones": Verdict.UNDECIDED,  # 600 crops without a dead patch are too few to exclude one in a hundred
-            "fc1-histograms": Verdict.NOT_RUN,
+            "fc1-histograms": Verdict.UNDECIDED,
             "figure7": Verdict.HOLDS,
             "fgsm": Verdict.REFUTED,
             "figure9-dense": Verdict.HOLDS,
@@ -50,12 +45,11 @@ def test_verdicts_and_checks_at_the_quick_budget(classifier, seed):
         }
     )
     for claim in found.claims:
-        assert "ten pictures" in claim.finding or not claim.checks  # which network it speaks of
+        assert "small classifier" in claim.network
         assert all(check.negative_control.rejected for check in claim.checks)
-    (not_run,) = (claim for claim in found.to_json()["claims"] if claim["id"] == "fc1-histograms")
-    assert not_run["passed"] is None
-    assert not_run["verdict"] == "not-run"
-    assert not_run["checks"] == []
+    written = found.to_json()["claims"]
+    assert {claim["verdict"] for claim in written} == {"not-run"}
+    assert written[0]["seen"] == "refuted"
 
 
 def test_bounds_hold_what_they_should():
@@ -144,33 +138,6 @@ def test_fresh_layers_have_the_energy_of_their_patches(classifier):
     assert abs(value - 1) < 4 * error < 0.1
 
 
-# --- the adversarial step
-
-
-def test_gradient_of_the_loss():
-    logits = np.array([1.0, -2.0, 0.5])
-    gradient = fgsm.loss_gradient(logits, 1)
-    for k in range(3):
-        step = np.eye(3)[k] * 1e-6
-        slope = (loss(logits + step) - loss(logits - step)) / 2e-6
-        assert gradient[k] == pytest.approx(slope, abs=1e-8)
-
-
-def loss(logits):
-    return math.log(np.exp(logits).sum()) - logits[1]
-
-
-def test_a_crop_between_two_pieces_is_noticed(classifier):
-    trained = classifier.network
-    weights = {name: array.astype(np.float64) for name, array in trained.parameters.items()}
-    net = GraphNetwork(trained.nodes, weights)
-    flat = np.full((3, 32, 32), -1.0)  # equal patches compete in every window
-    step, _ = fgsm._longest_step(net, flat, np.random.default_rng(0).standard_normal(flat.shape))
-    assert step < fgsm.SHORTEST
-    crop = crop_of(0).astype(np.float64)
-    assert fgsm._longest_step(net, crop, np.ones(crop.shape))[0] >= fgsm.SHORTEST
-
-
 # --- weights that are given
 
 
@@ -184,17 +151,3 @@ def test_a_crop_between_two_pieces_is_noticed(classifier):
 def test_weights_are_looked_at_before_anything_is_run(weights, error, message):
     with pytest.raises(error, match=message):
         proofs_checks.verify(["lemma1"], budget="quick", jobs=1, weights=weights)
-
-
-def test_the_command_names_the_weights(tmp_path):
-    file = tmp_path / "w.npz"
-    file.write_bytes(b"x")
-    found = proofs_checks.verify(["lemma1"], budget="quick", jobs=1, weights=file)
-    assert f"--weights {file}" in found.command
-
-
-def test_bench_trains_once(classifier, monkeypatch):
-    bench = new_bench()
-    assert bench.classifier is bench.classifier
-    assert bench.classifier.accuracy == classifier.accuracy
-    assert dataclasses.replace(bench, law_scale=1.03).classifier.accuracy == classifier.accuracy

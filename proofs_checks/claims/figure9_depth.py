@@ -4,69 +4,85 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Evidence, Margin, Outcome, Points, Wrong
-from proofs_checks.studies import shelf, trained_laws, trained_maps
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Undecidable, Wrong
+from proofs_checks.studies import partly_trained, shelf, trained_laws, trained_maps
+from proofs_checks.studies.partly_trained import BUT
 from theorylab import PatchGrid
 from theorylab.networks.nodes import Conv
 
 CROPS = 12
 LAYERS = 10
 """Draws of a layer in a replicate."""
-REPLICATES = {0: 2200, 1: 1100, 2: 700}
-"""By convolution: few filters scatter more."""
+FILTERS = 400_000
+"""Drawn for the law of a layer, in all."""
+WINDOW = 16
+"""Height and width of what the fresh layer reads, cut from the middle."""
+PLACES = ("first", "middle", "last")
 
 
 @trained_maps.one_thread
 def run(bench: Bench) -> Outcome:
     """Measure the guided map with one layer at a time drawn anew, and the energy above that layer."""
-    net = classifier.network
-    measured = trained_maps.randomised(bench)
-    layers = trained_maps.layers_of(net)
-    convolutions = layers[False]
-    checks = tuple(
-        _energy(bench, node, REPLICATES[convolutions.index(node.name)])
-        for node in net.nodes
-        if isinstance(node, Conv)
+    subject = bench.subject
+    net, titles, three = subject.trained, partly_trained.layers(subject), partly_trained.three(subject)
+    if len(set(three)) < len(PLACES):
+        raise Undecidable("it has fewer than three convolutions")
+    checks = (
+        partly_trained.same_map(
+            bench,
+            "cosine of the guided maps before and after a convolution is multiplied = 1",
+            [name for name in three if partly_trained.can_be_multiplied(net, name)],
+            "the cosines where the biases behind it stay as they are",
+            lambda layer: partly_trained.multiplied(net, layer, partly_trained.FACTOR, biases=False),
+        ),
+        *(
+            _energy(bench, place, node)
+            for place, name in zip(PLACES, three, strict=True)
+            for node in net.nodes
+            if isinstance(node, Conv) and node.name == name
+        ),
     )
-    names = [*convolutions, *layers[True]]
-    figure = CurveFigure(
-        "figure9-depth",
-        "Cosine of the guided map of the trained classifier with that after one layer was drawn anew: the three "
-        "convolutions, then the two dense layers. Means over test crops with 95 % intervals.",
-        "layer drawn anew",
-        "cosine to the trained map",
-        (),
-        (Points.of("guided", range(1, len(names) + 1), map(measured.estimate, names)),),
+    words = "Guided maps of the trained network with one layer drawn anew."
+    drawn = subject.draw(np.random.default_rng(bench.seed_of("layers drawn anew")))
+    maps = partly_trained.panels(bench, drawn, "figure9-depth", BUT, [*three, subject.hidden], words)
+    del drawn
+    measured = partly_trained.randomised(bench)
+    cosines, to_input = (
+        trained_maps.words(measured, {title: f"{BUT} {name}{suffix}" for name, title in titles.items()})
+        for suffix in ("", " input")
     )
-    cosines = trained_maps.words(measured, dict(zip(names, names, strict=True)))
     return Outcome(
-        f"{trained_maps.network_words(bench.subject)}, the guided map of the predicted class has a mean cosine to the "
-        f"one with a single random layer of {cosines}.",
+        f"{trained_maps.network_words(subject)}, the guided map of the predicted class has a mean cosine to the "
+        f"one with a single random layer of {cosines}. The cosines of the latter to the picture are {to_input}; the trained "
+        f"map's is {trained_maps.words(measured, {'': 'trained input'}).strip()}.{partly_trained.words(subject)} The size of "
+        "a fresh layer matters too, because the trained biases behind it do not grow with it.",
         tuple(
             Evidence(*measured.estimate(functools.partial(_gained, *pair)))
-            for pair in itertools.pairwise(convolutions)
+            for pair in itertools.pairwise(three)
         ),
         checks,
         checks[0].name,
-        (figure,),
+        (maps, partly_trained.curve(bench, "figure9-depth-curve", BUT, words)),
     )
 
 
 def _gained(earlier: str, later: str, mean: dict[str, float]) -> float:
-    return mean[later] - mean[earlier]
+    return mean[f"{BUT} {later}"] - mean[f"{BUT} {earlier}"]
 
 
-def _energy(bench: Bench, node: Conv, replicates: int) -> Check:
-    net = bench.classifier.network
-    rng = np.random.default_rng(bench.seed_of(f"inputs of {node.name}"))
-    inputs = trained_laws.features(net, node.source, CROPS, rng)
+def _energy(bench: Bench, place: str, node: Conv) -> Check:
+    crops = bench.crops(f"inputs of the {place} convolution", CROPS)
+    inputs = _middle(trained_laws.features(bench.subject.trained, node.source, crops))
     simulate = trained_laws.FreshLayer(node, inputs, LAYERS)
+    replicates = math.ceil(FILTERS / (node.n_filters * LAYERS))
+    title = bench.subject.layers()[node.name]
     return bench.moment(
-        f"energy behind {node.name} drawn anew, over its law",
-        bench.study(f"fresh {node.name}", simulate, replicates, block=10),
+        f"energy behind the {place} convolution ({title}) drawn anew, over its law",
+        bench.study(f"fresh {place} convolution", simulate, replicates, block=10),
         "energy",
         1.0,
         (
@@ -75,6 +91,12 @@ def _energy(bench: Bench, node: Conv, replicates: int) -> Check:
             Wrong("the ReLU forgotten", 2.0),
         ),
     )
+
+
+def _middle(inputs: np.ndarray) -> np.ndarray:
+    """Return the window in the middle of feature maps (..., H, W)."""
+    top, left = (max(0, (extent - WINDOW) // 2) for extent in inputs.shape[-2:])
+    return inputs[..., top : top + WINDOW, left : left + WINDOW]
 
 
 def _interior(node: Conv, inputs: np.ndarray) -> float:
@@ -91,22 +113,28 @@ CLAIM = Claim(
     section="4.5, Figure 9",
     statement="Of the convolutions of a trained network the earlier ones matter more for the guided map: drawing an "
     "earlier one anew changes it more.",
-    exact_law="A convolution drawn anew within the trained network passes on activations of energy E‖o‖² = N c²/2 Σ_j "
-    "‖y_j‖², y_j the patches that the trained layers below give it: the same at every depth with c² = 2 over the "
-    "fan-in, so it is not their size that tells the layers apart.",
-    proof="Given its patches, w_i·y_j is normal with variance c²‖y_j‖², and its positive half has the second moment "
-    "c²‖y_j‖²/2, whatever the joint law over positions and filters. Sum over N filters and all positions.",
-    n_checks=3,
+    exact_law="A convolution multiplied by a positive number, and the biases behind it with it, leaves the map as it is up "
+    "to its scale. Drawn anew, it passes on activations of energy E‖o‖² = N c²/2 Σ_j ‖y_j‖², y_j the patches that the "
+    "trained layers below give it: the same at every depth with c² = 2 over the fan-in, so it is not their size that "
+    "tells the layers apart.",
+    proof="ReLUs, max-pools and every rule are positively homogeneous: what lies behind the layer is multiplied alike, so "
+    "no mask and no winner changes, and the gradient below it is multiplied once.\n\n"
+    "Given its patches, w_i·y_j is normal with variance c²‖y_j‖², and its positive half has the second moment c²‖y_j‖²/2, "
+    "whatever the joint law over positions and filters. Sum over N filters and all positions.",
+    n_checks=4,
     run=run,
     trained=("convolutions",),
     margins=tuple(
         Margin(
-            f"cosine with a random convolution {n + 1}, less that with a random convolution {n}",
+            f"cosine with the {later} convolution random, less that with the {earlier} one random",
             low=0.0,
             why="later convolutions matter less",
         )
-        for n in (1, 2)
+        for earlier, later in itertools.pairwise(PLACES)
     ),
     authors="Figure 9 shows VGG-16 on ImageNet.",
-    formula=(r"\mathrm{E}\,\|o\|^2 = \dfrac{N c^2}{2} \sum_j\, \|y_j\|^2",),
+    formula=(
+        r"\cos(S, S') = 1 \text{ for } S' \text{ behind a layer } c\,W,\; c > 0",
+        r"\mathrm{E}\,\|o\|^2 = \dfrac{N c^2}{2} \sum_j\, \|y_j\|^2",
+    ),
 )

@@ -122,28 +122,3 @@ class LogitMaps(PerPicture):
 def logit_maps(bench: Bench) -> Measurement:
     """Measure the distances of two logits' maps, which several claims use."""
     return bench.over_pictures("trained, two logits", LogitMaps(bench.subject), 160, block=10)
-
-
-@dataclasses.dataclass(frozen=True)
-class Randomised(PerPicture):
-    """Guided maps of the predicted logit when some layers are random: their cosines with the trained network's.
-
-    Numbers: ``dense`` and ``convolutions``, where those are all random; ``<layer>``, where it alone is.
-    """
-
-    def _row(self, x: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
-        net, other = self.subject.trained, self.subject.draw(rng)
-        target = [int(net.logits(x).argmax())]
-        trained = maps_of(net, x, target, [Rule.GUIDED])[0, 0]
-        layers = layers_of(net)
-        groups = {"convolutions": layers[False], "dense": layers[True]}
-        groups |= {layer: [layer] for both in layers.values() for layer in both}
-        return {
-            name: float(trained @ maps_of(replaced(net, other, group), x, target, [Rule.GUIDED])[0, 0])
-            for name, group in groups.items()
-        }
-
-
-def randomised(bench: Bench) -> Measurement:
-    """Measure partly random networks, which two claims use."""
-    return bench.over_pictures("trained, layers made random", Randomised(bench.subject), 120, block=10)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from theorylab import measures
+from theorylab import adversarial, measures
 from theorylab.charts import MapPanel
 from theorylab.drawing import fixed, rows_of_maps
 from theorylab.figures._base import Parts, Settings
-from theorylab.model.rules import PAPER, Rule
-from theorylab.subjects import Subject
+from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
-
-STEPS = tuple(float(2.0**power) for power in range(-3, 7))
-"""Of the attack, in levels of 0–255; the smallest that changes the class is taken."""
-
-REFINED = 4
-"""Halvings of the last interval."""
 
 
 def make(settings: Settings) -> Parts:
@@ -25,7 +20,14 @@ def make(settings: Settings) -> Parts:
     net = nets.trained
     rgb = nets.picture(settings.image)
     step = settings.steps("figure 8", 3)
-    size, attacked = adversarial(nets, rgb)
+    direction = -np.sign(adversarial.lead_gradient(nets, net.forward(nets.prepared(rgb))))
+    size = adversarial.smallest_step(nets, rgb, direction)
+    if math.isinf(size):
+        largest = adversarial.LEVELS[-1]
+        raise ValueError(
+            f"figure 8: no step up to {largest:g} levels of 255 changes the class of this picture"
+        )
+    attacked = adversarial.moved(rgb, direction, size)
     step()
     pictures = {"before": rgb, "after": attacked}
     maps, classes = {}, {}
@@ -57,40 +59,3 @@ def make(settings: Settings) -> Parts:
             "cosine_of_maps": kept,
         },
     )
-
-
-def adversarial(nets: Subject, rgb: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return the smallest fast-gradient-sign step that changes the class, in levels of 0–255, and its picture.
-
-    The loss is the lead of the largest logit over the second: its gradient does not vanish where a softmax is
-    saturated, as it is in a network with random dense layers.
-
-    Raises
-    ------
-    ValueError
-        If no step up to the largest tried changes the class.
-    """
-    net = nets.trained
-    trace = net.forward(nets.prepared(rgb))
-    second, first = np.argsort(trace.logits)[-2:]
-    lead = np.zeros((1, net.n_logits))
-    lead[0, first], lead[0, second] = 1, -1
-    sign = np.sign(net.backward(trace, lead, [Rule.SALIENCY])[0, 0])
-
-    def moved(size: float) -> np.ndarray:
-        return np.asarray(np.clip(rgb - size * sign, 0, 255))
-
-    def fooled(size: float) -> bool:
-        return bool(np.argmax(net.logits(nets.prepared(moved(size)))) != first)
-
-    low = 0.0
-    for high in STEPS:
-        if fooled(high):
-            break
-        low = high
-    else:
-        raise ValueError(f"figure 8: no step up to {high:g} levels of 255 changes the class of this picture")
-    for _ in range(REFINED):
-        middle = (low + high) / 2
-        low, high = (low, middle) if fooled(middle) else (middle, high)
-    return high, moved(high)

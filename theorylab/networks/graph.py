@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -128,12 +129,17 @@ class GraphNetwork:
         A layer is the prefix of its parameters' names.  Arrays are converted to the network's dtype.  A TypeError or
         ValueError if a name is unknown or an array does not fit.
         """
-        fitted = {
-            name: np.asarray(array, dtype=self.dtype)
-            for name, array in parameters.items()
-            if layers is None or name.rpartition(".")[0] in layers
+        chosen = {n: a for n, a in parameters.items() if layers is None or n.rpartition(".")[0] in layers}
+        _, wanted = trace_shapes(self.nodes)
+        for name in chosen:
+            if name not in wanted:
+                raise ValueError(f"parameters: {name!r} is in no node")
+        other = copy.copy(self)  # the shared ones are not checked again: they may be large
+        other.weights = self.weights | {
+            name: _checked(np.asarray(array, dtype=self.dtype), name, wanted[name])
+            for name, array in chosen.items()
         }
-        return GraphNetwork(self.nodes, {**self.weights, **fitted})
+        return other
 
     def forward(
         self, x: np.ndarray, *, keep: Collection[str] = (), progress: Progress | None = None
