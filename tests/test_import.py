@@ -73,7 +73,7 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
 
 
 # What each room may import, from the ground up: a row names rows above it alone, so rooms form no circle.
-GROUND_FLOOR = "_files _json _random _validation _version progress"
+GROUND_FLOOR = "_files _imports _json _random _validation _version progress"
 MODEL = f"{GROUND_FLOOR} model"
 MAY_IMPORT = {
     **dict.fromkeys(GROUND_FLOOR.split(), ""),
@@ -81,6 +81,7 @@ MAY_IMPORT = {
     "stats": GROUND_FLOOR,
     "charts": f"{GROUND_FLOOR} stats",
     "images": GROUND_FLOOR,
+    "photographs": f"{GROUND_FLOOR} images",
     "display": GROUND_FLOOR,
     "measures": f"{GROUND_FLOOR} display",
     "drawing": f"{GROUND_FLOOR} stats charts display",
@@ -94,15 +95,17 @@ MAY_IMPORT = {
     "training": f"{MODEL} images networks",
     "weights": f"{MODEL} networks",
     "torch_bridge": f"{MODEL} visualization networks",
+    "subjects": f"{MODEL} images networks training weights torch_bridge",
+    "adversarial": f"{MODEL} networks subjects",
     "analytic": MODEL,
     # What joins the two.
     "estimates": f"{MODEL} analytic",
     "exhibits": f"{MODEL} charts measures visualization networks weights analytic estimates",
-    "figures": f"{MODEL} stats charts images display measures drawing visualization networks sampling training weights"
-    " analytic estimates exhibits",
+    "figures": f"{MODEL} stats charts images display measures photographs drawing visualization networks sampling"
+    " training weights subjects adversarial analytic estimates exhibits",
     "convergence": f"{MODEL} stats charts drawing montecarlo sampling analytic estimates",
     "auditing": f"{MODEL} stats charts measures drawing visualization networks torch_bridge analytic",
-    "commands": f"{MODEL} analytic images drawing exhibits figures convergence auditing",
+    "commands": f"{MODEL} analytic images drawing subjects exhibits figures convergence auditing",
 }
 TOP = {"__init__", "__main__", "cli"}  # the doors of the package, which may import any room
 
