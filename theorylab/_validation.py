@@ -47,6 +47,30 @@ def pair(value: object, name: str, minimum: int) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
+def text(value: object, name: str) -> str:
+    """Return `value` if it is a string, or raise a TypeError."""
+    return instance(value, name, str, "a string")
+
+
+def callback(value: object, name: str) -> Any:
+    """Return `value` if it is None or can be called, or raise a TypeError."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}: expected a callable or None, got {kind(value)}")
+    return value
+
+
+def instance(value: Any, name: str, kinds: type | tuple[type, ...], words: str) -> Any:
+    """Return `value` if it is of one of the kinds, or raise a TypeError that says in words what was expected."""
+    if not isinstance(value, kinds):
+        raise TypeError(f"{name}: expected {words}, got {kind(value)}")
+    return value
+
+
+def kind(value: object) -> str:
+    """Return what came, in a word: the name of its class."""
+    return "None" if value is None else type(value).__name__
+
+
 def real_array(value: object, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """Return `value` as a finite array of the given shape: float32 as it is, every other dtype as float64."""
     array = np.asarray(value)

@@ -197,6 +197,10 @@ class Design:
         """Return a point's random numbers, which do not depend on which other points there are."""
         return _random.child(_random.sequence(self.seed), zlib.crc32(point.name.encode()))
 
+    def blocks(self) -> dict[str, Any]:
+        """What a study must share with another to go on with its blocks: all but how many of them there are."""
+        return {key: one for key, one in self.to_json().items() if key not in ("replicates", "precision")}
+
     def to_json(self) -> dict[str, Any]:
         """All that the numbers depend on, with the version of theorylab, in types of JSON."""
         return {

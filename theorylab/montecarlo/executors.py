@@ -146,7 +146,7 @@ class DaskExecutor:
     ----------
     address : str
         Of the scheduler, as in ``tcp://127.0.0.1:8786``.
-    timeout : float, default 10
+    timeout : float, default 5
         Seconds to wait for the scheduler's answer.
     notify : callable, optional
         ``notify(message)``, called when the cluster has no worker yet.
@@ -158,8 +158,48 @@ class DaskExecutor:
     """
 
     address: str
-    timeout: float = 10.0
+    timeout: float = 5.0
     notify: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments; the scheduler is asked by :meth:`connect`."""
+        _validation.text(self.address, "address")
+        _validation.positive_number(self.timeout, "timeout")
+        _validation.callback(self.notify, "notify")
+
+    def connect(self) -> Any:
+        """Ask whether a scheduler is there; return the package distributed.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            Without the package distributed.
+        ConnectionError
+            If no scheduler answers within `timeout`, or what answers is none.
+        """
+        try:
+            distributed: Any = importlib.import_module("distributed")
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                "a cluster needs the package distributed: pip install 'theorylab[dask]'"
+            ) from None
+
+        async def ask() -> Any:
+            async with distributed.rpc(self.address, timeout=self.timeout) as remote:
+                return await asyncio.wait_for(remote.identity(), self.timeout)
+
+        # Not by a client: one that fails is closed when it is collected, which takes 20 s and prints a traceback.  In a
+        # thread, because notebooks have an event loop that runs.
+        try:
+            with concurrent.futures.ThreadPoolExecutor(1) as thread:
+                found = thread.submit(asyncio.run, ask()).result()
+            kind = found["type"]
+        except Exception as error:  # whatever another program's answer or an address that is none leads to
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ConnectionError(f"scheduler {self.address}: no answer ({reason})") from None
+        if kind != "Scheduler":
+            raise ConnectionError(f"scheduler {self.address}: is a {str(kind).lower()}, not a scheduler")
+        return distributed
 
     def run(
         self, tasks: Iterable[tuple[Key, Task]], *, keep: bool = False
@@ -168,26 +208,15 @@ class DaskExecutor:
 
         Raises
         ------
-        ModuleNotFoundError
-            Without the package distributed.
-        ConnectionError
-            If no scheduler answers, or it is lost.
+        ModuleNotFoundError, ConnectionError
+            As :meth:`connect`; if the scheduler is lost.
         ChildProcessError
             If a block was lost with its worker again and again.
         ValueError
             If a worker has another version of theorylab.
         """
-        try:
-            distributed: Any = importlib.import_module("distributed")
-        except ModuleNotFoundError:
-            raise ModuleNotFoundError(
-                "a cluster needs the package distributed: pip install 'theorylab[dask]'"
-            ) from None
-        try:
-            client = distributed.Client(self.address, timeout=self.timeout, set_as_default=False)
-        except (OSError, ValueError, distributed.comm.core.CommClosedError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ConnectionError(f"scheduler {self.address}: no answer ({reason})") from None
+        distributed = self.connect()
+        client = distributed.Client(self.address, timeout=self.timeout, set_as_default=False)
         # Silence its tracebacks of a lost connection, for which an error is raised below.
         logger = logging.getLogger("distributed.client")
         level = logger.level
