@@ -22,6 +22,7 @@ from theorylab.progress import Progress, stepper
 _CONTROL = "white noise"
 
 
+@_validation.checked
 def audit(
     attribute: Attribute,
     x: np.ndarray | Sequence[np.ndarray],

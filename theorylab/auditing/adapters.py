@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from theorylab import _random, measures
+from theorylab import _random, _validation, measures
 from theorylab.model.rules import Rule
 from theorylab.networks import DrawnRows, GraphNetwork, ThreeLayerNetwork
 from theorylab.networks.nodes import Activation
@@ -38,6 +38,7 @@ class Layered(Protocol):
         """Return the same attribution with these layers' weights drawn anew (variance 2 over the fan-in)."""
 
 
+@_validation.checked
 class NetworkAttribution:
     """A rule in one of the package's networks.
 
@@ -140,6 +141,8 @@ class TorchAttribution(abc.ABC):
     """
 
     def __init__(self, module: Any) -> None:
+        if not hasattr(module, "named_modules"):
+            raise TypeError(f"module: expected a torch.nn.Module, got {_validation.kind(module)}")
         self.module = module
 
     @abc.abstractmethod
@@ -202,6 +205,7 @@ class TorchAttribution(abc.ABC):
         return torch.as_tensor(x[None], dtype=like.dtype, device=like.device)
 
 
+@_validation.checked
 class ModuleAttribution(TorchAttribution):
     """A rule in a PyTorch module, by :func:`theorylab.torch_bridge.attribute`.
 
@@ -245,6 +249,7 @@ class ModuleAttribution(TorchAttribution):
         return ModuleAttribution(module, self.rule)
 
 
+@_validation.checked
 class CaptumAttribution(TorchAttribution):
     """One of Captum's methods: ``CaptumAttribution(captum.attr.GuidedBackprop, module)``.
 
@@ -274,7 +279,7 @@ class CaptumAttribution(TorchAttribution):
     def __init__(self, method: Any, module: Any, **options: Any) -> None:
         super().__init__(module)
         if not isinstance(method, type):
-            raise TypeError(f"method: expected a class of captum.attr, got {method!r}")
+            raise TypeError(f"method: expected a class of captum.attr, got {_validation.shown(method)}")
         self.method = method
         self.options = options
         self.__name__ = method.__name__

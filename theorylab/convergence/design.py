@@ -110,6 +110,7 @@ class Design:
     seed: int
 
     @classmethod
+    @_validation.checked
     def of(
         cls,
         x: np.ndarray,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import threadpoolctl
 
+from theorylab import _validation
 from theorylab.convergence.design import Design, Point
 from theorylab.convergence.predictions import Prediction, Predictor
 from theorylab.convergence.results import NO_LAW, QUANTITIES, Convergence, Curve, PointResult
@@ -74,6 +75,7 @@ class Maps:
         return measurement(rows)
 
 
+@_validation.checked
 def study(
     design: Design,
     x: np.ndarray,

@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from theorylab import _validation
 from theorylab.model.laws import WeightLaw
 from theorylab.model.units import RELU, Unit
 
@@ -86,7 +87,7 @@ class Rule:
         rule = name if isinstance(name, Rule) else _KNOWN.get(name) if isinstance(name, str) else None
         if rule is None:
             known = ", ".join(repr(known) for known in _KNOWN)
-            raise ValueError(f"unknown rule {name!r}: choose one of {known}")
+            raise ValueError(f"unknown rule {_validation.shown(name)}: choose one of {known}")
         return rule
 
     def __setattr__(self, attribute: str, value: object) -> None:
@@ -168,6 +169,7 @@ _NAMED_H: Final = {"identity": (1.0, -1.0), "relu": (1.0, 0.0)}
 _PROBES: Final = np.array([-1000.0, -2.0, -1.0, -0.25, 0.0, 0.25, 1.0, 2.0, 1000.0])
 
 
+@_validation.checked
 def define(
     name: str, *, h: str | Callable[[np.ndarray], np.ndarray], gate: bool, title: str | None = None
 ) -> Rule:

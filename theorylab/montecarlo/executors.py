@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import joblib
 import numpy as np
@@ -41,6 +41,7 @@ def run_task(task: Task) -> Measurement:
         return task.simulate(np.random.default_rng(task.seed), task.size)
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Runs tasks and hands back what they measured."""
 
@@ -136,6 +137,7 @@ def _next(results: Any, close: bool = False) -> Any:
         return results.close() if close else next(results, None)
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class DaskExecutor:
     """The workers of a Dask cluster that is already there (``pip install 'theorylab[dask]'``).
@@ -162,10 +164,8 @@ class DaskExecutor:
     notify: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
-        """Check the arguments; the scheduler is asked by :meth:`connect`."""
-        _validation.text(self.address, "address")
+        """Check the time; the scheduler is asked by :meth:`connect`."""
         _validation.positive_number(self.timeout, "timeout")
-        _validation.callback(self.notify, "notify")
 
     def connect(self) -> Any:
         """Ask whether a scheduler is there; return the package distributed.

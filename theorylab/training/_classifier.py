@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from theorylab import _random
+from theorylab import _random, _validation
 from theorylab.model.laws import Gaussian
 from theorylab.model.pooling import MaxPool
 from theorylab.networks import GraphNetwork
@@ -19,6 +19,7 @@ HIDDEN = 128
 """Number of units of the hidden dense layer."""
 
 
+@_validation.checked
 def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[kinds.Node]:
     """Describe the layers of the small classifier, without weights.
 
@@ -48,7 +49,7 @@ def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[kinds.N
     >>> [node.name for node in small_nodes()[-5:]]
     ['avgpool', 'flatten', 'classifier.0', 'classifier.1', 'classifier.2']
     """
-    nodes: list[kinds.Node] = [kinds.Input("input", tuple(input_shape))]
+    nodes: list[kinds.Node] = [kinds.Input("input", _validation.image_shape(input_shape, "input_shape"))]
     for index, n_filters in zip(range(0, 9, 3), FILTERS, strict=True):
         nodes.append(kinds.Conv(f"features.{index}", nodes[-1].name, n_filters, kernel=3, padding=1))
         nodes.append(kinds.Activation(f"features.{index + 1}", nodes[-1].name))

@@ -15,6 +15,7 @@ from theorylab.weights._files import SUFFIXES, read
 _SHOWN = 4  # names in a list of missing or unexpected ones
 
 
+@_validation.checked
 def load(
     net: GraphNetwork,
     source: str | os.PathLike[str],
