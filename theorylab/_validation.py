@@ -67,7 +67,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
     try:
         if callable(getattr(value, "detach", None)):  # torch is not imported: only its user has it
             value = value.detach().cpu()
-            value = value.to_dense() if getattr(value, "is_sparse", False) else value
+            value = value if str(value.layout) == "torch.strided" else value.to_dense()
             # NumPy has no bfloat16; half precision is not computed in.
             value = (value.double() if value.is_floating_point() and value.itemsize < 4 else value).numpy()
         array = np.asarray(value)
@@ -132,6 +132,10 @@ Checked = TypeVar("Checked", bound=Callable[..., Any])
 Check = Callable[[Any], bool]
 
 
+class WrongKind(TypeError, ValueError):
+    """An argument of another kind than the hint says: a TypeError, and a ValueError where one of the values was wrong."""
+
+
 def checked(function: Checked) -> Checked:
     """Have a public function, or the constructor of a class, check its arguments against its own type hints.
 
@@ -165,7 +169,7 @@ def checked(function: Checked) -> Checked:
                 bound.arguments[name] = as_array(value, name)
                 continue
             what = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-            raise TypeError(f"{name}: expected {what}, got {kind(value)}")
+            raise WrongKind(f"{name}: expected {what}, got {kind(value)}")
         return function(*bound.args, **bound.kwargs)
 
     return typing.cast(Checked, called)

@@ -81,9 +81,6 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
     size = _checked(size, preset)
     if path is None:
         path = bundled()[0]
-    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
-        # Pillow would take an integer for a file descriptor.
-        raise TypeError(f"image: expected a path or the name of a bundled picture, got {type(path).__name__}")
     rgb = _bundled(path) if isinstance(path, str) and path in _FILES else pixels(os.fspath(path))
     try:
         return prepare(rgb, size, preset)
@@ -178,12 +175,10 @@ def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarr
     return x if preset == "authors" else x / np.linalg.norm(x)
 
 
-def _checked(size: object, preset: object) -> int:
+def _checked(size: int, preset: str) -> int:
     value = _validation.positive_integer(size, "size")
     if value**2 > MAX_PIXELS:
         raise ValueError(f"size: expected at most {int(MAX_PIXELS**0.5)}, got {value}")
-    if not isinstance(preset, str):
-        raise TypeError(f"preset: expected a string, got {type(preset).__name__}")
     if preset not in PRESETS:
         raise ValueError(f"preset: unknown {preset!r}, choose one of {', '.join(map(repr, PRESETS))}")
     return value

@@ -164,9 +164,6 @@ def visualize_many(
     >>> visualize_many(net, np.ones((1, 6, 6)), ["saliency", "guided"], ["max", 3, "cost"]).shape
     (2, 3, 1, 6, 6)
     """
-    for name, several in (("rules", rules), ("targets", targets)):
-        if isinstance(several, (str, Rule)) or not isinstance(several, Iterable):
-            raise TypeError(f"{name}: expected a sequence, got {several!r}")
     checked_rules = [Rule(rule) for rule in rules]
     checked_targets = [check_target(target, net.n_logits) for target in targets]
     trace = net.forward(x)

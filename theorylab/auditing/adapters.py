@@ -7,14 +7,13 @@ a control, and draw the weights of given layers anew.
 from __future__ import annotations
 
 import abc
-import copy
-import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from theorylab import _random, _validation, measures
+from theorylab.auditing._redraw import layers_of, redrawn
 from theorylab.model.rules import Rule
 from theorylab.networks import DrawnRows, GraphNetwork, ThreeLayerNetwork
 from theorylab.networks.nodes import Activation
@@ -156,11 +155,7 @@ class TorchAttribution(abc.ABC):
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the submodules that own weights of two or more axes, in the order of the module."""
-        return tuple(
-            name
-            for name, part in self.module.named_modules()
-            if name and any(weight.ndim > 1 for weight in part.parameters(recurse=False))
-        )
+        return layers_of(self.module)
 
     @property
     def gradient(self) -> Callable[[np.ndarray, int], np.ndarray]:
@@ -176,27 +171,7 @@ class TorchAttribution(abc.ABC):
 
     def randomized(self, layers: Collection[str], seed: _random.Seed) -> TorchAttribution:
         """Return the attribution of a copy of the module with these layers drawn anew and their biases 0."""
-        import torch
-
-        try:
-            copied = copy.deepcopy(self.module)
-        except Exception as error:  # a tensor that is a result, such as the weight of weight_norm
-            reason = str(error).partition(". ")[0].partition("\n")[0]
-            raise ValueError(
-                f"module: it cannot be copied to draw its layers anew ({reason}); randomize=False audits the rest"
-            ) from error
-        parent = _random.sequence(seed)
-        parts = dict(copied.named_modules())
-        with torch.no_grad():
-            for index, name in enumerate(self.layers):
-                if name not in layers:
-                    continue
-                rng = np.random.default_rng(_random.child(parent, index))
-                for weight in parts[name].parameters(recurse=False):
-                    shape = tuple(weight.shape)
-                    std = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.0
-                    weight.copy_(torch.as_tensor(rng.normal(0.0, std, shape)))
-        return self._with(copied)
+        return self._with(redrawn(self.module, layers, seed))
 
     def _tensor(self, x: np.ndarray) -> Any:
         import torch

@@ -199,7 +199,7 @@ class Design:
         return _random.child(_random.sequence(self.seed), zlib.crc32(point.name.encode()))
 
     def blocks(self) -> dict[str, Any]:
-        """What a study must share with another to go on with its blocks: all but how many of them there are."""
+        """Return what a study shares with one that goes on with its blocks: all but how many of them there are."""
         return {key: one for key, one in self.to_json().items() if key not in ("replicates", "precision")}
 
     def to_json(self) -> dict[str, Any]:

@@ -71,8 +71,6 @@ def three_layer(
     >>> three_layer(PatchGrid((3, 8, 8), kernel=3), 16).shapes
     ((16, 6, 6),)
     """
-    if not isinstance(grid, PatchGrid):
-        raise TypeError(f"grid: expected a PatchGrid, got {type(grid).__name__}")
     filters = ConvSpec(n_filters, grid.kernel, grid.stride, grid.padding, weights)
     layers: tuple[Layer, ...] = (filters,) if pool is None else (filters, pool)
     return Stack(grid.input_shape, layers, unit, weights, bias_std=bias_std)

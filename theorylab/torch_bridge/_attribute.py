@@ -138,9 +138,6 @@ def attribute_many(
     _tracing.require_torch()
     import torch
 
-    for name, several in (("rules", rules), ("targets", targets)):
-        if isinstance(several, (str, Rule)) or not isinstance(several, Iterable):
-            raise TypeError(f"{name}: expected a sequence, got {several!r}")
     checked_rules, targets = [Rule(rule) for rule in rules], list(targets)
     xs = _validation.real_array(xs, "xs")
     if xs.ndim != 4 or not len(xs):
