@@ -11,17 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import nn
 
 import theorylab as tl
-from theorylab import montecarlo, networks
+from theorylab import montecarlo
 from theorylab.auditing import Estimate
-from theorylab.convergence import Design, Point
+from theorylab.convergence import Design
 from theorylab.convergence.predictions import Law
 from theorylab.model.rules import Rule
-from theorylab.networks import nodes
 
 
 def public():
@@ -82,30 +81,143 @@ def fields(value):
 
 
 GOOD = {
-    "accuracy": 0.5, "array": np.eye(3), "attribute": lambda x, target: x, "block": 2, "bias_std": 0.1, "blocks": (1, 1),
-    "branch": [tl.ConvSpec(3, 1)], "classes": ("a", "b"), "configuration": {"seed": 0}, "correlation": np.eye(3), "count": 4,
-    "cutoff": 2.0, "degrees": 5, "dense_bias": 0.5, "depth": 2, "design": DESIGN, "draws": 2, "error": 0.1, "estimate": 0.2,
-    "except_for": "filters", "expected": 0.1, "family": 0.05, "filter_law": tl.Gaussian(0.5), "filter_std": 0.5,
-    "filters": RNG.normal(size=(2, 3, 3, 3)), "finished": FIGURE, "first": X, "folder": "no-such-folder-of-results", "gap": np.ones(3), "gate": True,
-    "gradient": lambda x, target: x, "grid": GRID, "h": np.abs, "hidden_bias": 0.5, "image": X, "init": "law", "input_norm": 2.0,
-    "input_shape": (3, 32, 32), "jobs": 1, "kernel": 3, "law": tl.Gaussian(0.5), "layers": [tl.ConvSpec(2, 3), tl.MaxPool(2)],
-    "level": 0.05, "maps": X, "mean": 0.2, "memory_limit": 10**6, "method": type("Method", (), {}), "module": MODULE,
-    "n": 3, "n_checks": 3, "n_filters": 2, "n_hidden": 4, "n_logits": 3, "n_readouts": 1, "n_units": 2, "name": "guided", "net": NET,
-    "network": NET, "nodes": NET.nodes, "numbers": {"a": np.ones(3)}, "order": 2, "other": np.array([1.0, 2.0, 0.0]),
-    "over": "kernel", "padding": 1, "parameters": dict(NET.parameters), "patch_size": 9, "picture": "cat", "plane": 2, "points": 64,
-    "pool": tl.MaxPool(2), "power": 0.9, "preset": "authors", "random_up_to": "filters", "randomize": False,
-    "readout": tl.Gaussian(0.5), "readout_law": tl.Gaussian(0.5), "readout_std": 0.5, "replicates": 2, "rgb": 255 * RNG.random((9, 9, 3)),
-    "row_shape": (2, 2), "rule": "guided", "rules": ["guided"], "saved": {}, "scale": 0.5, "second": -X, "seed": 1,
-    "sequence": np.random.SeedSequence(0), "settings": tl.figures.Settings(), "shortcut": tl.ConvSpec(3, 1), "simulate": measure,
-    "size": 2, "slope": 0.1, "source": SOURCE, "span": (0.0, 1.0), "split": "test", "stack": tl.models.three_layer(GRID, 2),
-    "standard_error": 0.1, "statistics": STATISTICS, "std": 0.5, "stds": 0.5, "stride": 2, "studies": [montecarlo.Study("a", measure, 2, 2, 0)],
-    "target": 0, "targets": [0, 1], "title": "Title", "total": np.full(3, 1.5), "unit": tl.LeakyReLU(0.1), "unit_mean": X,
-    "up_to": "filters", "weights": tl.Gaussian(0.5), "width": 4, "widths": [4, 3], "x": X, "xs": X[None], "y": np.array([1.0, 0.0, 2.0]),
-    "confidence": 0.9, "address": "tcp://127.0.0.1:1", "timeout": 1.0, "path": "cat", "instead": "draw", "layer": "a layer",
-    "dtype": np.float64, "device": "cpu", "digest": "0", "shape": (3, 8, 8), "precision": 0.5, "checkpoints": None, "executor": None,
-    "crops": None, "pictures": None, "scheduler": None, "out": None, "warn": print, "notify": print, "progress": lambda label, done, total=1: None,
+    "accuracy": 0.5,
+    "array": np.eye(3),
+    "attribute": lambda x, target: x,
+    "block": 2,
+    "bias_std": 0.1,
+    "blocks": (1, 1),
+    "branch": [tl.ConvSpec(3, 1)],
+    "classes": ("a", "b"),
+    "configuration": {"seed": 0},
+    "correlation": np.eye(3),
+    "count": 4,
+    "cutoff": 2.0,
+    "degrees": 5,
+    "dense_bias": 0.5,
+    "depth": 2,
+    "design": DESIGN,
+    "draws": 2,
+    "error": 0.1,
+    "estimate": 0.2,
+    "except_for": "filters",
+    "expected": 0.1,
+    "family": 0.05,
+    "filter_law": tl.Gaussian(0.5),
+    "filter_std": 0.5,
+    "filters": RNG.normal(size=(2, 3, 3, 3)),
+    "finished": FIGURE,
+    "first": X,
+    "folder": "no-such-folder-of-results",
+    "gap": np.ones(3),
+    "gate": True,
+    "gradient": lambda x, target: x,
+    "grid": GRID,
+    "h": np.abs,
+    "hidden_bias": 0.5,
+    "image": X,
+    "init": "law",
+    "input_norm": 2.0,
+    "input_shape": (3, 32, 32),
+    "jobs": 1,
+    "kernel": 3,
+    "law": tl.Gaussian(0.5),
+    "layers": [tl.ConvSpec(2, 3), tl.MaxPool(2)],
+    "level": 0.05,
+    "maps": X,
+    "mean": 0.2,
+    "memory_limit": 10**6,
+    "method": type("Method", (), {}),
+    "module": MODULE,
+    "n": 3,
+    "n_checks": 3,
+    "n_filters": 2,
+    "n_hidden": 4,
+    "n_logits": 3,
+    "n_readouts": 1,
+    "n_units": 2,
+    "name": "guided",
+    "net": NET,
+    "network": NET,
+    "nodes": NET.nodes,
+    "numbers": {"a": np.ones(3)},
+    "order": 2,
+    "other": np.array([1.0, 2.0, 0.0]),
+    "over": "kernel",
+    "padding": 1,
+    "parameters": dict(NET.parameters),
+    "patch_size": 9,
+    "picture": "cat",
+    "plane": 2,
+    "points": 64,
+    "pool": tl.MaxPool(2),
+    "power": 0.9,
+    "preset": "authors",
+    "random_up_to": "filters",
+    "randomize": False,
+    "readout": tl.Gaussian(0.5),
+    "readout_law": tl.Gaussian(0.5),
+    "readout_std": 0.5,
+    "replicates": 2,
+    "rgb": 255 * RNG.random((9, 9, 3)),
+    "row_shape": (2, 2),
+    "rule": "guided",
+    "rules": ["guided"],
+    "saved": {},
+    "scale": 0.5,
+    "second": -X,
+    "seed": 1,
+    "sequence": np.random.SeedSequence(0),
+    "settings": tl.figures.Settings(),
+    "shortcut": tl.ConvSpec(3, 1),
+    "simulate": measure,
+    "size": 2,
+    "slope": 0.1,
+    "source": SOURCE,
+    "span": (0.0, 1.0),
+    "split": "test",
+    "stack": tl.models.three_layer(GRID, 2),
+    "standard_error": 0.1,
+    "statistics": STATISTICS,
+    "std": 0.5,
+    "stds": 0.5,
+    "stride": 2,
+    "studies": [montecarlo.Study("a", measure, 2, 2, 0)],
+    "target": 0,
+    "targets": [0, 1],
+    "title": "Title",
+    "total": np.full(3, 1.5),
+    "unit": tl.LeakyReLU(0.1),
+    "unit_mean": X,
+    "up_to": "filters",
+    "weights": tl.Gaussian(0.5),
+    "width": 4,
+    "widths": [4, 3],
+    "x": X,
+    "xs": X[None],
+    "y": np.array([1.0, 0.0, 2.0]),
+    "confidence": 0.9,
+    "address": "tcp://127.0.0.1:1",
+    "timeout": 1.0,
+    "path": "cat",
+    "instead": "draw",
+    "layer": "a layer",
+    "dtype": np.float64,
+    "device": "cpu",
+    "digest": "0",
+    "shape": (3, 8, 8),
+    "precision": 0.5,
+    "checkpoints": None,
+    "executor": None,
+    "crops": None,
+    "pictures": None,
+    "scheduler": None,
+    "out": None,
+    "warn": print,
+    "notify": print,
+    "progress": lambda label, done, total=1: None,
     "stop": lambda measured: False,
-}  # fmt: skip
+}
 """A value that works, by the name of a parameter."""
 
 OWN = {
@@ -131,7 +243,13 @@ OWN = {
     "auditing.AuditReport": fields(REPORT),
     "auditing.Estimate": fields(ESTIMATE),
     "auditing.Measured": fields(REPORT.measured),
-    "auditing.Randomized": {"layer": "a", "cascading": True, "similarity": ESTIMATE, "rank_correlation": ESTIMATE, "cosine": ESTIMATE},
+    "auditing.Randomized": {
+        "layer": "a",
+        "cascading": True,
+        "similarity": ESTIMATE,
+        "rank_correlation": ESTIMATE,
+        "cosine": ESTIMATE,
+    },
     "auditing.Verdict": fields(REPORT.verdict),
     "montecarlo.ArrayMoments": {"mean": X, "deviations": X},
     "montecarlo.Measurement": {"maps": {}},
@@ -157,7 +275,7 @@ OWN = {
     "analytic.pooled_variance_map": {"rule": "saliency"},
     "analytic.pooled_patch_variance": {"rule": "saliency"},
     "networks.GraphNetwork": {"nodes": CLASSIFIER.nodes, "parameters": CLASSIFIER.parameters},
-}  # fmt: skip
+}
 
 # What a message may say in the place of the parameter's name, each with the reason.
 SYNONYMS = {
@@ -240,8 +358,8 @@ def faults(name):
             continue
         for what, value in WRONG.items():
             if (
-                callable(value)
-                and callable(GOOD.get(parameter.name))
+                (callable(value)
+                and callable(GOOD.get(parameter.name)))
                 or (parameter.name, what) == ("jobs", "an int")
             ):
                 continue  # a class can be called, and processes take long to start

@@ -243,6 +243,7 @@ RETURNED = {
 WRAPPED = {"itself": lambda map_: map_, "a tuple": lambda map_: (map_,), "a list": lambda map_: [map_]}
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
 @given(form=st.sampled_from(sorted(RETURNED)), held=st.sampled_from(sorted(WRAPPED)))
 @settings(max_examples=25)
 def test_whatever_holds_the_numbers_is_a_map(form, held):

@@ -6,6 +6,7 @@ import collections.abc
 import functools
 import inspect
 import math
+import os
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
@@ -212,7 +213,11 @@ def _read(hint: Any) -> tuple[list[str], Check, bool]:
         # A law's class has what a law has, but is none.
         return (
             [word],
-            lambda value: isinstance(value, origin) and not isinstance(value, type),
+            lambda value: (
+                isinstance(value, origin)
+                and not isinstance(value, type)
+                and (origin is not os.PathLike or isinstance(os.fspath(value), str))
+            ),
             False,
         )
     return ["anything"], lambda value: True, False
