@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 import theorylab as tl
-from theorylab import montecarlo
+from theorylab import _validation, montecarlo
 from theorylab.auditing import Estimate
 from theorylab.convergence import Design
 from theorylab.convergence.predictions import Law
@@ -357,10 +357,9 @@ def faults(name):
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
         for what, value in WRONG.items():
-            if (
-                (callable(value)
-                and callable(GOOD.get(parameter.name)))
-                or (parameter.name, what) == ("jobs", "an int")
+            if (callable(value) and callable(GOOD.get(parameter.name))) or (parameter.name, what) == (
+                "jobs",
+                "an int",
             ):
                 continue  # a class can be called, and processes take long to start
             try:
@@ -393,3 +392,38 @@ def test_good_arguments_work(name):
 def test_wrong_arguments_are_one_line_that_names_them(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert not list(faults(name))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: tl.analytic.mean_map(X, GRID, "guided", 2, law=0.1), "law: expected a WeightLaw, got float"),
+        (
+            lambda: tl.analytic.mean_map(X, GRID, "guided", 2, pool=2),
+            "pool: expected a MaxPool or None, got int",
+        ),
+        (lambda: tl.networks.three_layer_cnn(GRID, law="x"), "law: expected a WeightLaw, got str"),
+        (
+            lambda: tl.networks.three_layer_cnn(GRID, law=tl.Gaussian),
+            "law: expected a WeightLaw, got the class Gaussian",
+        ),
+        (
+            lambda: tl.analytic.depth_profile([4, "3"], "guided"),
+            "widths: expected a sequence .*, got list of int, str",
+        ),
+        (lambda: tl.weights.load(NET, SOURCE), "net: its weights are read row by row"),
+        (lambda: tl.visualize_many(NET, X, "guided", [0]), "rules: expected a sequence .*, got str"),
+    ],
+)
+def test_what_is_said(call, said):
+    with pytest.raises((TypeError, ValueError), match=f"^{said}"):
+        call()
+
+
+def test_an_array_is_handed_on_as_it_is():
+    assert _validation.checked(identity)(X) is X
+    assert _validation.as_array(X, "x") is _validation.real_array(X, "x") is X
+
+
+def identity(x: np.ndarray):
+    return x

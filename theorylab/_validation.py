@@ -87,6 +87,8 @@ def kind(value: object) -> str:
         return (
             f"{type(value).__name__} of {', '.join(dict.fromkeys(type(entry).__name__ for entry in value))}"
         )
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     return "None" if value is None else type(value).__name__
 
 
@@ -216,7 +218,7 @@ def _read(hint: Any) -> tuple[list[str], Check, bool]:
             lambda value: (
                 isinstance(value, origin)
                 and not isinstance(value, type)
-                and (origin is not os.PathLike or isinstance(os.fspath(value), str))
+                and (origin is not os.PathLike or isinstance(os.fspath(typing.cast(Any, value)), str))
             ),
             False,
         )

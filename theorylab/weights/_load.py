@@ -90,6 +90,8 @@ def load(
     >>> whole.logits(np.ones((1, 1, 2))), partly.parameters["a.bias"], partly.parameters["b.bias"]
     (array([4.]), array([1.]), array([0.]))
     """
+    if net.rows:
+        raise ValueError(f"net: its weights are read row by row, none can be loaded: {', '.join(net.rows)}")
     where = f"weights {os.fspath(source)!r}"
     wanted: Collection[str] = net.parameters
     if source == "hed":
