@@ -153,7 +153,7 @@ def test_exactly_parallel_opposite_and_zero_patches():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match="other: expected shape"):
+    with pytest.raises(ValueError, match="y, other: expected two patches"):
         halfspace.pair_matrix(np.ones(3), np.ones(2))
     with pytest.raises(ValueError, match="not finite"):
         halfspace.mean([1.0, np.nan])

@@ -2,15 +2,20 @@
 
 import json
 import math
+import threading
 from pathlib import Path
 
+import captum.attr
 import numpy as np
 import pytest
 import skimage.data
 import torch
 from audit_kinds import KINDS
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
+from torch.nn.utils import prune
 from typer.testing import CliRunner
 
 import theorylab as tl
@@ -206,9 +211,10 @@ def test_maps_that_are_not_finite_are_one_line(crops):
             tl.audit(lambda x, t, bad=bad: np.where(t == 3, bad, x), crops, TARGETS)
 
 
-@pytest.mark.parametrize("scale", [1e-300, 1e160])
-def test_the_scale_of_maps_does_not_matter(scale, crops):
+@pytest.mark.parametrize("scale", [1e-300, 1e160, 1e305])
+def test_the_scale_of_maps_does_not_matter(scale, crops, tmp_path):
     report = tl.audit(lambda x, t: x * scale, crops, TARGETS)
+    report.save(tmp_path)
     assert report.verdict.words == "recovers the input, insensitive to class"
 
 
@@ -219,35 +225,156 @@ def test_constant_pictures_can_be_recovered_by_nothing(crops):
     assert report.measured.recovery["input"].units == 0
 
 
-@pytest.mark.parametrize(
-    "returned",
-    [
-        lambda x: torch.tensor(x, requires_grad=True) * 1.0,
-        lambda x: torch.tensor(x).bfloat16(),
-        lambda x: torch.tensor(x[None], dtype=torch.float32),
-    ],
-)
-def test_tensors_are_maps(returned, crops):
-    report = tl.audit(lambda x, t: returned(x), crops, TARGETS)
+RETURNED = {
+    "gradient": lambda t: t.clone().requires_grad_(True) * 1.0,
+    "bfloat16": lambda t: t.bfloat16(),
+    "half": lambda t: t.half(),
+    "sparse": lambda t: t.to_sparse(),
+    "rows": lambda t: t.sum(0).to_sparse_csr().requires_grad_(True),
+    "float": lambda t: t.float(),
+    "a batch": lambda t: t[None],
+    "a plane": lambda t: t.sum(0),
+    "channels last": lambda t: t[None].to(memory_format=torch.channels_last)[0],
+    "an array": lambda t: t.numpy(),
+    "a list": lambda t: t.tolist(),
+    "a mask of nothing": lambda t: np.ma.masked_array(t.numpy()),
+    "long double": lambda t: t.numpy().astype(np.longdouble),
+}
+WRAPPED = {"itself": lambda map_: map_, "a tuple": lambda map_: (map_,), "a list": lambda map_: [map_]}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+@given(form=st.sampled_from(sorted(RETURNED)), held=st.sampled_from(sorted(WRAPPED)))
+@settings(max_examples=25)
+def test_whatever_holds_the_numbers_is_a_map(form, held):
+    x = np.random.default_rng(0).normal(size=(5, 3, 8, 8))
+    report = tl.audit(lambda x, t: WRAPPED[held](RETURNED[form](torch.tensor(x))), x, [0, 1])
     assert report.recovers == "input"
 
 
+def test_pictures_and_targets_are_tensors_too():
+    x = np.random.default_rng(0).normal(size=(5, 3, 8, 8))
+    tensors = torch.tensor(x, requires_grad=True), torch.tensor([0, 1])
+    assert tl.audit(lambda x, t: x, *tensors).to_json() == tl.audit(lambda x, t: x, x, [0, 1]).to_json()
+
+
+def broken(error):
+    def attribute(x, target):
+        if target == 3:
+            raise error
+        return x
+
+    return attribute
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (SystemExit(1), "SystemExit for target 3: 1"),
+        (StopIteration(), "StopIteration for target 3"),
+        (KeyError("layer"), "KeyError for target 3: 'layer'"),
+        (RuntimeError("two\n  lines"), "RuntimeError for target 3: two lines"),
+        (AssertionError(), r"AssertionError for target 3; targets \(--targets\) are classes of the network"),
+    ],
+)
+def test_whatever_the_callable_raises_is_one_line_that_says_where(error, said, crops):
+    line = broken.__code__.co_firstlineno + 3
+    with pytest.raises(ValueError, match=rf"^attribute: {said} \(in {__name__}:attribute, line {line}\)$"):
+        tl.audit(broken(error), crops, range(1, 5))
+
+
+def test_an_index_of_the_callables_own_is_no_target(crops):
+    with pytest.raises(ValueError, match="attribute: IndexError for target 1: index 7") as caught:
+        tl.audit(lambda x, t: x[7], crops, TARGETS)
+    assert "--targets" not in str(caught.value)
+
+
 def test_what_is_no_map_is_one_line(crops):
-    with pytest.raises(ValueError, match=r"^attribute: TypeError for target 1"):
-        tl.audit(lambda x, t: torch.tensor(x).to_sparse(), crops, TARGETS)
-    with pytest.raises(ValueError, match="masked"):
-        tl.audit(lambda x, t: np.ma.masked_less(x, x.mean()), crops, TARGETS)
-    with pytest.raises(ValueError, match=r"^attribute: StopIteration for target 1$"):
-        tl.audit(lambda x, t: next(iter(())), crops, TARGETS)
+    for returned, said in (
+        (None, "got None"),
+        ("a map", "<U5"),
+        (np.ma.masked_less(crops[0], 0), "masked"),
+        ({}, "got dict"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"^attribute: \w+ for target 1: map: expected .*{said}.* \(in "
+        ):
+            tl.audit(lambda x, t, returned=returned: returned, crops, TARGETS)
+
+
+class Storing(nn.Module):
+    """Keeps what it computed last, as for Grad-CAM."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = {}
+        self.conv = nn.Conv2d(3, 2, 3)
+
+    def forward(self, x):
+        self.kept["feature"] = self.last = self.conv(x)
+        return self.last
+
+
+def plain(layer=nn.Identity):
+    torch.manual_seed(0)
+    module = nn.Sequential(layer(nn.Conv2d(3, 2, 3)), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2))
+    return module.double().eval()
+
+
+def storing(layer):
+    module = Storing()
+    module.conv = layer
+    return module
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch calls two of them deprecated
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (nn.utils.weight_norm, "0"),
+        (nn.utils.spectral_norm, "0"),
+        (lambda layer: prune.l1_unstructured(layer, "weight", 0.5), "0"),
+        (lambda layer: prune.random_structured(prune.l1_unstructured(layer, "weight", 0.5), "weight", 0.5, dim=0), "0"),
+        (nn.utils.parametrizations.weight_norm, "0"),
+        (nn.utils.parametrizations.spectral_norm, "0"),
+        (storing, "0.conv"),
+    ],
+)  # fmt: skip
+def test_layers_are_drawn_anew_whatever_made_their_weights(make, name):
+    """As in the same module without it: the fresh weight is the layer's weight, and the module stays as it was."""
+    x = np.random.default_rng(0).normal(size=(1, 3, 8, 8))
+    module, simple = plain(make), plain(lambda layer: layer)
+    before = module(torch.tensor(x))  # leaves results behind
+    one, other = (
+        auditing.CaptumAttribution(captum.attr.Saliency, net, abs=False) for net in (module, simple)
+    )
+    assert one.layers == (name, "3")
+    for names in ((name,), (name, "3"), ("3",)):
+        drawn = one.randomized(names, 7)
+        if name in names:
+            expected = other.randomized([part.replace(name, "0") for part in names], 7)
+            if "3" in names:
+                np.testing.assert_array_equal(drawn(x[0], 1), expected(x[0], 1))
+            weight = dict(drawn.module.named_modules())[name].weight
+            assert torch.equal(weight, expected.module[0].weight)
+    torch.testing.assert_close(module(torch.tensor(x)), before, rtol=1e-6, atol=1e-9)
+    report = tl.audit(one, x, [0, 1])
+    assert [row.layer for row in report.randomization] == ["3", name] * 2
 
 
 def test_a_module_that_cannot_be_copied_is_one_line_at_the_start(crops):
     module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)).double().eval()
-    module.kept = module(torch.tensor(crops[:1]))  # a tensor that is a result
+    module.kept = threading.Lock()
     attribute = auditing.ModuleAttribution(module, "guided")
     attribute.many = lambda x, targets: pytest.fail("a map was computed before")
     with pytest.raises(ValueError, match=r"^module: it cannot be copied .*randomize=False audits the rest$"):
         tl.audit(attribute, crops, TARGETS)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e160, 1e300])
+def test_the_scale_of_pictures_does_not_matter(scale, crops):
+    one, other = (tl.audit(lambda x, t: x, crops * factor, TARGETS).to_json() for factor in (1, scale))
+    assert one["verdict"] == other["verdict"]
 
 
 def test_a_generator_is_a_seed(crops):

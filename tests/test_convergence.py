@@ -10,12 +10,16 @@ import os
 import random
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 from strategies import OTHERS, RULES, image_with_zeros
@@ -425,7 +429,7 @@ def test_another_study_in_the_folder_is_refused(uninterrupted):
     before = (uninterrupted / "results.json").read_bytes()
     for change, words in (
         (["--seed", "4"], "seed is 3 there, 4 here"),
-        (["--precision", "0.1"], "precision is null there, 0.1 here"),
+        (["--block", "4"], "block is 5 there, 4 here"),
         (["--image", "coffee"], "picture.name is cat there, coffee here; picture.sha256 is"),
     ):
         done = CliRunner().invoke(cli.app, ["converge", *MANY, "--out", str(uninterrupted), *change])
@@ -552,11 +556,73 @@ def test_a_lost_scheduler_ends_in_one_line_and_keeps_the_blocks(tmp_path):
     assert 3 <= len(blocks(folder)) < 80
 
 
-def test_no_cluster_there_ends_in_one_line(tmp_path):
+@contextlib.contextmanager
+def answering(reply):
+    """A server that is no scheduler: it answers each connection with these bytes, or with silence."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.sendall(reply)
+            self.request.recv(1)
+            closed.wait(20)
+
+    closed = threading.Event()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"tcp://127.0.0.1:{server.server_address[1]}"
+        finally:
+            closed.set()
+            server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "reply", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH\r\n", bytes(64), b"\xff" * 64]
+)
+def test_another_server_is_no_scheduler(reply):
+    pytest.importorskip("distributed")
+    with answering(reply) as address, pytest.raises(ConnectionError, match=f"scheduler {address}: no answer"):
+        DaskExecutor(address, timeout=0.5).connect()
+
+
+def test_no_scheduler_there_ends_in_one_line(tmp_path):
+    """Neither 20 seconds later nor with the traceback of a client that is thrown away; and no folder is made."""
     pytest.importorskip("distributed")
     address = f"tcp://127.0.0.1:{free_port()}"
-    with pytest.raises(ConnectionError, match=f"scheduler {address}: no answer"):
-        list(DaskExecutor(address, timeout=0.5).run(iter([])))
+    process = start(*MANY, "--scheduler", address, "--out", tmp_path / "out")
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert said.startswith(f"theorylab: error: scheduler {address}: no answer (")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@given(
+    address=st.text(max_size=12) | st.sampled_from(("tls://127.0.0.1:1", "inproc://x", "tcp://127.0.0.1:x"))
+)
+@settings(max_examples=20)
+def test_no_address_is_one_line(address):
+    pytest.importorskip("distributed")
+    with pytest.raises(ConnectionError, match=r"\Ascheduler .*: no answer \([^\n]+\)\Z"):
+        DaskExecutor(address, timeout=0.3).connect()
+
+
+def test_more_networks_go_on_with_the_blocks_that_are_there(tmp_path):
+    """Also fewer of them, and another precision; the bytes are those of a study that was run in one go."""
+    x = picture()
+    few, many = ({"n_filters": 8, "kernel": 3, "block": 5, "replicates": n} for n in (20, 35))
+    study(x, out=tmp_path / "on", **few)
+    before = {file: file.stat().st_mtime_ns for file in blocks(tmp_path / "on")}
+    assert study(x, out=tmp_path / "on", **many).points[0].replicates == 35
+    study(x, out=tmp_path / "once", **many)
+    name = "results.json"
+    assert (tmp_path / "on" / name).read_bytes() == (tmp_path / "once" / name).read_bytes()
+    assert len(blocks(tmp_path / "on")) == 7
+    assert all(file.stat().st_mtime_ns == time for file, time in before.items())
+    assert study(x, out=tmp_path / "on", **few).points[0].replicates == 20
+    assert study(x, out=tmp_path / "on", **many, precision=9.0).points[0].precise
+    assert len(blocks(tmp_path / "on")) == 7
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch):

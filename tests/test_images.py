@@ -198,9 +198,9 @@ def test_mean_coloured_picture_has_no_direction(preset):
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"path": 3}, TypeError, "image: expected a path"),
-        ({"path": b"cat.png"}, TypeError, "image: expected a path"),
-        ({"path": np.zeros((2, 2, 3))}, TypeError, "image: expected a path"),
+        ({"path": 3}, TypeError, "path: expected a string, a path or None"),
+        ({"path": b"cat.png"}, TypeError, "path: expected a string, a path or None"),
+        ({"path": np.zeros((2, 2, 3))}, TypeError, "path: expected a string, a path or None"),
         ({"size": 0}, ValueError, "size: expected at least 1"),
         ({"size": -2}, ValueError, "size"),
         ({"size": 10_001}, ValueError, "size: expected at most 10000"),

@@ -183,7 +183,7 @@ def test_a_rule_is_defined_once():
         ({"gate": 1}, TypeError, "gate: expected True or False"),
         ({"title": 1}, TypeError, "title: expected a string"),
         ({"h": "id"}, ValueError, "h: expected 'identity', 'relu' or a callable"),
-        ({"h": 1.0}, TypeError, "h: expected 'identity', 'relu' or a callable"),
+        ({"h": 1.0}, TypeError, "h: expected a string or a callable"),
         ({"h": np.square}, ValueError, r"h: not positively homogeneous of degree 1: h\(-1000\)"),
         ({"h": lambda r: r + 1}, ValueError, "h: not positively homogeneous"),
         ({"h": np.zeros_like}, ValueError, "h: it is zero everywhere"),
@@ -216,7 +216,7 @@ def test_layers_are_replaced_with_their_laws():
         (
             lambda: tl.draw(LAYERS["convolution"](tl.ReLU()), X, 3, size=1),
             TypeError,
-            "rules: expected a rule",
+            "rules: expected a sequence",
         ),
         (
             lambda: tl.draw(LAYERS["convolution"](tl.ReLU()), X, "guided", size=0),

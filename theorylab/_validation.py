@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import collections.abc
+import functools
+import inspect
 import math
-from collections.abc import Sequence
-from typing import Any
+import os
+import types
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -38,20 +44,75 @@ def pair(value: object, name: str, minimum: int) -> tuple[int, int]:
     several = isinstance(value, Sequence) and not isinstance(value, str)
     parts: Sequence[Any] = value if several else (value, value)  # type: ignore[assignment]
     if len(parts) != 2:
-        raise ValueError(f"{name}: expected an integer or (vertical, horizontal), got {value!r}")
+        raise ValueError(f"{name}: expected an integer or (vertical, horizontal), got {shown(value)}")
     for part in parts:
         if isinstance(part, bool) or not isinstance(part, (int, np.integer)):
-            raise TypeError(f"{name}: expected an integer or (vertical, horizontal), got {value!r}")
+            raise TypeError(f"{name}: expected an integer or (vertical, horizontal), got {shown(value)}")
         if part < minimum:
-            raise ValueError(f"{name}: expected at least {minimum}, got {value!r}")
+            raise ValueError(f"{name}: expected at least {minimum}, got {shown(value)}")
     return int(parts[0]), int(parts[1])
 
 
-def real_array(value: object, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Return `value` as a finite array of the given shape: float32 as it is, every other dtype as float64."""
-    array = np.asarray(value)
+def as_array(value: Any, name: str) -> np.ndarray:
+    """Return `value` as an array of numbers: an array as it is, a tensor without its graph and its device.
+
+    A tensor may be sparse, of half precision or bfloat16, or need a gradient.  Raise a TypeError that names the argument for
+    what is no array, and a ValueError for masked entries, whose values mean nothing.
+    """
+    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise ValueError(f"{name}: expected all entries, got masked ones")
+        value = value.data
+    try:
+        if callable(getattr(value, "detach", None)):  # torch is not imported: only its user has it
+            value = value.detach().cpu()
+            value = value if str(value.layout) == "torch.strided" else value.to_dense()
+            # NumPy has no bfloat16; half precision is not computed in.
+            value = (value.double() if value.is_floating_point() and value.itemsize < 4 else value).numpy()
+        array = np.asarray(value)
+    except Exception as error:  # anything can stand in the `__array__` of a foreign class
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TypeError(f"{name}: expected an array of real numbers, got {kind(value)} ({reason})") from error
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+        what = kind(value) if array.dtype.kind == "O" else f"dtype {array.dtype}"
+        raise TypeError(f"{name}: expected real numbers, got {what}")
+    return array
+
+
+def kind(value: object) -> str:
+    """Return what came, in a word: the name of its class, and of the classes of a list's entries."""
+    if isinstance(value, (list, tuple)) and value:
+        return (
+            f"{type(value).__name__} of {', '.join(dict.fromkeys(type(entry).__name__ for entry in value))}"
+        )
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return "None" if value is None else type(value).__name__
+
+
+def shown(value: object) -> str:
+    """Return what came, on one line of moderate length."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def image_shape(value: Any, name: str) -> tuple[int, int, int]:
+    """Return ``(C, H, W)`` as positive ints, or raise a TypeError or ValueError."""
+    several = _several(value, None, once=False)
+    if not several or len(value) != 3:
+        raise (ValueError if several else TypeError)(f"{name}: expected (C, H, W), got {shown(value)}")
+    channels, height, width = (positive_integer(size, name) for size in value)
+    return channels, height, width
+
+
+def real_array(value: object, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return `value` as a finite array of the given shape: float32 as it is, every other dtype as float64.
+
+    What :func:`as_array` takes; an array of either dtype is not copied.
+    """
+    array = as_array(value, name)
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float64)
     if shape is not None and array.shape != shape:
@@ -68,3 +129,122 @@ def image(value: object, shape: tuple[int, ...], name: str = "x") -> np.ndarray:
     if not array.any():
         raise ValueError(f"{name}: the image is zero everywhere, so its norm is 0 and it has no direction")
     return array
+
+
+Checked = TypeVar("Checked", bound=Callable[..., Any])
+Check = Callable[[Any], bool]
+
+
+class WrongKind(TypeError, ValueError):
+    """An argument of another kind than the hint says: a TypeError, and a ValueError where one of the values was wrong."""
+
+
+def checked(function: Checked) -> Checked:
+    """Have a public function, or the constructor of a class, check its arguments against its own type hints.
+
+    What is of another kind is a TypeError of one line, ``grid: expected a PatchGrid, got float``; what a hint promises to be
+    an array becomes one, by :func:`as_array`.  Sizes, signs and shapes are for the function itself, and so are arguments that
+    do not bind.
+    """
+    if isinstance(function, type):
+        function.__init__ = checked(function.__init__)  # type: ignore[misc]
+        return function
+    signature = inspect.signature(function)
+
+    @functools.cache
+    def hints() -> dict[str, tuple[list[str], Check, bool]]:
+        known = typing.get_type_hints(function)
+        return {name: _read(known[name]) for name in signature.parameters if name in known}
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # says what is missing or too much
+        for name, value in bound.arguments.items():
+            if name not in hints() or signature.parameters[name].kind in _STARRED:
+                continue
+            words, check, array = hints()[name]
+            if check(value):
+                continue
+            if array:
+                bound.arguments[name] = as_array(value, name)
+                continue
+            what = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+            raise WrongKind(f"{name}: expected {what}, got {kind(value)}")
+        return function(*bound.args, **bound.kwargs)
+
+    return typing.cast(Checked, called)
+
+
+_STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _read(hint: Any) -> tuple[list[str], Check, bool]:
+    """Return what a type hint asks for: in words, as a check, and whether an array will do."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        parts = [_read(part) for part in typing.get_args(hint)]
+        words = [word for names, _, _ in parts for word in names]
+        return words, lambda value: any(check(value) for _, check, _ in parts), any(one for *_, one in parts)
+    if hint is Any:
+        return ["anything"], lambda value: True, False
+    if hint in (None, type(None)):
+        return ["None"], lambda value: value is None, False
+    if hint is np.ndarray:
+        return ["an array"], lambda value: type(value) is np.ndarray and value.dtype.kind in "fiub", True
+    if hint is bool:
+        return ["True or False"], lambda value: isinstance(value, (bool, np.bool_)), False
+    if hint in (int, float):
+        numbers = (int, np.integer, *((float, np.floating) if hint is float else ()))
+        word = "a number" if hint is float else "an integer"
+        return [word], lambda value: isinstance(value, numbers) and not isinstance(value, bool), False
+    if hint is type:
+        return ["float32 or float64"], _is_dtype, False
+    origin = typing.get_origin(hint) or hint
+    if origin in (collections.abc.Callable, Callable):
+        return ["a callable"], callable, False
+    if origin in (tuple, list, Sequence, Iterable, collections.abc.Collection):
+        entries = _entries(hint)
+        each = f" (each {' or '.join(entries[0])})" if entries else ""
+        once = origin is Iterable
+        return [f"a sequence{each}"], lambda value: _several(value, entries and entries[1], once), False
+    if isinstance(origin, type):
+        article = "an" if origin.__name__[0] in "AEIO" else "a"
+        word = _WORDS.get(origin.__name__, f"{article} {origin.__name__}")
+        # A law's class has what a law has, but is none.
+        return (
+            [word],
+            lambda value: (
+                isinstance(value, origin)
+                and not isinstance(value, type)
+                and (origin is not os.PathLike or isinstance(os.fspath(typing.cast(Any, value)), str))
+            ),
+            False,
+        )
+    return ["anything"], lambda value: True, False
+
+
+_WORDS = {"str": "a string", "dict": "a dict", "Mapping": "a dict", "PathLike": "a path"}
+
+
+def _is_dtype(value: Any) -> bool:
+    try:
+        return value is not None and np.dtype(value) in (np.float32, np.float64)
+    except (TypeError, ValueError):
+        return False
+
+
+def _entries(hint: Any) -> tuple[list[str], Check] | None:
+    """Return what the entries of a sequence have to be, in words and as a check; None if they are not all alike."""
+    arguments = [part for part in typing.get_args(hint) if part is not ...]
+    return _read(arguments[0])[:2] if arguments and arguments.count(arguments[0]) == len(arguments) else None
+
+
+def _several(value: Any, check: Check | None, once: bool) -> bool:
+    """Whether `value` is a sequence of what passes a check; what can be iterated over but `once` is not looked into."""
+    if isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and not value.ndim):
+        return False
+    if isinstance(value, (Sequence, np.ndarray)):
+        return check is None or all(map(check, value))
+    return once and isinstance(value, Iterable) and not isinstance(value, collections.abc.Mapping)

@@ -17,6 +17,12 @@ def _maps(maps: np.ndarray) -> np.ndarray:
     return maps
 
 
+def _span(span: tuple[float, float]) -> tuple[float, float]:
+    if len(span) != 2:
+        raise ValueError(f"span: expected (black, white), got {_validation.shown(span)}")
+    return _validation.finite_number(span[0], "span"), _validation.finite_number(span[1], "span")
+
+
 def _over(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return `values` / `scale`, and 0 where the scale is 0."""
     return np.asarray(np.divide(values, scale, out=np.zeros_like(values), where=scale > 0))
@@ -28,6 +34,7 @@ def _over_largest(maps: np.ndarray) -> np.ndarray:
     return _over(maps, np.abs(maps).max(axis=(-3, -2, -1), keepdims=True))
 
 
+@_validation.checked
 def unit_norm(maps: np.ndarray) -> np.ndarray:
     """Scale each map to Euclidean norm 1.
 
@@ -57,6 +64,7 @@ def unit_norm(maps: np.ndarray) -> np.ndarray:
     return _over(scaled, np.sqrt((scaled**2).sum(axis=(-3, -2, -1), keepdims=True)))
 
 
+@_validation.checked
 def min_max(maps: np.ndarray) -> np.ndarray:
     """Shift and scale each map to [0, 1], jointly over channels and pixels; a constant map becomes zero.
 
@@ -72,6 +80,7 @@ def min_max(maps: np.ndarray) -> np.ndarray:
     return _over(scaled, scaled.max(axis=(-3, -2, -1), keepdims=True))
 
 
+@_validation.checked
 def shades(image: np.ndarray, span: tuple[float, float] | None = None) -> np.ndarray:
     """Return one map as shades of a picture: 0 is black, 1 is white.
 
@@ -105,7 +114,7 @@ def shades(image: np.ndarray, span: tuple[float, float] | None = None) -> np.nda
     array([[[0.5, 0.5]]])
     """
     image = _maps(image).astype(np.float64)
-    low, high = (float(image.min()), float(image.max())) if span is None else span
+    low, high = (float(image.min()), float(image.max())) if span is None else _span(span)
     if not high > low:
         return np.full_like(image, 0.5)
     # Divide by the largest value first: the length of the span may leave the range of the dtype.
@@ -113,6 +122,7 @@ def shades(image: np.ndarray, span: tuple[float, float] | None = None) -> np.nda
     return np.asarray(np.clip((image / size - low / size) / (high / size - low / size), 0, 1))
 
 
+@_validation.checked
 def to_rgb(image: np.ndarray) -> np.ndarray:
     """Return one map as a picture to save: `shades` in the nearest of 256 levels.
 

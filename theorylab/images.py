@@ -33,6 +33,7 @@ def bundled() -> tuple[str, ...]:
     return tuple(_FILES)
 
 
+@_validation.checked
 def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: str = "paper") -> np.ndarray:
     """Read a picture and prepare it as the input of a network.
 
@@ -80,9 +81,6 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
     size = _checked(size, preset)
     if path is None:
         path = bundled()[0]
-    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
-        # Pillow would take an integer for a file descriptor.
-        raise TypeError(f"image: expected a path or the name of a bundled picture, got {type(path).__name__}")
     rgb = _bundled(path) if isinstance(path, str) and path in _FILES else pixels(os.fspath(path))
     try:
         return prepare(rgb, size, preset)
@@ -90,6 +88,7 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
         raise ValueError(f"image {os.fspath(path)!r}: {error}") from None
 
 
+@_validation.checked
 def in_folder(folder: str | os.PathLike[str]) -> list[str]:
     """List the paths of the pictures in a folder, in the order of their names.
 
@@ -132,6 +131,7 @@ def in_folder(folder: str | os.PathLike[str]) -> list[str]:
     return paths
 
 
+@_validation.checked
 def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarray:
     """Resize a picture, subtract the mean colour and scale it as `preset` says; see `load`.
 
@@ -157,10 +157,9 @@ def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarr
     array([-123.68 , -116.779, -103.939])
     """
     size = _checked(size, preset)
-    rgb = np.asarray(rgb)
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
-        raise ValueError(f"expected an array (H, W, 3), got shape {rgb.shape}")
-    rgb = _validation.real_array(rgb, "picture")
+        raise ValueError(f"rgb: expected an array (H, W, 3), got shape {rgb.shape}")
+    rgb = _validation.real_array(rgb, "rgb")
     from skimage import transform
 
     resize: Callable[..., np.ndarray] = transform.resize  # scikit-image has no types
@@ -176,12 +175,10 @@ def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarr
     return x if preset == "authors" else x / np.linalg.norm(x)
 
 
-def _checked(size: object, preset: object) -> int:
+def _checked(size: int, preset: str) -> int:
     value = _validation.positive_integer(size, "size")
     if value**2 > MAX_PIXELS:
         raise ValueError(f"size: expected at most {int(MAX_PIXELS**0.5)}, got {value}")
-    if not isinstance(preset, str):
-        raise TypeError(f"preset: expected a string, got {type(preset).__name__}")
     if preset not in PRESETS:
         raise ValueError(f"preset: unknown {preset!r}, choose one of {', '.join(map(repr, PRESETS))}")
     return value
@@ -195,6 +192,7 @@ def _bundled(name: str) -> np.ndarray:
     return pixels(file) if os.path.exists(file) else getattr(skimage.data, name)()
 
 
+@_validation.checked
 def pixels(path: str) -> np.ndarray:
     """Read the pixels of a file, (H, W, 3) on the scale 0–255; every failure is a ValueError of one line."""
     where = f"image {path!r}"

@@ -15,9 +15,13 @@ from theorylab import _validation, display
 
 def _pair(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first = _validation.real_array(first, "first").astype(np.float64, copy=False)
-    return first, _validation.real_array(second, "second", first.shape).astype(np.float64, copy=False)
+    second = _validation.real_array(second, "second").astype(np.float64, copy=False)
+    if first.shape != second.shape:
+        raise ValueError(f"first, second: expected maps of one shape, got {first.shape} and {second.shape}")
+    return first, second
 
 
+@_validation.checked
 def cosine(first: np.ndarray, second: np.ndarray) -> float:
     """Return the cosine of the angle between two maps.
 
@@ -52,6 +56,7 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.vdot(first, second) / (np.linalg.norm(first) * np.linalg.norm(second)))
 
 
+@_validation.checked
 def distance(first: np.ndarray, second: np.ndarray) -> float:
     """Return the Euclidean distance of two maps, each scaled to norm 1: ``√(2 − 2 cos)``.
 
@@ -74,6 +79,7 @@ def distance(first: np.ndarray, second: np.ndarray) -> float:
     return math.sqrt(max(2 - 2 * cosine(first, second), 0.0))
 
 
+@_validation.checked
 def similarity(first: np.ndarray, second: np.ndarray) -> float:
     """Return the structural similarity (SSIM) of two maps as a picture shows them: each scaled to [0, 1].
 
@@ -108,6 +114,7 @@ def similarity(first: np.ndarray, second: np.ndarray) -> float:
     return float(ssim(display.min_max(first), display.min_max(second), data_range=1.0, channel_axis=0))
 
 
+@_validation.checked
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Return Pearson's correlation of the entries of two maps; NaN if one of them is constant.
 
@@ -122,6 +129,7 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
     return cosine(first - first.mean(), second - second.mean())
 
 
+@_validation.checked
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Return Spearman's rank correlation of the entries of two maps; NaN if one of them is constant.
 

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from theorylab import _random
+from theorylab import _random, _validation
 from theorylab.model.rules import Rule
 
 
+@runtime_checkable
 class Network(Protocol):
     """What a network must offer to be visualized."""
 
@@ -68,7 +69,7 @@ def check_target(target: object, n_logits: int) -> int | str:
         return target
     if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
         raise ValueError(
-            f"unknown target {target!r}: choose 'max', 'random', 'cost' or a logit's index below {n_logits}"
+            f"unknown target {_validation.shown(target)}: choose 'max', 'random', 'cost' or a logit's index below {n_logits}"
         )
     if not 0 <= target < n_logits:
         raise ValueError(f"target: logit {target} does not exist, indices go from 0 to {n_logits - 1}")
@@ -116,6 +117,7 @@ def logit_gradients(
     return gradients
 
 
+@_validation.checked
 def visualize_many(
     net: Network,
     x: np.ndarray,
@@ -162,9 +164,6 @@ def visualize_many(
     >>> visualize_many(net, np.ones((1, 6, 6)), ["saliency", "guided"], ["max", 3, "cost"]).shape
     (2, 3, 1, 6, 6)
     """
-    for name, several in (("rules", rules), ("targets", targets)):
-        if isinstance(several, (str, Rule)) or not isinstance(several, Iterable):
-            raise TypeError(f"{name}: expected a sequence, got {several!r}")
     checked_rules = [Rule(rule) for rule in rules]
     checked_targets = [check_target(target, net.n_logits) for target in targets]
     trace = net.forward(x)
@@ -172,6 +171,7 @@ def visualize_many(
     return net.backward(trace, gradients, checked_rules)
 
 
+@_validation.checked
 def visualize(
     net: Network, x: np.ndarray, rule: Rule | str, target: int | str = "max", *, seed: _random.Seed = 0
 ) -> np.ndarray:

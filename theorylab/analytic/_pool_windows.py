@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from theorylab import _validation
 from theorylab.analytic import _windows
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
@@ -100,6 +101,7 @@ def require_law(pool: MaxPool, rule: Rule | None = None, unit: Unit = RELU) -> N
         raise NoLaw(rule, RELU, what)
 
 
+@_validation.checked
 def checked(
     x: np.ndarray,
     grid: PatchGrid,

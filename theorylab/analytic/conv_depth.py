@@ -102,6 +102,7 @@ class LayerMaps:
     variance_map: np.ndarray | None = None
 
 
+@_validation.checked
 def depth_maps(
     x: np.ndarray,
     layers: Sequence[Layer],

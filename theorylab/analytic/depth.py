@@ -81,6 +81,7 @@ def _standard_deviations(
     return values[:hidden], values[hidden] if len(values) > hidden else 1.0
 
 
+@_validation.checked
 def depth_profile(
     widths: Sequence[int],
     rule: Rule | str,

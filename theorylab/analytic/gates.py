@@ -12,6 +12,7 @@ from theorylab.analytic import _conditioning, _windows, halfspace
 from theorylab.model.patches import PatchGrid
 
 
+@_validation.checked
 def local_contrast(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     """Return ``κ``, the factor by which guided backpropagation multiplies the image.
 
@@ -40,6 +41,7 @@ def local_contrast(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     return _windows.rescaled(_windows.fold(_inverse(np.sqrt(_windows.energies(image, grid))), grid), exponent)
 
 
+@_validation.checked
 def active_coverage(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     """Count the patches *that are not all zero* that hold each entry: (C, H, W) float64.
 
@@ -49,7 +51,8 @@ def active_coverage(x: np.ndarray, grid: PatchGrid) -> np.ndarray:
     >>> active_coverage(np.array([[[3.0, 4.0, 0.0]]]), grid)
     array([[[1., 1., 0.]]])
     """
-    active = (_windows.energies(_windows.scaled(x)[0], grid) > 0).astype(np.float64)
+    x, _ = _windows.scaled(_validation.real_array(x, "x", grid.input_shape))
+    active = (_windows.energies(x, grid) > 0).astype(np.float64)
     return np.broadcast_to(_windows.fold(active, grid), grid.input_shape).copy()
 
 

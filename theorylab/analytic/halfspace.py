@@ -13,6 +13,7 @@ import numpy as np
 from theorylab import _validation
 
 
+@_validation.checked
 def mean(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
     """Return ``E[w 1(w·y > 0)]`` for ``w ~ N(0, c² I)``.
 
@@ -43,6 +44,7 @@ def mean(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
     return std / math.sqrt(2 * math.pi) * unit(y)
 
 
+@_validation.checked
 def second_moment(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
     """Return ``E[w wᵀ 1(w·y > 0)]``, (p, p): ``c²/2`` times the identity, or zeros for a patch of zeros.
 
@@ -62,6 +64,7 @@ def second_moment(y: np.ndarray, *, std: float = 1.0) -> np.ndarray:
     return (std**2 / 2 if y.any() else 0.0) * np.eye(y.size)
 
 
+@_validation.checked
 def pair_terms(gap: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the three coefficients of the pair matrix ``M`` from ``‖u − v‖`` and ``‖u + v‖`` of unit vectors.
 
@@ -83,6 +86,8 @@ def pair_terms(gap: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarr
     >>> round(float(a), 12), round(float(minus * 1e-9 * 2 * math.pi), 12), round(float(plus / 1e-9 * 8 * math.pi), 12)
     (0.499999999841, 1.0, 1.0)
     """
+    if gap.shape != total.shape:
+        raise ValueError(f"gap, total: expected arrays of one shape, got {gap.shape} and {total.shape}")
     plus, minus = (
         np.divide(p, 4 * math.pi * q, out=np.zeros(np.shape(p)), where=(p > 0) & (q > 0))
         for p, q in ((gap, total), (total, gap))
@@ -90,6 +95,7 @@ def pair_terms(gap: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.arctan2(total, gap) / math.pi, plus, minus
 
 
+@_validation.checked
 def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.ndarray:
     """Return ``E[w wᵀ 1(w·y > 0) 1(w·y' > 0)]`` for two patches.
 
@@ -128,7 +134,9 @@ def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.nda
     """
     std = _validation.positive_number(std, "std")
     y = _validation.real_array(y, "y")
-    other = _validation.real_array(other, "other", y.shape)
+    other = _validation.real_array(other, "other")
+    if y.ndim != 1 or y.shape != other.shape:
+        raise ValueError(f"y, other: expected two patches (p,), got {y.shape} and {other.shape}")
     if not y.any() or not other.any():
         return np.zeros((y.size, y.size))
     u, v = unit(y), unit(other)
@@ -139,8 +147,11 @@ def pair_matrix(y: np.ndarray, other: np.ndarray, *, std: float = 1.0) -> np.nda
     return result
 
 
+@_validation.checked
 def unit(y: np.ndarray) -> np.ndarray:
     """Vectors (..., p) over their norms, of any size; zeros stay zeros."""
+    if not y.ndim:
+        raise ValueError("y: expected vectors (..., p), got a number")
     largest = abs(y).max(axis=-1, keepdims=True, initial=0.0)
     y = np.ldexp(y.astype(np.float64), -np.frexp(largest)[1])
     norms = np.linalg.norm(y, axis=-1, keepdims=True)

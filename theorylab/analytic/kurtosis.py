@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from theorylab import _validation
 from theorylab.analytic import _windows
 from theorylab.analytic.gates import active_coverage, local_contrast
 from theorylab.analytic.three_layer import law_of
@@ -15,6 +16,7 @@ from theorylab.model.rules import Rule
 from theorylab.model.units import RELU, Unit
 
 
+@_validation.checked
 def fourth_cumulant_map(
     x: np.ndarray, grid: PatchGrid, rule: Rule | str, n_filters: int, *, std: float = 1.0, unit: Unit = RELU
 ) -> np.ndarray:

@@ -62,6 +62,7 @@ def maximum_moment(n: int, order: int = 1) -> float:
     return float(value)
 
 
+@_validation.checked
 def maximum_logit_moment(
     x: np.ndarray, grid: PatchGrid, n_filters: int, n_logits: int, *, std: float = 1.0
 ) -> float:
@@ -101,6 +102,7 @@ def maximum_logit_moment(
     return float(_windows.rescaled(energy, -2 * exponent))
 
 
+@_validation.checked
 def maximum_logit_mean_map(
     x: np.ndarray, grid: PatchGrid, n_filters: int, n_logits: int, *, std: float = 1.0
 ) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from theorylab import _validation
 from theorylab.model.rules import Rule
 from theorylab.model.units import Unit
 
 SIMULATE = "theorylab.draw simulates it"
 
 
+@_validation.checked
 class NoLaw(NotImplementedError):
     """No closed form exists; the message says for what, and what to call instead.
 

@@ -43,6 +43,7 @@ class _Moments(MapLaw):
         return self.variance_map()
 
 
+@_validation.checked
 def law(
     stack: Stack, x: np.ndarray, rule: Rule | str, *, progress: Callable[[int, int], None] | None = None
 ) -> MapLaw:

@@ -47,6 +47,7 @@ def _cube(size: int, points: int) -> np.ndarray:
     return _conditioning.points(size - 1, 1 << (-(-points // _REPLICATES) - 1).bit_length(), _REPLICATES)
 
 
+@_validation.checked
 def pooled_mean_maps(
     x: np.ndarray,
     grid: PatchGrid,
@@ -198,6 +199,7 @@ class SelectionProbabilities:
     error: float
 
 
+@_validation.checked
 def selection_probabilities(
     x: np.ndarray, grid: PatchGrid, *, pool: MaxPool, points: int = 1024
 ) -> SelectionProbabilities:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from theorylab import _validation
 from theorylab.analytic import pooled
 from theorylab.analytic._arguments import made_by
 from theorylab.analytic._pool_windows import require_law
@@ -15,6 +16,7 @@ from theorylab.model.rules import Rule
 from theorylab.model.units import RELU, Unit
 
 
+@_validation.checked
 def mean_map(
     x: np.ndarray,
     grid: PatchGrid,
@@ -118,6 +120,7 @@ def expected_energy(maps: ThreeLayerLaw) -> float:
     return maps.energy
 
 
+@_validation.checked
 def expected_cosine(
     x: np.ndarray,
     grid: PatchGrid,

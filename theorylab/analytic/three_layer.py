@@ -26,8 +26,8 @@ from theorylab.model.units import RELU, Unit
 
 def check_target(target: object) -> None:
     """Raise a ValueError if the target of a cosine is neither the image nor the mean map."""
-    if target not in ("input", "mean"):
-        raise ValueError(f"target: expected 'input' or 'mean', got {target!r}")
+    if not isinstance(target, str) or target not in ("input", "mean"):
+        raise ValueError(f"target: expected 'input' or 'mean', got {_validation.shown(target)}")
 
 
 class MapLaw(Protocol):
@@ -192,6 +192,7 @@ class ThreeLayerLaw(MapLaw):
         return math.sqrt(max(0.0, 2 - 2 * self.class_product / self.energy))
 
 
+@_validation.checked
 def law_of(
     x: np.ndarray,
     grid: PatchGrid,

@@ -22,10 +22,11 @@ from theorylab.progress import Progress, stepper
 _CONTROL = "white noise"
 
 
+@_validation.checked
 def audit(
     attribute: Attribute,
     x: np.ndarray | Sequence[np.ndarray],
-    targets: Sequence[int],
+    targets: Sequence[int] | np.ndarray,
     *,
     name: str | None = None,
     gradient: Attribute | None = None,
@@ -45,7 +46,7 @@ def audit(
     x : array, (C, H, W) or (B, C, H, W), or a sequence of arrays (C, H, W), of real numbers
         Pictures as the network reads them, at least 7 × 7.  Give eight or more that do not depend on each other: fewer than
         five decide nothing.
-    targets : sequence of int
+    targets : sequence of int, or an array or tensor of them
         At least two different ones; all pairs are compared.
     name : str, optional
         The attribution's name in the report.
@@ -107,10 +108,12 @@ def audit(
     first = np.empty(0)
     for index, picture in enumerate(pictures):
         change = rng.standard_normal(picture.shape)
-        moved = picture + change * (MOVED * np.linalg.norm(picture) / np.linalg.norm(change))
+        largest = float(np.abs(picture).max())  # squares stay in range
+        unit = picture / largest
+        moved = picture + change * (MOVED * np.linalg.norm(unit) / np.linalg.norm(change)) * largest
         for kind, attribution in judged.items():
             maps, again = (called_many(attribution, one, targets) for one in (picture, moved))
-            copies = references(picture, maps.shape[1])
+            copies = references(unit, maps.shape[1])
             toward = directions(copies)
             shown = {kind: (maps, again)}
             if kind == label:
@@ -151,13 +154,15 @@ def _pictures(x: Any) -> list[np.ndarray]:
     return checked
 
 
-def _targets(targets: Sequence[int]) -> list[int]:
-    if isinstance(targets, (int, str)):
-        raise TypeError(f"targets: expected several, got {targets!r}")
+def _targets(targets: Sequence[int] | np.ndarray) -> list[int]:
+    if isinstance(targets, np.ndarray):
+        if targets.ndim != 1:
+            raise ValueError(f"targets: expected several integers, got shape {targets.shape}")
+        targets = targets.tolist()
     integers = []
     for target in targets:
         if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
-            raise TypeError(f"targets: expected integers, got {target!r}")
+            raise TypeError(f"targets: expected integers, got {_validation.shown(target)}")
         integers.append(int(target))
     if len(integers) < 2 or len(set(integers)) < len(integers):
         raise ValueError(f"targets: expected two or more different ones, got {integers}")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
+from theorylab import _validation
 
 Attribute = Callable[[np.ndarray, int], np.ndarray]
 
@@ -16,49 +20,62 @@ def called_many(attribute: Attribute, x: np.ndarray, targets: Sequence[int]) -> 
     if not hasattr(attribute, "many"):
         return np.stack([called(attribute, x, target) for target in targets])
     named = targets if len(targets) <= 4 else (*targets[:2], "…", targets[-1])
-    with _of_the_user(f"targets {', '.join(map(str, named))}"):
+    with _of_the_user(attribute, f"targets {', '.join(map(str, named))}"):
         maps = [_as_array(map_) for map_ in attribute.many(x, targets)]
     return np.stack([checked(map_, x, target) for map_, target in zip(maps, targets, strict=True)])
 
 
 def called(attribute: Attribute, x: np.ndarray, target: int) -> np.ndarray:
     """Return the map of one target, (C, H, W) float64."""
-    with _of_the_user(f"target {target}"):
+    with _of_the_user(attribute, f"target {target}", lambda: attribute(x.copy(), 0)):
         map_ = _as_array(attribute(x.copy(), target))
     return checked(map_, x, target)
 
 
 @contextlib.contextmanager
-def _of_the_user(what: str) -> Iterator[None]:
-    """Report any exception of the user's callable as a ValueError that names the target."""
+def _of_the_user(attribute: Any, what: str, first: Callable[[], object] | None = None) -> Iterator[None]:
+    """Report whatever the user's callable raises, SystemExit too, as a ValueError that names the target and the place.
+
+    An index that is out of range is the target's only if the callable works for target 0, which `first` tries.
+    """
     try:
         yield
-    except Exception as error:
-        hint = (
-            "; targets (--targets) are classes of the network"
-            if isinstance(error, (IndexError, AssertionError))
-            else ""
-        )
-        said = f": {error}" if str(error) else ""
-        raise ValueError(f"attribute: {type(error).__name__} for {what}{said}{hint}") from error
+    except (Exception, SystemExit) as error:
+        hint = ""
+        if first is not None and isinstance(error, (IndexError, AssertionError)):
+            with contextlib.suppress(Exception, SystemExit):
+                first()
+                hint = "; targets (--targets) are classes of the network"
+        text = " ".join(str(error).split())
+        said = f": {text}" if text else ""
+        where = _place(attribute, error)
+        raise ValueError(f"attribute: {type(error).__name__} for {what}{said}{hint}{where}") from error
+
+
+def _place(attribute: Any, error: BaseException) -> str:
+    """Say which line failed: the innermost one of the file that the callable is from, else of what is not this package."""
+    while isinstance(attribute, functools.partial):
+        attribute = attribute.func
+    code = getattr(attribute, "__code__", None) or getattr(type(attribute).__call__, "__code__", None)
+    module = getattr(attribute, "__module__", None)
+    if code is None or str(module).startswith("theorylab."):
+        return ""
+    name, line = code.co_name, code.co_firstlineno
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == code.co_filename:
+            name, line = frame.f_code.co_name, number
+    return f" (in {module}:{name}, line {line})"
 
 
 def _as_array(returned: Any) -> np.ndarray:
-    """Return an array; a tensor leaves its graph and its device first."""
-    if isinstance(returned, np.ma.MaskedArray) and np.ma.is_masked(returned):
-        raise TypeError("the map has masked entries")
-    if callable(getattr(returned, "detach", None)):  # torch is not imported: only its user has it
-        returned = returned.detach().cpu()
-        if returned.is_floating_point():
-            returned = returned.double()  # NumPy has no bfloat16
-        returned = returned.numpy()
-    return np.asarray(returned)
+    """Return what a callable gave as an array: a map, or a tuple of one."""
+    if isinstance(returned, (tuple, list)) and len(returned) == 1:
+        (returned,) = returned
+    return _validation.as_array(returned, "map")
 
 
 def checked(map_: np.ndarray, x: np.ndarray, target: int) -> np.ndarray:
     """Return a map as ``(C, H, W)`` float64, or raise a ValueError that says what came instead."""
-    if map_.dtype.kind not in "fiub":
-        raise ValueError(f"attribute: expected a map of real numbers, got {map_.dtype}")
     if map_.ndim == 4 and len(map_) == 1:
         map_ = map_[0]
     if map_.ndim == 2:

@@ -7,14 +7,13 @@ a control, and draw the weights of given layers anew.
 from __future__ import annotations
 
 import abc
-import copy
-import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from theorylab import _random, measures
+from theorylab import _random, _validation, measures
+from theorylab.auditing._redraw import layers_of, redrawn
 from theorylab.model.rules import Rule
 from theorylab.networks import DrawnRows, GraphNetwork, ThreeLayerNetwork
 from theorylab.networks.nodes import Activation
@@ -38,6 +37,7 @@ class Layered(Protocol):
         """Return the same attribution with these layers' weights drawn anew (variance 2 over the fan-in)."""
 
 
+@_validation.checked
 class NetworkAttribution:
     """A rule in one of the package's networks.
 
@@ -140,6 +140,8 @@ class TorchAttribution(abc.ABC):
     """
 
     def __init__(self, module: Any) -> None:
+        if not hasattr(module, "named_modules"):
+            raise TypeError(f"module: expected a torch.nn.Module, got {_validation.kind(module)}")
         self.module = module
 
     @abc.abstractmethod
@@ -153,11 +155,7 @@ class TorchAttribution(abc.ABC):
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the submodules that own weights of two or more axes, in the order of the module."""
-        return tuple(
-            name
-            for name, part in self.module.named_modules()
-            if name and any(weight.ndim > 1 for weight in part.parameters(recurse=False))
-        )
+        return layers_of(self.module)
 
     @property
     def gradient(self) -> Callable[[np.ndarray, int], np.ndarray]:
@@ -173,27 +171,7 @@ class TorchAttribution(abc.ABC):
 
     def randomized(self, layers: Collection[str], seed: _random.Seed) -> TorchAttribution:
         """Return the attribution of a copy of the module with these layers drawn anew and their biases 0."""
-        import torch
-
-        try:
-            copied = copy.deepcopy(self.module)
-        except Exception as error:  # a tensor that is a result, such as the weight of weight_norm
-            reason = str(error).partition(". ")[0].partition("\n")[0]
-            raise ValueError(
-                f"module: it cannot be copied to draw its layers anew ({reason}); randomize=False audits the rest"
-            ) from error
-        parent = _random.sequence(seed)
-        parts = dict(copied.named_modules())
-        with torch.no_grad():
-            for index, name in enumerate(self.layers):
-                if name not in layers:
-                    continue
-                rng = np.random.default_rng(_random.child(parent, index))
-                for weight in parts[name].parameters(recurse=False):
-                    shape = tuple(weight.shape)
-                    std = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.0
-                    weight.copy_(torch.as_tensor(rng.normal(0.0, std, shape)))
-        return self._with(copied)
+        return self._with(redrawn(self.module, layers, seed))
 
     def _tensor(self, x: np.ndarray) -> Any:
         import torch
@@ -202,6 +180,7 @@ class TorchAttribution(abc.ABC):
         return torch.as_tensor(x[None], dtype=like.dtype, device=like.device)
 
 
+@_validation.checked
 class ModuleAttribution(TorchAttribution):
     """A rule in a PyTorch module, by :func:`theorylab.torch_bridge.attribute`.
 
@@ -245,6 +224,7 @@ class ModuleAttribution(TorchAttribution):
         return ModuleAttribution(module, self.rule)
 
 
+@_validation.checked
 class CaptumAttribution(TorchAttribution):
     """One of Captum's methods: ``CaptumAttribution(captum.attr.GuidedBackprop, module)``.
 
@@ -274,7 +254,7 @@ class CaptumAttribution(TorchAttribution):
     def __init__(self, method: Any, module: Any, **options: Any) -> None:
         super().__init__(module)
         if not isinstance(method, type):
-            raise TypeError(f"method: expected a class of captum.attr, got {method!r}")
+            raise TypeError(f"method: expected a class of captum.attr, got {_validation.shown(method)}")
         self.method = method
         self.options = options
         self.__name__ = method.__name__

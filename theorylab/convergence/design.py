@@ -110,6 +110,7 @@ class Design:
     seed: int
 
     @classmethod
+    @_validation.checked
     def of(
         cls,
         x: np.ndarray,
@@ -196,6 +197,10 @@ class Design:
     def seed_of(self, point: Point) -> np.random.SeedSequence:
         """Return a point's random numbers, which do not depend on which other points there are."""
         return _random.child(_random.sequence(self.seed), zlib.crc32(point.name.encode()))
+
+    def blocks(self) -> dict[str, Any]:
+        """Return what a study shares with one that goes on with its blocks: all but how many of them there are."""
+        return {key: one for key, one in self.to_json().items() if key not in ("replicates", "precision")}
 
     def to_json(self) -> dict[str, Any]:
         """All that the numbers depend on, with the version of theorylab, in types of JSON."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import threadpoolctl
 
+from theorylab import _validation
 from theorylab.convergence.design import Design, Point
 from theorylab.convergence.predictions import Prediction, Predictor
 from theorylab.convergence.results import NO_LAW, QUANTITIES, Convergence, Curve, PointResult
@@ -74,6 +75,7 @@ class Maps:
         return measurement(rows)
 
 
+@_validation.checked
 def study(
     design: Design,
     x: np.ndarray,
@@ -97,7 +99,8 @@ def study(
     scheduler : str, optional
         Address of a Dask scheduler whose workers run the blocks instead.
     out : str or os.PathLike, optional
-        Folder for blocks and results.  What it holds of the same study is not computed again.
+        Folder for blocks and results.  What it holds of the same study is not computed again; a study with another number
+        of replicates or another precision is the same one, continued.
     progress : callable, optional
         ``progress(label, done, total)``: predictions, then networks, point by point.
     warn : callable, optional
@@ -130,8 +133,11 @@ def study(
     """
     x = np.asarray(x, dtype=np.float64)
     design.check(x)
-    executor = JoblibExecutor(jobs) if scheduler is None else DaskExecutor(scheduler, notify=warn)
-    kept = contextlib.nullcontext() if out is None else CheckpointFolder(out, design.to_json(), warn=warn)
+    executor: JoblibExecutor | DaskExecutor = JoblibExecutor(jobs)
+    if scheduler is not None:
+        executor = DaskExecutor(scheduler, notify=warn)
+        executor.connect()  # before anything takes time
+    kept = contextlib.nullcontext() if out is None else CheckpointFolder(out, design.blocks(), warn=warn)
     # One thread: products of the predictions, too, round the same everywhere.
     with threadpoolctl.threadpool_limits(1, user_api="blas"), kept as checkpoints:
         predictor = Predictor(x, design.rules)

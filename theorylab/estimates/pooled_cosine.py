@@ -16,6 +16,7 @@ from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
 
 
+@_validation.checked
 def pooled_expected_cosine(
     x: np.ndarray,
     grid: PatchGrid,
@@ -76,7 +77,11 @@ def pooled_expected_cosine(
     (0.79, True)
     """
     check_target(target)
-    means = pooled_mean_maps(x, grid, rule, 1, pool=pool) if unit_mean is None else np.asarray(unit_mean)
+    means = pooled_mean_maps(x, grid, rule, 1, pool=pool) if unit_mean is None else unit_mean
+    if means.shape[-3:] != grid.input_shape:
+        raise ValueError(
+            f"unit_mean: expected (..., {', '.join(map(str, grid.input_shape))}), got {means.shape}"
+        )
     means = means.reshape(-1, *grid.input_shape)
     plain = law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std)
     x, rule = _windows.scaled(plain.x)[0], plain.rule

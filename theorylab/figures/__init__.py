@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 
+from theorylab import _validation
 from theorylab.figures._base import FinishedFigure, Settings, content, files_of, save
 
 NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "edges", "resnet")
 
 
+@_validation.checked
 def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa: B008 - frozen
     """Draw a figure of the paper.
 
@@ -59,9 +61,9 @@ def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa:
     ('4', ['CNN, N = 256, deconvnet', 'CNN, N = 256, guided'])
     """
     if name not in NAMES:
-        raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(NAMES)}")
+        raise ValueError(f"name: unknown figure {name!r}, choose one of {', '.join(NAMES)}")
     module = importlib.import_module(f"{__name__}.{'figure' * name.isdecimal()}{name}")
     return FinishedFigure(name, *module.make(settings))
 
 
-__all__ = ["NAMES", "FinishedFigure", "Settings", "content", "files_of", "make", "save", "subject"]
+__all__ = ["NAMES", "FinishedFigure", "Settings", "content", "files_of", "make", "save"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from theorylab import _files, _json, _random, images
+from theorylab import _files, _json, _random, _validation, images
 from theorylab._version import __version__
 from theorylab.drawing import encode
 from theorylab.progress import Progress, stepper
@@ -99,11 +99,13 @@ class FinishedFigure:
     numbers: dict[str, Any]
 
 
+@_validation.checked
 def files_of(name: str, folder: Path) -> tuple[Path, Path]:
     """Return the paths of a figure's picture and numbers."""
     return folder / f"figure-{name}.png", folder / f"figure-{name}.json"
 
 
+@_validation.checked
 def content(finished: FinishedFigure, settings: Settings) -> dict[str, Any]:
     """Return what the JSON file beside a figure holds: standard types only, every number finite.
 
@@ -123,6 +125,7 @@ def content(finished: FinishedFigure, settings: Settings) -> dict[str, Any]:
     }
 
 
+@_validation.checked
 def save(finished: FinishedFigure, folder: str | os.PathLike[str], settings: Settings) -> tuple[Path, Path]:
     """Write the picture and, beside it, its numbers; both or none.
 

@@ -95,6 +95,7 @@ class Gaussian(WeightLaw):
         """``E[V⁴]/E[V²]² − 3``: zero."""
         return 0.0
 
+    @_validation.checked
     def sample(
         self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
     ) -> np.ndarray:
@@ -176,6 +177,7 @@ class TruncatedGaussian(WeightLaw):
         fourth = self.scale**4 * (3 - (6 * a + 2 * a**3) * self._edge_density)
         return fourth / self.variance**2 - 3
 
+    @_validation.checked
     def sample(
         self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
     ) -> np.ndarray:

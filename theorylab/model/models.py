@@ -27,6 +27,7 @@ RESNET_EXPANSION: Final = 4
 """A bottleneck's output has this many times the channels of its 3×3 convolution."""
 
 
+@_validation.checked
 def three_layer(
     grid: PatchGrid,
     n_filters: int,
@@ -70,13 +71,12 @@ def three_layer(
     >>> three_layer(PatchGrid((3, 8, 8), kernel=3), 16).shapes
     ((16, 6, 6),)
     """
-    if not isinstance(grid, PatchGrid):
-        raise TypeError(f"grid: expected a PatchGrid, got {type(grid).__name__}")
     filters = ConvSpec(n_filters, grid.kernel, grid.stride, grid.padding, weights)
     layers: tuple[Layer, ...] = (filters,) if pool is None else (filters, pool)
     return Stack(grid.input_shape, layers, unit, weights, bias_std=bias_std)
 
 
+@_validation.checked
 def vgg16(
     n_logits: int = 1000,
     *,
@@ -119,7 +119,7 @@ def vgg16(
     >>> len(stack.layers), stack.layers[2], stack.shapes[-4:]
     (21, MaxPool(size=(2, 2), stride=(2, 2), padding=(0, 0)), ((512, 7, 7), (512, 7, 7), (4096,), (4096,)))
     """
-    channels = input_shape[0]
+    channels = _validation.image_shape(input_shape, "input_shape")[0]
     layers: list[Layer] = []
     for block in VGG16_BLOCKS:
         for n_filters in block:
@@ -133,11 +133,12 @@ def vgg16(
     return Stack(
         input_shape,
         (*layers, AdaptiveAveragePool(VGG16_PLANE), *hidden),
-        readout=Gaussian(readout),
+        readout=Gaussian(_validation.positive_number(readout, "readout")),
         n_logits=n_logits,
     )
 
 
+@_validation.checked
 def resnet(
     blocks: Sequence[int] = RESNET50_BLOCKS,
     width: int = 64,
@@ -169,7 +170,8 @@ def resnet(
     (32, 1, 1)
     """
     width = _validation.positive_integer(width, "width")
-    layers: list[Layer] = [_conv(input_shape[0], width, 7, 3, std, 2), MaxPool(3, stride=2, padding=1)]
+    channels = _validation.image_shape(input_shape, "input_shape")[0]
+    layers: list[Layer] = [_conv(channels, width, 7, 3, std, 2), MaxPool(3, stride=2, padding=1)]
     channels = width
     for stage, count in enumerate(blocks):
         narrow = width * 2**stage
@@ -186,6 +188,7 @@ def resnet(
     return Stack(input_shape, (*layers, AdaptiveAveragePool(1)), n_logits=n_logits)
 
 
+@_validation.checked
 def resnet50(
     n_logits: int = 1000, *, input_shape: tuple[int, int, int] = (3, 224, 224), std: float | None = None
 ) -> Stack:

@@ -31,6 +31,7 @@ def window_counts(plane: Pair, size: Pair, stride: Pair, padding: Pair, refusal:
     return counts[0], counts[1]
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class PatchGrid:
     """Where the patches of an image lie.
@@ -88,11 +89,7 @@ class PatchGrid:
         stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] = 0,
     ) -> None:
-        sizes = tuple(input_shape)
-        if len(sizes) != 3:
-            raise ValueError(f"input_shape: expected (C, H, W), got {input_shape!r}")
-        shape = tuple(_validation.positive_integer(size, "input_shape") for size in sizes)
-        object.__setattr__(self, "input_shape", shape)
+        object.__setattr__(self, "input_shape", _validation.image_shape(input_shape, "input_shape"))
         object.__setattr__(self, "kernel", _validation.pair(kernel, "kernel", 1))
         object.__setattr__(self, "stride", _validation.pair(stride, "stride", 1))
         object.__setattr__(self, "padding", _validation.pair(padding, "padding", 0))
@@ -138,9 +135,9 @@ class PatchGrid:
         ValueError
             If the last three axes are not `input_shape`.
         """
-        x = np.asarray(x)
+        x = _validation.as_array(x, "x")
         if x.shape[-3:] != self.input_shape:
-            raise ValueError(f"extract: expected (..., {self.input_shape}), got {x.shape}")
+            raise ValueError(f"x: expected (..., {', '.join(map(str, self.input_shape))}), got {x.shape}")
         lead = x.shape[:-3]
         pad_rows, pad_columns = self.padding
         if pad_rows or pad_columns:
@@ -168,10 +165,10 @@ class PatchGrid:
         ValueError
             If the last two axes are not ``(J, p)``.
         """
-        patches = np.asarray(patches)
+        patches = _validation.as_array(patches, "patches")
         if patches.shape[-2:] != (self.n_patches, self.patch_size):
             raise ValueError(
-                f"fold: expected (..., {self.n_patches}, {self.patch_size}), got {patches.shape}"
+                f"patches: expected (..., {self.n_patches}, {self.patch_size}), got {patches.shape}"
             )
         lead = patches.shape[:-2]
         (channels, height, width), (rows, columns) = self.input_shape, self.output_shape

@@ -11,6 +11,7 @@ from theorylab import _validation
 from theorylab.model.patches import PatchGrid, window_counts
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class MaxPool:
     """The windows of a max-pooling layer.
@@ -68,6 +69,7 @@ class MaxPool:
         """Whether every position lies in at most one window: stride at least size on both axes."""
         return self.stride[0] >= self.size[0] and self.stride[1] >= self.size[1]
 
+    @_validation.checked
     def output_shape(self, plane: tuple[int, int]) -> tuple[int, int]:
         """Count the windows per column and per row of a plane.
 
@@ -95,6 +97,7 @@ class MaxPool:
         )
         return window_counts(extents, self.size, self.stride, self.padding, refusal)
 
+    @_validation.checked
     def windows(self, plane: tuple[int, int]) -> np.ndarray:
         """List the positions that each window holds.
 

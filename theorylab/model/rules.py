@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from theorylab import _validation
 from theorylab.model.laws import WeightLaw
 from theorylab.model.units import RELU, Unit
 
@@ -86,7 +87,7 @@ class Rule:
         rule = name if isinstance(name, Rule) else _KNOWN.get(name) if isinstance(name, str) else None
         if rule is None:
             known = ", ".join(repr(known) for known in _KNOWN)
-            raise ValueError(f"unknown rule {name!r}: choose one of {known}")
+            raise ValueError(f"unknown rule {_validation.shown(name)}: choose one of {known}")
         return rule
 
     def __setattr__(self, attribute: str, value: object) -> None:
@@ -168,6 +169,7 @@ _NAMED_H: Final = {"identity": (1.0, -1.0), "relu": (1.0, 0.0)}
 _PROBES: Final = np.array([-1000.0, -2.0, -1.0, -0.25, 0.0, 0.25, 1.0, 2.0, 1000.0])
 
 
+@_validation.checked
 def define(
     name: str, *, h: str | Callable[[np.ndarray], np.ndarray], gate: bool, title: str | None = None
 ) -> Rule:
@@ -206,16 +208,10 @@ def define(
     >>> Rule("size") is rule
     True
     """
-    if not isinstance(name, str):
-        raise TypeError(f"name: expected a string, got {type(name).__name__}")
     if not name.replace("-", "").isalnum() or name != name.lower() or name == "all":
         raise ValueError(
             f"name: expected lower-case letters, digits and hyphens, and not 'all', got {name!r}"
         )
-    if not isinstance(gate, bool):
-        raise TypeError(f"gate: expected True or False, got {type(gate).__name__}")
-    if title is not None and not isinstance(title, str):
-        raise TypeError(f"title: expected a string, got {type(title).__name__}")
     up, down = _slopes(h)
     return _register(name, up, down, gate, name if title is None else title)
 
@@ -226,8 +222,6 @@ def _slopes(h: str | Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
         if h not in _NAMED_H:
             raise ValueError(f"h: expected 'identity', 'relu' or a callable, got {h!r}")
         return _NAMED_H[h]
-    if not callable(h):
-        raise TypeError(f"h: expected 'identity', 'relu' or a callable, got {type(h).__name__}")
     values = np.asarray(h(_PROBES.copy()), dtype=np.float64)
     if values.shape != _PROBES.shape:
         raise ValueError(

@@ -31,6 +31,7 @@ class _Weighted:
         return self.weights.std
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class ConvSpec(_Weighted):
     """A convolution with random filters, followed by a unit.
@@ -82,6 +83,7 @@ class ConvSpec(_Weighted):
         self._set_weights(std, weights)
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Dense(_Weighted):
     """A fully connected layer with random weights, followed by a unit.
@@ -113,6 +115,7 @@ class Dense(_Weighted):
         self._set_weights(std, weights)
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class AdaptiveAveragePool:
     """Average pooling to a given plane, as PyTorch's ``AdaptiveAvgPool2d``.

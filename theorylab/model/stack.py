@@ -64,14 +64,12 @@ class Stack:
 
     def __post_init__(self) -> None:
         """Check all arguments and compute `shapes`."""
-        if not isinstance(self.input_shape, Sequence) or len(self.input_shape) != 3:
-            raise ValueError(f"input_shape: expected (C, H, W), got {self.input_shape!r}")
         if isinstance(self.layers, str) or not isinstance(self.layers, Sequence):
             raise TypeError(f"layers: expected a sequence of layers, got {type(self.layers).__name__}")
         if len(self.layers) == 0:
             raise ValueError("layers: expected at least one layer")
         if not isinstance(self.unit, Unit):
-            raise TypeError(f"unit: expected ReLU() or LeakyReLU(slope), got {self.unit!r}")
+            raise TypeError(f"unit: expected ReLU() or LeakyReLU(slope), got {_validation.shown(self.unit)}")
         bias_std = _validation.finite_number(self.bias_std, "bias_std")
         if bias_std < 0:
             raise ValueError(f"bias_std: expected at least 0, got {bias_std}")
@@ -79,7 +77,7 @@ class Stack:
         if not isinstance(readout, WeightLaw):
             readout = Gaussian(_validation.positive_number(readout, "readout"))
         for name, value in (
-            ("input_shape", tuple(_validation.positive_integer(n, "input_shape") for n in self.input_shape)),
+            ("input_shape", _validation.image_shape(self.input_shape, "input_shape")),
             ("layers", tuple(self.layers)),
             ("readout", readout),
             ("n_logits", _validation.positive_integer(self.n_logits, "n_logits")),

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _files
+from theorylab import _files, _validation
 from theorylab.montecarlo.moments import ArrayMoments, Measurement, Statistics
 
 _DIGEST = 64  # hexadecimal digits of SHA-256, at the very end of the file, behind the zip archive
@@ -83,6 +83,7 @@ def decode(data: bytes, header: Mapping[str, Any]) -> Measurement:
     return Measurement(statistics, maps)
 
 
+@_validation.checked
 class CheckpointFolder:
     """A folder that keeps the finished blocks of one configuration, for one process at a time.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from theorylab.montecarlo.moments import Measurement, Simulation
 from theorylab.progress import Progress
 
 
+@runtime_checkable
 class Checkpoints(Protocol):
     """A store of finished blocks, such as :class:`~theorylab.montecarlo.checkpoints.CheckpointFolder`."""
 
@@ -140,6 +141,7 @@ class _Merged:
         self.waiting.clear()
 
 
+@_validation.checked
 def replicate_all(
     studies: Sequence[Study],
     *,
@@ -206,6 +208,7 @@ def replicate_all(
     return [run.measured for run in runs if run.measured is not None]
 
 
+@_validation.checked
 def replicate(
     simulate: Simulation,
     replicates: int,

@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import joblib
 import numpy as np
@@ -41,6 +41,7 @@ def run_task(task: Task) -> Measurement:
         return task.simulate(np.random.default_rng(task.seed), task.size)
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Runs tasks and hands back what they measured."""
 
@@ -136,6 +137,7 @@ def _next(results: Any, close: bool = False) -> Any:
         return results.close() if close else next(results, None)
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class DaskExecutor:
     """The workers of a Dask cluster that is already there (``pip install 'theorylab[dask]'``).
@@ -146,7 +148,7 @@ class DaskExecutor:
     ----------
     address : str
         Of the scheduler, as in ``tcp://127.0.0.1:8786``.
-    timeout : float, default 10
+    timeout : float, default 5
         Seconds to wait for the scheduler's answer.
     notify : callable, optional
         ``notify(message)``, called when the cluster has no worker yet.
@@ -158,8 +160,46 @@ class DaskExecutor:
     """
 
     address: str
-    timeout: float = 10.0
+    timeout: float = 5.0
     notify: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the time; the scheduler is asked by :meth:`connect`."""
+        _validation.positive_number(self.timeout, "timeout")
+
+    def connect(self) -> Any:
+        """Ask whether a scheduler is there; return the package distributed.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            Without the package distributed.
+        ConnectionError
+            If no scheduler answers within `timeout`, or what answers is none.
+        """
+        try:
+            distributed: Any = importlib.import_module("distributed")
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                "a cluster needs the package distributed: pip install 'theorylab[dask]'"
+            ) from None
+
+        async def ask() -> Any:
+            async with distributed.rpc(self.address, timeout=self.timeout) as remote:
+                return await asyncio.wait_for(remote.identity(), self.timeout)
+
+        # Not by a client: one that fails is closed when it is collected, which takes 20 s and prints a traceback.  In a
+        # thread, because notebooks have an event loop that runs.
+        try:
+            with concurrent.futures.ThreadPoolExecutor(1) as thread:
+                found = thread.submit(asyncio.run, ask()).result()
+            kind = found["type"]
+        except Exception as error:  # whatever another program's answer or an address that is none leads to
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ConnectionError(f"scheduler {self.address}: no answer ({reason})") from None
+        if kind != "Scheduler":
+            raise ConnectionError(f"scheduler {self.address}: is a {str(kind).lower()}, not a scheduler")
+        return distributed
 
     def run(
         self, tasks: Iterable[tuple[Key, Task]], *, keep: bool = False
@@ -168,26 +208,15 @@ class DaskExecutor:
 
         Raises
         ------
-        ModuleNotFoundError
-            Without the package distributed.
-        ConnectionError
-            If no scheduler answers, or it is lost.
+        ModuleNotFoundError, ConnectionError
+            As :meth:`connect`; if the scheduler is lost.
         ChildProcessError
             If a block was lost with its worker again and again.
         ValueError
             If a worker has another version of theorylab.
         """
-        try:
-            distributed: Any = importlib.import_module("distributed")
-        except ModuleNotFoundError:
-            raise ModuleNotFoundError(
-                "a cluster needs the package distributed: pip install 'theorylab[dask]'"
-            ) from None
-        try:
-            client = distributed.Client(self.address, timeout=self.timeout, set_as_default=False)
-        except (OSError, ValueError, distributed.comm.core.CommClosedError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ConnectionError(f"scheduler {self.address}: no answer ({reason})") from None
+        distributed = self.connect()
+        client = distributed.Client(self.address, timeout=self.timeout, set_as_default=False)
         # Silence its tracebacks of a lost connection, for which an error is raised below.
         logger = logging.getLogger("distributed.client")
         level = logger.level

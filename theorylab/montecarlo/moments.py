@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from theorylab import _validation
+
 
 @dataclasses.dataclass
 class ArrayMoments:
@@ -182,6 +184,7 @@ Simulation = Callable[[np.random.Generator, int], Measurement]
 """``simulate(rng, size)``: measures `size` independent replicates drawn from `rng`."""
 
 
+@_validation.checked
 def measurement(
     numbers: Mapping[str, np.ndarray] | Iterable[Mapping[str, float]],
     maps: Mapping[str, ArrayMoments] | None = None,
@@ -197,5 +200,9 @@ def measurement(
     """
     if not isinstance(numbers, Mapping):
         rows = list(numbers)
+        if not rows or not all(isinstance(row, Mapping) and row.keys() == rows[0].keys() for row in rows):
+            raise ValueError("numbers: expected rows of the same names, at least one")
         numbers = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    if any(np.ndim(values) != 1 for values in numbers.values()):
+        raise ValueError("numbers: expected a vector over replicates for each name")
     return Measurement(Statistics.of(numbers), dict(maps or {}))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theorylab import _random
+from theorylab import _random, _validation
 from theorylab.model import models
 from theorylab.model.laws import TruncatedGaussian, WeightLaw
 from theorylab.networks.from_stack import Blueprint
@@ -54,6 +54,7 @@ def vgg16_nodes(
     return list(Blueprint(stack, names=names, bias=True, readout_bias=True).nodes)
 
 
+@_validation.checked
 def vgg16(
     *,
     law: WeightLaw = TruncatedGaussian(0.1),  # noqa: B008 - frozen
@@ -148,6 +149,7 @@ def resnet_nodes(
     return list(Blueprint(stack, names=names, bias=False, normalised=True, readout_bias=True).nodes)
 
 
+@_validation.checked
 def resnet50(
     *,
     law: WeightLaw = TruncatedGaussian(0.1),  # noqa: B008 - frozen

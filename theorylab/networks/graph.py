@@ -24,6 +24,7 @@ from theorylab.networks.readout import Progress, Readout, Rows
 _BACKWARD_BYTES = 512 * 2**20
 
 
+@_validation.checked
 class GraphNetwork:
     """A network as an explicit graph; the last node's output is the logits.
 
@@ -189,6 +190,7 @@ class GraphNetwork:
         """Compute the ``K`` logits of an image ``(C, H, W)``; raises as :meth:`forward` does."""
         return self.forward(x).logits
 
+    @_validation.checked
     def backward(
         self, trace: GraphTrace, logit_gradients: np.ndarray, rules: Sequence[Rule | str]
     ) -> np.ndarray:

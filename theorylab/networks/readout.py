@@ -24,6 +24,7 @@ Progress = Callable[[int, int], None]
 MEMORY_LIMIT = 256 * 2**20
 
 
+@_validation.checked
 class StoredRows:
     """Rows of an array that exists.
 
@@ -60,6 +61,7 @@ class StoredRows:
             yield np.asarray(indices), self._array[indices]
 
 
+@_validation.checked
 class DrawnRows:
     """Rows drawn from a law, each from its own stream of random numbers.
 

@@ -21,6 +21,7 @@ from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.readout import DrawnRows, Rows, StoredRows
 
 
+@_validation.checked
 class ThreeLayerNetwork(GraphNetwork):
     """Convolution, unit, max-pooling if asked for, dense readout; no bias unless asked for.
 
@@ -108,6 +109,7 @@ def _rows(weights: np.ndarray | Rows, name: str, count: str, row_shape: tuple[in
     return rows
 
 
+@_validation.checked
 def three_layer_cnn(
     grid: PatchGrid,
     n_filters: int = 256,
@@ -171,6 +173,7 @@ def three_layer_cnn(
     return ThreeLayerNetwork(grid, filters, readout, pool=pool, hidden_bias=hidden_bias, unit=unit)
 
 
+@_validation.checked
 def three_layer_fcn(
     input_shape: tuple[int, int, int],
     n_hidden: int = 4096,
@@ -211,9 +214,7 @@ def three_layer_fcn(
     >>> net.filters.shape
     (6, 1, 4, 4)
     """
-    shape = tuple(input_shape)
-    if len(shape) != 3:
-        raise ValueError(f"input_shape: expected (C, H, W), got {input_shape!r}")
+    shape = _validation.image_shape(input_shape, "input_shape")
     return three_layer_cnn(
         PatchGrid(shape, kernel=shape[1:]),
         _validation.positive_integer(n_hidden, "n_hidden"),

@@ -14,6 +14,7 @@ from theorylab.model.units import RELU, Unit
 from theorylab.sampling._winner import winning_readout
 
 
+@_validation.checked
 class DenseSampler:
     """Sampler of the exact joint law of the raw maps of all rules and readouts, in time ``O(n_hidden + d)`` a map.
 

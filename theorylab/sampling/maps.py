@@ -14,6 +14,7 @@ from theorylab.model.stack import Stack
 from theorylab.sampling.of_stack import draw
 
 
+@_validation.checked
 def three_layer_maps(
     x: np.ndarray,
     grid: PatchGrid,
@@ -69,6 +70,7 @@ def three_layer_maps(
     return draw(stack, x, rule, size=size, n_logits=n_logits, seed=seed)[:, 0, 0]
 
 
+@_validation.checked
 def fcn_maps(
     x: np.ndarray,
     n_hidden: int,

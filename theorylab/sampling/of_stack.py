@@ -43,6 +43,7 @@ class Sampler(Protocol):
         """
 
 
+@_validation.checked
 class GraphSampler:
     """Sampler of maps of any stack, by its definition: one forward pass and all backward passes of a drawn network.
 
@@ -89,6 +90,7 @@ class _Whole(MapSampler):
         return super().draw(*args, **options)[:, :, 0]
 
 
+@_validation.checked
 def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: int | None = None) -> Sampler:
     """Choose the fastest sampler that is exact for a stack.
 
@@ -147,6 +149,7 @@ def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: 
     )
 
 
+@_validation.checked
 def draw(
     stack: Stack,
     x: np.ndarray,

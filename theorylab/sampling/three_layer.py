@@ -21,6 +21,7 @@ from theorylab.model.units import RELU, Unit
 from theorylab.sampling._winner import winning_readout
 
 
+@_validation.checked
 class MapSampler:
     """Sampler of raw maps (Lemma 1, Eq. 4) for one picture and one architecture.
 

@@ -17,6 +17,7 @@ from theorylab.model.units import RELU, Unit
 _TILE = 2**17  # hidden units in a tile: two arrays of them are a megabyte
 
 
+@_validation.checked
 class TiledSampler:
     """Sampler of raw maps with standard normal weights and no pooling, in single precision.
 

@@ -6,7 +6,15 @@ import math
 
 from scipy import stats
 
+from theorylab import _validation
 
+
+def _check_share(value: float, name: str) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"{name}: expected a number between 0 and 1, got {value}")
+
+
+@_validation.checked
 def compare_p_value(estimate: float, standard_error: float, expected: float, degrees: int) -> float:
     """Return the two-sided p-value of Student's t test that the estimate has the expectation `expected`.
 
@@ -29,13 +37,15 @@ def compare_p_value(estimate: float, standard_error: float, expected: float, deg
     """
     if math.isnan(estimate) or math.isnan(expected) or not standard_error >= 0 or degrees < 1:
         raise ValueError(
-            f"cannot compare {estimate} ± {standard_error} with {expected} at {degrees} degrees of freedom"
+            f"cannot compare estimate {estimate} ± standard_error {standard_error} with expected {expected} at degrees "
+            f"{degrees}"
         )
     if standard_error == 0:
         return 1.0 if estimate == expected else 0.0
     return float(2 * stats.t.sf(abs(estimate - expected) / standard_error, degrees))
 
 
+@_validation.checked
 def detectable_effect(
     standard_error: float, expected: float, degrees: int, *, level: float, power: float = 0.95
 ) -> float:
@@ -55,12 +65,15 @@ def detectable_effect(
     >>> round(detectable_effect(0.01, 2.0, 10**6, level=0.05), 4)
     0.018
     """
+    _check_share(level, "level")
+    _check_share(power, "power")
     if expected == 0:
         return math.inf
     shift = stats.t.isf(level / 2, degrees) + stats.norm.isf(1 - power)
     return float(shift * standard_error / abs(expected))
 
 
+@_validation.checked
 def interval(
     estimate: float, standard_error: float, degrees: int, *, confidence: float = 0.95
 ) -> tuple[float, float]:
@@ -72,10 +85,12 @@ def interval(
     >>> round(low, 3), round(high, 3)
     (0.774, 1.226)
     """
+    _check_share(confidence, "confidence")
     reach = float(stats.t.isf((1 - confidence) / 2, degrees)) * standard_error
     return estimate - reach, estimate + reach
 
 
+@_validation.checked
 def bounded_interval(
     mean: float, standard_error: float, count: int, *, confidence: float = 0.95
 ) -> tuple[float, float]:
@@ -93,6 +108,7 @@ def bounded_interval(
     >>> low < 0 < high < 0.02
     True
     """
+    _check_share(confidence, "confidence")
     term = math.log(4 / (1 - confidence))
     reach = math.sqrt(2 * term) * standard_error + 7 * term / (3 * (count - 1))
     return mean - reach, mean + reach

@@ -5,6 +5,7 @@ from __future__ import annotations
 from theorylab import _validation
 
 
+@_validation.checked
 def bonferroni(family: float, n_checks: int) -> float:
     """Return the level of each of `n_checks` tests that keeps the probability of any false alarm at most `family`.
 

@@ -90,6 +90,7 @@ def _check_hooks(module: Any, image: Any, logits: Any) -> None:
         raise ValueError(f"{hooked}: a forward hook changes what the module computes; remove it")
 
 
+@_validation.checked
 def attribute_many(
     module: Any,
     xs: np.ndarray,
@@ -137,16 +138,13 @@ def attribute_many(
     _tracing.require_torch()
     import torch
 
-    for name, several in (("rules", rules), ("targets", targets)):
-        if isinstance(several, (str, Rule)) or not isinstance(several, Iterable):
-            raise TypeError(f"{name}: expected a sequence, got {several!r}")
     checked_rules, targets = [Rule(rule) for rule in rules], list(targets)
     xs = _validation.real_array(xs, "xs")
     if xs.ndim != 4 or not len(xs):
         raise ValueError(f"xs: expected (B, C, H, W) of at least one image, got {xs.shape}")
     traced = _checked(module, checked_rules)
     dtype, home = _tracing.precision(traced)
-    target_device = torch.device(home if device is None else device)
+    target_device = home if device is None else _device(device)
     current = Current()
     # The caller may be inside torch.no_grad() or inference mode; nobody's .grad is written to.
     with torch.inference_mode(False), torch.enable_grad():
@@ -175,6 +173,15 @@ def attribute_many(
     return maps
 
 
+def _device(device: Any) -> Any:
+    import torch
+
+    try:
+        return torch.empty(0, device=device).device  # only a tensor there shows that the device is
+    except Exception as error:  # PyTorch raises anything from a TypeError to an AssertionError
+        raise ValueError(f"device: {str(error).splitlines()[0]}, got {_validation.shown(device)}") from None
+
+
 def _check_logits(logits: Any, batch: int, dtype: Any) -> None:
     import torch
 
@@ -201,6 +208,7 @@ def _gradient(logits: Any, image: Any, seed: Any) -> np.ndarray:
     return array
 
 
+@_validation.checked
 def attribute(
     module: Any,
     x: np.ndarray,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from theorylab import _validation
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.parameters import trace_shapes
 from theorylab.torch_bridge import _tracing
 from theorylab.torch_bridge._translate import Translation
 
 
+@_validation.checked
 def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
     """Turn a PyTorch module into an explicit NumPy network.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from theorylab import _validation
 from theorylab.model.pooling import MaxPool
 from theorylab.networks import nodes as kinds
 from theorylab.networks.parameters import trace_shapes
@@ -20,6 +21,7 @@ HIDDEN = 128
 """Number of units of the hidden dense layer."""
 
 
+@_validation.checked
 def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[kinds.Node]:
     """Describe the layers of the small classifier, without weights.
 
@@ -57,6 +59,7 @@ def small_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[kinds.N
     return _with_dense(nodes, plane=4)
 
 
+@_validation.checked
 def small_residual_nodes(input_shape: tuple[int, int, int] = (3, 32, 32)) -> list[kinds.Node]:
     """Describe the layers of the small residual classifier, without weights.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from theorylab import _validation
 from theorylab._files import check_readable, decoding
 
 Arrays = dict[str, np.ndarray]
@@ -31,6 +32,7 @@ def needed(module: str, title: str, install: str) -> Any:
         raise ModuleNotFoundError(f"weights: {title} is not installed; pip install {install}") from None
 
 
+@_validation.checked
 def check_source(source: str) -> None:
     """See, before a large network is drawn for them, whether `source` can be weights at all; a ValueError if not."""
     if source not in NAMED:

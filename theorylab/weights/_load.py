@@ -15,6 +15,7 @@ from theorylab.weights._files import SUFFIXES, read
 _SHOWN = 4  # names in a list of missing or unexpected ones
 
 
+@_validation.checked
 def load(
     net: GraphNetwork,
     source: str | os.PathLike[str],
@@ -89,8 +90,8 @@ def load(
     >>> whole.logits(np.ones((1, 1, 2))), partly.parameters["a.bias"], partly.parameters["b.bias"]
     (array([4.]), array([1.]), array([0.]))
     """
-    if not isinstance(source, (str, os.PathLike)) or isinstance(os.fspath(source), bytes):
-        raise TypeError(f"source: expected a path, 'torchvision' or 'hed', got {type(source).__name__}")
+    if net.rows:
+        raise ValueError(f"net: its weights are read row by row, none can be loaded: {', '.join(net.rows)}")
     where = f"weights {os.fspath(source)!r}"
     wanted: Collection[str] = net.parameters
     if source == "hed":
@@ -122,8 +123,6 @@ def _layers(parameters: Collection[str], options: Mapping[str, str | None]) -> l
     if not given:
         return layers
     option, layer = given[0], options[given[0]]
-    if not isinstance(layer, str):
-        raise TypeError(f"{option}: expected the name of a layer, got {type(layer).__name__}")
     if layer not in layers:
         raise ValueError(
             f"{option}: no weights are loaded for a layer {layer!r}, only for {', '.join(layers)}"

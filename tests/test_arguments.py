@@ -1,0 +1,429 @@
+"""Every parameter of every public function and class, fed with what it is not: it works, or one line names the parameter."""
+
+import dataclasses
+import inspect
+import math
+import re
+import tempfile
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import nn
+
+import theorylab as tl
+from theorylab import _validation, montecarlo
+from theorylab.auditing import Estimate
+from theorylab.convergence import Design
+from theorylab.convergence.predictions import Law
+from theorylab.model.rules import Rule
+
+
+def public():
+    """Name every function and class in the ``__all__`` of the package and of its public modules."""
+    found = {}
+    for name in tl.__all__:
+        value = getattr(tl, name)
+        if isinstance(value, types.ModuleType):
+            parts = vars(value)
+            inside = [
+                key
+                for key in parts
+                if getattr(parts[key], "__module__", "") == value.__name__ and key[0] != "_"
+            ]
+            found |= {f"{name}.{key}": getattr(value, key, None) for key in getattr(value, "__all__", inside)}
+        else:
+            found[name] = value
+    for name, value in list(found.items()):
+        if isinstance(value, types.ModuleType):
+            found |= {
+                f"{name}.{key}": part
+                for key, part in vars(value).items()
+                if getattr(part, "__module__", "") == value.__name__ and key[0] != "_"
+            }
+    callables = {
+        name: value
+        for name, value in found.items()
+        if callable(value) and not isinstance(value, types.GenericAlias)
+    }
+    return {name: value for name, value in callables.items() if name != "montecarlo.Simulation"}
+
+
+PUBLIC = public()
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(3, 8, 8))
+GRID = tl.PatchGrid(X.shape, 3)
+MODULE = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3)).double().eval()
+CLASSIFIER = tl.training.small_classifier().network
+NET = tl.networks.three_layer_cnn(GRID, 2, 3)
+FOLDER = tempfile.TemporaryDirectory()
+SOURCE = f"{FOLDER.name}/weights.npz"
+np.savez(SOURCE, **CLASSIFIER.parameters)
+Image.fromarray(np.eye(9, dtype=np.uint8)).save(f"{FOLDER.name}/picture.png")
+DESIGN = Design.of(X, n_filters=[2], kernel=3, replicates=2, block=2, rules=["guided"])
+POINT, GUIDED = DESIGN.points[0], Rule.GUIDED
+ESTIMATE = Estimate.of(RNG.normal(size=4))
+REPORT = tl.audit(lambda x, target: x, X, [0, 1])
+STATISTICS = montecarlo.Statistics.of({"a": RNG.normal(size=4)})
+FIGURE = tl.figures.FinishedFigure("4", "A caption.", Figure((1, 1)), {})
+
+
+def measure(rng, size):
+    return montecarlo.measurement({"a": rng.normal(size=size)})
+
+
+def fields(value):
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+
+
+GOOD = {
+    "accuracy": 0.5,
+    "array": np.eye(3),
+    "attribute": lambda x, target: x,
+    "block": 2,
+    "bias_std": 0.1,
+    "blocks": (1, 1),
+    "branch": [tl.ConvSpec(3, 1)],
+    "classes": ("a", "b"),
+    "configuration": {"seed": 0},
+    "correlation": np.eye(3),
+    "count": 4,
+    "cutoff": 2.0,
+    "degrees": 5,
+    "dense_bias": 0.5,
+    "depth": 2,
+    "design": DESIGN,
+    "draws": 2,
+    "error": 0.1,
+    "estimate": 0.2,
+    "except_for": "filters",
+    "expected": 0.1,
+    "family": 0.05,
+    "filter_law": tl.Gaussian(0.5),
+    "filter_std": 0.5,
+    "filters": RNG.normal(size=(2, 3, 3, 3)),
+    "finished": FIGURE,
+    "first": X,
+    "folder": "no-such-folder-of-results",
+    "gap": np.ones(3),
+    "gate": True,
+    "gradient": lambda x, target: x,
+    "grid": GRID,
+    "h": np.abs,
+    "hidden_bias": 0.5,
+    "image": X,
+    "init": "law",
+    "input_norm": 2.0,
+    "input_shape": (3, 32, 32),
+    "jobs": 1,
+    "kernel": 3,
+    "law": tl.Gaussian(0.5),
+    "layers": [tl.ConvSpec(2, 3), tl.MaxPool(2)],
+    "level": 0.05,
+    "maps": X,
+    "mean": 0.2,
+    "memory_limit": 10**6,
+    "method": type("Method", (), {}),
+    "module": MODULE,
+    "n": 3,
+    "n_checks": 3,
+    "n_filters": 2,
+    "n_hidden": 4,
+    "n_logits": 3,
+    "n_readouts": 1,
+    "n_units": 2,
+    "name": "guided",
+    "net": NET,
+    "network": NET,
+    "nodes": NET.nodes,
+    "numbers": {"a": np.ones(3)},
+    "order": 2,
+    "other": np.array([1.0, 2.0, 0.0]),
+    "over": "kernel",
+    "padding": 1,
+    "parameters": dict(NET.parameters),
+    "patch_size": 9,
+    "picture": "cat",
+    "plane": 2,
+    "points": 64,
+    "pool": tl.MaxPool(2),
+    "power": 0.9,
+    "preset": "authors",
+    "random_up_to": "filters",
+    "randomize": False,
+    "readout": tl.Gaussian(0.5),
+    "readout_law": tl.Gaussian(0.5),
+    "readout_std": 0.5,
+    "replicates": 2,
+    "rgb": 255 * RNG.random((9, 9, 3)),
+    "row_shape": (2, 2),
+    "rule": "guided",
+    "rules": ["guided"],
+    "saved": {},
+    "scale": 0.5,
+    "second": -X,
+    "seed": 1,
+    "sequence": np.random.SeedSequence(0),
+    "settings": tl.figures.Settings(),
+    "shortcut": tl.ConvSpec(3, 1),
+    "simulate": measure,
+    "size": 2,
+    "slope": 0.1,
+    "source": SOURCE,
+    "span": (0.0, 1.0),
+    "split": "test",
+    "stack": tl.models.three_layer(GRID, 2),
+    "standard_error": 0.1,
+    "statistics": STATISTICS,
+    "std": 0.5,
+    "stds": 0.5,
+    "stride": 2,
+    "studies": [montecarlo.Study("a", measure, 2, 2, 0)],
+    "target": 0,
+    "targets": [0, 1],
+    "title": "Title",
+    "total": np.full(3, 1.5),
+    "unit": tl.LeakyReLU(0.1),
+    "unit_mean": X,
+    "up_to": "filters",
+    "weights": tl.Gaussian(0.5),
+    "width": 4,
+    "widths": [4, 3],
+    "x": X,
+    "xs": X[None],
+    "y": np.array([1.0, 0.0, 2.0]),
+    "confidence": 0.9,
+    "address": "tcp://127.0.0.1:1",
+    "timeout": 1.0,
+    "path": "cat",
+    "instead": "draw",
+    "layer": "a layer",
+    "dtype": np.float64,
+    "device": "cpu",
+    "digest": "0",
+    "shape": (3, 8, 8),
+    "precision": 0.5,
+    "checkpoints": None,
+    "executor": None,
+    "crops": None,
+    "pictures": None,
+    "scheduler": None,
+    "out": None,
+    "warn": print,
+    "notify": print,
+    "progress": lambda label, done, total=1: None,
+    "stop": lambda measured: False,
+}
+"""A value that works, by the name of a parameter."""
+
+OWN = {
+    "analytic.depth_maps": {"layers": [tl.ConvSpec(2, 3)]},
+    "analytic.expected_cosine": {"target": "mean"},
+    "analytic.local_contrast": {},
+    "display.to_rgb": {},
+    "estimates.pooled_expected_cosine": {"target": "input"},
+    "figures.Settings": {"image": "cat", "weights": "small", "size": 32},
+    "images.load": {"size": 8},
+    "images.pixels": {"path": f"{FOLDER.name}/picture.png"},
+    "images.in_folder": {"folder": FOLDER.name},
+    "figures.save": {"folder": f"{FOLDER.name}/figures"},
+    "montecarlo.CheckpointFolder": {"folder": f"{FOLDER.name}/blocks"},
+    "weights.load": {"net": CLASSIFIER},
+    "images.prepare": {"size": 8},
+    "law": {},
+    "convergence.Convergence": {"points": (), "curves": ()},
+    "convergence.Comparison": {"measured": 0.1, "low": 0.0, "high": 0.2, "law": Law()},
+    "convergence.Design": fields(DESIGN),
+    "convergence.Point": {"depth": 1, "pool": 1},
+    "convergence.PointResult": {"point": POINT, "precise": True, "rules": {GUIDED: {}}},
+    "auditing.AuditReport": fields(REPORT),
+    "auditing.Estimate": fields(ESTIMATE),
+    "auditing.Measured": fields(REPORT.measured),
+    "auditing.Randomized": {
+        "layer": "a",
+        "cascading": True,
+        "similarity": ESTIMATE,
+        "rank_correlation": ESTIMATE,
+        "cosine": ESTIMATE,
+    },
+    "auditing.Verdict": fields(REPORT.verdict),
+    "montecarlo.ArrayMoments": {"mean": X, "deviations": X},
+    "montecarlo.Measurement": {"maps": {}},
+    "montecarlo.Statistics": fields(STATISTICS),
+    "montecarlo.measurement": {"maps": {}},
+    "figures.FinishedFigure": fields(FIGURE),
+    "figures.make": {"name": "4"},
+    "GraphNetwork.logits": {"x": np.ones((3, 32, 32))},
+    "Gaussian.sample": {"shape": (2, 3)},
+    "MaxPool.output_shape": {"plane": (4, 4)},
+    "MaxPool.windows": {"plane": (4, 4)},
+    "PatchGrid.fold": {"patches": np.ones((36, 27))},
+    "ThreeLayerNetwork.backward": {"trace": NET.forward(X), "logit_gradients": np.eye(3)},
+    "law.expected_cosine": {"target": "mean"},
+    "networks.GraphTrace": {"readout": np.ones(3), "activations": {}},
+    "networks.ThreeLayerNetwork": {"readout": RNG.normal(size=(3, 2, 6, 6))},
+    "NoLaw": {"rule": GUIDED, "unit": tl.ReLU()},
+    "rules.define": {"name": "test-arguments", "h": "relu"},
+    "training.crops": {"n": 2},
+    "torch_bridge.from_torch": {"input_shape": X.shape},
+    "models.vgg16": {"readout": 0.5},
+    "figures.files_of": {"folder": Path("x")},
+    "analytic.pooled_variance_map": {"rule": "saliency"},
+    "analytic.pooled_patch_variance": {"rule": "saliency"},
+    "networks.GraphNetwork": {"nodes": CLASSIFIER.nodes, "parameters": CLASSIFIER.parameters},
+}
+
+# What a message may say in the place of the parameter's name, each with the reason.
+SYNONYMS = {
+    "Rule.name": ("rule",),  # the name of a rule is what a rule is
+    "rules": ("rule",),  # one of them is unknown
+    "targets": ("target", "attribute"),  # one of them is unknown; or the network does not have so many
+    "display.*": ("map",),  # all of its functions take one or more maps
+    "path": ("image",),  # of a picture: the word for files of pictures, wherever they come from
+    "source": ("weights",),  # the word for files of weights
+}
+
+NOT_CALLED = {"figures.make": "draws for seconds"}
+
+WRONG = {
+    "None": None,
+    "a string": "no such thing",
+    "a float": 0.1,
+    "an int": 2,
+    "a list": [[1, 2], [3]],
+    "a dict": {"a": 1},
+    "an object": object(),
+    "NaN": math.nan,
+    "five dimensions": np.ones((1, 1, 1, 1, 2)),
+    "a scalar array": np.array(1.5),
+    "True": True,
+    "complex": np.ones((3, 8, 8)) * 1j,
+    "masked": np.ma.masked_less(X, 0),
+    "a tensor with gradient": torch.ones(3, 8, 8, requires_grad=True),
+    "NaN in an array": np.where(X > 1, np.nan, X),
+    "a class": tl.Gaussian,
+}
+
+
+METHODS = {
+    "PatchGrid.extract": GRID.extract,
+    "PatchGrid.fold": GRID.fold,
+    "Gaussian.sample": tl.Gaussian().sample,
+    "TruncatedGaussian.sample": tl.TruncatedGaussian().sample,
+    "MaxPool.output_shape": tl.MaxPool(2).output_shape,
+    "MaxPool.windows": tl.MaxPool(2).windows,
+    "ThreeLayerNetwork.logits": NET.logits,
+    "ThreeLayerNetwork.backward": NET.backward,
+    "GraphNetwork.logits": CLASSIFIER.logits,
+    "Classifier.at": tl.training.small_classifier().at,
+    "Classifier.random": tl.training.small_classifier().random,
+    "Design.of": Design.of,
+    "law.expected_cosine": tl.law(tl.models.three_layer(GRID, 2), X, "guided").expected_cosine,
+}
+PUBLIC |= METHODS
+
+
+def good(name):
+    """Make the arguments that `name` is called with: all that it requires, and what `OWN` adds."""
+    parameters = inspect.signature(PUBLIC[name]).parameters.values()
+    own = OWN.get(name, {})
+    return {
+        one.name: own.get(one.name, GOOD.get(one.name))
+        for one in parameters
+        if one.name in own
+        or (one.default is one.empty and one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL))
+        or one.name in LIGHT
+    }
+
+
+LIGHT = ("input_shape", "n_logits", "n_hidden", "blocks", "width", "readout", "progress")
+"""Optional ones that are always given, because the default takes long or hides what is refused."""
+
+
+def named_in(message, name, parameter):
+    keys = (parameter, f"{name.rpartition('.')[2]}.{parameter}", f"{name.partition('.')[0]}.*")
+    words = [parameter, *(word for key in keys for word in SYNONYMS.get(key, ()))]
+    return any(re.search(rf"(?<![A-Za-z_]){re.escape(word)}(?![A-Za-z_])", message) for word in words)
+
+
+def faults(name):
+    """Call `name` with each parameter in turn made wrong; yield what is not answered as it should be."""
+    known = good(name)
+    for parameter in inspect.signature(PUBLIC[name]).parameters.values():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        for what, value in WRONG.items():
+            if (callable(value) and callable(GOOD.get(parameter.name))) or (parameter.name, what) == (
+                "jobs",
+                "an int",
+            ):
+                continue  # a class can be called, and processes take long to start
+            try:
+                PUBLIC[name](**known | {parameter.name: value})
+            except (TypeError, ValueError, tl.NoLaw, ModuleNotFoundError, OSError) as error:
+                if "\n" in str(error) or not named_in(str(error), name, parameter.name):
+                    yield f"{parameter.name} = {what}: {type(error).__name__}: {error}"
+            except Exception as error:
+                yield f"{parameter.name} = {what}: {type(error).__name__}: {error}"
+
+
+def test_every_parameter_has_a_value_that_works():
+    for name, function in PUBLIC.items():
+        for parameter in inspect.signature(function).parameters.values():
+            assert (
+                parameter.name in GOOD
+                or parameter.name in OWN.get(name, {})
+                or parameter.kind == parameter.VAR_KEYWORD
+            ), (name, parameter.name)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name not in NOT_CALLED])
+def test_good_arguments_work(name):
+    PUBLIC[name](**good(name))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", PUBLIC)
+def test_wrong_arguments_are_one_line_that_names_them(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert not list(faults(name))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: tl.analytic.mean_map(X, GRID, "guided", 2, law=0.1), "law: expected a WeightLaw, got float"),
+        (
+            lambda: tl.analytic.mean_map(X, GRID, "guided", 2, pool=2),
+            "pool: expected a MaxPool or None, got int",
+        ),
+        (lambda: tl.networks.three_layer_cnn(GRID, law="x"), "law: expected a WeightLaw, got str"),
+        (
+            lambda: tl.networks.three_layer_cnn(GRID, law=tl.Gaussian),
+            "law: expected a WeightLaw, got the class Gaussian",
+        ),
+        (
+            lambda: tl.analytic.depth_profile([4, "3"], "guided"),
+            "widths: expected a sequence .*, got list of int, str",
+        ),
+        (lambda: tl.weights.load(NET, SOURCE), "net: its weights are read row by row"),
+        (lambda: tl.visualize_many(NET, X, "guided", [0]), "rules: expected a sequence .*, got str"),
+    ],
+)
+def test_what_is_said(call, said):
+    with pytest.raises((TypeError, ValueError), match=f"^{said}"):
+        call()
+
+
+def test_an_array_is_handed_on_as_it_is():
+    assert _validation.checked(identity)(X) is X
+    assert _validation.as_array(X, "x") is _validation.real_array(X, "x") is X
+
+
+def identity(x: np.ndarray):
+    return x
