@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 
+from theorylab import _validation
 from theorylab.figures._base import FinishedFigure, Settings, content, files_of, save
 
 NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "edges", "resnet")
@@ -58,8 +59,7 @@ def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa:
     >>> finished.name, sorted(finished.numbers["maps"])[:2]
     ('4', ['CNN, N = 256, deconvnet', 'CNN, N = 256, guided'])
     """
-    if name not in NAMES:
-        raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(NAMES)}")
+    name = _validation.choice(name, NAMES, "figure")
     module = importlib.import_module(f"{__name__}.{'figure' * name.isdecimal()}{name}")
     return FinishedFigure(name, *module.make(settings))
 
