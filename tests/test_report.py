@@ -1,8 +1,8 @@
 """The report: nothing left out, nothing fetched, nothing half-written."""
 
 import dataclasses
-import itertools
 import errno
+import itertools
 import json
 import os
 import re

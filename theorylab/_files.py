@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-
 _REFUSED = "cannot be written: "
 
 
@@ -23,14 +22,20 @@ class NotWritten(OSError):
 def place(path: str | os.PathLike[str]) -> str:
     """Return a path with the home folder in the place of ``~``, which a shell leaves after ``--out=`` and within quotes.
 
-    ``~name`` of nobody is a name like any other.
+    ``~name`` of nobody is a name like any other.  A ValueError if there is no home folder: nothing shall be called ``~``.
 
     Examples
     --------
-    >>> place("~/a.png").endswith("/a.png"), place("./~/a.png")
-    (True, './~/a.png')
+    >>> place("~/a.png").endswith("~/a.png"), place("./~/a.png").endswith("/~/a.png"), place("a.png")
+    (False, True, 'a.png')
     """
-    return os.path.expanduser(os.fspath(path))
+    given = os.fspath(path)
+    expanded = os.path.expanduser(given)
+    if Path(expanded).parts[:1] != ("~",):
+        return expanded
+    if given.startswith("~"):
+        raise ValueError(f"{given}: there is no home folder here; write ./{given} for a folder called ~")
+    return os.path.abspath(given)  # pathlib would drop the "./"
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path:

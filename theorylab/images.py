@@ -170,9 +170,7 @@ def in_folder(folder: str | os.PathLike[str]) -> list[str]:
     return paths
 
 
-def prepare(
-    rgb: np.ndarray, size: int = 224, preset: str = "paper", fit: str = "squeeze"
-) -> np.ndarray:
+def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper", fit: str = "squeeze") -> np.ndarray:
     """Make a picture a square, subtract the mean colour and scale it as `preset` says; see `load`.
 
     Parameters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pickle
 import re
 import zipfile
@@ -74,7 +73,7 @@ def _state_dict(held: Mapping[Any, Any]) -> Mapping[Any, Any]:
     if len(inside) > 1:
         names = ", ".join(map(repr, inside))
         raise ValueError(f"expected one state dict, there are {names}: save one of them alone")
-    return held[inside[0]] if inside else held  # type: ignore[no-any-return]
+    return held[inside[0]] if inside else held
 
 
 def tensors(held: object) -> Arrays:
@@ -109,7 +108,9 @@ def _torch(path: str) -> Arrays:
     except RuntimeError as error:
         # An archive, but of another kind; again a page or an address in a library.
         if "TorchScript" in str(error):
-            raise ValueError(f"a TorchScript archive, which holds code; {_UNTOUCHED}; save its state_dict()") from None
+            raise ValueError(
+                f"a TorchScript archive, which holds code; {_UNTOUCHED}; save its state_dict()"
+            ) from None
         if not zipfile.is_zipfile(path):
             raise ValueError(f"broken or incomplete: {str(error).split('. ')[0]}") from None
         raise ValueError(f"an archive that torch.save did not write; {_UNTOUCHED}") from None

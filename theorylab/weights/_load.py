@@ -139,9 +139,10 @@ def _layers(parameters: Collection[str], options: Mapping[str, str | None]) -> l
 def _own_names(arrays: Mapping[str, np.ndarray], net: GraphNetwork) -> dict[str, np.ndarray]:
     """Without the prefixes of wrappers, as ``torch.nn.DataParallel``, and without what plays no part at inference."""
     kept = {name: array for name, array in arrays.items() if name.split(".")[-1] != "num_batches_tracked"}
-    shared = os.path.commonprefix(list(kept))
-    for end in (at + 1 for at, sign in enumerate(shared) if sign == "."):
-        if kept.keys().isdisjoint(net.parameters) and any(name[end:] in net.parameters for name in kept):
+    first = next(iter(kept), "")
+    for end in (at + 1 for at, sign in enumerate(first) if sign == "."):
+        shared = all(name.startswith(first[:end]) for name in kept) and kept.keys().isdisjoint(net.parameters)
+        if shared and any(name[end:] in net.parameters for name in kept):
             return {name[end:]: array for name, array in kept.items()}
     return kept
 
