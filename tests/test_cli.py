@@ -275,7 +275,7 @@ def test_visualize_with_trained_weights(tmp_path, monkeypatch):
             "fc.weight: expected shape (1000, 2048), got (3, 2048)",
         ),
         (["--weights", tmp_path / "none.npz"], "no such file"),
-        (["--weights", "torchvision"], "torchvision is not installed; pip install 'theorylab[torchvision]'"),
+        (["--weights", "torchvision"], "torchvision is not installed; pip install torchvision"),
         (
             ["--weights", "hed", "--network", "cnn"],
             "weights: there are trained ones for 'vgg16' and 'resnet50'",

@@ -561,5 +561,5 @@ def test_no_cluster_there_ends_in_one_line(tmp_path):
 
 def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'theorylab\[dask\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install distributed"):
         list(DaskExecutor("tcp://127.0.0.1:1").run(iter([])))

@@ -799,6 +799,6 @@ def test_without_pytorch_one_line_says_what_to_install(monkeypatch):
         lambda: torch_bridge.attribute(object(), np.ones((1, 3, 3)), "guided"),
     ):
         with pytest.raises(
-            ModuleNotFoundError, match=r"PyTorch is not installed; pip install 'theorylab\[torch\]'"
+            ModuleNotFoundError, match=r"PyTorch is not installed; pip install torch"
         ):
             call()

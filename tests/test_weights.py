@@ -384,12 +384,12 @@ def test_torchvision_refuses(net, trained, tmp_path, monkeypatch):
         (
             "torchvision",
             "torchvision",
-            r"torchvision is not installed; pip install 'theorylab\[torchvision\]'",
+            r"torchvision is not installed; pip install torchvision",
         ),
-        ("torchvision", "torch", r"PyTorch is not installed; pip install 'theorylab\[torch\]'"),
-        (".pth", "torch", r"PyTorch is not installed; pip install 'theorylab\[torch\]'"),
-        (".safetensors", "safetensors", r"safetensors is not installed; pip install 'theorylab\[weights\]'"),
-        ("hed", "h5py", r"h5py is not installed; pip install 'theorylab\[weights\]'"),
+        ("torchvision", "torch", r"PyTorch is not installed; pip install torch"),
+        (".pth", "torch", r"PyTorch is not installed; pip install torch"),
+        (".safetensors", "safetensors", r"safetensors is not installed; pip install safetensors"),
+        ("hed", "h5py", r"h5py is not installed; pip install h5py"),
     ],
 )
 def test_what_is_not_installed_is_named(net, trained, tmp_path, monkeypatch, source, module, message):

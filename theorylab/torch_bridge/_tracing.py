@@ -19,7 +19,7 @@ def require_torch() -> None:
         import torch  # noqa: F401
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
-            "torch_bridge: PyTorch is not installed; pip install 'theorylab[torch]'"
+            "torch_bridge: PyTorch is not installed; pip install torch"
         ) from None
 
 

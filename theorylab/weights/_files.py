@@ -96,7 +96,7 @@ def tensors(held: object) -> Arrays:
 
 
 def _torch(path: str) -> Arrays:
-    torch = needed("torch", "PyTorch", "'theorylab[torch]'")
+    torch = needed("torch", "PyTorch", "torch")
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -118,7 +118,7 @@ def _torch(path: str) -> Arrays:
 
 
 def _safetensors(path: str) -> Arrays:
-    reader = needed("safetensors.numpy", "safetensors", "'theorylab[weights]'")
+    reader = needed("safetensors.numpy", "safetensors", "safetensors")
     try:
         arrays: Arrays = reader.load_file(path)
         return arrays
