@@ -455,7 +455,7 @@ def test_a_full_disk_ends_in_one_line(tmp_path, monkeypatch, uninterrupted):
     words = ["converge", *MANY, "--jobs", "1", "--out", str(tmp_path / "run")]
     done = CliRunner().invoke(cli.app, words)
     monkeypatch.undo()
-    assert done.exit_code == 2
+    assert done.exit_code == 3
     assert done.stderr.count("\n") == 1
     assert ".npz: cannot be written: No space left on device" in done.stderr
     assert len(blocks(tmp_path / "run")) == 19

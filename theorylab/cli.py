@@ -130,10 +130,10 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             raise  # the reader of the output has gone (`| head`): not an error of the input
         except OSError as error:
-            known = error.filename is not None and error.strerror is not None
             late = isinstance(error, NotWritten) or error.errno in _FULL
+            where = error.filename or (late and "the output")  # a stream has no name
             _fail(
-                f"{error.filename}: {error.strerror}" if known else str(error),
+                f"{where}: {error.strerror}" if where and error.strerror else str(error),
                 NOT_WRITTEN if late else BAD_INPUT,
             )
         except (ModuleNotFoundError, NotImplementedError, TypeError, ValueError) as error:
