@@ -103,7 +103,9 @@ def test_grey_of_8_and_16_bits_spans_the_same_range(tmp_path, depth):
 
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "I", "F", "I;16", "I;16B")
 Image.init()
-SUFFIXES = sorted(s for s, kind in Image.registered_extensions().items() if {kind} <= {*Image.OPEN} & {*Image.SAVE})
+SUFFIXES = sorted(
+    s for s, kind in Image.registered_extensions().items() if {kind} <= {*Image.OPEN} & {*Image.SAVE}
+)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Pillow, about formats
@@ -134,7 +136,9 @@ def test_black_and_white_stay_so_in_every_mode_and_format_or_are_refused(mode, s
             kind, held = opened.format, opened.mode
         # The widest integers of PNG and PPM have 16 bits.
         if held == "F" or kind == "EPS" or (held == "I" and kind not in ("PNG", "PPM")):
-            with pytest.raises(ValueError, match=r"a\.\w+': cannot be read, .*(no known range|not a picture)") as refused:
+            with pytest.raises(
+                ValueError, match=r"a\.\w+': cannot be read, .*(no known range|not a picture)"
+            ) as refused:
                 images.load(path, 8)
             assert "\n" not in str(refused.value)
             return
@@ -292,7 +296,22 @@ def test_pictures_of_a_folder_in_the_order_of_their_names(tmp_path):
     assert images.in_folder(tmp_path) == [str(tmp_path / "a.jpg"), str(tmp_path / "b.PNG")]
 
 
-STRANGERS = (".h5", ".hdf", ".mpg", ".mpeg", ".fits", ".fit", ".ps", ".eps", ".bufr", ".grib", ".wmf", ".emf", ".txt", "")
+STRANGERS = (
+    ".h5",
+    ".hdf",
+    ".mpg",
+    ".mpeg",
+    ".fits",
+    ".fit",
+    ".ps",
+    ".eps",
+    ".bufr",
+    ".grib",
+    ".wmf",
+    ".emf",
+    ".txt",
+    "",
+)
 PICTURES = (".png", ".JPG", ".jpeg", ".tif", ".webp", ".bmp", ".gif", ".ppm", ".jp2")
 bytes_of_names = st.binary(min_size=1, max_size=12).filter(lambda name: not {*b"\0/."} & {*name})
 
@@ -318,7 +337,9 @@ def test_strangers_in_a_folder_are_passed_over(stems, data):
 
 
 def test_what_is_no_picture_is_refused_and_starts_no_interpreter(tmp_path, monkeypatch):
-    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    monkeypatch.setattr(
+        "PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started")
+    )
     Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "a.png")  # the content decides, not the name
     with pytest.raises(ValueError, match=r"a\.png.*not a picture"):

@@ -637,7 +637,9 @@ def test_the_one_state_dict_of_a_checkpoint_is_loaded(name, beside, prefix, suff
         path = f"{folder}/a{suffix}"
         torch.save(held, path, _use_new_zipfile_serialization=zipped)
         if several and second != "state_dict":
-            with pytest.raises(ValueError, match="expected one state dict, there are .*: save one") as refused:
+            with pytest.raises(
+                ValueError, match=r"expected one state dict, there are .*: save one"
+            ) as refused:
                 load(own, path)
             assert repr(name) in str(refused.value)
             assert repr(second) in str(refused.value)
@@ -656,12 +658,18 @@ def archive(path, names):
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (lambda path: torch.jit.script(nn.Linear(1, 1)).save(path), r"a TorchScript archive.*state_dict\(\)$"),
+        (
+            lambda path: torch.jit.script(nn.Linear(1, 1)).save(path),
+            r"a TorchScript archive.*state_dict\(\)$",
+        ),
         (lambda path: torch.save(nn.Linear(1, 1), path), r"more than tensors; .*torch\.nn.*state_dict\(\)$"),
         (lambda path: archive(path, ["a/b.txt", "c"]), "an archive that torch.save did not write"),
         (lambda path: archive(path, ["word/document.xml"]), "an archive that torch.save did not write"),
         (lambda path: archive(path, ["a.npy", "b.npy"]), "an archive that torch.save did not write"),
-        (lambda path: safetensors.save_file({"a": np.ones(2)}, path), "not a file of tensors that torch.save"),
+        (
+            lambda path: safetensors.save_file({"a": np.ones(2)}, path),
+            "not a file of tensors that torch.save",
+        ),
     ],
 )
 def test_foreign_files_are_named(tmp_path, suffix, write, words):
@@ -679,7 +687,9 @@ def test_a_file_of_any_name_in_the_home_folder(name):
     with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", home)
         for suffix in (".npz", ".pth", ".safetensors"):
-            saved(Path(home), other.parameters, suffix).rename(Path(home) / os.fsdecode(name + suffix.encode()))
+            saved(Path(home), other.parameters, suffix).rename(
+                Path(home) / os.fsdecode(name + suffix.encode())
+            )
             loaded = load(own, "~/" + os.fsdecode(name) + suffix)
             assert equal(loaded, other.parameters) == set(other.parameters)
 
