@@ -30,7 +30,6 @@ def figure(
         typer.Argument(
             metavar="FIGURE",
             help="2, 3, 4, 5, 6, 7, 8, 9, edges, resnet, or all of them.",
-            callback=lambda value: options.choice(value, _names(), "figure"),
             autocompletion=options.completion(_names),
         ),
     ],
@@ -65,8 +64,9 @@ def figure(
     Its numbers are written beside it.  --json prints a list: the content of each figure's
     JSON file, and the names of its files.
     """
-    from theorylab import _files, figures, images, progress
+    from theorylab import _files, _validation, figures, images, progress
 
+    name = _validation.choice(name, _names(), "figure")
     names = figures.NAMES if name == options.ALL else (name,)
     folder = Path(_files.place(out))
     # Check the input before the work begins.
