@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import os
 import pkgutil
 from collections.abc import Iterable, Sequence
@@ -101,8 +102,7 @@ def verify(
 
     known = {claim.id: claim for claim in registry()}
     selected = {id_: known[id_] for name in claims for id_ in _selected(name, known)} or known
-    if budget not in BUDGETS:
-        raise ValueError(f"unknown budget {budget!r}: choose from {', '.join(BUDGETS)}")
+    budget = _validation.choice(budget, BUDGETS, "budget")
     _random.sequence(seed)
     law_scale = _validation.positive_number(law_scale, "law_scale")
     jobs = joblib.cpu_count() if jobs is None else _validation.positive_integer(jobs, "jobs")
@@ -148,10 +148,11 @@ def verify(
 
 def _selected(name: str, known: Iterable[str]) -> list[str]:
     """Return the claims that a name stands for: the claim itself, or all of its family."""
-    ids = [id_ for id_ in known if id_ == name or id_.startswith(f"{name}-")]
-    if not ids:
-        raise ValueError(f"unknown claim {name!r}: choose from {', '.join(known)}")
-    return ids
+    from theorylab import _validation
+
+    parts = (itertools.accumulate(id_.split("-"), "{}-{}".format) for id_ in known)
+    name = _validation.choice(name, dict.fromkeys(itertools.chain(known, *parts)), "claim")
+    return [id_ for id_ in known if id_ == name or id_.startswith(f"{name}-")]
 
 
 def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[ClaimResult, ...]:

@@ -110,6 +110,7 @@ def test_verify_passes_on_what_it_was_given(laboratory):
     assert run("verify", *words).exit_code == 0
     (call,) = laboratory.calls
     expected = {"claims": ("one", "two"), "image": "coffee", "budget": "full", "seed": 5, "jobs": 2}
+    expected |= {"model": None, "size": None, "classes": (), "pictures": None}
     # What is not a terminal is shown no progress.
     assert call == {**expected, "law_scale": 1.03, "weights": "vgg16.pth", "progress": None}
 
@@ -123,6 +124,10 @@ def test_verify_defaults(laboratory):
         "jobs": None,
         "law_scale": 1.0,
         "weights": None,
+        "model": None,
+        "size": None,
+        "classes": (),
+        "pictures": None,
         "progress": None,
     }
     assert laboratory.calls == [{"claims": (), **expected}]
@@ -161,7 +166,7 @@ def test_the_report_names_the_command(laboratory, tmp_path, monkeypatch):
     [
         (ValueError("unknown claim 'three':\n choose one of one, two"), "unknown claim 'three': choose one"),
         (TypeError("seed: expected an integer"), "seed: expected an integer"),
-        (OSError(28, "No space left on device", "/x"), "/x: No space left on device"),
+        (OSError(2, "No such file or directory", "/x"), "/x: No such file or directory"),
         (MemoryError("no"), None),
         (KeyError("bug"), None),
     ],
@@ -275,7 +280,7 @@ def test_visualize_with_trained_weights(tmp_path, monkeypatch):
             "fc.weight: expected shape (1000, 2048), got (3, 2048)",
         ),
         (["--weights", tmp_path / "none.npz"], "no such file"),
-        (["--weights", "torchvision"], "torchvision is not installed; pip install 'theorylab[torchvision]'"),
+        (["--weights", "torchvision"], "torchvision is not installed; pip install torchvision"),
         (
             ["--weights", "hed", "--network", "cnn"],
             "weights: there are trained ones for 'vgg16' and 'resnet50'",

@@ -241,7 +241,9 @@ def test_the_shell_completes(words, offered):
 def test_a_rule_is_one_that_is_registered(command):
     done = run(*command.split(), "--rule", "plain")
     assert done.exit_code == 2
-    assert "'plain' is not one of " + ", ".join(repr(rule.value) for rule in PAPER) in done.stderr
+    assert (
+        "unknown rule 'plain': choose one of " + ", ".join(repr(rule.value) for rule in PAPER) in done.stderr
+    )
     assert ("'all'" in done.stderr) is (command != "audit")
     help_ = " ".join(run(command.split()[0], "--help").stdout.split())
     assert all(rule.value in help_ for rule in PAPER)

@@ -748,7 +748,7 @@ def test_depth_maps_refuse():
             conv_depth.depth_maps(x, stack, "guided")
     with pytest.raises(ValueError, match="at least one"):
         conv_depth.depth_maps(x, [], "guided")
-    with pytest.raises(TypeError, match="layers: expected a sequence .*ConvSpec.*, got list of tuple"):
+    with pytest.raises(TypeError, match=r"layers: expected a sequence .*ConvSpec.*, got list of tuple"):
         conv_depth.depth_maps(x, [(4, 3)], "guided")
     with pytest.raises(ValueError, match="kernel"):
         conv_depth.depth_maps(x, [ConvSpec(4, 5), ConvSpec(4, 5)], "guided")

@@ -111,7 +111,7 @@ def test_bad_maps(function):
         function(np.array([[[1.0, np.nan]]]))
     with pytest.raises(ValueError, match="map: expected"):
         function(np.ones((2, 2)))
-    with pytest.raises(TypeError, match="(maps|image): expected real numbers"):
+    with pytest.raises(TypeError, match=r"(maps|image): expected real numbers"):
         function(np.ones((1, 2, 2), complex))
 
 

@@ -106,11 +106,11 @@ def test_on_the_command_line(tmp_path, words):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ("my_rules:softer", "'softer' is not one of 'saliency', 'deconvnet', 'guided'"),
+        ("my_rules:softer", "unknown rule 'softer': choose one of 'saliency', 'deconvnet', 'guided'"),
         ("no_such_module:louder", "no_such_module: ModuleNotFoundError: No module named 'no_such_module'"),
         ("broken:louder", "broken: ZeroDivisionError: division by zero"),
         ("leaves:louder", "leaves: SystemExit: 3"),
-        ("lauder", "'lauder' is not one of 'saliency', 'deconvnet', 'guided'"),
+        ("lauder", "unknown rule 'lauder': choose one of 'saliency', 'deconvnet', 'guided'"),
     ],
 )
 def test_bad_rules_on_the_command_line_end_in_one_line(tmp_path, asked, message):

@@ -231,7 +231,7 @@ def test_the_command_in_words_and_without(tmp_path):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (("1",), "unknown '1'"),
+        (("1",), "unknown figure '1'"),
         (("2", "--image", "nothing.png"), "no such file"),
         (("2", "--weights", "nothing.npz"), "no such file"),
         (("2", "--weights", "hed", "--size", "16"), "32 pixels or more"),

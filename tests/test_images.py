@@ -1,13 +1,17 @@
 """Pictures in, prepared arrays out; and one clear line for every kind of bad picture."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
 from scipy import ndimage
+from strategies import seeds
 
 from theorylab import images
 
@@ -97,12 +101,66 @@ def test_grey_of_8_and_16_bits_spans_the_same_range(tmp_path, depth):
     np.testing.assert_allclose(found[..., 0], found[..., 2], atol=1e-10)
 
 
-def test_32_bit_grey_has_no_known_range(tmp_path):
-    path = saved(np.array([[0, 70_000]], dtype=np.int32), tmp_path / "a.tif")
-    with pytest.raises(ValueError, match=r"a\.tif.*no known range"):
-        images.load(path, 2)
-    with pytest.raises(ValueError, match=r"b\.tif.*no known range"):
-        images.load(saved(np.ones((2, 2), dtype=np.float32), tmp_path / "b.tif"), 2)
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "I", "F", "I;16", "I;16B")
+Image.init()
+SUFFIXES = sorted(
+    s for s, kind in Image.registered_extensions().items() if {kind} <= {*Image.OPEN} & {*Image.SAVE}
+)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Pillow, about formats
+@settings(max_examples=150)
+@given(st.sampled_from(MODES), st.sampled_from(SUFFIXES), seeds)
+def test_black_and_white_stay_so_in_every_mode_and_format_or_are_refused(mode, suffix, seed):
+    # A bare code stream does not say in which colours it is.
+    assume(suffix != ".j2k" or mode not in ("CMYK", "YCbCr"))
+    size = np.random.default_rng(seed).integers(8, 40, 2) * 2
+    grey = np.zeros(size, dtype=np.uint8)
+    grey[:, size[1] // 2 :] = 255
+    if mode.startswith("I;16"):
+        picture = Image.frombytes(mode, grey.shape[::-1], (grey * np.uint16(257)).tobytes())
+    else:
+        picture = Image.fromarray(grey).convert("RGB").convert("L" if mode in "IF" else "RGB")
+        if mode == "LAB":
+            profile = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
+            picture = ImageCms.profileToProfile(picture, *profile, outputMode="LAB")
+        else:
+            picture = picture.convert("P").convert("PA") if mode == "PA" else picture.convert(mode)
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/a{suffix}"
+        try:
+            picture.save(path)
+        except (OSError, ValueError, KeyError):
+            assume(False)  # the format does not hold that mode
+        with Image.open(path) as opened:
+            kind, held = opened.format, opened.mode
+        # The widest integers of PNG and PPM have 16 bits.
+        if held == "F" or kind == "EPS" or (held == "I" and kind not in ("PNG", "PPM")):
+            with pytest.raises(
+                ValueError, match=r"a\.\w+': cannot be read, .*(no known range|not a picture)"
+            ) as refused:
+                images.load(path, 8)
+            assert "\n" not in str(refused.value)
+            return
+        found = raw(path, 8).mean(axis=2)
+    if held == mode == "I":
+        return  # levels of 0–255 kept as 16 bits: dark, as documented
+    assert found[:, :3].max() < 20
+    assert found[:, -3:].min() > 235
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int16, np.float32])
+@given(top=st.sampled_from([1, 255, 4095, 32_767]), seed=seeds)
+def test_values_without_a_known_range_are_refused_whatever_they_are(dtype, top, seed):
+    values = np.random.default_rng(seed).integers(0, top + 1, (4, 4)).astype(dtype)
+    with tempfile.TemporaryDirectory() as folder:
+        if dtype == np.int16:  # which Pillow reads and does not write
+            picture = Image.frombytes("I;16", (4, 4), values.tobytes())
+            picture.save(f"{folder}/a.tif", tiffinfo={339: 2})
+        else:
+            Image.fromarray(values.astype(np.int32) if dtype == np.uint32 else values).save(f"{folder}/a.tif")
+        with pytest.raises(ValueError, match=r"a\.tif.*no known range"):
+            images.load(f"{folder}/a.tif", 2)
 
 
 @pytest.mark.parametrize("transparency", [None, 1, bytes([0, 128])])
@@ -205,8 +263,10 @@ def test_mean_coloured_picture_has_no_direction(preset):
         ({"size": -2}, ValueError, "size"),
         ({"size": 10_001}, ValueError, "size: expected at most 10000"),
         ({"size": 2.0}, TypeError, "size: expected an integer"),
-        ({"preset": "imagenet"}, ValueError, "preset: unknown 'imagenet', choose one of 'paper', 'authors'"),
-        ({"preset": None}, TypeError, "preset"),
+        ({"preset": "imagenet"}, ValueError, "unknown preset 'imagenet': choose one of 'paper', 'authors'"),
+        ({"preset": None}, ValueError, "unknown preset None"),
+        ({"fit": "pad"}, ValueError, "unknown fit 'pad': choose one of 'squeeze', 'crop'"),
+        ({"path": "rockets"}, ValueError, "'rockets': no such file; did you mean 'rocket'"),
     ],
 )
 def test_bad_arguments(arguments, error, words):
@@ -234,6 +294,69 @@ def test_pictures_of_a_folder_in_the_order_of_their_names(tmp_path):
     (tmp_path / "paper.pdf").write_text("Pillow writes this format and does not read it")
     (tmp_path / "folder.png").mkdir()
     assert images.in_folder(tmp_path) == [str(tmp_path / "a.jpg"), str(tmp_path / "b.PNG")]
+
+
+STRANGERS = (
+    ".h5",
+    ".hdf",
+    ".mpg",
+    ".mpeg",
+    ".fits",
+    ".fit",
+    ".ps",
+    ".eps",
+    ".bufr",
+    ".grib",
+    ".wmf",
+    ".emf",
+    ".txt",
+    "",
+)
+PICTURES = (".png", ".JPG", ".jpeg", ".tif", ".webp", ".bmp", ".gif", ".ppm", ".jp2")
+bytes_of_names = st.binary(min_size=1, max_size=12).filter(lambda name: not {*b"\0/."} & {*name})
+
+
+@given(st.sets(bytes_of_names, min_size=1, max_size=6), st.data())
+def test_strangers_in_a_folder_are_passed_over(stems, data):
+    with tempfile.TemporaryDirectory() as folder:
+        expected = []
+        for number, stem in enumerate(sorted(stems)):
+            dotted = data.draw(st.booleans()) if number else False
+            suffix = data.draw(st.sampled_from((*STRANGERS, *PICTURES) if number else PICTURES))
+            path = os.fsencode(folder) + b"/" + b"." * dotted + stem + suffix.encode()
+            with open(path, "wb") as file:
+                file.write(b"\0\5\26\7" + bytes(50))
+            if not dotted and suffix in PICTURES:
+                expected.append(os.fsdecode(path))
+        found = images.in_folder(folder)
+        assert found == sorted(expected)
+        for path in found:  # a broken picture is refused by its name, whatever that is
+            with pytest.raises(ValueError, match="not a picture") as refused:
+                images.load(path)
+            assert str(refused.value).encode()  # surrogates are escaped
+
+
+def test_what_is_no_picture_is_refused_and_starts_no_interpreter(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started")
+    )
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.png")  # the content decides, not the name
+    with pytest.raises(ValueError, match=r"a\.png.*not a picture"):
+        images.load(tmp_path / "a.png")
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 12), seeds)
+def test_crop_is_the_square_in_the_middle(height, width, size, seed):
+    rgb = np.random.default_rng(seed).integers(0, 255, (height, width, 3))
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = rgb[top : top + side, left : left + side]
+    assert middle.shape[0] == middle.shape[1]
+    found = images.prepare(rgb, size, "authors", "crop")
+    np.testing.assert_array_equal(found, images.prepare(middle, size, "authors"))
+    if height == width:
+        np.testing.assert_array_equal(found, images.prepare(rgb, size, "authors", "squeeze"))
 
 
 def test_a_folder_without_a_picture_is_refused(tmp_path):

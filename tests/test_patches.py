@@ -89,5 +89,5 @@ def test_bad_arrays():
     grid = PatchGrid((1, 4, 4), 2)
     with pytest.raises(ValueError, match=r"^x: expected \(\.\.\., 1, 4, 4\)"):
         grid.extract(np.ones((1, 4, 5)))
-    with pytest.raises(ValueError, match="^patches: expected"):
+    with pytest.raises(ValueError, match=r"^patches: expected"):
         grid.fold(np.ones((9, 5)))

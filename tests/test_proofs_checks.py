@@ -204,8 +204,8 @@ def test_progress_names_the_study():
 @pytest.mark.parametrize(
     ("kwargs", "error", "message"),
     [
-        ({"claims": ["theorem9"]}, ValueError, "unknown claim 'theorem9': choose from lemma1, "),
-        ({"budget": "huge"}, ValueError, "unknown budget 'huge': choose from quick, standard, full"),
+        ({"claims": ["theorem9"]}, ValueError, "unknown claim 'theorem9': did you mean 'theorem"),
+        ({"budget": "huge"}, ValueError, "unknown budget 'huge': choose one of 'quick', 'standard', 'full'"),
         ({"seed": -1}, ValueError, "seed: expected an integer of at least 0, got -1"),
         ({"seed": 1.5}, TypeError, "seed: expected an integer"),
         ({"seed": None}, TypeError, "seed: expected an integer"),

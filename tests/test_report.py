@@ -1,6 +1,7 @@
 """The report: nothing left out, nothing fetched, nothing half-written."""
 
 import dataclasses
+import errno
 import itertools
 import json
 import os
@@ -581,10 +582,13 @@ def test_places_that_are_taken(tmp_path):
 
 def test_unwritable_folder(tmp_path, monkeypatch):
     # The permission bits do not bind the superuser, so the system's answer is replaced.
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(PermissionError, match="not writable"):
+    def refused(path, *_):
+        raise OSError(errno.EROFS, "Read-only file system", path)
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(OSError, match="not writable: Read-only file system"):
         save.check_folder(tmp_path / "run")
-    with pytest.raises(PermissionError, match="not writable"):
+    with pytest.raises(OSError, match="not writable: Read-only file system"):
         _files.check_file(tmp_path / "map.png")
 
 

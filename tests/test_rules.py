@@ -52,7 +52,7 @@ def test_flags_tell_the_rules_apart():
     assert flags == {"saliency": (False, True), "deconvnet": (True, False), "guided": (True, True)}
 
 
-@pytest.mark.parametrize("bad", ["Guided", "", None, 3, ["guided"]])
+@pytest.mark.parametrize("bad", ["guide", "", None, 3, ["guided"]])
 def test_unknown_rule_is_named(bad):
     with pytest.raises(ValueError, match=r"unknown rule .*choose one of 'saliency', 'deconvnet', 'guided'"):
         Rule(bad)

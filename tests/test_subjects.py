@@ -144,7 +144,7 @@ def test_photographs_are_crops_of_what_is_shipped():
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert 0 <= first.min() < first.max() <= 255
-    with pytest.raises(ValueError, match="unknown 'dog'"):
+    with pytest.raises(ValueError, match="unknown photograph 'dog'"):
         photographs.crop("dog", 20, seed=0)
 
 

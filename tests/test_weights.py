@@ -2,14 +2,19 @@
 
 import dataclasses
 import hashlib
+import os
 import pickle
 import sys
+import tempfile
 import types
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from theorylab.model.laws import Gaussian
 from theorylab.networks import nodes as kinds
@@ -384,12 +389,12 @@ def test_torchvision_refuses(net, trained, tmp_path, monkeypatch):
         (
             "torchvision",
             "torchvision",
-            r"torchvision is not installed; pip install 'theorylab\[torchvision\]'",
+            r"torchvision is not installed; pip install torchvision",
         ),
-        ("torchvision", "torch", r"PyTorch is not installed; pip install 'theorylab\[torch\]'"),
-        (".pth", "torch", r"PyTorch is not installed; pip install 'theorylab\[torch\]'"),
-        (".safetensors", "safetensors", r"safetensors is not installed; pip install 'theorylab\[weights\]'"),
-        ("hed", "h5py", r"h5py is not installed; pip install 'theorylab\[weights\]'"),
+        ("torchvision", "torch", r"PyTorch is not installed; pip install torch"),
+        (".pth", "torch", r"PyTorch is not installed; pip install torch"),
+        (".safetensors", "safetensors", r"safetensors is not installed; pip install safetensors"),
+        ("hed", "h5py", r"h5py is not installed; pip install h5py"),
     ],
 )
 def test_what_is_not_installed_is_named(net, trained, tmp_path, monkeypatch, source, module, message):
@@ -585,3 +590,110 @@ def test_the_options_are_checked_before_the_file_is_read(net):
         load(net, "nowhere.npz", up_to="features.1")
     with pytest.raises(TypeError, match="except_for: expected a string or None, got int"):
         load(net, "nowhere.npz", except_for=3)
+
+
+# Checkpoints, as people write them.
+
+TWO = [
+    kinds.Input("x", (1, 1, 2)),
+    kinds.Flatten("flat", "x"),
+    kinds.Dense("features.a", "flat", 3),
+    kinds.Activation("r", "features.a"),
+    kinds.Dense("b", "r", 2),
+]
+BESIDE = st.sampled_from(
+    (
+        3,
+        0.5,
+        "adam",
+        None,
+        [1, 2],
+        {},
+        {"lr": 0.1},
+        torch.ones(2),
+        {"state": {0: {"exp_avg": torch.ones(2), "step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1}]},
+    )
+)
+WORDS = st.text("abcdefghij_", min_size=1, max_size=8)
+PREFIXES = ("", "module.", "_orig_mod.", "model.", "module._orig_mod.", "net.backbone.")
+
+
+@given(
+    name=st.sampled_from(("state_dict", "model_state_dict", "model", "net", "ema", "params_ema")) | WORDS,
+    beside=st.dictionaries(WORDS, BESIDE, max_size=4),
+    prefix=st.sampled_from(PREFIXES),
+    suffix=st.sampled_from((".pth", ".pt", ".pth.tar", ".ckpt", ".bin", ".PTH.TAR")),
+    zipped=st.booleans(),
+    second=WORDS | st.none(),
+)
+def test_the_one_state_dict_of_a_checkpoint_is_loaded(name, beside, prefix, suffix, zipped, second):
+    own, other = drawn(TWO, 0), drawn(TWO, 1)
+    state = {f"{prefix}{key}": tensor for key, tensor in as_tensors(other.parameters).items()}
+    held = {**beside, name: state}
+    several = second is not None and second not in held and name != "state_dict"
+    if several:
+        held[second] = dict(state)
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/a{suffix}"
+        torch.save(held, path, _use_new_zipfile_serialization=zipped)
+        if several and second != "state_dict":
+            with pytest.raises(
+                ValueError, match=r"expected one state dict, there are .*: save one"
+            ) as refused:
+                load(own, path)
+            assert repr(name) in str(refused.value)
+            assert repr(second) in str(refused.value)
+        else:
+            assert equal(load(own, path), other.parameters) == set(other.parameters)
+
+
+def archive(path, names):
+    with zipfile.ZipFile(path, "w") as stream:
+        for name in names:
+            stream.writestr(name, "content")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TorchScript
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt", ".bin"])
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (
+            lambda path: torch.jit.script(nn.Linear(1, 1)).save(path),
+            r"a TorchScript archive.*state_dict\(\)$",
+        ),
+        (lambda path: torch.save(nn.Linear(1, 1), path), r"more than tensors; .*torch\.nn.*state_dict\(\)$"),
+        (lambda path: archive(path, ["a/b.txt", "c"]), "an archive that torch.save did not write"),
+        (lambda path: archive(path, ["word/document.xml"]), "an archive that torch.save did not write"),
+        (lambda path: archive(path, ["a.npy", "b.npy"]), "an archive that torch.save did not write"),
+        (
+            lambda path: safetensors.save_file({"a": np.ones(2)}, path),
+            "not a file of tensors that torch.save",
+        ),
+    ],
+)
+def test_foreign_files_are_named(tmp_path, suffix, write, words):
+    path = str(tmp_path / f"a{suffix}")
+    write(path)
+    with pytest.raises(ValueError, match=words) as refused:
+        load(drawn(TWO, 0), path)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < len(path) + 200
+
+
+@given(st.binary(min_size=1, max_size=12).filter(lambda name: not {*b"\0/"} & {*name}))
+def test_a_file_of_any_name_in_the_home_folder(name):
+    own, other = drawn(TWO, 0), drawn(TWO, 1)
+    with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", home)
+        for suffix in (".npz", ".pth", ".safetensors"):
+            saved(Path(home), other.parameters, suffix).rename(
+                Path(home) / os.fsdecode(name + suffix.encode())
+            )
+            loaded = load(own, "~/" + os.fsdecode(name) + suffix)
+            assert equal(loaded, other.parameters) == set(other.parameters)
+
+
+def test_a_name_in_capitals_is_guessed(net):
+    with pytest.raises(ValueError, match="did you mean 'torchvision'"):
+        load(net, "Torchvison")

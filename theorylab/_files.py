@@ -10,13 +10,40 @@ import stat
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
+
+_REFUSED = "cannot be written: "
+
+
+class NotWritten(OSError):
+    """A file could not be written though its place had been tried: no fault of the input."""
+
+
+def place(path: str | os.PathLike[str]) -> str:
+    """Return a path with the home folder in the place of ``~``, which a shell leaves after ``--out=`` and within quotes.
+
+    ``~name`` of nobody is a name like any other.  A ValueError if there is no home folder: nothing shall be called ``~``.
+
+    Examples
+    --------
+    >>> place("~/a.png").endswith("~/a.png"), place("./~/a.png").endswith("/~/a.png"), place("a.png")
+    (False, True, 'a.png')
+    """
+    given = os.fspath(path)
+    expanded = os.path.expanduser(given)
+    if Path(expanded).parts[:1] != ("~",):
+        return expanded
+    if given.startswith("~"):
+        raise ValueError(f"{given}: there is no home folder here; write ./{given} for a folder called ~")
+    return os.path.abspath(given)  # pathlib would drop the "./"
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path:
     """Write a file so that a reader sees the old content or the new one, never a part; return the path as given.
 
-    Text is encoded as UTF-8.  A symbolic link is followed, an existing file replaced.  An OSError if the folder is missing or
-    not writable, or `path` is a folder or a device.
+    Text is encoded as UTF-8, and bytes of file names that are no UTF-8 as escapes.  A symbolic link is followed, an existing
+    file replaced.  An OSError, of which :class:`NotWritten` is one, if the folder is missing or not writable, or `path` is a
+    folder or a device.
 
     Examples
     --------
@@ -25,30 +52,41 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
     ...     write_atomically(f"{folder}/note.txt", "whole").read_text()
     'whole'
     """
-    given, target = Path(path), Path(os.path.realpath(path))
+    given = Path(place(path))
     check_file(given)
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
-    data = content.encode() if isinstance(content, str) else content
+    target = Path(os.path.realpath(given))
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
-        # Not by tempfile, whose files only their owner can read.
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as stream:
+        with _new_file_in(target.parent) as (temporary, stream):
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, target)
+            stream.close()
+            os.replace(temporary, target)
     except OSError as error:
         # Name the file that the caller asked for, not the temporary one.
-        raise type(error)(error.errno, f"cannot be written: {error.strerror}", os.fspath(path)) from None
+        raise NotWritten(error.errno, f"{_REFUSED}{error.strerror}", os.fspath(given)) from None
+    return given
+
+
+@contextlib.contextmanager
+def _new_file_in(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Yield a hidden new file, open for writing, which is removed at the end unless it has been moved."""
+    temporary = folder / f".theorylab-{secrets.token_hex(6)}.tmp"
+    try:
+        # Not by tempfile, whose files only their owner can read.
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as stream:
+            yield temporary, stream
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-    return given
 
 
 def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes | str]) -> list[Path]:
     """Write several files into a folder, by their paths within it, all or none and in this order.
 
-    Missing folders are made; files of the same names are replaced, others kept.  An error leaves the folder as it was.
+    Missing folders are made; files of the same names are replaced, others kept.  An error, :class:`NotWritten` where the system
+    refuses, leaves the folder as it was.
 
     Examples
     --------
@@ -57,7 +95,7 @@ def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes |
     ...     [path.read_text() for path in write_together(f"{top}/new", {"a/b.txt": "1", "c.txt": "2"})]
     ['1', '2']
     """
-    folder = Path(folder)
+    folder = Path(place(folder))
     targets = [folder / name for name in content]
     parents = {parent for target in targets for parent in target.parents}
     missing = sorted((path for path in parents if not path.exists()), key=lambda path: -len(path.parts))
@@ -76,7 +114,7 @@ def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes |
             target.parent.mkdir(exist_ok=True, parents=True)
             os.replace(staging / "new" / name, target)
             moved.append(name)
-    except BaseException:
+    except BaseException as error:
         for name in moved:
             with contextlib.suppress(OSError):
                 (folder / name).unlink()
@@ -85,28 +123,31 @@ def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes |
         for path in missing:
             with contextlib.suppress(OSError):
                 path.rmdir()
+        if isinstance(error, OSError):
+            reason = str(error.strerror or error).removeprefix(_REFUSED)
+            raise NotWritten(error.errno, f"{_REFUSED}{reason}", str(folder)) from error
         raise
     shutil.rmtree(staging, ignore_errors=True)
     return targets
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """Raise an OSError, without writing, if no file can be written at `path`: the error says why."""
-    target = Path(os.path.realpath(path))
+    """Raise an OSError, and leave nothing behind, if no file can be written at `path`: the error says why."""
+    given = place(path)
+    target = Path(os.path.realpath(given))
     if target.is_dir():
-        raise IsADirectoryError(f"{os.fspath(path)}: is a folder, not a file")
+        raise IsADirectoryError(f"{given}: is a folder, not a file")
     if target.exists() and not target.is_file():
-        raise FileExistsError(f"{os.fspath(path)}: is not an ordinary file, and will not be replaced")
+        raise FileExistsError(f"{given}: is not an ordinary file, and will not be replaced")
     if not target.parent.exists():
-        raise FileNotFoundError(f"{os.fspath(path)}: there is no folder {target.parent}")
+        raise FileNotFoundError(f"{given}: there is no folder {target.parent}")
     if not target.parent.is_dir():
-        raise NotADirectoryError(f"{os.fspath(path)}: {target.parent} is a file, not a folder")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"{os.fspath(path)}: the folder {target.parent} is not writable")
+        raise NotADirectoryError(f"{given}: {target.parent} is a file, not a folder")
+    _try(target, f"{given}: the folder {target.parent}")
 
 
 def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> None:
-    """Raise an OSError, without writing, if files of these names cannot be written into `folder`, which may be missing.
+    """Raise an OSError, and leave nothing behind, if files of these names cannot be written into `folder`, which may be missing.
 
     Examples
     --------
@@ -117,27 +158,38 @@ def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> N
         ...
     NotADirectoryError: /...: is a file, not a folder
     """
-    folder = Path(folder)
-    files = [folder / name for name in names]
-    for needed in dict.fromkeys((folder, *(file.parent for file in files))):
-        existing = needed
+    folder = Path(place(folder))
+    for target in (folder / "a file", *(folder / name for name in names)):
+        existing = target.parent
         while not os.path.lexists(existing) and existing != existing.parent:
             existing = existing.parent
         if not existing.is_dir():
             of = "" if existing == folder else f" (wanted: the folder {folder})"
             raise NotADirectoryError(f"{existing}: is a file, not a folder{of}")
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise PermissionError(f"{existing}: the folder is not writable")
-    for file in files:
-        if os.path.lexists(file):
-            check_file(file)
+        _try(target, f"{existing}: the folder", existing)
+        if os.path.lexists(target):
+            check_file(target)
 
 
-def check_readable(path: str, where: str, kind: str = "file") -> None:
-    """Raise a ValueError unless `path` is an ordinary file that is not empty, before a decoder opens it.
+def _try(target: Path, words: str, folder: Path | None = None) -> None:
+    """Write a file into `folder`, the one that `target` will be in or one above, and remove it: rights alone do not tell."""
+    folder = folder or target.parent
+    for part in target.relative_to(folder).parts:
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(folder / part)  # is the name itself possible?
+    try:
+        with _new_file_in(folder):
+            pass
+    except OSError as error:
+        raise type(error)(f"{words} is not writable: {error.strerror}") from None
+
+
+def check_readable(path: str, where: str, kind: str = "file") -> str:
+    """Return the :func:`place` of a file, or raise a ValueError unless it is an ordinary one that is not empty.
 
     `where` begins the message, and `kind` is the kind of file that is expected.
     """
+    path = place(path)
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -150,6 +202,7 @@ def check_readable(path: str, where: str, kind: str = "file") -> None:
         raise ValueError(f"{where}: is not an ordinary file")
     if status.st_size == 0:
         raise ValueError(f"{where}: the file is empty")
+    return path
 
 
 @contextlib.contextmanager

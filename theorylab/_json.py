@@ -35,7 +35,7 @@ def plain(value: Any) -> Any:
 
 
 def text(value: Any) -> str:
-    """Return the content of a JSON file.
+    """Return the content of a JSON file, in ASCII: it can be written in every encoding, and holds every file's name.
 
     Examples
     --------
@@ -44,4 +44,4 @@ def text(value: Any) -> str:
       "cosine": null
     }
     """
-    return f"{json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)}\n"
+    return f"{json.dumps(plain(value), indent=2, allow_nan=False)}\n"

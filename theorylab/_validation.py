@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import difflib
 import functools
 import inspect
 import math
@@ -37,6 +38,47 @@ def finite_number(value: object, name: str, *, above: float | None = None) -> fl
 def positive_number(value: object, name: str) -> float:
     """Return `value` as a finite float above 0, or raise a TypeError or ValueError."""
     return finite_number(value, name, above=0)
+
+
+_FEW = 12
+
+
+def choice(value: object, known: Iterable[str], what: str) -> str:
+    """Return the one of the `known` names that `value` is, capitals apart, or raise a ValueError that guesses which was meant.
+
+    Examples
+    --------
+    >>> choice("Guided", ("saliency", "guided"), "rule")
+    'guided'
+    >>> choice("gided", ("saliency", "guided"), "rule")
+    Traceback (most recent call last):
+        ...
+    ValueError: unknown rule 'gided': did you mean 'guided'? choose one of 'saliency', 'guided'
+    """
+    names = list(known)
+    if value in names:
+        return str(value)
+    alike = [name for name in names if isinstance(value, str) and name.casefold() == value.casefold()]
+    if len(alike) == 1:
+        return alike[0]
+    guess = did_you_mean(value, names)
+    listed = f"choose one of {', '.join(map(repr, names))}"
+    # A long list buries the guess.
+    words = f"{guess}? {listed}" if guess and len(names) <= _FEW else f"{guess}?" if guess else listed
+    raise ValueError(f"unknown {what} {shown(value)}: {words}")
+
+
+def did_you_mean(value: object, known: Iterable[str]) -> str:
+    """Return ``did you mean 'name'`` of the nearest of the `known` names, or nothing if none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("rockets", ("cat", "rocket")), did_you_mean("dog", ("cat", "rocket"))
+    ("did you mean 'rocket'", '')
+    """
+    names = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(str(value).casefold(), names, n=1)
+    return f"did you mean {names[near[0]]!r}" if near else ""
 
 
 def pair(value: object, name: str, minimum: int) -> tuple[int, int]:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import itertools
+import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.core
 
+from theorylab._files import NotWritten
+from theorylab.commands import _output as output
 from theorylab.commands import audit, claims, converge, figure, predict, verify, visualize
 
-INTERRUPTED = 130  # exit status
+BAD_INPUT, NOT_WRITTEN, INTERRUPTED = 2, 3, 130  # exit statuses
+# What happens to an output whatever the input is.
+_FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
 # Click folds paragraphs, except those that begin with this sign.
 _AS_IT_STANDS = "\b\n"
 _STATUS = """Exit status:
   0    every check passed, every negative control was rejected
   1    a check failed, or a negative control was not rejected
   2    bad input: one message on stderr, nothing half-written
+  3    the work was done, but a file or stdout could not be written: a full disk
   130  interrupted"""
 _STREAMS = """Results go to stdout, progress and messages to stderr.  Progress is shown on a terminal only; colours too, and not
 under NO_COLOR.  Every command takes --quiet and --json."""
@@ -54,7 +64,7 @@ def _version(requested: bool) -> None:
     if requested:
         import theorylab
 
-        typer.echo(f"theorylab {theorylab.__version__}")
+        output.line(f"theorylab {theorylab.__version__}")
         raise typer.Exit
 
 
@@ -67,26 +77,65 @@ def _root(
     pass
 
 
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"theorylab: error: {' '.join(message.split())}", err=True)
-    raise typer.Exit(2)
+class _Command(typer.core.TyperCommand):
+    """A command whose mistakes of usage are told in our words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, or say what came and what was expected."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except _Usage as error:
+            names = getattr(getattr(error, "param", None), "opts", ())
+            error.message = _words(str(error.message), given, names)
+            if "unexpected extra argument" in error.message and any(
+                "--image" in param.opts for param in self.params
+            ):
+                error.message += "; a picture is given by --image"
+            raise
+
+
+# typer may bring its own copy of click.
+_Usage: Any = typer.BadParameter.__mro__[1]
+
+
+def _words(message: str, given: Sequence[str], names: Sequence[str]) -> str:
+    """Return a message of the parser in plain words, with the value that came."""
+    library = re.match("(?:Value error, )?Input should be (.*?)(?:, unable to parse.*)?$", message)
+    if library is None:
+        return message.removeprefix("Value error, ")
+    expected = (
+        library[1].replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
+    )
+    values = [value for word, value in itertools.pairwise(given) if word in names]
+    values += [word.partition("=")[2] for word in given if word.partition("=")[0] in names and "=" in word]
+    return f"expected {expected}" + (f", got {values[-1]!r}" if values else "")
+
+
+def _fail(message: str, status: int = BAD_INPUT) -> NoReturn:
+    output.line(f"theorylab: error: {' '.join(message.split())}", err=True)
+    raise typer.Exit(status)
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """End bad input with one line and status 2, Ctrl-C with status 130; a bug keeps its traceback."""
+    """End bad input, output that fails and Ctrl-C with one line and a status of their own; a bug keeps its traceback."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
         except KeyboardInterrupt:
-            typer.echo("theorylab: interrupted", err=True)
+            output.line("theorylab: interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             raise  # the reader of the output has gone (`| head`): not an error of the input
         except OSError as error:
-            known = error.filename is not None and error.strerror is not None
-            _fail(f"{error.filename}: {error.strerror}" if known else str(error))
+            late = isinstance(error, NotWritten) or error.errno in _FULL
+            where = error.filename or (late and "the output")  # a stream has no name
+            _fail(
+                f"{where}: {error.strerror}" if where and error.strerror else str(error),
+                NOT_WRITTEN if late else BAD_INPUT,
+            )
         except (ModuleNotFoundError, NotImplementedError, TypeError, ValueError) as error:
             if isinstance(error, ModuleNotFoundError) and error.name is not None:
                 raise  # not one of our optional dependencies
@@ -102,11 +151,14 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 for module in (claims, verify, visualize, predict, figure, converge, audit):
     command = getattr(module, module.__name__.rpartition(".")[2])
-    app.command(epilog=_examples(module.EXAMPLES))(_guarded(command))
+    app.command(cls=_Command, epilog=_examples(module.EXAMPLES))(_guarded(command))
 
 
 def main() -> None:
     """Entry point of ``theorylab`` and ``python -m theorylab``."""
+    output.accept_any_text()
+    # As Ctrl-C: workers are ended and a study says how to resume it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="theorylab")
     except KeyboardInterrupt:  # while a module was being imported

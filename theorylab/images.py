@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 
 from theorylab import _validation
-from theorylab._files import check_readable, decoding
+from theorylab._files import check_readable, decoding, place
 
 MEAN_COLOUR = (123.68, 116.779, 103.939)
 """Mean red, green and blue of ImageNet's training set, on the scale 0–255."""
 
 PRESETS = ("paper", "authors")
+FITS = ("squeeze", "crop")
 MAX_PIXELS = 100_000_000
 """The largest picture that is read or made, in pixels: a guard against decompression bombs."""
 
+# Formats that Pillow knows by name alone, videos, and what would start an interpreter of programs.
+_NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# Mode "I" does not say how wide the stored integers are; these formats hold at most 16 bits.
+_AT_MOST_16_BITS = {"PNG", "PPM"}
 # Files in the wheel of scikit-image, so nothing is downloaded; all are free of copyright restrictions.
 _FILES = {"cat": "chelsea.png", "astronaut": "astronaut.png", "coffee": "coffee.png", "rocket": "rocket.jpg"}
 
@@ -34,10 +39,15 @@ def bundled() -> tuple[str, ...]:
 
 
 @_validation.checked
-def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: str = "paper") -> np.ndarray:
+def load(
+    path: str | os.PathLike[str] | None = None,
+    size: int = 224,
+    preset: str = "paper",
+    fit: str = "squeeze",
+) -> np.ndarray:
     """Read a picture and prepare it as the input of a network.
 
-    The whole picture is resized to a square: nothing is cropped, so the aspect ratio may change.  The
+    The picture becomes a square: as a whole, so that its aspect ratio may change, or the square in its middle.  The
     rotation noted by a camera (EXIF) is applied, an alpha channel is dropped without compositing, grey and
     palette pictures become RGB, 16-bit grey is scaled to 0–255; of an animation the first frame is taken.
 
@@ -45,12 +55,14 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
     ----------
     path : str, os.PathLike or None
         A file in a format that Pillow reads, or one of the names given by `bundled`; None is the first of
-        them.  A bundled name wins over a file of that name: write ``./cat`` for the file.
+        them.  A bundled name wins over a file of that name: write ``./cat`` for the file; ``~`` is the home folder.
     size : int, default 224
         Height and width of the result, in pixels.
     preset : {"paper", "authors"}
         ``"authors"`` subtracts the mean colour from values of 0–255 (range about −124 … 151); ``"paper"``
         then divides by the Euclidean norm, so the result has norm 1.
+    fit : {"squeeze", "crop"}
+        ``"squeeze"`` resizes the whole picture to a square; ``"crop"`` first cuts the longer side, at both ends alike.
 
     Returns
     -------
@@ -60,11 +72,11 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
     Raises
     ------
     TypeError
-        If `path` is not a path, `size` not an integer or `preset` not a string.
+        If `path` is not a path or `size` not an integer.
     ValueError
         In one line that names the file: it is missing, a folder, empty, truncated, no picture or above 100
-        megapixels; its values have no known range (floating point, 32-bit); the picture has the mean colour
-        everywhere, so that nothing is left after the subtraction; `preset` is unknown; `size` is below 1 or
+        megapixels; its values have no known range (floating point, 32-bit and signed integers); the picture has the mean colour
+        everywhere, so that nothing is left after the subtraction; `preset` or `fit` is unknown; `size` is below 1 or
         above 10 000.
 
     Notes
@@ -78,14 +90,31 @@ def load(path: str | os.PathLike[str] | None = None, size: int = 224, preset: st
     >>> x.shape, round(float(np.linalg.norm(x)), 12)
     ((3, 32, 32), 1.0)
     """
-    size = _checked(size, preset)
+    size, preset, fit = _checked(size, preset, fit)
+    rgb = original(path)
+    try:
+        return prepare(rgb, size, preset, fit)
+    except ValueError as error:
+        raise ValueError(f"image {os.fspath(path or bundled()[0])!r}: {error}") from None
+
+
+@_validation.checked
+def original(path: str | os.PathLike[str] | None = None) -> np.ndarray:
+    """Read a picture as it is, (H, W, 3), red, green and blue of 0–255; the path and the errors are as for `load`.
+
+    Examples
+    --------
+    >>> original("cat").shape
+    (300, 451, 3)
+    """
     if path is None:
         path = bundled()[0]
-    rgb = _bundled(path) if isinstance(path, str) and path in _FILES else pixels(os.fspath(path))
-    try:
-        return prepare(rgb, size, preset)
-    except ValueError as error:
-        raise ValueError(f"image {os.fspath(path)!r}: {error}") from None
+    if isinstance(path, str) and path in _FILES:
+        return _bundled(path)
+    if not os.path.lexists(place(path)) and (guess := _validation.did_you_mean(os.fspath(path), _FILES)):
+        names = ", ".join(_FILES)
+        raise ValueError(f"image {os.fspath(path)!r}: no such file; {guess}? bundled are {names}")
+    return pixels(os.fspath(path))
 
 
 @_validation.checked
@@ -100,12 +129,14 @@ def in_folder(folder: str | os.PathLike[str]) -> list[str]:
     Returns
     -------
     list of str
-        Files whose suffix belongs to a format that Pillow reads.
+        Files whose suffix belongs to a format of pictures that Pillow reads, and whose name begins with no dot.
 
     Raises
     ------
+    TypeError
+        If `folder` is not a path.
     ValueError
-        If it is no folder or holds no picture.
+        If it is no folder, cannot be read or holds no picture.
 
     Examples
     --------
@@ -114,26 +145,34 @@ def in_folder(folder: str | os.PathLike[str]) -> list[str]:
         ...
     ValueError: pictures 'no such folder': expected a folder
     """
-    where = f"pictures {os.fspath(folder)!r}"
+    if isinstance(os.fspath(folder), bytes):
+        raise TypeError("pictures: expected a folder as a string or a path, got bytes")
+    where, folder = f"pictures {os.fspath(folder)!r}", place(folder)
     if not os.path.isdir(folder):
         raise ValueError(f"{where}: expected a folder")
     from PIL import Image
 
-    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    with os.scandir(folder) as entries:
-        paths = sorted(
-            entry.path
-            for entry in entries
-            if os.path.splitext(entry.name)[1].lower() in known and entry.is_file()
-        )
+    suffixes = Image.registered_extensions()
+    formats = set(Image.OPEN) - _NO_PICTURES - {"FITS"}  # FITS: most hold tables
+    try:
+        with os.scandir(folder) as entries:
+            paths = sorted(
+                entry.path
+                for entry in entries
+                if suffixes.get(os.path.splitext(entry.name)[1].lower()) in formats
+                and not entry.name.startswith(".")
+                and entry.is_file()
+            )
+    except OSError as error:
+        raise ValueError(f"{where}: cannot be read, {error.strerror}") from None
     if not paths:
         raise ValueError(f"{where}: there is no picture in this folder")
     return paths
 
 
 @_validation.checked
-def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarray:
-    """Resize a picture, subtract the mean colour and scale it as `preset` says; see `load`.
+def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper", fit: str = "squeeze") -> np.ndarray:
+    """Make a picture a square, subtract the mean colour and scale it as `preset` says; see `load`.
 
     Parameters
     ----------
@@ -141,6 +180,7 @@ def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarr
         Red, green, blue on the scale 0–255, any real dtype.
     size : int
     preset : {"paper", "authors"}
+    fit : {"squeeze", "crop"}
 
     Returns
     -------
@@ -156,10 +196,14 @@ def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarr
     >>> prepare(np.zeros((2, 2, 3)), 1, "authors").ravel()
     array([-123.68 , -116.779, -103.939])
     """
-    size = _checked(size, preset)
+    size, preset, fit = _checked(size, preset, fit)
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise ValueError(f"rgb: expected an array (H, W, 3), got shape {rgb.shape}")
     rgb = _validation.real_array(rgb, "rgb")
+    if fit == "crop":
+        side = min(rgb.shape[:2])
+        top, left = ((extent - side) // 2 for extent in rgb.shape[:2])
+        rgb = rgb[top : top + side, left : left + side]
     from skimage import transform
 
     resize: Callable[..., np.ndarray] = transform.resize  # scikit-image has no types
@@ -175,13 +219,11 @@ def prepare(rgb: np.ndarray, size: int = 224, preset: str = "paper") -> np.ndarr
     return x if preset == "authors" else x / np.linalg.norm(x)
 
 
-def _checked(size: int, preset: str) -> int:
+def _checked(size: int, preset: str, fit: str) -> tuple[int, str, str]:
     value = _validation.positive_integer(size, "size")
     if value**2 > MAX_PIXELS:
         raise ValueError(f"size: expected at most {int(MAX_PIXELS**0.5)}, got {value}")
-    if preset not in PRESETS:
-        raise ValueError(f"preset: unknown {preset!r}, choose one of {', '.join(map(repr, PRESETS))}")
-    return value
+    return value, _validation.choice(preset, PRESETS, "preset"), _validation.choice(fit, FITS, "fit")
 
 
 def _bundled(name: str) -> np.ndarray:
@@ -198,7 +240,7 @@ def pixels(path: str) -> np.ndarray:
     where = f"image {path!r}"
     if not path:
         raise ValueError("image: the path is empty")
-    check_readable(path, where, "picture")
+    path = check_readable(path, where, "picture")
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     # Pillow warns about harmless oddities (unknown tags) and about large pictures, which raise an error below.
@@ -208,22 +250,24 @@ def pixels(path: str) -> np.ndarray:
                 width, height = opened.size
                 if width * height > MAX_PIXELS:
                     raise Image.DecompressionBombError
-                return _pixels(ImageOps.exif_transpose(opened))
+                if opened.format in _NO_PICTURES:
+                    raise UnidentifiedImageError
+                wide = opened.mode == "I" and opened.format not in _AT_MOST_16_BITS
+                return _pixels(ImageOps.exif_transpose(opened), wide)
         except UnidentifiedImageError:
-            raise ValueError("not a picture in a format that Pillow reads") from None
+            raise ValueError("not a picture in a format that is read here") from None
         except Image.DecompressionBombError:
             raise ValueError(f"too large, at most {MAX_PIXELS // 10**6} megapixels are read") from None
 
 
-def _pixels(picture: Any) -> np.ndarray:
-    """Convert any Pillow picture to (H, W, 3), on the scale 0–255."""
+def _pixels(picture: Any, wide: bool) -> np.ndarray:
+    """Convert any Pillow picture to (H, W, 3), on the scale 0–255; one of `wide` integers has no such scale."""
     if picture.mode == "F":
         raise ValueError("floating-point values have no known range; save it with 8 or 16 bits")
+    if wide:
+        raise ValueError("32-bit and signed values have no known range; save it with 8 or 16 bits")
     if picture.mode.startswith("I"):
-        # convert("RGB") would clip at 255.  Some formats give 16-bit pictures the mode "I".
-        grey = np.asarray(picture).astype(np.float64)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise ValueError("32-bit values have no known range; save it with 8 or 16 bits")
+        grey = np.asarray(picture).astype(np.float64)  # convert("RGB") would clip at 255
         return np.repeat(grey[:, :, None] / 257, 3, axis=2)
     if picture.mode in ("P", "PA", "La", "RGBa") or "transparency" in picture.info:
         # Convert by way of RGBA, where transparent pixels keep their colour.

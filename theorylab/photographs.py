@@ -84,8 +84,7 @@ def crop(name: str, side: int, *, seed: _random.Seed) -> np.ndarray:
     (3, 32, 32)
     """
     side = _validation.positive_integer(side, "side")
-    if name not in FILES:
-        raise ValueError(f"photograph: unknown {name!r}, choose one of {', '.join(present())}")
+    name = _validation.choice(name, FILES, "photograph")
     rgb, rng = images.pixels(_path(FILES[name])), _random.generator(seed)
     height, width = rgb.shape[:2]
     short = min(height, width)

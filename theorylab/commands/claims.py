@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from theorylab.commands import _options as options
 from theorylab.commands import _output as output
 
@@ -30,7 +28,7 @@ def claims(quiet: options.Quiet = False, as_json: options.AsJson = False) -> Non
         return
     if quiet:
         for claim in known:
-            typer.echo(claim.id)
+            output.line(claim.id)
         return
     from theorylab import drawing
 

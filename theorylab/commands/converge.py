@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import shlex
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ EXAMPLES = (
     ("theorylab converge --scheduler tcp://127.0.0.1:8786 --out study", "on a Dask cluster"),
 )
 
-Over = enum.StrEnum("Over", ["N_FILTERS", "KERNEL", "STRIDE", "POOL", "DEPTH"])
+OVER = ("n_filters", "kernel", "stride", "pool", "depth")
 
 
 def _several(words: str) -> Any:
@@ -29,13 +28,13 @@ def _several(words: str) -> Any:
 
 def converge(
     image: options.ImageOption = None,
-    over: Annotated[Over, typer.Option(help="What the curves go over.")] = Over.N_FILTERS,
+    over: Annotated[str, options.one_of(OVER, "axis", "What the curves go over.")] = "n_filters",
     filters: Annotated[str | None, _several("Numbers of filters. [default: 16,64,256,1024 or 256]")] = None,
     kernel: Annotated[str | None, _several("Sides of the filters. [default: 7 or 3,5,7,11]")] = None,
     stride: Annotated[str | None, _several("Strides. [default: 2 or 1,2,4,7]")] = None,
     pool: Annotated[str | None, _several("Sides of pooling windows; 1: none. [default: 1 or 1,2,3]")] = None,
     depth: Annotated[str | None, _several("Numbers of convolutions. [default: 1 or 1,2,3,4]")] = None,
-    size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
+    size: Annotated[int, options.Size] = 224,
     rule: options.Rules = options.ALL,
     replicates: Annotated[int, typer.Option(min=2, help="Networks a point, at most.")] = 200,
     block: Annotated[int, typer.Option(min=1, help="Networks a block, which is what a kill can lose.")] = 10,
@@ -51,7 +50,7 @@ def converge(
         str | None, typer.Option(metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for blocks and results. [default: named after the picture]")
+        str | None, typer.Option(help="Folder for blocks and results. [default: named after the picture]")
     ] = None,
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
@@ -64,17 +63,18 @@ def converge(
         raise ValueError("--jobs: the workers of --scheduler run the blocks, give one of the two")
     import joblib
 
-    from theorylab import convergence, exhibits, images, progress
+    from theorylab import _files, convergence, exhibits, images, progress
 
     x = images.load(image, size)
     name = Path(image or images.bundled()[0])
-    folder = out or Path(f"{name.stem}-convergence")
+    folder = Path(f"{name.stem}-convergence" if out is None else _files.place(out))
+    _files.check_folder(folder, ("results.json", "table.txt", "figures/a figure", "blocks/a study/a block"))
     lists = {"n_filters": filters, "kernel": kernel, "stride": stride, "pool": pool, "depth": depth}
     axes = {key: _integers(text, key.removeprefix("n_")) for key, text in lists.items()}
     design = convergence.Design.of(
         x,
         name.name,
-        over=over.value,
+        over=over,
         **axes,
         rules=exhibits.rules_named(rule),
         replicates=replicates,
@@ -91,19 +91,19 @@ def converge(
                 scheduler=scheduler,
                 out=folder,
                 progress=report,
-                warn=lambda message: typer.echo(f"theorylab: warning: {message}", err=True),
+                warn=lambda message: output.line(f"theorylab: warning: {message}", err=True),
             )
     except KeyboardInterrupt:
         command = shlex.join(["theorylab", *sys.argv[1:]])
-        typer.echo(f"theorylab: finished blocks are kept in {folder}; resume with: {command}", err=True)
+        output.line(f"theorylab: finished blocks are kept in {folder}; resume with: {command}", err=True)
         raise
     if as_json:
-        typer.echo(result.render(), nl=False)
+        output.line(result.render().rstrip())
     elif not quiet:
         from theorylab.convergence import files
 
         output.display(files.table(result))
-        typer.echo(f"Written: {folder / 'results.json'}, {folder / 'table.txt'}, {folder / 'figures'}")
+        output.line(f"Written: {folder / 'results.json'}, {folder / 'table.txt'}, {folder / 'figures'}")
 
 
 def _integers(text: str | None, name: str) -> list[int] | None:

@@ -18,10 +18,10 @@ EXAMPLES = (
 )
 
 
-def _names(incomplete: str) -> list[str]:
+def _names() -> tuple[str, ...]:
     from theorylab import figures
 
-    return [name for name in (*figures.NAMES, options.ALL) if name.startswith(incomplete)]
+    return (*figures.NAMES, options.ALL)
 
 
 def figure(
@@ -30,7 +30,7 @@ def figure(
         typer.Argument(
             metavar="FIGURE",
             help="2, 3, 4, 5, 6, 7, 8, 9, edges, resnet, or all of them.",
-            autocompletion=_names,
+            autocompletion=options.completion(_names),
         ),
     ],
     image: options.ImageOption = None,
@@ -45,7 +45,7 @@ def figure(
         int | None, typer.Option(min=8, help="Side of the resized picture. [default: 224]")
     ] = None,
     pictures: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Figure 7: a folder of pictures. [default: random crops of bundled ones]"),
     ] = None,
     crops: Annotated[
@@ -53,9 +53,9 @@ def figure(
         typer.Option(min=2, help="Figure 7: how many pictures. [default: 10000 small crops, 16 for VGG-16]"),
     ] = None,
     seed: options.Seed = 0,
-    out: Annotated[Path, typer.Option(help="Folder for figure-FIGURE.png and figure-FIGURE.json.")] = Path(
-        "figures"
-    ),
+    out: Annotated[
+        str, typer.Option(help="Folder for figure-FIGURE.png and figure-FIGURE.json.")
+    ] = "figures",
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -64,33 +64,33 @@ def figure(
     Its numbers are written beside it.  --json prints a list: the content of each figure's
     JSON file, and the names of its files.
     """
-    from theorylab import _files, figures, images, progress
+    from theorylab import _files, _validation, figures, images, progress
 
+    name = _validation.choice(name, _names(), "figure")
     names = figures.NAMES if name == options.ALL else (name,)
-    if name not in (*figures.NAMES, options.ALL):
-        raise ValueError(f"figure: unknown {name!r}, choose one of {', '.join(figures.NAMES)}, {options.ALL}")
+    folder = Path(_files.place(out))
     # Check the input before the work begins.
-    _files.check_folder(out, [file.name for each in names for file in figures.files_of(each, out)])
+    _files.check_folder(folder, [file.name for each in names for file in figures.files_of(each, folder)])
     images.load(image)
-    with progress.live(quiet) as report:
-        settings = figures.Settings(
-            image=image,
-            weights=weights,
-            size=size,
-            crops=crops,
-            pictures=None if pictures is None else str(pictures),
-            seed=seed,
-            progress=report,
-        )
-        contents = []
-        for each in names:
-            # In a run of all figures the weights are VGG-16's, so draw ResNet-50's at random.
-            resnet = name == options.ALL and each == "resnet"
-            used = dataclasses.replace(settings, weights=None) if resnet else settings
+    settings = figures.Settings(
+        image=image,
+        weights=weights,
+        size=size,
+        crops=crops,
+        pictures=pictures,
+        seed=seed,
+    )
+    contents = []
+    for each in names:
+        # In a run of all figures the weights are VGG-16's, so draw ResNet-50's at random.
+        resnet = name == options.ALL and each == "resnet"
+        # Bars of its own for each figure, gone before its lines are printed.
+        with progress.live(quiet) as report:
+            used = dataclasses.replace(settings, progress=report, weights=None if resnet else weights)
             finished = figures.make(each, used)
-            written = figures.save(finished, out, used)
-            contents.append({**figures.content(finished, used), "files": [str(file) for file in written]})
-            if not (quiet or as_json):
-                typer.echo(f"Figure {each}: {finished.caption}\nWritten: {', '.join(map(str, written))}")
+        written = figures.save(finished, folder, used)
+        contents.append({**figures.content(finished, used), "files": [str(file) for file in written]})
+        if not (quiet or as_json):
+            output.line(f"Figure {each}: {finished.caption}\nWritten: {', '.join(map(str, written))}")
     if as_json:
         output.as_text(contents)

@@ -20,14 +20,16 @@ EXAMPLES = (
 def predict(
     image: options.Image,
     network: Annotated[
-        options.PredictedNetwork, typer.Option(help="cnn: the three-layer network; vgg16: all 16 layers.")
-    ] = options.PredictedNetwork.CNN,
+        str,
+        options.one_of(("cnn", "vgg16"), "network", "cnn: the three-layer network; vgg16: all 16 layers."),
+    ] = "cnn",
     filters: Annotated[
         int | None, typer.Option(min=1, help="Number of the CNN's filters. [default: 256]")
     ] = None,
     kernel: options.Kernel = 7,
     stride: options.Stride = 2,
-    size: Annotated[int, typer.Option(min=1, help="Side of the resized picture.")] = 224,
+    size: Annotated[int, options.Size] = 224,
+    fit: options.Fit = "squeeze",
     pool: options.Pool = None,
     rule: options.Rules = "guided",
     out: options.Out = None,
@@ -39,18 +41,18 @@ def predict(
     They are written as a picture; the table, or the JSON, says how much of the input one map is expected to show.
     """
     file = output.figure_file(out, image, "prediction")
-    deep = network is options.PredictedNetwork.VGG16
+    deep = network == "vgg16"
     for name, given in (("--filters", filters), ("--pool", pool)):
         if deep and given is not None:
-            raise ValueError(f"{name}: {network.value} has its own layers, there is nothing to choose")
-    from theorylab import exhibits, images, progress
+            raise ValueError(f"{name}: {network} has its own layers, there is nothing to choose")
+    from theorylab import exhibits, progress
     from theorylab.model import models
     from theorylab.model.laws import TruncatedGaussian
     from theorylab.model.patches import PatchGrid
     from theorylab.model.pooling import MaxPool
 
-    x, weights = images.load(image, size), TruncatedGaussian(0.1)
-    about: dict[str, str | int | None] = {"image": image, "network": network.value}
+    x, about, words = output.picture(image, size, "paper", fit)
+    about["network"], weights = network, TruncatedGaussian(0.1)
     if deep:
         stack = models.vgg16(input_shape=x.shape, std=weights.std, readout=weights.std)
     else:
@@ -60,4 +62,4 @@ def predict(
         stack = models.three_layer(grid, n_filters, pool=windows, weights=weights)
     with progress.live(quiet) as report:
         exhibit = exhibits.predicted(stack, x, rule=rule, progress=report)
-    output.show(exhibit, file, about, quiet=quiet, as_json=as_json)
+    output.show(exhibit, file, about, words, quiet=quiet, as_json=as_json)

@@ -20,28 +20,34 @@ EXAMPLES = (
 )
 
 
-def _ids(incomplete: str) -> list[str]:
+def _ids() -> list[str]:
     import proofs_checks
 
-    return [claim.id for claim in proofs_checks.registry() if claim.id.startswith(incomplete)]
+    return [claim.id for claim in proofs_checks.registry()]
 
 
 def verify(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="CLAIM", help="Ids, as listed by `theorylab claims`; none: all.", autocompletion=_ids
+            metavar="CLAIM",
+            help="Ids, as listed by `theorylab claims`; none: all.",
+            autocompletion=options.completion(_ids),
         ),
     ] = None,
     image: options.ImageOption = None,
     budget: Annotated[
-        options.Budget,
-        typer.Option(help="How many networks are simulated, hence how small an error is seen."),
-    ] = options.Budget.STANDARD,
+        str,
+        options.one_of(
+            ("quick", "standard", "full"),
+            "budget",
+            "How many networks are simulated, hence how small an error is seen.",
+        ),
+    ] = "standard",
     seed: options.Seed = 0,
     jobs: options.Jobs = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write results.json, report.html and figures/ into this folder.")
+        str | None, typer.Option(help="Write results.json, report.html and figures/ into this folder.")
     ] = None,
     weights: Annotated[
         str | None,
@@ -87,18 +93,19 @@ def verify(
 
     import proofs_checks
     from proofs_checks.report import save, terminal
-    from theorylab import _validation, images, progress
+    from theorylab import _files, _validation, images, progress
 
     # Check the input before the long run.
     _validation.positive_number(law_scale, "--law-scale")
-    if out is not None:
-        save.check_folder(out)
+    folder = None if out is None else Path(_files.place(out))
+    if folder is not None:
+        save.check_folder(folder)
     images.load(image)
     with progress.live(quiet) as report:
         result = proofs_checks.verify(
             names or (),
             image=image,
-            budget=budget.value,
+            budget=budget,
             seed=seed,
             jobs=jobs,
             law_scale=law_scale,
@@ -111,12 +118,14 @@ def verify(
         )
     if not result.command:
         result = dataclasses.replace(result, command=shlex.join(["theorylab", *sys.argv[1:]]))
-    if out is not None:
-        save.save(result, out)
-    if as_json:
-        output.as_text(result.to_json())
-    elif not (quiet and result.passed):
-        output.display(terminal.render(result, details))
-    if out is not None and not as_json and not quiet:
-        typer.echo(f"Written: {out / 'report.html'}, {out / 'results.json'}")
+    try:
+        if folder is not None:
+            save.save(result, folder)
+    finally:  # what was found in minutes is not lost with a full disk
+        if as_json:
+            output.as_text(result.to_json())
+        elif not (quiet and result.passed):
+            output.display(terminal.render(result, details))
+    if folder is not None and not as_json and not quiet:
+        output.line(f"Written: {folder / 'report.html'}, {folder / 'results.json'}")
     raise typer.Exit(0 if result.passed else 1)

@@ -20,9 +20,13 @@ EXAMPLES = (
 def visualize(
     image: options.Image,
     network: Annotated[
-        options.Network,
-        typer.Option(help="Three layers, convolutional or fully connected, or a deep network."),
-    ] = options.Network.CNN,
+        str,
+        options.one_of(
+            ("cnn", "fcn", "vgg16", "resnet50"),
+            "network",
+            "Three layers, convolutional or fully connected, or a deep network.",
+        ),
+    ] = "cnn",
     filters: Annotated[
         int | None, typer.Option(min=1, help="Filters, or hidden units. [default: cnn 256, fcn 4096]")
     ] = None,
@@ -33,15 +37,18 @@ def visualize(
         int | None,
         typer.Option(min=1, help="Side of the square that the picture is resized to. [default: 224, fcn 64]"),
     ] = None,
+    fit: options.Fit = "squeeze",
     logits: Annotated[
         int | None, typer.Option(min=1, help="Logits of the network. [default: 10; 1000 with trained ones]")
     ] = None,
     rule: options.Rules = options.ALL,
     target: Annotated[str, typer.Option(help="max, random, cost or a logit's index.")] = "max",
     preset: Annotated[
-        options.Preset | None,
-        typer.Option(
-            help="Scale of the input: norm 1, or 0–255. [default: paper; with trained weights authors]"
+        str | None,
+        options.one_of(
+            ("paper", "authors"),
+            "preset",
+            "Scale of the input: norm 1, or 0–255. [default: paper; with trained weights authors]",
         ),
     ] = None,
     weights: options.Weights = None,
@@ -55,14 +62,13 @@ def visualize(
     They are written as a picture; the table, or the JSON, says how each is scaled and how much of the input it shows.
     """
     file = output.figure_file(out, image, "maps")
-    from theorylab import exhibits, images, progress
+    from theorylab import exhibits, progress
 
-    fcn = network is options.Network.FCN
     # Biases trained on inputs of 0–255 dominate an input of norm 1.
-    scale = (preset or (options.Preset.PAPER if weights is None else options.Preset.AUTHORS)).value
-    x = images.load(image, size or (64 if fcn else 224), scale)
+    scale = preset or ("paper" if weights is None else "authors")
+    x, about, words = output.picture(image, size or (64 if network == "fcn" else 224), scale, fit)
     n_logits = logits or (10 if weights in (None, "hed") else 1000)
-    choice = exhibits.NetworkChoice(network.value, filters, kernel, stride, n_logits, pool, weights)
+    choice = exhibits.NetworkChoice(network, filters, kernel, stride, n_logits, pool, weights)
     with progress.live(quiet) as report:
         exhibit = exhibits.visualized(
             x,
@@ -73,4 +79,4 @@ def visualize(
             read_logit=as_json,
             progress=report,
         )
-    output.show(exhibit, file, {"image": image, "preset": scale}, quiet=quiet, as_json=as_json)
+    output.show(exhibit, file, about, words, quiet=quiet, as_json=as_json)

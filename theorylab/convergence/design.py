@@ -174,6 +174,8 @@ class Design:
         _random.sequence(seed)
         replicates = _validation.positive_integer(replicates, "replicates")
         block = _validation.positive_integer(block, "block")
+        if precision is not None and _validation.positive_number(precision, "precision") >= 1:
+            raise ValueError(f"precision: a share of the estimate, expected below 1, got {precision}")
         if max(replicates, block) < 2:
             raise ValueError("replicates: expected at least 2, of one network no spread can be told")
         return cls(
@@ -185,7 +187,7 @@ class Design:
             different,
             replicates,
             block,
-            None if precision is None else _validation.positive_number(precision, "precision"),
+            None if precision is None else float(precision),
             int(seed),
         )
 

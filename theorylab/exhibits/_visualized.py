@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from theorylab import _validation
 from theorylab.charts import MapFigure, MapPanel
 from theorylab.exhibits._exhibit import Exhibit, rules_named
 from theorylab.measures import cosine, similarity
 from theorylab.model.rules import Rule
 from theorylab.progress import Progress
+
+NETWORKS = ("cnn", "fcn", "vgg16", "resnet50")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +64,8 @@ class NetworkChoice:
         from theorylab.model.patches import PatchGrid
         from theorylab.model.pooling import MaxPool
 
-        name, units, pool, trained = self.network, self.n_filters, self.pool, self.weights
+        name = _validation.choice(self.network, NETWORKS, "network")
+        units, pool, trained = self.n_filters, self.pool, self.weights
         if name in ("vgg16", "resnet50"):
             if trained is not None:
                 weights.check_source(os.fspath(trained))  # before seconds of drawing random weights
@@ -76,11 +80,9 @@ class NetworkChoice:
             grid = PatchGrid(input_shape, self.kernel, self.stride)
             windows = None if pool is None else MaxPool(pool)
             return networks.three_layer_cnn(grid, units or 256, self.n_logits, windows, seed=seed)
-        if name == "fcn":
-            if pool is not None:
-                raise ValueError("pool: the fully connected network has one position, nothing can be pooled")
-            return networks.three_layer_fcn(input_shape, units or 4096, self.n_logits, seed=seed)
-        raise ValueError(f"network: unknown {name!r}, choose 'cnn', 'fcn', 'vgg16' or 'resnet50'")
+        if pool is not None:
+            raise ValueError("pool: the fully connected network has one position, nothing can be pooled")
+        return networks.three_layer_fcn(input_shape, units or 4096, self.n_logits, seed=seed)
 
 
 def visualized(

@@ -60,8 +60,7 @@ def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa:
     >>> finished.name, sorted(finished.numbers["maps"])[:2]
     ('4', ['CNN, N = 256, deconvnet', 'CNN, N = 256, guided'])
     """
-    if name not in NAMES:
-        raise ValueError(f"name: unknown figure {name!r}, choose one of {', '.join(NAMES)}")
+    name = _validation.choice(name, NAMES, "figure")
     module = importlib.import_module(f"{__name__}.{'figure' * name.isdecimal()}{name}")
     return FinishedFigure(name, *module.make(settings))
 

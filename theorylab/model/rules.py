@@ -39,7 +39,7 @@ class Rule:
     Parameters
     ----------
     name : str or Rule
-        A registered rule, or its name.
+        A registered rule, or its name; capitals do not count.
 
     Attributes
     ----------
@@ -84,11 +84,7 @@ class Rule:
 
     def __new__(cls, name: str | Rule) -> Rule:
         """Return the registered rule of that name."""
-        rule = name if isinstance(name, Rule) else _KNOWN.get(name) if isinstance(name, str) else None
-        if rule is None:
-            known = ", ".join(repr(known) for known in _KNOWN)
-            raise ValueError(f"unknown rule {_validation.shown(name)}: choose one of {known}")
-        return rule
+        return name if isinstance(name, Rule) else _KNOWN[_validation.choice(name, _KNOWN, "rule")]
 
     def __setattr__(self, attribute: str, value: object) -> None:
         """Refuse: rules are constant."""

@@ -125,7 +125,7 @@ class CheckpointFolder:
         *,
         warn: Callable[[str], None] | None = None,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(_files.place(folder))
         # Compare what JSON gives back: it turns tuples into lists.
         text = json.dumps(configuration, sort_keys=True, allow_nan=False)
         self.configuration = json.loads(text)

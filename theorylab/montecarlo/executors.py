@@ -140,7 +140,7 @@ def _next(results: Any, close: bool = False) -> Any:
 @_validation.checked
 @dataclasses.dataclass(frozen=True)
 class DaskExecutor:
-    """The workers of a Dask cluster that is already there (``pip install 'theorylab[dask]'``).
+    """The workers of a Dask cluster that is already there (``pip install distributed``).
 
     Workers may come and go: another worker repeats what a lost one was running.  Each needs this version of theorylab.
 
@@ -181,7 +181,7 @@ class DaskExecutor:
             distributed: Any = importlib.import_module("distributed")
         except ModuleNotFoundError:
             raise ModuleNotFoundError(
-                "a cluster needs the package distributed: pip install 'theorylab[dask]'"
+                "a cluster needs the package distributed: pip install distributed"
             ) from None
 
         async def ask() -> Any:

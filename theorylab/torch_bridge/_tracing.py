@@ -18,9 +18,7 @@ def require_torch() -> None:
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "torch_bridge: PyTorch is not installed; pip install 'theorylab[torch]'"
-        ) from None
+        raise ModuleNotFoundError("torch_bridge: PyTorch is not installed; pip install torch") from None
 
 
 def argument(node: Any, position: int, name: str, default: Any = None) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -39,21 +39,42 @@ def check_source(source: str) -> None:
         _reader(source, f"weights {source!r}")
 
 
-def _reader(path: str, where: str) -> Callable[[str], Arrays]:
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in _READERS:
+def _reader(path: str, where: str) -> tuple[Callable[[str], Arrays], str]:
+    reader = next((read for suffix, read in _READERS.items() if path.lower().endswith(suffix)), None)
+    if reader is None:
+        guess = _validation.did_you_mean(path, NAMED)
         raise ValueError(
-            f"{where}: expected {', '.join(map(repr, NAMED))} or a file that ends with {', '.join(SUFFIXES)}"
+            f"{where}: {guess}{'? ' * bool(guess)}expected {', '.join(map(repr, NAMED))} or a file that ends with "
+            f"{', '.join(SUFFIXES)}"
         )
-    check_readable(path, where)
-    return _READERS[suffix]
+    return reader, check_readable(path, where)
 
 
 def read(path: str, where: str) -> Arrays:
     """Read the arrays of a file, by name; whatever is wrong with it is a ValueError of one line."""
-    reader = _reader(path, where)
+    reader, path = _reader(path, where)
     with decoding(where):
         return reader(path)
+
+
+def _state_dict(held: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return the state dict of a checkpoint: what is under "state_dict", or the one entry that is a dict of tensors."""
+    import torch
+
+    inner = held.get("state_dict")
+    if isinstance(inner, Mapping):
+        return inner
+    inside = [
+        name
+        for name, entry in held.items()
+        if isinstance(entry, Mapping)
+        and entry
+        and all(isinstance(value, torch.Tensor) for value in entry.values())
+    ]
+    if len(inside) > 1:
+        names = ", ".join(map(repr, inside))
+        raise ValueError(f"expected one state dict, there are {names}: save one of them alone")
+    return held[inside[0]] if inside else held
 
 
 def tensors(held: object) -> Arrays:
@@ -62,9 +83,8 @@ def tensors(held: object) -> Arrays:
 
     if not isinstance(held, Mapping):
         raise ValueError(f"expected a state dict, got {type(held).__name__}")
-    inner = held.get("state_dict")
     arrays = {}
-    for name, entry in (inner if isinstance(inner, Mapping) else held).items():
+    for name, entry in _state_dict(held).items():
         if not isinstance(name, str) or not isinstance(entry, torch.Tensor):
             raise ValueError(f"expected a state dict; its entry {name!r} is a {type(entry).__name__}")
         if entry.is_floating_point() and entry.dtype != torch.float64:
@@ -77,7 +97,7 @@ def tensors(held: object) -> Arrays:
 
 
 def _torch(path: str) -> Arrays:
-    torch = needed("torch", "PyTorch", "'theorylab[torch]'")
+    torch = needed("torch", "PyTorch", "torch")
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -85,12 +105,21 @@ def _torch(path: str) -> Arrays:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is None:
             raise ValueError(f"not a file of tensors that torch.save wrote; {_UNTOUCHED}") from None
-        raise ValueError(f"{_REFUSED} ({asked[1]})") from None
+        raise ValueError(f"{_REFUSED} ({asked[1]}); save the module's state_dict()") from None
+    except RuntimeError as error:
+        # An archive, but of another kind; again a page or an address in a library.
+        if "TorchScript" in str(error):
+            raise ValueError(
+                f"a TorchScript archive, which holds code; {_UNTOUCHED}; save its state_dict()"
+            ) from None
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f"broken or incomplete: {str(error).split('. ')[0]}") from None
+        raise ValueError(f"an archive that torch.save did not write; {_UNTOUCHED}") from None
     return tensors(held)
 
 
 def _safetensors(path: str) -> Arrays:
-    reader = needed("safetensors.numpy", "safetensors", "'theorylab[weights]'")
+    reader = needed("safetensors.numpy", "safetensors", "safetensors")
     try:
         arrays: Arrays = reader.load_file(path)
         return arrays
@@ -116,5 +145,7 @@ def _npz(path: str) -> Arrays:
     return arrays
 
 
-_READERS = {".npz": _npz, ".pt": _torch, ".pth": _torch, ".safetensors": _safetensors}
+_READERS = {".npz": _npz, ".pt": _torch, ".pth": _torch, ".safetensors": _safetensors} | dict.fromkeys(
+    (".pth.tar", ".ckpt", ".bin"), _torch
+)
 SUFFIXES = tuple(_READERS)

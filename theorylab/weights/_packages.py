@@ -20,8 +20,8 @@ def torchvision(net: GraphNetwork, where: str) -> Arrays:
     fitting = [name for name, nodes in known.items() if set(trace_shapes(nodes)[1]) == set(net.parameters)]
     if not fitting:
         raise ValueError(f"{where}: expected a network with the parameter names of VGG-16 or ResNet-50")
-    needed("torch", "PyTorch", "'theorylab[torch]'")
-    models = needed("torchvision.models", "torchvision", "'theorylab[torchvision]'")
+    needed("torch", "PyTorch", "torch")
+    models = needed("torchvision.models", "torchvision", "torchvision")
     from torch.hub import load_state_dict_from_url
 
     # V1 for both: the recipe of the papers.  Not `get_state_dict`, which need not hand "tensors only" on.
@@ -51,7 +51,7 @@ def hed(where: str) -> Arrays:
         raise ValueError(f"{where}: expected one file of weights in {_HED}, there are {len(weight_files)}")
     path = Path(str(weight_files[0].locate()))
     check_readable(str(path), where)
-    h5py = needed("h5py", "h5py", "'theorylab[weights]'")
+    h5py = needed("h5py", "h5py", "h5py")
     arrays: Arrays = {}
 
     def visit(name: str, group: object) -> None:

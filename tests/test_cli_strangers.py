@@ -1,0 +1,427 @@
+"""What a shell hands over: pipes of any encoding, names of any bytes, a tilde, places that cannot be written, slips."""
+
+import codecs
+import contextlib
+import encodings.aliases
+import errno
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
+from strategies import EVERY_RULE, seeds
+from typer.testing import CliRunner
+
+from proofs_checks import _selected
+from theorylab import _files, _json, _validation, auditing, cli, exhibits, figures, images, progress
+from theorylab.commands import _output as output
+from theorylab.model.rules import Rule
+from theorylab.montecarlo.checkpoints import CheckpointFolder
+
+SMALL = ["--size", "16", "--filters", "4"]
+any_text = st.text(st.characters(codec=None) | st.sampled_from("−–✓✗±×Σ≥é\xa0\udc80\udce9\udcff漢"))
+
+
+def run(*words):
+    return CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+def tree(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in Path(folder).rglob("*")
+    }
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A current folder, and a home beside it."""
+    for name in ("home", "work"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "work")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)).save("a.png")
+    Path("mymaps.py").write_text("def copy(x, t):\n    return x\n")
+    monkeypatch.syspath_prepend(tmp_path / "work")
+    return tmp_path
+
+
+# Encodings
+
+
+def text_encodings():
+    for name in sorted(set(encodings.aliases.aliases.values())):
+        with contextlib.suppress(LookupError, UnicodeError, ValueError):
+            info = codecs.lookup(name)
+            if info._is_text_encoding and "a?\\ud".encode(name).decode(name) == "a?\\ud":
+                yield name
+
+
+@given(any_text, st.sampled_from([*text_encodings()]))
+def test_any_text_goes_into_any_encoding(text, encoding):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
+    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(io.StringIO()):
+        output.accept_any_text()
+        output.line(text)
+    written = stream.buffer.getvalue().decode(encoding)
+    assert written.endswith("\n")
+    for sign, plain in {"−": "-", "é": "?", "\udce9": "\\udce9"}.items():
+        assert (sign in written) or (text.count(sign) <= written.count(plain))
+
+
+@given(st.dictionaries(any_text, any_text))
+def test_json_is_ascii_and_keeps_every_name(content):
+    text = _json.text(content)
+    assert text.isascii()
+    assert json.loads(text) == content
+
+
+@given(any_text)
+def test_files_of_text_hold_any_name(text):
+    with tempfile.TemporaryDirectory() as folder:
+        path = _files.write_atomically(f"{folder}/a.html", text)
+        assert path.read_bytes().decode() == text.encode(errors="backslashreplace").decode()
+
+
+C_LOCALE = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+DRAWN = random.Random(17)
+NAMES = [bytes(DRAWN.choice(b"abc \xe9\xff\x80\xc3\xa9$[]") for _ in range(6)) for _ in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    list(
+        zip(
+            [C_LOCALE, *({"PYTHONIOENCODING": name} for name in ("ascii", "cp1252", "gbk", "utf-16"))],
+            NAMES,
+            strict=True,
+        )
+    ),
+)
+def test_a_process_ends_as_if_in_utf_8(here, environment, name):
+    os.rename("a.png", name + b".png")
+    command = [sys.executable, "-m", "theorylab", "visualize", name + b".png", *SMALL]
+    for words in (["--json"],) if environment is C_LOCALE else ([],):
+        done = subprocess.run(
+            [*command, *words],
+            capture_output=True,
+            check=False,
+            timeout=120,
+            env={**os.environ, **environment},
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert os.path.exists(name + b"-maps.png")
+    if words:
+        assert os.fsencode(json.loads(done.stdout)["files"][0]) == name + b"-maps.png"
+    failed = subprocess.run(
+        [*command[:4], name + b".gif"], capture_output=True, check=False, env={**os.environ, **environment}
+    )
+    assert failed.returncode == 2
+    assert failed.stderr.count(b"no such file" if "utf-16" not in str(environment) else b"\n") == 1
+
+
+# The home folder
+
+
+@given(st.text(st.characters(exclude_characters="/\0\ud800", codec="utf-8"), min_size=1))
+def test_a_tilde_is_the_home_folder_and_nothing_else_is(name):
+    with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", home)
+        assert _files.place(f"~/{name}") == f"{home}/{name}"
+        assert _files.place(f"./{name}") in (f"./{name}", os.path.abspath(name))
+        for path in ("~", f"./~/{name}", f"a/~/{name}"):
+            again = _files.place(Path(_files.place(path)))  # the home once, never in two steps
+            assert again == (home if path == "~" else str(Path(_files.place(path))))
+        assert not os.path.exists("~")
+        patch.setattr(os.path, "expanduser", lambda path: path)
+        with pytest.raises(ValueError, match=r"(?s)~/.*: there is no home folder here"):
+            _files.place(f"~/{name}")
+
+
+@pytest.mark.parametrize("out", ["~/new", "~"])
+def test_every_command_writes_into_the_home_folder(here, out):
+    Path("a.png").rename(here / "home" / "a.png")
+    file = f"{out}/a.png" if out == "~" else f"{out}.png"
+    audit = ["audit", "~/a.png", "--attribute", "mymaps:copy", "--targets", 2, "--no-randomize"]
+    for words in (
+        ["visualize", "~/a.png", *SMALL, f"--out={out}/../x.png" if out == "~" else f"--out={file}"],
+        ["predict", "~/a.png", *SMALL, f"--out={file}"],
+        [*audit, "--size", 16, f"--out={out}"],
+        ["figure", "4", "--image=~/a.png", "--size", 16, f"--out={out}"],
+        [
+            "converge",
+            "--image=~/a.png",
+            "--size=9",
+            "--filters=4",
+            "--replicates=2",
+            "--jobs=1",
+            f"--out={out}/s",
+        ],
+    ):
+        done = run(*words)
+        assert done.exit_code == 0, done.output
+    assert sorted(os.listdir()) == ["__pycache__", "mymaps.py"] or sorted(os.listdir()) == ["mymaps.py"]
+    written = set(tree(here / "home" / ("" if out == "~" else "new")))
+    assert {"audit.json", "figure-4.png", "s/results.json"} <= written
+
+
+def test_python_writes_and_reads_in_the_home_folder(here):
+    os.rename("a.png", here / "home" / "a.png")
+    assert images.in_folder("~") == [str(here / "home" / "a.png")]
+    assert images.load("~/a.png", 4).shape == (3, 4, 4)
+    report = auditing.audit(lambda x, t: x, [images.load("~/a.png", 16)], [0, 1])
+    assert report.save("~/r")[0] == here / "home" / "r" / "audit.png"
+    with CheckpointFolder("~/study", {}):
+        assert (here / "home" / "study" / "study.json").exists()
+    assert "~" not in os.listdir()
+
+
+# Places
+
+
+@given(
+    st.lists(st.text("abc", min_size=1, max_size=3), min_size=1, max_size=3),
+    st.sets(st.text("xy", min_size=1)),
+)
+def test_a_place_that_is_tried_is_left_as_it_was(parts, names):
+    with tempfile.TemporaryDirectory() as top:
+        os.makedirs(f"{top}/a/b")
+        Path(top, "a", "c").write_text("mine")
+        before = tree(top)
+        folder = Path(top, *parts)
+        try:
+            _files.check_folder(folder, [f"{name}/f" for name in names])
+        except OSError:
+            assert "a/c" in str(folder)
+        else:
+            _files.write_together(folder, {f"{name}/f": "" for name in names})  # what is promised holds
+            return
+        assert tree(top) == before
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "mymaps.py/x",
+        f"{'n' * 300}",
+        f"new/{'n' * 300}/y",
+        "/proc/x" if os.path.exists("/proc/1") else "a.png/x",
+    ],
+)
+def test_a_place_is_tried_before_the_work(here, monkeypatch, bad):
+    def worked(*_, **__):
+        pytest.fail("the work was begun")
+
+    for module, name in (
+        (exhibits, "visualized"),
+        (exhibits, "predicted"),
+        (auditing, "audit"),
+        (figures, "make"),
+    ):
+        monkeypatch.setattr(module, name, worked)
+    monkeypatch.setattr("theorylab.convergence.study", worked)
+    before = tree(".")
+    for words in (
+        ["visualize", "a.png", "--out", f"{bad}.png"],
+        ["predict", "a.png", "--out", f"{bad}.png"],
+        ["audit", "a.png", "--attribute", "mymaps:copy", "--out", bad],
+        ["figure", "4", "--out", bad],
+        ["converge", "--size", "16", "--out", bad],
+    ):
+        done = run(*words)
+        assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.output
+    before.pop("__pycache__", None)
+    assert tree(".") == before
+
+
+@pytest.mark.parametrize("code", DRAWN.sample(["ENOSPC", "EIO", "EACCES", "ENOENT", "EROFS", "EDQUOT"], 3))
+def test_finished_work_is_shown_and_is_no_bad_input(here, monkeypatch, code):
+    number = getattr(errno, code)
+
+    def failing(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", failing)
+    before = tree(".")
+    audit = ["audit", "a.png", "--attribute", "mymaps:copy", "--targets", 2, "--no-randomize", "--size", 16]
+    for words, shown in (
+        (["visualize", "a.png", *SMALL], "DeconvNet"),
+        (["predict", "a.png", *SMALL, "--json"], "expected_cosine_with_input"),
+        (audit, "recovers the input"),
+        ([*audit, "--json"], "recovery"),
+    ):
+        done = run(*words)
+        assert done.exit_code == 3
+        assert shown in done.stdout
+        assert "Written" not in done.stdout
+        assert done.stderr.strip().endswith(f"cannot be written: {os.strerror(number)}")
+        assert done.stderr.count("\n") == 1
+    assert {name for name in tree(".") if "__pycache__" not in name} == set(before)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+def test_a_full_stdout_is_no_bad_input(here):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "theorylab", "visualize", "a.png", *SMALL]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "theorylab: error: the output: No space left on device\n")
+
+
+def test_what_is_replaced_is_said(here):
+    assert "Written: a-maps.png" in run("visualize", "a.png", *SMALL).stdout
+    assert "Replaced: a-maps.png" in run("visualize", "a.png", *SMALL, "--stride", 4).stdout
+
+
+@pytest.mark.parametrize(
+    ("sides", "fit", "words"),
+    [
+        ((12, 9), "squeeze", "9×12 pixels, squeezed, enlarged to 16×16"),
+        ((90, 40), "crop", "40×90 pixels, cropped to 16×16"),
+        ((2, 2), "squeeze", "2×2 pixels, resized, enlarged to 16×16"),
+    ],
+)
+def test_what_is_done_to_a_picture_is_said(here, sides, fit, words):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (*sides, 3), dtype=np.uint8)).save("b.png")
+    for command in ("visualize", "predict"):
+        done = run(command, "b.png", *SMALL, "--fit", fit)
+        assert f"Input: {words}\n" in done.stdout
+        found = json.loads(run(command, "b.png", *SMALL, "--fit", fit, "--json").stdout)
+        assert (found["picture_size"], found["fit"]) == (list(sides), fit)
+
+
+# Terminals
+
+
+def test_bars_have_gone_before_a_line_is_printed(here, monkeypatch):
+    shown = []
+
+    @contextlib.contextmanager
+    def live(quiet):
+        shown.append("bars")
+        yield None
+        shown.append("gone")
+
+    monkeypatch.setattr(progress, "live", live)
+    monkeypatch.setattr(output, "line", lambda text, **_: shown.append("line"))
+    monkeypatch.setattr(
+        figures, "make", lambda name, _: figures.FinishedFigure(name, "c", Figure((1, 1)), {})
+    )
+    assert run("figure", "all", "--out", "f").exit_code == 0
+    assert shown == ["bars", "gone", "line"] * len(figures.NAMES)
+
+
+def test_what_is_printed_beside_bars_goes_where_it_should(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # stderr counts as a terminal, stdout is none
+    with progress.live() as report:
+        report("a study", 0, 2)
+        print("to the file")
+    captured = capsys.readouterr()
+    assert captured.out == "to the file\n"
+    assert "a study" in captured.err
+
+
+# Slips
+
+LISTS = {
+    "rule": EVERY_RULE,
+    "figure": ("edges", "resnet"),
+    "preset": images.PRESETS,
+    "network": ("resnet50", "vgg16"),
+    "claim": ("theorem1", "maxpool-deconvnet", "error-rate", "lemma1", "figure9-depth"),
+    "picture": images.bundled(),
+}
+
+
+def slipped(name, seed):
+    """One letter lost, doubled, or two exchanged; in any capitals."""
+    rng = random.Random(seed)
+    at, end = rng.randrange(len(name) - 1), len(name)
+    word = rng.choice(
+        (
+            name[:at] + name[at + 1 : end],
+            name[: at + 1] + name[at:end],
+            name[:at] + name[at + 1] + name[at] + name[at + 2 :],
+        )
+    )
+    return "".join(rng.choice((letter, letter.upper())) for letter in word)
+
+
+@given(st.sampled_from([(kind, name) for kind, names in LISTS.items() for name in names]), seeds)
+def test_a_slip_is_guessed_and_capitals_do_not_count(pair, seed):
+    kind, name = pair
+    assert _validation.choice(name.swapcase(), LISTS[kind], kind) == name
+    word = slipped(name, seed)
+    if word.casefold() in LISTS[kind]:
+        return
+    call = {
+        "rule": Rule,
+        "figure": figures.make,
+        "preset": lambda word: images.load(size=4, preset=word),
+        "network": lambda word: exhibits.NetworkChoice(word).build((1, 8, 8), 0),
+        "claim": lambda word: _selected(word, LISTS["claim"]),
+        "picture": images.load,
+    }[kind]
+    with pytest.raises(ValueError, match="did you mean") as refused:
+        call(word)
+    assert repr(word) in str(refused.value)
+    if len(name) > 4:
+        assert f"did you mean {name!r}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "guess"),
+    [
+        ("visualize cat --network ressnet50", "did you mean 'resnet50'"),
+        ("predict cat --network VGG61", "did you mean 'vgg16'"),
+        ("visualize cat --preset author", "did you mean 'authors'"),
+        ("visualize cat --rule deconvnt", "did you mean 'deconvnet'"),
+        ("visualize cat --fit corp", "did you mean 'crop'"),
+        ("verify --budget stanard", "did you mean 'standard'"),
+        ("converge --over kernle", "did you mean 'kernel'"),
+        ("figure egdes", "did you mean 'edges'"),
+        ("audit --network traned", "did you mean 'trained'"),
+        ("visualize cat --weights Torchvision --network vgg16", "did you mean 'torchvision'"),
+        ("visualise cat", "visualize"),
+        ("visualize cat --networks cnn", "--network"),
+        ("figure 2 photo.jpg", "a picture is given by --image"),
+        ("converge photo.jpg", "a picture is given by --image"),
+    ],
+)
+def test_a_slip_on_the_command_line(words, guess):
+    done = run(*words.split())
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert guess in done.stderr
+
+
+@given(st.sampled_from(["--size", "--filters", "--kernel", "--stride"]), st.integers(-9, 0) | st.just("many"))
+def test_a_number_that_does_not_fit_is_repeated(option, value):
+    for words in ([option, value], [f"{option}={value}"]):
+        done = run("visualize", "cat", *words)
+        assert done.exit_code == 2
+        assert f"{value}" in done.stderr
+        assert "Input should" not in done.stderr
+        assert "Value error" not in done.stderr
+
+
+def test_choices_in_capitals_are_the_same(here):
+    words = ["visualize", "a.png", *SMALL, "--json"]
+    plain = run(*words, "--rule", "guided", "--network", "cnn", "--preset", "paper", "--fit", "crop")
+    loud = run(*words, "--rule", "Guided", "--network", "CNN", "--preset", "Paper", "--fit", "CROP")
+    assert plain.exit_code == 0, plain.output
+    assert loud.stdout == plain.stdout
+
+
+def test_a_precision_is_a_share():
+    done = run("converge", "--size", "16", "--precision", "2")
+    assert done.exit_code == 2
+    assert "precision: a share of the estimate, expected below 1, got 2" in done.stderr
