@@ -16,7 +16,7 @@ from theorylab import torch_bridge
 from theorylab.model.models import VGG16_BLOCKS
 from theorylab.networks import nodes as kinds
 from theorylab.networks.deep import resnet_nodes, vgg16_nodes
-from theorylab.torch_bridge import _tracing, attribute, attribute_many, from_torch
+from theorylab.torch_bridge import _twin, attribute, attribute_many, from_torch
 from theorylab.visualization import visualize, visualize_many
 
 torch = pytest.importorskip("torch")
@@ -532,8 +532,8 @@ def test_another_device_gets_a_copy(monkeypatch):
     """The copy's path, without a second device."""
     module, x = ready(Calls(lambda m, x: F.relu(x))), picture()
     expected = attribute(module, x, "guided", 0)
-    original = _tracing.precision
-    monkeypatch.setattr(_tracing, "precision", lambda traced: (original(traced)[0], torch.device("cpu", 0)))
+    original = _twin.precision
+    monkeypatch.setattr(_twin, "precision", lambda module: (original(module)[0], torch.device("cpu", 0)))
     np.testing.assert_array_equal(attribute(module, x, "guided", 0, device="cpu"), expected)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from theorylab.networks.graph import GraphNetwork
+from theorylab.networks.nodes import Input
 from theorylab.networks.parameters import trace_shapes
-from theorylab.torch_bridge import _tracing
-from theorylab.torch_bridge._translate import Translation
+from theorylab.torch_bridge._available import require_torch
 
 
 def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
@@ -57,14 +59,29 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
     >>> list(net.parameters) == list(module.state_dict())
     True
     """
-    _tracing.require_torch()
-    traced = _tracing.trace(module)
-    hooked = _tracing.hooked(module)
-    if hooked:
-        raise ValueError(f"{hooked}: it has a forward hook, which the graph cannot hold; remove it")
-    _tracing.precision(traced)  # one dtype and one device, or an error
-    translation = Translation(traced, tuple(input_shape))
-    last = translation.run()
+    require_torch()
+    import torch
+
+    from theorylab.torch_bridge import _twin
+    from theorylab.torch_bridge._recording import Recorder
+    from theorylab.torch_bridge._translate import Translation
+
+    module = _twin.check_module(module)
+    dtype, device = _twin.precision(module)
+    shape = Input("input", tuple(input_shape)).output_shape()
+    for path, part in module.named_modules():
+        if part._backward_hooks or part._backward_pre_hooks:
+            raise ValueError(
+                f"{_twin.labelled(path, part)}: it has a backward hook, which the graph cannot hold; remove it"
+            )
+    first, second = np.random.default_rng(0).standard_normal((2, *shape))
+    with torch.inference_mode(False), torch.enable_grad():
+        recorder = Recorder(module, device)
+        output = recorder.run(torch.tensor(first[None], dtype=dtype, device=device, requires_grad=True))
+        if not isinstance(output, torch.Tensor):
+            raise ValueError("module: expected one tensor of logits as output")
+        translation = Translation(recorder.nodes, shape)
+        last = translation.run(recorder.node_of(output))
     # What the output does not depend on is left out: the graph has no loose ends.
     needed = {last}
     for node in reversed(translation.nodes):
@@ -73,4 +90,13 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
     nodes = [node for node in translation.nodes if node.name in needed]
     wanted = trace_shapes(nodes)[1]
     held = {name: translation.parameters[name].detach().cpu().numpy().copy() for name in wanted}
-    return GraphNetwork(nodes, held)
+    network = GraphNetwork(nodes, held)
+    with torch.inference_mode(False), torch.no_grad():
+        expected = recorder.twin(torch.tensor(second[None], dtype=dtype, device=device)).cpu().numpy()[0]
+    # On another image than the one that it was read with: what depends on values shows.
+    tolerance = (1e-8 if expected.dtype == np.float64 else 1e-3) * np.abs(expected).max()
+    if not np.allclose(network.logits(second.astype(expected.dtype)), expected, rtol=0, atol=tolerance):
+        raise ValueError(
+            f"module: {type(module).__name__} computes something else than its layers, as if it read values of the image"
+        )
+    return network

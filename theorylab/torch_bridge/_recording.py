@@ -1,0 +1,337 @@
+"""A PyTorch module as it runs on an image: every layer and every function of torch that the image goes through.
+
+The module itself runs, or rather a twin of it, so that a type, a shape, a hook or a parametrization is what it is
+without us.  ``TorchFunctionMode`` belongs to one thread: nothing of torch or of the interpreter is exchanged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import linecache
+import os
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import overrides
+from torch.autograd.function import BackwardCFunction
+from torch.nn.modules._functions import BackwardHookFunction
+
+from theorylab.torch_bridge import _twin
+
+_NOT_USERS = (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
+_MODULES = os.path.join("torch", "nn", "modules", "module.py")
+# Methods and functions through which the value of a tensor leaves torch.
+_READS = frozenset(
+    "__bool__ __float__ __int__ __index__ __complex__ __contains__ __array__ __dlpack__ item tolist numpy equal "
+    "allclose is_nonzero".split()
+)
+
+
+@dataclasses.dataclass(eq=False)
+class Node:
+    """One call: its arguments, with nodes in the place of all tensors that depend on the image.
+
+    `op` is "image"; "module", a layer of ``torch.nn`` at path `target`; "function" or "method" of a tensor; "item", one of
+    several outputs.  `writes`: it changes a tensor in place.
+    """
+
+    op: str
+    target: Any
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    scope: str = ""
+    module: Any = None
+    shape: tuple[int, ...] = ()
+    dtype: Any = None
+    writes: bool = False
+    problem: str = ""
+    recorder: Any = None
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """Return the argument at `position`, or called `name`."""
+        return self.args[position] if position < len(self.args) else self.kwargs.get(name, default)
+
+    def __str__(self) -> str:
+        """Path and type of a module, name and module of a function."""
+        if self.op == "module":
+            return _twin.labelled(self.target, self.module)
+        scope = f" in {self.scope}" if self.scope else ""
+        if self.op == "function":
+            known = overrides.resolve_name(self.target) or getattr(self.target, "__name__", str(self.target))
+            return f"function {known}{scope}"
+        return f"{'method Tensor.' if self.op == 'method' else ''}{self.target}{scope}"
+
+
+def mapped(value: Any, function: Any) -> Any:
+    """Return nested arguments with `function` of every tensor in them."""
+    if isinstance(value, torch.Tensor):
+        return function(value)
+    if isinstance(value, (tuple, list)):
+        return tuple(mapped(entry, function) for entry in value)
+    if isinstance(value, dict):
+        return {name: mapped(entry, function) for name, entry in value.items()}
+    if isinstance(value, slice):
+        return slice(*(mapped(entry, function) for entry in (value.start, value.stop, value.step)))
+    return value
+
+
+def collected(value: Any) -> list[Any]:
+    """Tensors in nested arguments or results."""
+    found: list[Any] = []
+    mapped(value, found.append)
+    return found
+
+
+def _functions(start: Any) -> Iterator[Any]:
+    """Every step of the backward pass from a tensor's on."""
+    waiting, met = [start], set()
+    while waiting:
+        step = waiting.pop()
+        if step is not None and step not in met:
+            met.add(step)
+            waiting += [below for below, _ in step.next_functions]
+            yield step
+
+
+@functools.cache
+def _called(function: Any) -> tuple[str, Any]:
+    """Whether torch was called by a function or by a method, and by which; the method of an operator by its bare name."""
+    holder = getattr(function, "__self__", None)
+    if getattr(function, "__name__", "") in ("__get__", "__set__"):  # of an attribute
+        return "method", holder.__name__
+    name = getattr(function, "__name__", str(function))
+    known = overrides.resolve_name(function) or ""
+    if not known.startswith("torch.Tensor."):
+        return "function", function
+    return "method", name.strip("_") if name.startswith("__") else name
+
+
+def _line(frame: FrameType, number: int) -> str:
+    """File, number and words of a line of the user's."""
+    path = frame.f_code.co_filename
+    words = linecache.getline(path, number, frame.f_globals).strip()
+    return f"{os.path.basename(path)} line {number}" + (f": `{words}`" if words else "")
+
+
+class Recorder(overrides.TorchFunctionMode):
+    """Runs one module on one batch of images, and notes what the images go through.
+
+    `rule` names the rule under which everything but a unit has to be known; `current` is what units obey in the backward
+    passes.
+    """
+
+    def __init__(self, module: Any, device: Any, rule: str | None = None) -> None:
+        from theorylab.torch_bridge._rectifiers import Current
+
+        super().__init__()
+        self.rule, self.current = rule, Current()
+        self.nodes: list[Node] = []
+        self.scopes: list[tuple[str, Any]] = []
+        self.layer: Node | None = None  # inside a layer of torch.nn nothing is noted
+        self.refusals: list[str] = []
+        self.failed: tuple[BaseException | None, str] = (None, "")
+        self.image: Any = None
+        self.twin = _twin.twin_of(module, device, self._wrap)
+        parameters = self.twin.parameters()
+        self.memory = {parameter.untyped_storage().data_ptr() for parameter in parameters} - {0}
+
+    def run(self, image: Any) -> Any:
+        """Return the module's output for images that need a gradient, or raise a ValueError of one line."""
+        self.image = image
+        buffers = [(name, buffer, buffer._version) for name, buffer in self.twin.named_buffers()]
+        with torch.inference_mode(False), torch.enable_grad():
+            given = image.clone()  # the module may write into its input
+            self._note(Node("image", "image"), [given])
+            try:
+                with self:
+                    output = self.twin(given)
+            except Exception as error:  # whatever a forward may raise
+                self._refuse()
+                where = self.failed[1] if self.failed[0] is error else "module"
+                reason = [*str(error).strip().splitlines(), type(error).__name__][0]
+                raise ValueError(f"{where}: {reason}") from error
+        self._refuse()
+        for name, buffer, version in buffers:
+            owner = self.twin.get_submodule(name.rpartition(".")[0])
+            if buffer._version != version and owner.training:
+                raise ValueError(f"{name}: it changes as the module runs in training mode; call module.eval() first")
+        self._check(output)
+        return output
+
+    def node_of(self, tensor: Any) -> Node | None:
+        """Return what a tensor was computed by; None if the image has no part in it."""
+        node: Node | None = getattr(tensor, "_theorylab_node", None)
+        if node is not None and node.recorder is self:
+            return node
+        if tensor.grad_fn is None or not any(
+            getattr(step, "variable", None) is self.image for step in _functions(tensor.grad_fn)
+        ):
+            return None
+        scope = self.scopes[-1][0] if self.scopes else ""
+        node = Node("item", "a tensor", scope=scope)
+        node.problem = "it was computed where torch cannot be watched (compiled code, another thread, a view written to)"
+        self._note(node, [tensor])
+        return node
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Note and run one function of torch."""
+        from theorylab.torch_bridge import _known
+
+        kwargs = kwargs or {}
+        op, target = _called(function)
+        if self.layer is not None:
+            self._insist(_known.randomness(Node(op, target, args, kwargs)), self.layer)
+            return function(*args, **kwargs)
+        node = Node(op, target, scope=self.scopes[-1][0] if self.scopes else "")
+        return self._call(node, function, args, kwargs)
+
+    def _wrap(self, twin: Any, path: str, layer: bool) -> None:
+        # The very top is looked into, whatever it is.
+        twin.__dict__["forward"] = functools.partial(self._enter, twin, path, layer and path, twin.forward)
+
+    def _enter(self, twin: Any, path: str, layer: Any, forward: Any, *args: Any, **kwargs: Any) -> Any:
+        """Take the place of a module's forward."""
+        if layer and self.layer is None:
+            self.layer = Node("module", path, scope=path, module=twin)
+            try:
+                return self._call(self.layer, forward, args, kwargs)
+            finally:
+                self.layer = None
+        self.scopes.append((path, twin))
+        try:
+            return forward(*args, **kwargs)
+        except Exception as error:
+            trace, users = error.__traceback__, ""
+            while trace is not None:
+                if not trace.tb_frame.f_code.co_filename.startswith(_NOT_USERS):
+                    users = f", {_line(trace.tb_frame, trace.tb_lineno)}"
+                trace = trace.tb_next
+            self._fail(error, f"{_twin.labelled(path, twin)}{users}: {type(error).__name__}")
+            raise
+        finally:
+            self.scopes.pop()
+
+    def _fail(self, error: BaseException, where: str) -> None:
+        if self.failed[0] is not error:  # the innermost place knows best
+            self.failed = (error, where)
+
+    def _refuse(self) -> None:
+        if self.refusals:
+            raise ValueError(self.refusals[0]) from None
+
+    def _insist(self, reason: str, where: Node | str) -> None:
+        """Stop at what cannot be followed; a forward that goes on nevertheless is refused at its end."""
+        if reason:
+            self.refusals.append(f"{where}: {reason}")
+            raise ValueError(self.refusals[-1])
+
+    def _call(self, node: Node, compute: Any, args: Any, kwargs: Any) -> Any:
+        from theorylab.torch_bridge import _known, _rectifiers
+
+        tensors = collected((args, kwargs))
+        held = {found: tensor for tensor in tensors if (found := self.node_of(tensor)) is not None}
+        node.args, node.kwargs = mapped(
+            (tuple(args), kwargs), lambda tensor: self.node_of(tensor) or tensor
+        )
+        self._insist(_known.training(node) if node.op == "module" else _known.randomness(node), node)
+        name = "" if node.op == "module" else getattr(compute, "__name__", "")
+        if held and name in _READS:
+            self._read()
+        goal = kwargs.get("out", args[:1] if _known.in_place(name) else None)
+        if any(tensor.untyped_storage().data_ptr() in self.memory for tensor in collected(goal)):
+            self._insist("it writes into a parameter", node)
+        seen = _rectifiers.rectification(node) if held else None
+        versions = [(tensor, tensor._version) for tensor in tensors]
+        try:
+            if seen is not None:
+                result = _rectifiers.rectify(held[seen.source], seen, self.current)
+            else:
+                result = compute(*args, **kwargs)
+        except Exception as error:
+            self._fail(error, str(node))
+            raise
+        if held:
+            written = [tensor for tensor, version in versions if tensor._version != version]
+            self._keep(node, seen is not None, result, written)
+        return result
+
+    def _keep(self, node: Node, unit: bool, result: Any, written: list[Any]) -> None:
+        """Note a call that the image has a part in, if a tensor comes of it."""
+        from theorylab.torch_bridge import _known
+
+        outputs = collected(result)
+        node.writes = node.target == "register_hook" or any(self.node_of(tensor) for tensor in written)
+        if not (outputs or written or node.writes):
+            return
+        if not torch.is_grad_enabled():
+            node.problem = "it runs without gradients (torch.no_grad)"
+        elif self.rule and not unit and not _known.known(node):
+            node.problem = f"rule {self.rule!r} is not defined for it, only for ReLU and LeakyReLU"
+        if isinstance(result, torch.Tensor):
+            self._note(node, [result, *written])
+            return
+        self._note(node, written)
+        for index, tensor in enumerate(outputs):
+            self._note(Node("item", f"output {index} of {node}", (node,)), [tensor])
+
+    def _note(self, node: Node, tensors: list[Any]) -> None:
+        node.recorder = self
+        self.nodes.append(node)
+        for tensor in tensors:
+            node.shape, node.dtype = tuple(tensor.shape), tensor.dtype
+            tensor._theorylab_node = node
+
+    def _read(self) -> None:
+        """Refuse a forward that reads the value of a tensor; a hook may look on."""
+        frame: FrameType | None = sys._getframe(2)
+        users = None
+        while frame is not None and frame.f_code is not Recorder._enter.__code__:
+            path = frame.f_code.co_filename
+            if path.endswith(_MODULES):
+                return
+            if users is None and not path.startswith(_NOT_USERS):
+                users = frame
+            frame = frame.f_back
+        line = f", {_line(users, users.f_lineno)}" if users is not None else ""
+        path, twin = self.scopes[-1]
+        self._insist("what it computes depends on values of the image", _twin.labelled(path, twin) + line)
+
+    def _check(self, output: Any) -> None:
+        """Refuse what the output depends on and cannot be followed; the rest does no harm."""
+        for tensor in collected(output):
+            for step in _functions(tensor.grad_fn):
+                if isinstance(step, BackwardCFunction):
+                    own = type(step)._forward_cls
+                    if own is not BackwardHookFunction and not own.__module__.startswith("theorylab.torch_bridge."):
+                        raise ValueError(
+                            f"{own.__name__} (torch.autograd.Function): it has a backward pass of its own"
+                        )
+        needed = {node for tensor in collected(output) if (node := self.node_of(tensor)) is not None}
+        for node in reversed(self.nodes):
+            if node in needed or node.writes:
+                needed.add(node)
+                needed.update(inputs_of(node))
+        for node in self.nodes:
+            if node in needed and node.problem:
+                raise ValueError(f"{node}: {node.problem}")
+
+
+def inputs_of(node: Node) -> list[Node]:
+    """Nodes among nested arguments."""
+    found: list[Node] = []
+    waiting: list[Any] = [node.args, node.kwargs]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Node):
+            found.append(value)
+        elif isinstance(value, (tuple, list)):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, slice):
+            waiting += (value.start, value.stop, value.step)
+    return found

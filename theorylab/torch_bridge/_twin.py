@@ -1,0 +1,156 @@
+"""A module that shares another's parameters and nothing else, so that running it leaves no mark."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections import deque
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import nn
+
+_Wrap = Callable[[Any, str, bool], None]
+
+
+def is_layer(module: Any) -> bool:
+    """Whether a module is one of ``torch.nn``'s own, as it comes; containers are not."""
+    if "forward" in module.__dict__ or isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):
+        return False
+    return kind(module).__module__.startswith(("torch.nn.modules", "torch.ao.nn"))
+
+
+def kind(module: Any) -> Any:
+    """Return a module's type; of one with a parametrization the type that it had before."""
+    own = type(module)
+    return own.__mro__[1] if own.__module__ == nn.utils.parametrize.__name__ and "forward" not in vars(own) else own
+
+
+def labelled(path: str, module: Any) -> str:
+    """Describe a module as its user knows it: path and type."""
+    return f"{path or 'module'} ({kind(module).__name__})"
+
+
+class _Copier:
+    def __init__(self, device: Any, wrap: _Wrap | None) -> None:
+        self.device, self.wrap = device, wrap
+        self.made: dict[int, Any] = {}
+        self.originals: list[Any] = []  # what has no owner keeps its id while the copy is made
+
+    def module(self, module: Any, path: str) -> Any:
+        module = eager(module)
+        if isinstance(module, torch.jit.ScriptModule):  # neither its functions nor its calls can be followed
+            raise ValueError(f"{labelled(path, module)}: it is compiled by TorchScript")
+        twin = object.__new__(type(module))
+        self.made[id(module)] = twin
+        held = dict(module.__dict__)
+        if held.get("_compiled_call_impl") is not None:
+            held["_compiled_call_impl"] = None
+        twin.__dict__.update(held)
+        for name in ("_modules", *(name for name in held if name != "_modules")):  # registered names first
+            # The entries of torch's own tables are named as if they were attributes.
+            inner = name in ("_modules", "_parameters", "_buffers")
+            place = path if inner else f"{path}.{name}" if path else name
+            twin.__dict__[name] = self.value(held[name], place)
+        if self.wrap is not None:
+            self.wrap(twin, path, is_layer(module))
+        return twin
+
+    def value(self, value: Any, path: str) -> Any:
+        if id(value) in self.made:
+            return self.made[id(value)]
+        new: Any = value
+        match value:
+            case nn.Module():
+                return self.module(value, path)
+            case nn.Parameter():
+                new = nn.Parameter(self.tensor(value), requires_grad=False)
+            case torch.Tensor():
+                new = self.tensor(value)
+                new = new.clone() if new.data_ptr() == value.data_ptr() else new
+            case MethodType(__self__=nn.Module()):
+                new = MethodType(value.__func__, self.value(value.__self__, path))
+            case list() | dict() | set() | deque():
+                new = copy.copy(value)
+                self.made[id(value)] = new
+                if isinstance(value, dict):
+                    for key, entry in list(value.items()):
+                        new[key] = self.value(entry, f"{path}.{key}" if path else str(key))
+                elif not isinstance(value, set):
+                    for index, entry in enumerate(list(value)):
+                        new[index] = self.value(entry, f"{path}.{index}")
+            case tuple() if type(value) is tuple:
+                new = tuple(self.value(entry, f"{path}.{index}") for index, entry in enumerate(value))
+        if new is not value:
+            self.made[id(value)] = new
+            self.originals.append(value)
+        return new
+
+    def tensor(self, value: Any) -> Any:
+        # Autograd cannot keep a tensor that was made in inference mode; a clone, it can.
+        return (value.clone() if value.is_inference() else value.detach()).to(self.device)
+
+
+def eager(module: Any) -> Any:
+    """Return the module that ``torch.compile`` stands before, or the module itself."""
+    while type(module).__name__ == "OptimizedModule" and "_orig_mod" in module._modules:
+        module = module._modules["_orig_mod"]
+    return module
+
+
+def twin_of(module: Any, device: Any, wrap: _Wrap | None = None) -> Any:
+    """Return a copy with the same parameters in the same memory, which need no gradient, and everything else its own.
+
+    What its forward stores, and the hooks that are set on it, are not seen in `module`.  `wrap` is called with every
+    module copied, its path, and whether it is a layer of ``torch.nn``.  A ValueError if part of it is compiled by TorchScript.
+    """
+    return _Copier(device, wrap).module(module, "")
+
+
+def check_module(module: Any) -> Any:
+    """Return the module without ``torch.compile``; a TypeError if it is none, a ValueError if it wants more than an image."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
+    module = eager(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return module
+    taken = inspect.signature(module.forward)
+    try:
+        taken.bind(None)
+    except TypeError:
+        raise ValueError(
+            f"module: the forward of {type(module).__name__} takes ({', '.join(map(str, taken.parameters.values()))}); "
+            "expected one argument, the image: wrap the module"
+        ) from None
+    return module
+
+
+def precision(module: Any) -> tuple[Any, Any]:
+    """Return the one dtype and the one device of all parameters and statistics: float64 and the CPU if there are none.
+
+    A ValueError that names an entry if there are two, if the dtype is not float32 or float64, or if it holds no values.
+    """
+    first: tuple[str, Any] | None = None
+    for path, part in module.named_modules():
+        for name, tensor in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)):
+            name = f"{path}.{name}" if path else name
+            if nn.parameter.is_lazy(tensor):
+                raise ValueError(f"{labelled(path, part)}: it has no weights until the module ran once on an image")
+            if tensor.is_meta:
+                raise ValueError(f"{name}: on the meta device, which holds no values")
+            if not (tensor.is_floating_point() or tensor.is_complex()):
+                continue
+            if tensor.dtype not in (torch.float32, torch.float64):
+                raise ValueError(f"{name}: expected float32 or float64, got {tensor.dtype}")
+            first = first or (name, tensor)
+            if tensor.dtype != first[1].dtype:
+                raise ValueError(
+                    f"{name}: {tensor.dtype} beside {first[1].dtype} of {first[0]}; expected one dtype"
+                )
+            if tensor.device != first[1].device:
+                raise ValueError(
+                    f"{name}: on {tensor.device}, but {first[0]} on {first[1].device}; expected one device"
+                )
+    return (first[1].dtype, first[1].device) if first else (torch.float64, torch.device("cpu"))
