@@ -7,8 +7,9 @@ a control, and draw the weights of given layers anew.
 from __future__ import annotations
 
 import abc
-import copy
 import math
+import threading
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,6 +21,8 @@ from theorylab.networks import DrawnRows, GraphNetwork, ThreeLayerNetwork
 from theorylab.networks.nodes import Activation
 from theorylab.networks.parameters import draw_parameters
 from theorylab.visualization import Network, visualize, visualize_many
+
+_SILENCE = threading.RLock()
 
 
 @runtime_checkable
@@ -155,7 +158,7 @@ class TorchAttribution(abc.ABC):
         """Names of the submodules that own weights of two or more axes, in the order of the module."""
         return tuple(
             name
-            for name, part in self.module.named_modules()
+            for name, part in self._twin().named_modules()
             if name and any(weight.ndim > 1 for weight in part.parameters(recurse=False))
         )
 
@@ -167,39 +170,52 @@ class TorchAttribution(abc.ABC):
     def _gradient(self, x: np.ndarray, target: int) -> np.ndarray:
         import torch
 
-        image = self._tensor(x).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(self.module(image)[0, target], image)
+        with torch.inference_mode(False), torch.enable_grad():
+            module = self._still()
+            image = self._tensor(module, x)
+            (gradient,) = torch.autograd.grad(module(image)[0, target], image)
         return np.asarray(gradient[0].detach().cpu().numpy())
 
     def randomized(self, layers: Collection[str], seed: _random.Seed) -> TorchAttribution:
-        """Return the attribution of a copy of the module with these layers drawn anew and their biases 0."""
+        """Return the attribution of a twin of the module with these layers drawn anew and their biases 0."""
         import torch
 
-        try:
-            copied = copy.deepcopy(self.module)
-        except Exception as error:  # a tensor that is a result, such as the weight of weight_norm
-            reason = str(error).partition(". ")[0].partition("\n")[0]
-            raise ValueError(
-                f"module: it cannot be copied to draw its layers anew ({reason}); randomize=False audits the rest"
-            ) from error
+        twin = self._twin()
         parent = _random.sequence(seed)
-        parts = dict(copied.named_modules())
-        with torch.no_grad():
-            for index, name in enumerate(self.layers):
-                if name not in layers:
-                    continue
-                rng = np.random.default_rng(_random.child(parent, index))
-                for weight in parts[name].parameters(recurse=False):
-                    shape = tuple(weight.shape)
-                    std = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.0
-                    weight.copy_(torch.as_tensor(rng.normal(0.0, std, shape)))
-        return self._with(copied)
+        parts = dict(twin.named_modules())
+        drawn = {}
+        for index, name in enumerate(self.layers):
+            if name not in layers:
+                continue
+            rng = np.random.default_rng(_random.child(parent, index))
+            for weight in parts[name].parameters(recurse=False):
+                shape = tuple(weight.shape)
+                std = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.0
+                new = torch.as_tensor(rng.normal(0.0, std, shape)).to(weight)
+                drawn[weight] = torch.nn.Parameter(new, requires_grad=False)
+        for part in parts.values():  # whoever shares a weight goes on sharing it
+            for key, weight in part._parameters.items():
+                part._parameters[key] = drawn.get(weight, weight)
+        return self._with(twin)
 
-    def _tensor(self, x: np.ndarray) -> Any:
+    def _twin(self) -> Any:
+        """Return a twin of the module, with its parameters in the same memory and nothing else shared."""
+        from theorylab.torch_bridge import _twin
+
+        return _twin.twin_of(_twin.check_module(self.module))
+
+    def _still(self) -> Any:
+        """Return such a twin that refuses to run where it is random."""
+        from theorylab.torch_bridge._recording import still
+
+        return still(self.module)
+
+    @staticmethod
+    def _tensor(module: Any, x: np.ndarray) -> Any:
         import torch
 
-        like = next(self.module.parameters())
-        return torch.as_tensor(x[None], dtype=like.dtype, device=like.device)
+        like = next(module.parameters(), torch.empty(0, dtype=torch.float64))
+        return torch.as_tensor(x[None], dtype=like.dtype, device=like.device).requires_grad_(True)
 
 
 class ModuleAttribution(TorchAttribution):
@@ -281,14 +297,14 @@ class CaptumAttribution(TorchAttribution):
 
     def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
         """Return the map of one target."""
-        import warnings
+        import torch
 
-        with warnings.catch_warnings():
-            # Captum warns at each call that it sets hooks and requires gradients.
+        # Captum warns at each call that it sets hooks and requires gradients; filters belong to the whole process.
+        with _SILENCE, warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
             warnings.simplefilter("ignore")
-            maps = self.method(self.module).attribute(
-                self._tensor(x).requires_grad_(True), target=target, **self.options
-            )
+            module = self._still()
+            image = self._tensor(module, x)
+            maps = self.method(module).attribute(image, target=target, **self.options)
         return np.asarray(maps[0].detach().cpu().numpy())
 
     def _with(self, module: Any) -> CaptumAttribution:

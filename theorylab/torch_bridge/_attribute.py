@@ -70,7 +70,7 @@ def attribute_many(
     xs = _validation.real_array(xs, "xs")
     if xs.ndim != 4 or not len(xs):
         raise ValueError(f"xs: expected (B, C, H, W) of at least one image, got {xs.shape}")
-    module = _twin.check_module(module)
+    module = _twin.check_classifier(module)
     dtype, home = _twin.precision(module)
     target_device = home if device is None else _device(device)
     modified = next((rule.value for rule in checked_rules if rule is not Rule.SALIENCY), None)
@@ -134,7 +134,7 @@ def _check_alone(module: Any, images: Any, logits: Any) -> None:
     with torch.no_grad():
         alone = module(images[:1].clone())
     tolerance = 1e-8 if logits.dtype == torch.float64 else 1e-3
-    if not torch.allclose(alone, logits[:1], rtol=0, atol=tolerance * float(logits[:1].abs().max())):
+    if not torch.allclose(alone, logits[:1], rtol=0, atol=tolerance * float(alone.abs().max())):
         raise ValueError(
             "module: the logits of an image depend on the other images beside it; call attribute for each"
         )

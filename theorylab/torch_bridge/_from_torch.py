@@ -66,7 +66,7 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
     from theorylab.torch_bridge._recording import Recorder
     from theorylab.torch_bridge._translate import Translation
 
-    module = _twin.check_module(module)
+    module = _twin.check_classifier(module)
     dtype, device = _twin.precision(module)
     shape = Input("input", tuple(input_shape)).output_shape()
     for path, part in module.named_modules():
@@ -76,7 +76,7 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
             )
     first, second = np.random.default_rng(0).standard_normal((2, *shape))
     with torch.inference_mode(False), torch.enable_grad():
-        recorder = Recorder(module, device)
+        recorder = Recorder(module, device, strict=True)
         output = recorder.run(torch.tensor(first[None], dtype=dtype, device=device, requires_grad=True))
         if not isinstance(output, torch.Tensor):
             raise ValueError("module: expected one tensor of logits as output")

@@ -41,6 +41,7 @@ _METHODS = """
     radd rsub rmul rdiv rtruediv truediv rmatmul getitem iadd isub imul idiv itruediv
 """
 _UPDATES = "__iadd__ __isub__ __imul__ __idiv__ __itruediv__ __ifloordiv__ __imod__ __ipow__ __setitem__".split()
+TRAINING = "in training mode; call module.eval() first"
 # Random under no condition on an argument, and not marked so by torch.
 _DRAWING = "gumbel_softmax fractional_max_pool2d fractional_max_pool3d".split()
 
@@ -82,23 +83,27 @@ def _draws(target: Any) -> bool:
 def randomness(node: Node) -> str:
     """Say that a function is random or looks at its batch, in words; empty if it does not."""
     if node.op == "function" and node.target in _random():
-        return _TRAINING if node.argument(*_random()[node.target]) else ""
+        return TRAINING if node.argument(*_random()[node.target]) else ""
     return "it draws random numbers" if _draws(node.target) else ""
 
 
-_TRAINING = "in training mode; call module.eval() first"
+def random_layer(module: Any) -> bool:
+    """Whether a layer, by itself, is random or changes its statistics: in training mode."""
+    from torch.nn.modules.batchnorm import _NormBase
+    from torch.nn.modules.dropout import _DropoutNd
+
+    share = getattr(module, "dropout", 0)  # of recurrent layers and attention
+    noisy = isinstance(module, (_NormBase, _DropoutNd, nn.RReLU)) or (isinstance(share, float) and share > 0)
+    return bool(module.training and noisy)
 
 
 def training(node: Node) -> str:
     """Say that a layer is random, looks at its batch or changes its statistics, in words; empty if it does not."""
-    from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
-    from torch.nn.modules.dropout import _DropoutNd
+    from torch.nn.modules.batchnorm import _BatchNorm
 
     for part in node.module.modules():  # layers of torch.nn may hold others
-        noisy = isinstance(part, (_NormBase, _DropoutNd, nn.RReLU))
-        share = getattr(part, "dropout", 0)  # of recurrent layers and attention
-        if part.training and (noisy or (isinstance(share, float) and share > 0)):
-            return _TRAINING
+        if random_layer(part):
+            return TRAINING
         if isinstance(part, _BatchNorm) and part.running_mean is None:
             return "it has no running statistics to normalise with"
     return ""

@@ -117,24 +117,35 @@ def _line(frame: FrameType, number: int) -> str:
     return f"{os.path.basename(path)} line {number}" + (f": `{words}`" if words else "")
 
 
+def _by_backward_hooks() -> bool:
+    """Whether torch was called by the function that torch itself puts around a module with backward hooks."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_NOT_USERS):
+        if frame.f_code.co_name == "apply" and frame.f_locals.get("cls") is BackwardHookFunction:
+            return True
+        frame = frame.f_back
+    return False
+
+
 class Recorder(overrides.TorchFunctionMode):
     """Runs one module on one batch of images, and notes what the images go through.
 
     `rule` names the rule under which everything but a unit has to be known; `current` is what units obey in the backward
-    passes.
+    passes.  Unless it is `strict`, a hook may read values.
     """
 
-    def __init__(self, module: Any, device: Any, rule: str | None = None) -> None:
+    def __init__(self, module: Any, device: Any, rule: str | None = None, strict: bool = False) -> None:
         from theorylab.torch_bridge._rectifiers import Current
 
         super().__init__()
-        self.rule, self.current = rule, Current()
+        self.rule, self.strict, self.current = rule, strict, Current()
         self.nodes: list[Node] = []
         self.scopes: list[tuple[str, Any]] = []
         self.layer: Node | None = None  # inside a layer of torch.nn nothing is noted
         self.refusals: list[str] = []
         self.failed: tuple[BaseException | None, str] = (None, "")
         self.image: Any = None
+        self.watching = False
         self.twin = _twin.twin_of(module, device, self._wrap)
         parameters = self.twin.parameters()
         self.memory = {parameter.untyped_storage().data_ptr() for parameter in parameters} - {0}
@@ -148,12 +159,15 @@ class Recorder(overrides.TorchFunctionMode):
             self._note(Node("image", "image"), [given])
             try:
                 with self:
+                    self.watching = True
                     output = self.twin(given)
             except Exception as error:  # whatever a forward may raise
                 self._refuse()
                 where = self.failed[1] if self.failed[0] is error else "module"
                 reason = [*str(error).strip().splitlines(), type(error).__name__][0]
                 raise ValueError(f"{where}: {reason}") from error
+            finally:
+                self.watching = False
         self._refuse()
         for name, buffer, version in buffers:
             owner = self.twin.get_submodule(name.rpartition(".")[0])
@@ -171,8 +185,8 @@ class Recorder(overrides.TorchFunctionMode):
             getattr(step, "variable", None) is self.image for step in _functions(tensor.grad_fn)
         ):
             return None
-        scope = self.scopes[-1][0] if self.scopes else ""
-        node = Node("item", "a tensor", scope=scope)
+        where = _twin.labelled(*(self.scopes[-1] if self.scopes else ("", self.twin)))
+        node = Node("item", f"a tensor in {where}")
         node.problem = "it was computed where torch cannot be watched (compiled code, another thread, a view written to)"
         self._note(node, [tensor])
         return node
@@ -195,6 +209,8 @@ class Recorder(overrides.TorchFunctionMode):
 
     def _enter(self, twin: Any, path: str, layer: Any, forward: Any, *args: Any, **kwargs: Any) -> Any:
         """Take the place of a module's forward."""
+        if not self.watching:
+            return forward(*args, **kwargs)
         if layer and self.layer is None:
             self.layer = Node("module", path, scope=path, module=twin)
             try:
@@ -267,7 +283,7 @@ class Recorder(overrides.TorchFunctionMode):
         node.writes = node.target == "register_hook" or any(self.node_of(tensor) for tensor in written)
         if not (outputs or written or node.writes):
             return
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() and not _by_backward_hooks():
             node.problem = "it runs without gradients (torch.no_grad)"
         elif self.rule and not unit and not _known.known(node):
             node.problem = f"rule {self.rule!r} is not defined for it, only for ReLU and LeakyReLU"
@@ -291,7 +307,7 @@ class Recorder(overrides.TorchFunctionMode):
         users = None
         while frame is not None and frame.f_code is not Recorder._enter.__code__:
             path = frame.f_code.co_filename
-            if path.endswith(_MODULES):
+            if path.endswith(_MODULES) and not self.strict:
                 return
             if users is None and not path.startswith(_NOT_USERS):
                 users = frame
@@ -318,6 +334,42 @@ class Recorder(overrides.TorchFunctionMode):
         for node in self.nodes:
             if node in needed and node.problem:
                 raise ValueError(f"{node}: {node.problem}")
+
+
+class Still(overrides.TorchFunctionMode):
+    """Refuses whatever is random or in training mode, in one line."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one function of torch."""
+        from theorylab.torch_bridge import _known
+
+        node = Node(*_called(function), args, kwargs or {})
+        reason = _known.randomness(node)
+        if reason:
+            raise ValueError(f"{node}: {reason}")
+        return function(*args, **node.kwargs)
+
+
+def still(module: Any) -> Any:
+    """Return a twin of a module, on which hooks can be set and which refuses to run if it is random.
+
+    A ValueError that names what is in training mode, not yet run or without values.
+    """
+    from theorylab.torch_bridge import _known
+
+    def wrap(twin: Any, path: str, layer: bool) -> None:
+        if not path:
+            twin.__dict__["forward"] = functools.partial(run, twin.forward)
+
+    def run(forward: Any, *args: Any, **kwargs: Any) -> Any:
+        with Still():
+            return forward(*args, **kwargs)
+
+    found = _twin.twin_of(_twin.check_module(module), None, wrap)
+    for path, part in found.named_modules():
+        if _known.random_layer(part):
+            raise ValueError(f"{_twin.labelled(path, part)}: {_known.TRAINING}")
+    return found
 
 
 def inputs_of(node: Node) -> list[Node]:

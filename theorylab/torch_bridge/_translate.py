@@ -65,9 +65,14 @@ class Translation:
             except (TypeError, ValueError) as error:
                 unknown = error if isinstance(error, _Unknown) else _Unknown(f"{call}: {error}")
                 if call.writes:
-                    raise unknown from None
+                    raise ValueError(str(unknown)) from None
                 self.values[call] = unknown  # the end of it, unless somebody reads it
-        return self.read(result).node
+        if result is None:
+            raise ValueError("module: its output does not depend on the image")
+        try:
+            return self.read(result).node
+        except _Unknown as error:
+            raise ValueError(str(error)) from None
 
     def read(self, value: Any) -> _Tensor:
         """Return the tensor that an argument is."""

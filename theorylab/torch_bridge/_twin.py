@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections import deque
 from collections.abc import Callable
@@ -72,6 +73,9 @@ class _Copier:
                 new = new.clone() if new.data_ptr() == value.data_ptr() else new
             case MethodType(__self__=nn.Module()):
                 new = MethodType(value.__func__, self.value(value.__self__, path))
+            case functools.partial():
+                called, held = self.value(value.func, path), self.value((value.args, value.keywords), path)
+                new = functools.partial(called, *held[0], **held[1])
             case list() | dict() | set() | deque():
                 new = copy.copy(value)
                 self.made[id(value)] = new
@@ -90,7 +94,8 @@ class _Copier:
 
     def tensor(self, value: Any) -> Any:
         # Autograd cannot keep a tensor that was made in inference mode; a clone, it can.
-        return (value.clone() if value.is_inference() else value.detach()).to(self.device)
+        new = value.clone().detach() if value.is_inference() else value.detach()
+        return new if self.device is None else new.to(self.device)
 
 
 def eager(module: Any) -> Any:
@@ -100,22 +105,29 @@ def eager(module: Any) -> Any:
     return module
 
 
-def twin_of(module: Any, device: Any, wrap: _Wrap | None = None) -> Any:
+def twin_of(module: Any, device: Any = None, wrap: _Wrap | None = None) -> Any:
     """Return a copy with the same parameters in the same memory, which need no gradient, and everything else its own.
 
-    What its forward stores, and the hooks that are set on it, are not seen in `module`.  `wrap` is called with every
-    module copied, its path, and whether it is a layer of ``torch.nn``.  A ValueError if part of it is compiled by TorchScript.
+    `device` is where its tensors lie, if elsewhere.  What its forward stores, and the hooks that are set on it, are not seen in `module`.  `wrap` is called with every
+    module copied, its path, and whether it is a layer of ``torch.nn``.  A ValueError if part of it is compiled by TorchScript
+    or has no values.
     """
+    check_entries(module)
     return _Copier(device, wrap).module(module, "")
 
 
 def check_module(module: Any) -> Any:
-    """Return the module without ``torch.compile``; a TypeError if it is none, a ValueError if it wants more than an image."""
+    """Return the module without ``torch.compile``; a TypeError if it is none."""
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
-    module = eager(module)
+    return eager(module)
+
+
+def check_classifier(module: Any) -> Any:
+    """Return the module as :func:`check_module`; a ValueError if it wants more than an image."""
+    module = check_module(module)
     if isinstance(module, torch.jit.ScriptModule):
-        return module
+        return module  # refused by its name, as a part would be
     taken = inspect.signature(module.forward)
     try:
         taken.bind(None)
@@ -127,30 +139,37 @@ def check_module(module: Any) -> Any:
     return module
 
 
+def check_entries(module: Any) -> dict[str, Any]:
+    """Return all parameters and statistics that are no integers, or a ValueError that names one without values."""
+    entries = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name, tensor in entries.items():
+        if nn.parameter.is_lazy(tensor):
+            path = name.rpartition(".")[0]
+            owner = labelled(path, module.get_submodule(path))
+            raise ValueError(f"{owner}: it has no weights until the module ran once on an image")
+        if tensor.is_meta:
+            raise ValueError(f"{name}: on the meta device, which holds no values")
+    return {name: t for name, t in entries.items() if t.is_floating_point() or t.is_complex()}
+
+
 def precision(module: Any) -> tuple[Any, Any]:
     """Return the one dtype and the one device of all parameters and statistics: float64 and the CPU if there are none.
 
     A ValueError that names an entry if there are two, if the dtype is not float32 or float64, or if it holds no values.
     """
-    first: tuple[str, Any] | None = None
-    for path, part in module.named_modules():
-        for name, tensor in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)):
-            name = f"{path}.{name}" if path else name
-            if nn.parameter.is_lazy(tensor):
-                raise ValueError(f"{labelled(path, part)}: it has no weights until the module ran once on an image")
-            if tensor.is_meta:
-                raise ValueError(f"{name}: on the meta device, which holds no values")
-            if not (tensor.is_floating_point() or tensor.is_complex()):
-                continue
-            if tensor.dtype not in (torch.float32, torch.float64):
-                raise ValueError(f"{name}: expected float32 or float64, got {tensor.dtype}")
-            first = first or (name, tensor)
-            if tensor.dtype != first[1].dtype:
-                raise ValueError(
-                    f"{name}: {tensor.dtype} beside {first[1].dtype} of {first[0]}; expected one dtype"
-                )
-            if tensor.device != first[1].device:
-                raise ValueError(
-                    f"{name}: on {tensor.device}, but {first[0]} on {first[1].device}; expected one device"
-                )
-    return (first[1].dtype, first[1].device) if first else (torch.float64, torch.device("cpu"))
+    entries = check_entries(module)
+    if not entries:
+        return torch.float64, torch.device("cpu")
+    first, reference = next(iter(entries.items()))
+    for name, tensor in entries.items():
+        if tensor.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"{name}: expected float32 or float64, got {tensor.dtype}")
+        if tensor.dtype != reference.dtype:
+            raise ValueError(
+                f"{name}: {tensor.dtype} beside {reference.dtype} of {first}; expected one dtype"
+            )
+        if tensor.device != reference.device:
+            raise ValueError(
+                f"{name}: on {tensor.device}, but {first} on {reference.device}; expected one device"
+            )
+    return reference.dtype, reference.device
