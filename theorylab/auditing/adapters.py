@@ -206,7 +206,7 @@ class TorchAttribution(abc.ABC):
 
     def _still(self) -> Any:
         """Return such a twin that refuses to run where it is random."""
-        from theorylab.torch_bridge._recording import still
+        from theorylab.torch_bridge._still import still
 
         return still(self.module)
 

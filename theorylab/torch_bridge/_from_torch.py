@@ -91,8 +91,8 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
     wanted = trace_shapes(nodes)[1]
     held = {name: translation.parameters[name].detach().cpu().numpy().copy() for name in wanted}
     network = GraphNetwork(nodes, held)
-    with torch.inference_mode(False), torch.no_grad():
-        expected = recorder.twin(torch.tensor(second[None], dtype=dtype, device=device)).cpu().numpy()[0]
+    with torch.inference_mode(False):
+        expected = recorder.again(torch.tensor(second[None], dtype=dtype, device=device)).cpu().numpy()[0]
     # On another image than the one that it was read with: what depends on values shows.
     tolerance = (1e-8 if expected.dtype == np.float64 else 1e-3) * np.abs(expected).max()
     if not np.allclose(network.logits(second.astype(expected.dtype)), expected, rtol=0, atol=tolerance):

@@ -5,12 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import torch
-from torch import nn
-from torch.nn import functional
-
 from theorylab.torch_bridge import _twin
-from theorylab.torch_bridge._recording import Node
+from theorylab.torch_bridge._calls import Node
 
 # Layers that hand the true gradient on under every rule: linear ones, pooling, normalisation, changes of shape.
 _MODULES = """
@@ -40,15 +36,21 @@ _METHODS = """
     view view_as reshape_as expand expand_as contiguous clone add_ sub_ mul_ div_ neg_ register_hook retain_grad
     radd rsub rmul rdiv rtruediv truediv rmatmul getitem iadd isub imul idiv itruediv
 """
-_UPDATES = "__iadd__ __isub__ __imul__ __idiv__ __itruediv__ __ifloordiv__ __imod__ __ipow__ __setitem__".split()
+_UPDATES = """
+    __iadd__ __isub__ __imul__ __idiv__ __itruediv__ __ifloordiv__ __imod__ __ipow__ __setitem__
+"""
 TRAINING = "in training mode; call module.eval() first"
 # Random under no condition on an argument, and not marked so by torch.
-_DRAWING = "gumbel_softmax fractional_max_pool2d fractional_max_pool3d".split()
+_DRAWING = ("gumbel_softmax", "fractional_max_pool2d", "fractional_max_pool3d")
 
 
 @functools.cache
 def _linear() -> tuple[frozenset[Any], frozenset[Any], frozenset[str]]:
     """Types of modules, functions and names of methods of the lists above."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
     modules = frozenset(getattr(nn, name) for name in _MODULES.split() if hasattr(nn, name))
     functions = {getattr(functional, name) for name in _FUNCTIONAL.split()}
     functions |= {getattr(torch, name) for name in _TORCH.split()}
@@ -56,22 +58,33 @@ def _linear() -> tuple[frozenset[Any], frozenset[Any], frozenset[str]]:
 
 
 @functools.cache
-def _random() -> dict[Any, tuple[int, str, Any]]:
-    """Functions that are random or look at the batch on condition: position, name and default of the argument that says so."""
+def _random() -> dict[Any, tuple[tuple[int, str, Any], ...]]:
+    """Functions that are random or look at the batch on condition: position, name and default of what has to be true."""
+    import torch
+    from torch.nn import functional
+
     dropouts = (getattr(functional, f"dropout{suffix}") for suffix in ("", "1d", "2d", "3d"))
+    recurrent = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+    attention = functional.multi_head_attention_forward
     return {
-        **dict.fromkeys(dropouts, (2, "training", True)),
-        **dict.fromkeys((functional.alpha_dropout, functional.feature_alpha_dropout), (2, "training", False)),
-        **dict.fromkeys((torch.dropout, torch.alpha_dropout, torch.feature_dropout), (2, "train", False)),
-        **dict.fromkeys((functional.rrelu, torch.rrelu), (3, "training", False)),
-        functional.batch_norm: (5, "training", False),
-        functional.scaled_dot_product_attention: (4, "dropout_p", 0.0),
+        **dict.fromkeys(dropouts, ((2, "training", True),)),
+        **dict.fromkeys(
+            (functional.alpha_dropout, functional.feature_alpha_dropout), ((2, "training", False),)
+        ),
+        **dict.fromkeys((torch.dropout, torch.alpha_dropout, torch.feature_dropout), ((2, "train", False),)),
+        **dict.fromkeys((functional.rrelu, torch.rrelu), ((3, "training", False),)),
+        **dict.fromkeys(recurrent, ((5, "dropout", 0.0), (6, "train", False))),
+        functional.batch_norm: ((5, "training", False),),
+        functional.scaled_dot_product_attention: ((4, "dropout_p", 0.0),),
+        attention: ((10, "dropout_p", 0.0), (13, "training", True)),
     }
 
 
 @functools.cache
 def _draws(target: Any) -> bool:
     """Whether a function draws random numbers whenever it is called."""
+    import torch
+
     name = target if isinstance(target, str) else getattr(target, "__name__", "")
     if name in _DRAWING:
         return True
@@ -83,12 +96,13 @@ def _draws(target: Any) -> bool:
 def randomness(node: Node) -> str:
     """Say that a function is random or looks at its batch, in words; empty if it does not."""
     if node.op == "function" and node.target in _random():
-        return TRAINING if node.argument(*_random()[node.target]) else ""
+        return TRAINING if all(node.argument(*option) for option in _random()[node.target]) else ""
     return "it draws random numbers" if _draws(node.target) else ""
 
 
 def random_layer(module: Any) -> bool:
     """Whether a layer, by itself, is random or changes its statistics: in training mode."""
+    from torch import nn
     from torch.nn.modules.batchnorm import _NormBase
     from torch.nn.modules.dropout import _DropoutNd
 
@@ -111,7 +125,9 @@ def training(node: Node) -> str:
 
 def in_place(name: str) -> bool:
     """Whether a function or method of this name writes into its first argument."""
-    return name in _UPDATES or (name.endswith("_") and not name.endswith("__") and name != "requires_grad_")
+    return name in _UPDATES.split() or (
+        name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
+    )
 
 
 def known(node: Node) -> bool:

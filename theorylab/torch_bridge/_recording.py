@@ -6,7 +6,6 @@ without us.  ``TorchFunctionMode`` belongs to one thread: nothing of torch or of
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import linecache
 import os
@@ -15,75 +14,15 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-import torch
-from torch import overrides
-from torch.autograd.function import BackwardCFunction
-from torch.nn.modules._functions import BackwardHookFunction
+from theorylab.torch_bridge import _known, _rectifiers, _twin
+from theorylab.torch_bridge._calls import Node, called, collected, inputs_of, mapped, watched
 
-from theorylab.torch_bridge import _twin
-
-_NOT_USERS = (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
 _MODULES = os.path.join("torch", "nn", "modules", "module.py")
 # Methods and functions through which the value of a tensor leaves torch.
-_READS = frozenset(
-    "__bool__ __float__ __int__ __index__ __complex__ __contains__ __array__ __dlpack__ item tolist numpy equal "
-    "allclose is_nonzero".split()
-)
-
-
-@dataclasses.dataclass(eq=False)
-class Node:
-    """One call: its arguments, with nodes in the place of all tensors that depend on the image.
-
-    `op` is "image"; "module", a layer of ``torch.nn`` at path `target`; "function" or "method" of a tensor; "item", one of
-    several outputs.  `writes`: it changes a tensor in place.
-    """
-
-    op: str
-    target: Any
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
-    scope: str = ""
-    module: Any = None
-    shape: tuple[int, ...] = ()
-    dtype: Any = None
-    writes: bool = False
-    problem: str = ""
-    recorder: Any = None
-
-    def argument(self, position: int, name: str, default: Any = None) -> Any:
-        """Return the argument at `position`, or called `name`."""
-        return self.args[position] if position < len(self.args) else self.kwargs.get(name, default)
-
-    def __str__(self) -> str:
-        """Path and type of a module, name and module of a function."""
-        if self.op == "module":
-            return _twin.labelled(self.target, self.module)
-        scope = f" in {self.scope}" if self.scope else ""
-        if self.op == "function":
-            known = overrides.resolve_name(self.target) or getattr(self.target, "__name__", str(self.target))
-            return f"function {known}{scope}"
-        return f"{'method Tensor.' if self.op == 'method' else ''}{self.target}{scope}"
-
-
-def mapped(value: Any, function: Any) -> Any:
-    """Return nested arguments with `function` of every tensor in them."""
-    if isinstance(value, torch.Tensor):
-        return function(value)
-    if isinstance(value, (tuple, list)):
-        return tuple(mapped(entry, function) for entry in value)
-    if isinstance(value, dict):
-        return {name: mapped(entry, function) for name, entry in value.items()}
-    if isinstance(value, slice):
-        return slice(*(mapped(entry, function) for entry in (value.start, value.stop, value.step)))
-    return value
-
-
-def collected(value: Any) -> list[Any]:
-    """Tensors in nested arguments or results."""
-    found: list[Any] = []
-    mapped(value, found.append)
-    return found
+_READS = """
+    __bool__ __float__ __int__ __index__ __complex__ __contains__ __array__ __dlpack__ item tolist numpy equal allclose
+    is_nonzero
+"""
 
 
 def _functions(start: Any) -> Iterator[Any]:
@@ -98,16 +37,11 @@ def _functions(start: Any) -> Iterator[Any]:
 
 
 @functools.cache
-def _called(function: Any) -> tuple[str, Any]:
-    """Whether torch was called by a function or by a method, and by which; the method of an operator by its bare name."""
-    holder = getattr(function, "__self__", None)
-    if getattr(function, "__name__", "") in ("__get__", "__set__"):  # of an attribute
-        return "method", holder.__name__
-    name = getattr(function, "__name__", str(function))
-    known = overrides.resolve_name(function) or ""
-    if not known.startswith("torch.Tensor."):
-        return "function", function
-    return "method", name.strip("_") if name.startswith("__") else name
+def _not_users() -> tuple[str, ...]:
+    """Folders whose lines are not the user's."""
+    import torch
+
+    return (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
 
 
 def _line(frame: FrameType, number: int) -> str:
@@ -119,15 +53,17 @@ def _line(frame: FrameType, number: int) -> str:
 
 def _by_backward_hooks() -> bool:
     """Whether torch was called by the function that torch itself puts around a module with backward hooks."""
+    from torch.nn.modules._functions import BackwardHookFunction
+
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_NOT_USERS):
+    while frame is not None and frame.f_code.co_filename.startswith(_not_users()):
         if frame.f_code.co_name == "apply" and frame.f_locals.get("cls") is BackwardHookFunction:
             return True
         frame = frame.f_back
     return False
 
 
-class Recorder(overrides.TorchFunctionMode):
+class Recorder:
     """Runs one module on one batch of images, and notes what the images go through.
 
     `rule` names the rule under which everything but a unit has to be known; `current` is what units obey in the backward
@@ -135,10 +71,7 @@ class Recorder(overrides.TorchFunctionMode):
     """
 
     def __init__(self, module: Any, device: Any, rule: str | None = None, strict: bool = False) -> None:
-        from theorylab.torch_bridge._rectifiers import Current
-
-        super().__init__()
-        self.rule, self.strict, self.current = rule, strict, Current()
+        self.rule, self.strict, self.current = rule, strict, _rectifiers.Current()
         self.nodes: list[Node] = []
         self.scopes: list[tuple[str, Any]] = []
         self.layer: Node | None = None  # inside a layer of torch.nn nothing is noted
@@ -147,34 +80,46 @@ class Recorder(overrides.TorchFunctionMode):
         self.image: Any = None
         self.watching = False
         self.twin = _twin.twin_of(module, device, self._wrap)
-        parameters = self.twin.parameters()
-        self.memory = {parameter.untyped_storage().data_ptr() for parameter in parameters} - {0}
+        self.memory = {parameter.untyped_storage().data_ptr() for parameter in self.twin.parameters()} - {0}
 
     def run(self, image: Any) -> Any:
         """Return the module's output for images that need a gradient, or raise a ValueError of one line."""
+        import torch
+
         self.image = image
         buffers = [(name, buffer, buffer._version) for name, buffer in self.twin.named_buffers()]
         with torch.inference_mode(False), torch.enable_grad():
             given = image.clone()  # the module may write into its input
             self._note(Node("image", "image"), [given])
-            try:
-                with self:
-                    self.watching = True
-                    output = self.twin(given)
-            except Exception as error:  # whatever a forward may raise
-                self._refuse()
-                where = self.failed[1] if self.failed[0] is error else "module"
-                reason = [*str(error).strip().splitlines(), type(error).__name__][0]
-                raise ValueError(f"{where}: {reason}") from error
-            finally:
-                self.watching = False
+            self.watching = True
+            with watched(self._watch):
+                output = self._guarded(given)
+            self.watching = False
         self._refuse()
         for name, buffer, version in buffers:
             owner = self.twin.get_submodule(name.rpartition(".")[0])
             if buffer._version != version and owner.training:
-                raise ValueError(f"{name}: it changes as the module runs in training mode; call module.eval() first")
+                raise ValueError(
+                    f"{name}: it changes as the module runs in training mode; call module.eval() first"
+                )
         self._check(output)
         return output
+
+    def again(self, image: Any) -> Any:
+        """Return the module's output for other images, not watched."""
+        import torch
+
+        with torch.inference_mode(False), torch.enable_grad():
+            return self._guarded(image.detach().clone().requires_grad_()).detach()
+
+    def _guarded(self, given: Any) -> Any:
+        try:
+            return self.twin(given)
+        except Exception as error:  # whatever a forward may raise
+            self._refuse()
+            where = self.failed[1] if self.failed[0] is error else "module"
+            reason = [*str(error).strip().splitlines(), type(error).__name__][0]
+            raise ValueError(f"{where}: {reason}") from error
 
     def node_of(self, tensor: Any) -> Node | None:
         """Return what a tensor was computed by; None if the image has no part in it."""
@@ -187,16 +132,15 @@ class Recorder(overrides.TorchFunctionMode):
             return None
         where = _twin.labelled(*(self.scopes[-1] if self.scopes else ("", self.twin)))
         node = Node("item", f"a tensor in {where}")
-        node.problem = "it was computed where torch cannot be watched (compiled code, another thread, a view written to)"
+        node.problem = (
+            "it was computed where torch cannot be watched (compiled code, another thread, a view written to)"
+        )
         self._note(node, [tensor])
         return node
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def _watch(self, function: Any, args: Any, kwargs: Any) -> Any:
         """Note and run one function of torch."""
-        from theorylab.torch_bridge import _known
-
-        kwargs = kwargs or {}
-        op, target = _called(function)
+        op, target = called(function)
         if self.layer is not None:
             self._insist(_known.randomness(Node(op, target, args, kwargs)), self.layer)
             return function(*args, **kwargs)
@@ -223,7 +167,7 @@ class Recorder(overrides.TorchFunctionMode):
         except Exception as error:
             trace, users = error.__traceback__, ""
             while trace is not None:
-                if not trace.tb_frame.f_code.co_filename.startswith(_NOT_USERS):
+                if not trace.tb_frame.f_code.co_filename.startswith(_not_users()):
                     users = f", {_line(trace.tb_frame, trace.tb_lineno)}"
                 trace = trace.tb_next
             self._fail(error, f"{_twin.labelled(path, twin)}{users}: {type(error).__name__}")
@@ -246,16 +190,13 @@ class Recorder(overrides.TorchFunctionMode):
             raise ValueError(self.refusals[-1])
 
     def _call(self, node: Node, compute: Any, args: Any, kwargs: Any) -> Any:
-        from theorylab.torch_bridge import _known, _rectifiers
 
         tensors = collected((args, kwargs))
         held = {found: tensor for tensor in tensors if (found := self.node_of(tensor)) is not None}
-        node.args, node.kwargs = mapped(
-            (tuple(args), kwargs), lambda tensor: self.node_of(tensor) or tensor
-        )
+        node.args, node.kwargs = mapped((tuple(args), kwargs), lambda tensor: self.node_of(tensor) or tensor)
         self._insist(_known.training(node) if node.op == "module" else _known.randomness(node), node)
         name = "" if node.op == "module" else getattr(compute, "__name__", "")
-        if held and name in _READS:
+        if held and name in _READS.split():
             self._read()
         goal = kwargs.get("out", args[:1] if _known.in_place(name) else None)
         if any(tensor.untyped_storage().data_ptr() in self.memory for tensor in collected(goal)):
@@ -263,10 +204,11 @@ class Recorder(overrides.TorchFunctionMode):
         seen = _rectifiers.rectification(node) if held else None
         versions = [(tensor, tensor._version) for tensor in tensors]
         try:
-            if seen is not None:
-                result = _rectifiers.rectify(held[seen.source], seen, self.current)
-            else:
-                result = compute(*args, **kwargs)
+            result = (
+                compute(*args, **kwargs)
+                if seen is None
+                else _rectifiers.rectify(held[seen.source], seen, self.current)
+            )
         except Exception as error:
             self._fail(error, str(node))
             raise
@@ -277,7 +219,7 @@ class Recorder(overrides.TorchFunctionMode):
 
     def _keep(self, node: Node, unit: bool, result: Any, written: list[Any]) -> None:
         """Note a call that the image has a part in, if a tensor comes of it."""
-        from theorylab.torch_bridge import _known
+        import torch
 
         outputs = collected(result)
         node.writes = node.target == "register_hook" or any(self.node_of(tensor) for tensor in written)
@@ -309,7 +251,7 @@ class Recorder(overrides.TorchFunctionMode):
             path = frame.f_code.co_filename
             if path.endswith(_MODULES) and not self.strict:
                 return
-            if users is None and not path.startswith(_NOT_USERS):
+            if users is None and not path.startswith(_not_users()):
                 users = frame
             frame = frame.f_back
         line = f", {_line(users, users.f_lineno)}" if users is not None else ""
@@ -318,11 +260,16 @@ class Recorder(overrides.TorchFunctionMode):
 
     def _check(self, output: Any) -> None:
         """Refuse what the output depends on and cannot be followed; the rest does no harm."""
+        from torch.autograd.function import BackwardCFunction
+        from torch.nn.modules._functions import BackwardHookFunction
+
         for tensor in collected(output):
             for step in _functions(tensor.grad_fn):
                 if isinstance(step, BackwardCFunction):
-                    own = type(step)._forward_cls
-                    if own is not BackwardHookFunction and not own.__module__.startswith("theorylab.torch_bridge."):
+                    own: Any = type(step)._forward_cls
+                    if own is not BackwardHookFunction and not own.__module__.startswith(
+                        "theorylab.torch_bridge."
+                    ):
                         raise ValueError(
                             f"{own.__name__} (torch.autograd.Function): it has a backward pass of its own"
                         )
@@ -334,56 +281,3 @@ class Recorder(overrides.TorchFunctionMode):
         for node in self.nodes:
             if node in needed and node.problem:
                 raise ValueError(f"{node}: {node.problem}")
-
-
-class Still(overrides.TorchFunctionMode):
-    """Refuses whatever is random or in training mode, in one line."""
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run one function of torch."""
-        from theorylab.torch_bridge import _known
-
-        node = Node(*_called(function), args, kwargs or {})
-        reason = _known.randomness(node)
-        if reason:
-            raise ValueError(f"{node}: {reason}")
-        return function(*args, **node.kwargs)
-
-
-def still(module: Any) -> Any:
-    """Return a twin of a module, on which hooks can be set and which refuses to run if it is random.
-
-    A ValueError that names what is in training mode, not yet run or without values.
-    """
-    from theorylab.torch_bridge import _known
-
-    def wrap(twin: Any, path: str, layer: bool) -> None:
-        if not path:
-            twin.__dict__["forward"] = functools.partial(run, twin.forward)
-
-    def run(forward: Any, *args: Any, **kwargs: Any) -> Any:
-        with Still():
-            return forward(*args, **kwargs)
-
-    found = _twin.twin_of(_twin.check_module(module), None, wrap)
-    for path, part in found.named_modules():
-        if _known.random_layer(part):
-            raise ValueError(f"{_twin.labelled(path, part)}: {_known.TRAINING}")
-    return found
-
-
-def inputs_of(node: Node) -> list[Node]:
-    """Nodes among nested arguments."""
-    found: list[Node] = []
-    waiting: list[Any] = [node.args, node.kwargs]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, Node):
-            found.append(value)
-        elif isinstance(value, (tuple, list)):
-            waiting += value
-        elif isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, slice):
-            waiting += (value.start, value.stop, value.step)
-    return found

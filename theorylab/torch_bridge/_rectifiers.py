@@ -6,14 +6,12 @@ import dataclasses
 import functools
 from typing import Any
 
-import torch
-from torch import nn
-from torch.nn import functional
+import numpy as np
 
 from theorylab.model.rules import Rule
 from theorylab.model.units import RELU, LeakyReLU, Unit
 from theorylab.torch_bridge import _twin
-from theorylab.torch_bridge._recording import Node
+from theorylab.torch_bridge._calls import Node
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +25,9 @@ class Rectification:
 
 def _is_zero(value: Any, source: Node) -> bool:
     """Whether an argument is the number 0, as a scalar, a constant tensor that `source` outgrows or ``zeros_like(source)``."""
+    import torch
+    from torch import nn
+
     if isinstance(value, Node):
         return value.target is torch.zeros_like and value.argument(0, "input") is source
     if isinstance(value, torch.Tensor):
@@ -39,14 +40,17 @@ def _is_zero(value: Any, source: Node) -> bool:
 
 def _widened(value: Any, source: Node) -> Any:
     try:
-        return tuple(torch.broadcast_shapes(value.shape, source.shape))
-    except RuntimeError:
+        return np.broadcast_shapes(value.shape, source.shape)
+    except ValueError:
         return None
 
 
 @functools.cache
 def _spellings() -> dict[Any, str]:
     """Family of each function; methods stand under their name."""
+    import torch
+    from torch.nn import functional
+
     families = {
         "relu": "relu relu_",
         "clamp": "clamp clamp_ clip clip_ clamp_min clamp_min_",
@@ -60,6 +64,9 @@ def _spellings() -> dict[Any, str]:
 
 def rectification(node: Node) -> Rectification | None:
     """Tell what a call rectifies, or None if it is neither a ReLU nor a LeakyReLU."""
+    import torch
+    from torch import nn
+
     source = node.argument(0, "input")
     if node.op == "module":
         kind = _twin.kind(node.module)  # exactly: a subclass has a forward of its own, which is looked into
@@ -104,6 +111,8 @@ class Current:
 
 @functools.cache
 def _function() -> Any:
+    import torch
+
     class Rectify(torch.autograd.Function):
         """``T = h(R) g'(y)``: Eq. 1 and 2."""
 

@@ -6,20 +6,18 @@ import dataclasses
 import math
 from typing import Any
 
-import torch
-
 from theorylab.model.stack import Shape
 from theorylab.networks import nodes
 from theorylab.torch_bridge import _layers, _twin
-from theorylab.torch_bridge._recording import Node
+from theorylab.torch_bridge._calls import Node
 from theorylab.torch_bridge._rectifiers import rectification
 
 # Layers and functions that hand the very tensor on in evaluation mode, and those that change its shape alone.
-_PASSING = frozenset(
-    "Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout dropout dropout1d dropout2d dropout3d "
-    "alpha_dropout feature_alpha_dropout contiguous".split()
-)
-_RESHAPING = frozenset("Flatten flatten view reshape view_as reshape_as".split())
+_PASSING = """
+    Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout
+    dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout contiguous
+"""
+_RESHAPING = "Flatten flatten view reshape view_as reshape_as"
 
 
 @dataclasses.dataclass(eq=False)
@@ -118,6 +116,8 @@ class Translation:
 
     def translate(self, call: Node) -> _Tensor:
         """Compute the value of one call."""
+        import torch
+
         if call.op == "item":
             self.read(call.args[0] if call.args else None)
             raise ValueError("one of several outputs has no counterpart in the graph")
@@ -135,15 +135,15 @@ class Translation:
         if call.op == "module":
             kind = _twin.kind(call.module)
             name = kind.__name__ if kind.__module__.startswith("torch.nn.modules") else ""
-        if name in _PASSING:
+        if name in _PASSING.split():
             return self.read(call.argument(0, "input"))  # in evaluation mode the very tensor that came
-        if name in _RESHAPING:
+        if name in _RESHAPING.split():
             return self.reshape(call)
         if call.op == "module":
             return self.module(call)
-        if call.op == "method" or call.target is torch.add:
-            if name in ("add", "radd", "add_", "iadd"):
-                return self.add(call, in_place=name in ("add_", "iadd"))
+        summed = call.op == "method" or call.target is torch.add
+        if summed and name in ("add", "radd", "add_", "iadd"):
+            return self.add(call, in_place=name in ("add_", "iadd"))
         raise TypeError("from_torch does not know this operation")
 
     def module(self, call: Node) -> _Tensor:

@@ -10,23 +10,28 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-import torch
-from torch import nn
-
 _Wrap = Callable[[Any, str, bool], None]
 
 
 def is_layer(module: Any) -> bool:
     """Whether a module is one of ``torch.nn``'s own, as it comes; containers are not."""
+    from torch import nn
+
     if "forward" in module.__dict__ or isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):
         return False
-    return kind(module).__module__.startswith(("torch.nn.modules", "torch.ao.nn"))
+    return str(kind(module).__module__).startswith(("torch.nn.modules", "torch.ao.nn"))
 
 
 def kind(module: Any) -> Any:
     """Return a module's type; of one with a parametrization the type that it had before."""
+    from torch import nn
+
     own = type(module)
-    return own.__mro__[1] if own.__module__ == nn.utils.parametrize.__name__ and "forward" not in vars(own) else own
+    return (
+        own.__mro__[1]
+        if own.__module__ == nn.utils.parametrize.__name__ and "forward" not in vars(own)
+        else own
+    )
 
 
 def labelled(path: str, module: Any) -> str:
@@ -41,6 +46,8 @@ class _Copier:
         self.originals: list[Any] = []  # what has no owner keeps its id while the copy is made
 
     def module(self, module: Any, path: str) -> Any:
+        import torch
+
         module = eager(module)
         if isinstance(module, torch.jit.ScriptModule):  # neither its functions nor its calls can be followed
             raise ValueError(f"{labelled(path, module)}: it is compiled by TorchScript")
@@ -60,6 +67,9 @@ class _Copier:
         return twin
 
     def value(self, value: Any, path: str) -> Any:
+        import torch
+        from torch import nn
+
         if id(value) in self.made:
             return self.made[id(value)]
         new: Any = value
@@ -108,9 +118,9 @@ def eager(module: Any) -> Any:
 def twin_of(module: Any, device: Any = None, wrap: _Wrap | None = None) -> Any:
     """Return a copy with the same parameters in the same memory, which need no gradient, and everything else its own.
 
-    `device` is where its tensors lie, if elsewhere.  What its forward stores, and the hooks that are set on it, are not seen in `module`.  `wrap` is called with every
-    module copied, its path, and whether it is a layer of ``torch.nn``.  A ValueError if part of it is compiled by TorchScript
-    or has no values.
+    `device` is where its tensors lie, if elsewhere.  What its forward stores, and the hooks that are set on it, are not seen
+    in `module`.  `wrap` is called with every module copied, its path, and whether it is a layer of ``torch.nn``.  A
+    ValueError if part of it is compiled by TorchScript or has no values.
     """
     check_entries(module)
     return _Copier(device, wrap).module(module, "")
@@ -118,6 +128,8 @@ def twin_of(module: Any, device: Any = None, wrap: _Wrap | None = None) -> Any:
 
 def check_module(module: Any) -> Any:
     """Return the module without ``torch.compile``; a TypeError if it is none."""
+    from torch import nn
+
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     return eager(module)
@@ -125,6 +137,8 @@ def check_module(module: Any) -> Any:
 
 def check_classifier(module: Any) -> Any:
     """Return the module as :func:`check_module`; a ValueError if it wants more than an image."""
+    import torch
+
     module = check_module(module)
     if isinstance(module, torch.jit.ScriptModule):
         return module  # refused by its name, as a part would be
@@ -141,6 +155,8 @@ def check_classifier(module: Any) -> Any:
 
 def check_entries(module: Any) -> dict[str, Any]:
     """Return all parameters and statistics that are no integers, or a ValueError that names one without values."""
+    from torch import nn
+
     entries = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     for name, tensor in entries.items():
         if nn.parameter.is_lazy(tensor):
@@ -157,6 +173,8 @@ def precision(module: Any) -> tuple[Any, Any]:
 
     A ValueError that names an entry if there are two, if the dtype is not float32 or float64, or if it holds no values.
     """
+    import torch
+
     entries = check_entries(module)
     if not entries:
         return torch.float64, torch.device("cpu")
