@@ -44,11 +44,12 @@ def attribute_many(
     Raises
     ------
     TypeError, ValueError
-        As :func:`attribute`, and if `rules` or `targets` is a single one.
+        As :func:`attribute`; if `rules` or `targets` is a single one; if an image's logits depend on the others.
 
     Notes
     -----
-    Eq. 1–2.  One forward pass, ``R · T`` backward passes of the batch: the images do not see each other.
+    Eq. 1–2.  One forward pass, ``R · T`` backward passes of the batch: the images do not see each other, which one more
+    forward pass of one image makes sure of.
 
     Examples
     --------
@@ -168,7 +169,7 @@ def attribute(
     ----------
     module : torch.nn.Module
         In evaluation mode, all float32 or all float64, from ``(B, C, H, W)`` to logits ``(B, K)``.  It stays as it is:
-        parameters, ``.grad``, ``requires_grad``, hooks, training flags.
+        parameters, ``.grad``, ``requires_grad``, hooks, training flags.  Many threads may call at once.
     x : array, (C, H, W)
         Converted to the module's dtype.
     rule : Rule or str
@@ -190,18 +191,19 @@ def attribute(
     TypeError
         If `module` is no ``torch.nn.Module`` or `x` is not of real numbers.
     ValueError
-        If ``torch.fx`` cannot trace the module; if dropout or batch normalisation is in training mode; if part of it
-        runs under ``torch.no_grad``, is a custom autograd function or is changed by a hook; under every rule but
-        "saliency" if something that is neither a ReLU or LeakyReLU nor known to be linear, pooling or normalisation
-        stands in it (GELU, Sigmoid, ReLU6, …); if dtypes are mixed or half; if `rule`, `target` or `x` does not fit.
+        If the forward fails, reads values of the image (the message has the line) or writes into a parameter; if
+        something is random, in training mode, without values (lazy, meta), compiled by TorchScript, a custom autograd
+        function or under ``torch.no_grad``; under every rule but "saliency" if something that is neither a ReLU or
+        LeakyReLU nor known to be linear, pooling or normalisation stands in it (GELU, Sigmoid, ReLU6, …); if dtypes are
+        mixed or half; if `rule`, `target`, `device` or `x` does not fit.
 
     Notes
     -----
-    Eq. 1 and 2 at every unit, found with ``torch.fx``: ``nn.ReLU`` however often it is called, ``F.relu``,
+    Eq. 1 and 2 at every unit as the module runs, once: ``nn.ReLU`` however often it is called, ``F.relu``,
     ``torch.relu``, ``x.relu()``, clamping at 0 from below, the maximum with 0, ``nn.LeakyReLU`` and
     ``F.leaky_relu``, and all of them in place.  The seed of the backward pass is 1, never the logit.
     ``1(0) = 0``, also for a clamp, where PyTorch's own derivative is 1.
-    Everything else hands PyTorch's derivative on.
+    Everything else hands PyTorch's derivative on, with the hooks and parametrizations that the module has.
 
     Examples
     --------

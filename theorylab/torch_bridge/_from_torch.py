@@ -38,14 +38,16 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
     TypeError
         If `module` is no ``torch.nn.Module`` or a size is no integer.
     ValueError
-        If ``torch.fx`` cannot trace the module, or it holds something else than the layers above, an option of them
-        that the graph does not have (groups, dilation, ``ceil_mode``, padding other than zeros), dropout or batch
-        normalisation in training mode, a forward hook, mixed dtypes or half precision; if shapes do not fit.  The
-        message names the module or function.
+        If the module cannot be run or watched (see :func:`attribute`), or the image goes through something else than
+        the layers above, an option of them that the graph does not have (groups, dilation, ``ceil_mode``, padding other
+        than zeros), or a backward hook; if shapes do not fit; if graph and module differ on another image than that they
+        were read with.  The message names the module or function.
 
     Notes
     -----
-    Eq. 1 at every ReLU, however it is written (see :func:`attribute`).  An operation in place changes every name of
+    Eq. 1 at every ReLU, however it is written (see :func:`attribute`).  The module runs on two random images, the graph
+    on one of them.  A layer with a parametrization, or whose weight a forward hook computes, has the weight as it is.
+    An operation in place changes every name of
     its tensor, as in PyTorch; one that changes a tensor through a view of another shape which is read again is refused.
 
     Examples
