@@ -3,6 +3,7 @@
 import concurrent.futures
 import cProfile
 import functools
+import pickle
 import sys
 import threading
 
@@ -539,6 +540,16 @@ def test_an_image_dependent_weight_is_no_layer_of_the_graph():
         lambda m, i: setattr(m, "kernel_size", 2 + int(np.asarray(i[0].detach()).max() > 9))
     )
     assert_right_or_refused(module)
+
+
+def test_tensors_that_a_hook_kept_are_plain():
+    module, kept = Net(), []
+    module.conv.register_forward_hook(lambda m, i, o: kept.extend((o.detach(), i[0])))
+    attribute(module, picture(), "guided", 1)
+    from_torch(module, SHAPE)
+    assert len(kept) == 6
+    assert not any(tensor.__dict__ for tensor in kept)
+    pickle.dumps([tensor.detach() for tensor in kept])
 
 
 # --- threads and profilers

@@ -83,7 +83,7 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
         if not isinstance(output, torch.Tensor):
             raise ValueError("module: expected one tensor of logits as output")
         translation = Translation(recorder.nodes, shape)
-        last = translation.run(recorder.node_of(output))
+        last = translation.run(recorder.result)
     # What the output does not depend on is left out: the graph has no loose ends.
     needed = {last}
     for node in reversed(translation.nodes):

@@ -10,6 +10,7 @@ import functools
 import linecache
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -79,6 +80,8 @@ class Recorder:
         self.failed: tuple[BaseException | None, str] = (None, "")
         self.image: Any = None
         self.watching = False
+        self.marked: list[Any] = []
+        self.result: Node | None = None  # what the output was computed by
         self.twin = _twin.twin_of(module, device, self._wrap)
         self.memory = {parameter.untyped_storage().data_ptr() for parameter in self.twin.parameters()} - {0}
 
@@ -88,21 +91,28 @@ class Recorder:
 
         self.image = image
         buffers = [(name, buffer, buffer._version) for name, buffer in self.twin.named_buffers()]
-        with torch.inference_mode(False), torch.enable_grad():
-            given = image.clone()  # the module may write into its input
-            self._note(Node("image", "image"), [given])
-            self.watching = True
-            with watched(self._watch):
-                output = self._guarded(given)
+        self.watching = True
+        try:
+            with torch.inference_mode(False), torch.enable_grad():
+                given = image.clone()  # the module may write into its input
+                self._note(Node("image", "image"), [given])
+                with watched(self._watch):
+                    output = self._guarded(given)
+            self._refuse()
+            for name, buffer, version in buffers:
+                owner = self.twin.get_submodule(name.rpartition(".")[0])
+                if buffer._version != version and owner.training:
+                    raise ValueError(
+                        f"{name}: it changes as the module runs in training mode; call module.eval() first"
+                    )
+            self._check(output)
+            self.result = self.node_of(output) if isinstance(output, torch.Tensor) else None
+        finally:
             self.watching = False
-        self._refuse()
-        for name, buffer, version in buffers:
-            owner = self.twin.get_submodule(name.rpartition(".")[0])
-            if buffer._version != version and owner.training:
-                raise ValueError(
-                    f"{name}: it changes as the module runs in training mode; call module.eval() first"
-                )
-        self._check(output)
+            for mark in self.marked:  # a hook of the user's may have kept the tensor
+                tensor = mark()
+                if tensor is not None:
+                    tensor.__dict__.pop("_theorylab_node", None)
         return output
 
     def again(self, image: Any) -> Any:
@@ -242,6 +252,7 @@ class Recorder:
         for tensor in tensors:
             node.shape, node.dtype = tuple(tensor.shape), tensor.dtype
             tensor._theorylab_node = node
+            self.marked.append(weakref.ref(tensor))
 
     def _read(self) -> None:
         """Refuse a forward that reads the value of a tensor; a hook may look on."""
@@ -266,7 +277,8 @@ class Recorder:
         for tensor in collected(output):
             for step in _functions(tensor.grad_fn):
                 if isinstance(step, BackwardCFunction):
-                    own: Any = type(step)._forward_cls
+                    kind: Any = type(step)
+                    own = kind._forward_cls
                     if own is not BackwardHookFunction and not own.__module__.startswith(
                         "theorylab.torch_bridge."
                     ):
