@@ -266,6 +266,6 @@ class Verification:
         )
         return {
             "theorylab": self.version,
-            **{name: getattr(self, name) for name in run},
+            **{name: _json.plain(getattr(self, name)) for name in run},
             "claims": [{name: _json.plain(getattr(claim, name)) for name in each} for claim in self.claims],
         }

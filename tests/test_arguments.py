@@ -153,6 +153,7 @@ GOOD = {
     "pool": tl.MaxPool(2),
     "power": 0.9,
     "preset": "authors",
+    "fit": "crop",
     "random_up_to": "filters",
     "randomize": False,
     "readout": tl.Gaussian(0.5),
@@ -221,6 +222,7 @@ GOOD = {
 """A value that works, by the name of a parameter."""
 
 OWN = {
+    "stats.sample_distances": {"first": np.array([0.0, 2.0]), "second": np.array([1.0, 3.0, 4.0])},
     "analytic.depth_maps": {"layers": [tl.ConvSpec(2, 3)]},
     "analytic.expected_cosine": {"target": "mean"},
     "analytic.local_contrast": {},
@@ -280,6 +282,7 @@ OWN = {
 # What a message may say in the place of the parameter's name, each with the reason.
 SYNONYMS = {
     "Rule.name": ("rule",),  # the name of a rule is what a rule is
+    "figures.make.name": ("figure",),  # the name of a figure is what a figure is
     "rules": ("rule",),  # one of them is unknown
     "targets": ("target", "attribute"),  # one of them is unknown; or the network does not have so many
     "display.*": ("map",),  # all of its functions take one or more maps

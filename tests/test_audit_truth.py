@@ -1,5 +1,7 @@
 """The audit tells the truth: sign, rectified maps, noise of the class, one picture, constant maps."""
 
+import concurrent.futures
+import copy
 import json
 import math
 import threading
@@ -362,13 +364,52 @@ def test_layers_are_drawn_anew_whatever_made_their_weights(make, name):
     assert [row.layer for row in report.randomization] == ["3", name] * 2
 
 
-def test_a_module_that_cannot_be_copied_is_one_line_at_the_start(crops):
+def test_modules_that_keep_results_are_drawn_anew(crops):
+    """Tensors that are results, kept as attributes, cannot be copied by ``deepcopy``; locks neither."""
     module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)).double().eval()
-    module.kept = threading.Lock()
-    attribute = auditing.ModuleAttribution(module, "guided")
-    attribute.many = lambda x, targets: pytest.fail("a map was computed before")
-    with pytest.raises(ValueError, match=r"^module: it cannot be copied .*randomize=False audits the rest$"):
-        tl.audit(attribute, crops, TARGETS)
+    module.kept, module.lock = module(torch.tensor(crops[:1])), threading.Lock()
+    with pytest.raises((RuntimeError, TypeError)):
+        copy.deepcopy(module)
+    before = {name: entry.clone() for name, entry in module.state_dict().items()}
+    report = tl.audit(auditing.ModuleAttribution(module, "guided"), crops, TARGETS)
+    assert [row.layer for row in report.randomization] == ["1", "1"]
+    assert max(abs(row.cosine.mean) for row in report.randomization) < 0.5
+    assert all(torch.equal(entry, before[name]) for name, entry in module.state_dict().items())
+
+
+def test_shared_weights_stay_shared_when_they_are_drawn_anew():
+    module = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)).double().eval()
+    module[2].weight = module[0].weight
+    drawn = auditing.ModuleAttribution(module, "guided").randomized(["0"], 1).module
+    assert drawn[2].weight is drawn[0].weight
+    assert not torch.equal(drawn[0].weight, module[0].weight)
+    assert torch.equal(drawn[2].bias, module[2].bias)
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Dropout(), lambda: nn.BatchNorm2d(3), lambda: nn.RReLU()])
+def test_captums_methods_refuse_training_mode(make, crops):
+    captum = pytest.importorskip("captum.attr")
+    module = nn.Sequential(make(), nn.Flatten(), nn.Linear(3 * 32 * 32, 10)).double()
+    attribute = auditing.CaptumAttribution(captum.Saliency, module)
+    before = {name: entry.clone() for name, entry in module.state_dict().items()}
+    for call in (attribute, attribute.gradient):
+        state = torch.get_rng_state()
+        with pytest.raises(ValueError, match=r"^0 \(\w+\): in training mode; call module\.eval\(\) first$"):
+            call(crops[0], 1)
+        assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(entry, before[name]) for name, entry in module.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU:UserWarning")
+def test_captums_hooks_stay_off_a_module_that_threads_share(crops):
+    captum = pytest.importorskip("captum.attr")
+    module = nn.Sequential(nn.Conv2d(3, 4, 5, 4), nn.ReLU(), nn.Flatten(), nn.Linear(196, 10)).double().eval()
+    attribute = auditing.CaptumAttribution(captum.GuidedBackprop, module)
+    expected = [attribute(crops[0], target) for target in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for target, found in enumerate(pool.map(attribute, [crops[0]] * 12, list(range(4)) * 3)):
+            np.testing.assert_array_equal(found, expected[target % 4])
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e160, 1e300])

@@ -169,7 +169,7 @@ def test_a_folder_of_pictures(tmp_path, small, classifier):
 def test_the_best_weights_present_are_taken(monkeypatch, classifier):
     taken = []
     monkeypatch.setattr(subjects._packaged, "vgg16", lambda source, side, seed: taken.append(source))
-    monkeypatch.setattr(subjects._packaged, "small", lambda side, seed: taken.append("small"))
+    monkeypatch.setattr(subjects._packaged, "small", lambda side, seed, source: taken.append(source))
     for given, present, decides in (
         (None, True, False),
         (None, True, True),

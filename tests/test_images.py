@@ -264,7 +264,7 @@ def test_mean_coloured_picture_has_no_direction(preset):
         ({"size": 10_001}, ValueError, "size: expected at most 10000"),
         ({"size": 2.0}, TypeError, "size: expected an integer"),
         ({"preset": "imagenet"}, ValueError, "unknown preset 'imagenet': choose one of 'paper', 'authors'"),
-        ({"preset": None}, ValueError, "unknown preset None"),
+        ({"preset": None}, TypeError, "preset: expected a string"),
         ({"fit": "pad"}, ValueError, "unknown fit 'pad': choose one of 'squeeze', 'crop'"),
         ({"path": "rockets"}, ValueError, "'rockets': no such file; did you mean 'rocket'"),
     ],

@@ -16,7 +16,7 @@ from theorylab import torch_bridge
 from theorylab.model.models import VGG16_BLOCKS
 from theorylab.networks import nodes as kinds
 from theorylab.networks.deep import resnet_nodes, vgg16_nodes
-from theorylab.torch_bridge import _tracing, attribute, attribute_many, from_torch
+from theorylab.torch_bridge import _twin, attribute, attribute_many, from_torch
 from theorylab.visualization import visualize, visualize_many
 
 torch = pytest.importorskip("torch")
@@ -293,7 +293,7 @@ class Concatenated(nn.Module):
 def test_concatenated_relu():
     """CReLU: no graph of ours, but PyTorch can, under every rule."""
     module, x = ready(Concatenated()), picture()
-    with pytest.raises(ValueError, match=r"^function \S*neg: from_torch does not know this operation$"):
+    with pytest.raises(ValueError, match=r"^function torch\.cat: from_torch does not know this operation$"):
         from_torch(module, SHAPE)
     # By hand: relu(y) and relu(-y) as two convolutions with weights of opposite sign.
     w, b = module.conv.weight.detach(), module.conv.bias.detach()
@@ -506,17 +506,6 @@ def test_a_module_that_keeps_what_it_sees():
         assert len(module.log) == len(before[2]) == 1
 
 
-def test_hooks():
-    module = ready(Calls(lambda m, x: F.relu(x)))
-    module.conv.register_forward_hook(lambda part, inputs, output: 2 * output)
-    with pytest.raises(
-        ValueError, match=r"^conv \(Conv2d\): a forward hook changes what the module computes"
-    ):
-        attribute(module, picture(), "saliency")
-    with pytest.raises(ValueError, match=r"^conv \(Conv2d\): it has a forward hook"):
-        from_torch(module, SHAPE)
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_dtypes(dtype):
     module = ready(Calls(lambda m, x: F.relu(x)), dtype=dtype)
@@ -532,8 +521,8 @@ def test_another_device_gets_a_copy(monkeypatch):
     """The copy's path, without a second device."""
     module, x = ready(Calls(lambda m, x: F.relu(x))), picture()
     expected = attribute(module, x, "guided", 0)
-    original = _tracing.precision
-    monkeypatch.setattr(_tracing, "precision", lambda traced: (original(traced)[0], torch.device("cpu", 0)))
+    original = _twin.precision
+    monkeypatch.setattr(_twin, "precision", lambda module: (original(module)[0], torch.device("cpu", 0)))
     np.testing.assert_array_equal(attribute(module, x, "guided", 0, device="cpu"), expected)
 
 
@@ -650,18 +639,17 @@ OPTIONS = {
     r"own \(Linear\): expected an input of shape \(n,\)": lambda: nn.Linear(5, 5),
     r"own \(GroupNorm\): from_torch does not know": lambda: nn.GroupNorm(2, 4),
     r"own \(ConvTranspose2d\): from_torch does not know": lambda: nn.ConvTranspose2d(4, 4, 2),
-    r"own \(ParametrizedConv2d\): from_torch": lambda: nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 4, 1)),
     r"method Tensor\.mean in own: from_torch does not know": lambda: Function(lambda x: x.mean((2, 3))),
     r"method Tensor\.permute in own": lambda: Function(lambda x: x.permute(0, 2, 3, 1)),
-    r"function \S*mul in own: from_torch does not know": lambda: Function(lambda x: x * 2),
-    r"function \S*add in own: expected a tensor": lambda: Function(lambda x: x + 1),
-    r"function \S*add in own: alpha": lambda: Function(lambda x: torch.add(x, x, alpha=2)),
-    r"function \S*add in own: expected inputs of one shape": lambda: Function(lambda x: x + F.adaptive_avg_pool2d(x, 1)),
-    r"function \S*getitem in own: indexing": lambda: Function(lambda x: x[:, 1:]),
-    r"function \S*getattr in own: attribute 'T'|function \S*getattr.*'mT'": lambda: Function(lambda x: x.mT),
+    r"method Tensor\.mul in own: from_torch does not know": lambda: Function(lambda x: x * 2),
+    r"method Tensor\.add in own: expected a tensor": lambda: Function(lambda x: x + 1),
+    r"function torch\.add in own: alpha": lambda: Function(lambda x: torch.add(x, x, alpha=2)),
+    r"method Tensor\.add in own: expected inputs of one shape": lambda: Function(lambda x: x + F.adaptive_avg_pool2d(x, 1)),
+    r"method Tensor\.getitem in own: from_torch does not know": lambda: Function(lambda x: x[:, 1:]),
+    r"method Tensor\.mT in own: from_torch does not know": lambda: Function(lambda x: x.mT),
     r"function torch\.flatten in own: expected all axes": lambda: Function(lambda x: torch.flatten(x, 2)),
-    r"method Tensor\.view in own: expected \(N, -1\).*\(N, 4, -1\)": lambda: Function(lambda x: x.view(x.size(0), 4, -1)),
-    r"function \S*setitem in own: from_torch does not know": lambda: Function(lambda x: overwrite(x)),
+    r"method Tensor\.view in own: expected all axes .*\(1, 4, 30\)": lambda: Function(lambda x: x.view(x.size(0), 4, -1)),
+    r"method Tensor\.setitem in own: from_torch does not know": lambda: Function(lambda x: overwrite(x)),
     r"method Tensor\.sub_ in own": lambda: Function(lambda x: x.sub_(1)),
 }  # fmt: skip
 
@@ -694,16 +682,16 @@ class Branching(nn.Module):
         return x.flatten(1) if x.sum() > 0 else -x.flatten(1)
 
 
+class Wanting(nn.Module):
+    def forward(self, x, mask):
+        return (mask * x).flatten(1)
+
+
 class Halting(nn.Module):
     def forward(self, x):
         with torch.no_grad():
             y = x.relu()
         return (x + y).flatten(1)
-
-
-class Masked(nn.Module):
-    def forward(self, x, mask=None):
-        return x.flatten(1) if mask is None else (mask * x).flatten(1)
 
 
 class Straight(torch.autograd.Function):
@@ -717,19 +705,21 @@ class Straight(torch.autograd.Function):
 
 
 HOPELESS = {
-    "module: torch.fx cannot trace Branching: symbolically traced variables cannot be used": Branching(),
+    r"module \(Branching\), test_torch_bridge\.py line \d+: `return x.*`: what it computes depends on": Branching(),
     r"method Tensor\.relu: it runs without gradients": Halting(),
-    r"module: the forward of Masked takes \(x, mask=None\); expected one argument": Masked(),
+    r"module: the forward of Wanting takes \(x, mask\); expected one argument": Wanting(),
     r"Explicit \(torch.autograd.Function\): it has a backward pass of its own": Function(Explicit.apply),
     r"Straight \(torch.autograd.Function\): it has a backward": Function(
         lambda x: Straight.apply(x).flatten(1)
     ),
-    "module: torch.fx cannot trace Function: ": Function(lambda x: torch.from_numpy(x.numpy())),
+    r"module \(Function\), .*: what it computes depends on values": Function(
+        lambda x: torch.from_numpy(x.numpy())
+    ),
 }
 
 
 @pytest.mark.parametrize("message", HOPELESS)
-def test_what_cannot_be_traced(message):
+def test_what_cannot_be_followed(message):
     for call in (lambda m: attribute(m, picture(), "saliency"), lambda m: from_torch(m, SHAPE)):
         with pytest.raises(ValueError, match="^" + message) as caught:
             call(HOPELESS[message])
@@ -769,7 +759,7 @@ def test_other_bad_input():
         (lambda: from_torch(half, SHAPE), ValueError, r"conv\.weight: expected float32 or float64"),
         (lambda: from_torch(mixed, SHAPE), ValueError, r"fc\.weight: torch\.float32 beside"),
         (lambda: from_torch(module, (2, 6)), ValueError, r"expected an input shape \(C, H, W\)"),
-        (lambda: from_torch(module, (2, 9, 9)), ValueError, r"fc\.weight: expected shape \(3, 324\), got \(3, 120\)"),
+        (lambda: from_torch(module, (2, 9, 9)), ValueError, r"fc \(Linear\): mat1 and mat2 shapes cannot be multiplied"),
         (lambda: from_torch(nn.ReLU(), SHAPE), ValueError, "the last output must be"),
         (lambda: from_torch(Function(lambda x: (x, x)), SHAPE), ValueError, "module: expected one tensor"),
         (lambda: attribute(Function(lambda x: (x, x)), x, "guided"), ValueError, "module: expected a tensor of logits"),

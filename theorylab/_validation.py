@@ -56,7 +56,7 @@ def choice(value: object, known: Iterable[str], what: str) -> str:
     ValueError: unknown rule 'gided': did you mean 'guided'? choose one of 'saliency', 'guided'
     """
     names = list(known)
-    if value in names:
+    if isinstance(value, str) and value in names:
         return str(value)
     alike = [name for name in names if isinstance(value, str) and name.casefold() == value.casefold()]
     if len(alike) == 1:

@@ -1,10 +1,9 @@
-"""A copy of a PyTorch module some of whose layers have fresh weights, whatever made their weights before."""
+"""Layers of a PyTorch module drawn anew, whatever made their weights before."""
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -26,54 +25,35 @@ def layers_of(module: Any) -> tuple[str, ...]:
     )
 
 
-def redrawn(module: Any, layers: Collection[str], seed: _random.Seed) -> Any:
-    """Return a copy with these layers drawn anew, variance 2 over the fan-in, and their biases 0.
+def redraw(twin: Any, layers: Collection[str], seed: _random.Seed) -> None:
+    """Draw these layers of a twin anew, variance 2 over the fan-in, and their biases 0; the module itself stays.
 
     What normalises, prunes or otherwise makes a drawn layer's weight (``weight_norm``, ``spectral_norm``, ``prune``,
-    parametrizations) is taken away: the fresh weight is the layer's weight.  Raise a ValueError for a module that cannot be
-    copied.
+    parametrizations) is taken away: the fresh weight is the layer's weight.
     """
     import torch
 
-    # PyTorch copies no tensor that is a result, such as a weight under `weight_norm` or a stored activation.
-    results = {id(held): held.detach().clone() for part in module.modules() for held in _results(vars(part))}
-    try:
-        copied = copy.deepcopy(module, results)
-    except Exception as error:  # locks, open files, generators: anything may be kept in a module
-        reason = str(error).partition(". ")[0].partition("\n")[0]
-        raise ValueError(
-            f"module: it cannot be copied to draw its layers anew ({reason}); randomize=False audits the rest"
-        ) from error
     parent = _random.sequence(seed)
-    parts = dict(copied.named_modules())
-    with torch.no_grad():
-        for index, name in enumerate(layers_of(module)):
-            if name not in layers:
-                continue
-            _plain(parts[name])
-            rng = np.random.default_rng(_random.child(parent, index))
-            # By name, weight before bias: what made the weight may have put it last.
-            for _, weight in sorted(parts[name].named_parameters(recurse=False), reverse=True):
-                shape = tuple(weight.shape)
-                std = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.0
-                weight.copy_(torch.as_tensor(rng.normal(0.0, std, shape)))
-    return copied
-
-
-def _results(held: Any, depth: int = 4) -> Iterator[Any]:
-    """Yield the tensors that are results, in attributes and in what they hold."""
-    import torch
-
-    if isinstance(held, torch.Tensor):
-        if not held.is_leaf:
-            yield held
-    elif depth and isinstance(held, (dict, list, tuple, set)):
-        for entry in held.values() if isinstance(held, dict) else held:
-            yield from _results(entry, depth - 1)
+    parts = dict(twin.named_modules())
+    drawn = {}
+    for index, name in enumerate(layers_of(twin)):
+        if name not in layers:
+            continue
+        _plain(parts[name])
+        rng = np.random.default_rng(_random.child(parent, index))
+        # By name, weight before bias: what made the weight may have put it last.
+        for _, weight in sorted(parts[name].named_parameters(recurse=False), reverse=True):
+            shape = tuple(weight.shape)
+            std = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.0
+            new = torch.as_tensor(rng.normal(0.0, std, shape)).to(weight)
+            drawn[weight] = torch.nn.Parameter(new, requires_grad=False)
+    for part in parts.values():  # whoever shares a weight goes on sharing it
+        for key, weight in part._parameters.items():
+            part._parameters[key] = drawn.get(weight, weight)
 
 
 def _plain(layer: Any) -> None:
-    """Make the parameters of a layer its own again, in place."""
+    """Make the parameters of a twin's layer its own again."""
     import torch
 
     for key, hook in list(layer._forward_pre_hooks.items()):
@@ -81,7 +61,7 @@ def _plain(layer: Any) -> None:
             hook.remove(layer)
             del layer._forward_pre_hooks[key]
     if hasattr(layer, "parametrizations"):
-        # PyTorch's own removal changes the class, which the copied module shares with the user's.
+        # PyTorch's own removal changes the class, which the twin shares with the user's module.
         made = {name: getattr(layer, name).detach().clone() for name in layer.parametrizations}
         del layer._modules["parametrizations"]
         layer.__class__ = type(layer).__bases__[0]

@@ -6,19 +6,22 @@ a control, and draw the weights of given layers anew.
 
 from __future__ import annotations
 
-import abc
+import threading
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from theorylab import _random, _validation, measures
-from theorylab.auditing._redraw import layers_of, redrawn
+from theorylab.auditing._torch_attribution import TorchAttribution
 from theorylab.model.rules import Rule
 from theorylab.networks import DrawnRows, GraphNetwork, ThreeLayerNetwork
 from theorylab.networks.nodes import Activation
 from theorylab.networks.parameters import draw_parameters
 from theorylab.visualization import Network, visualize, visualize_many
+
+_SILENCE = threading.RLock()
 
 
 @runtime_checkable
@@ -130,56 +133,6 @@ class NetworkAttribution:
         return analytic.class_distance(x, net.grid, self.rule, len(net.filters), law=net.readout_rows.law)
 
 
-class TorchAttribution(abc.ABC):
-    """An attribution of a PyTorch module; subclasses say which attribution.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        In evaluation mode, for inputs (1, C, H, W).
-    """
-
-    def __init__(self, module: Any) -> None:
-        if not hasattr(module, "named_modules"):
-            raise TypeError(f"module: expected a torch.nn.Module, got {_validation.kind(module)}")
-        self.module = module
-
-    @abc.abstractmethod
-    def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
-        """Return the map of one target."""
-
-    @abc.abstractmethod
-    def _with(self, module: Any) -> TorchAttribution:
-        """Return the same attribution of another module."""
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of the submodules that own weights of two or more axes, in the order of the module."""
-        return layers_of(self.module)
-
-    @property
-    def gradient(self) -> Callable[[np.ndarray, int], np.ndarray]:
-        """The plain gradient, by autograd."""
-        return self._gradient
-
-    def _gradient(self, x: np.ndarray, target: int) -> np.ndarray:
-        import torch
-
-        image = self._tensor(x).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(self.module(image)[0, target], image)
-        return np.asarray(gradient[0].detach().cpu().numpy())
-
-    def randomized(self, layers: Collection[str], seed: _random.Seed) -> TorchAttribution:
-        """Return the attribution of a copy of the module with these layers drawn anew and their biases 0."""
-        return self._with(redrawn(self.module, layers, seed))
-
-    def _tensor(self, x: np.ndarray) -> Any:
-        import torch
-
-        like = next(self.module.parameters())
-        return torch.as_tensor(x[None], dtype=like.dtype, device=like.device)
-
-
 @_validation.checked
 class ModuleAttribution(TorchAttribution):
     """A rule in a PyTorch module, by :func:`theorylab.torch_bridge.attribute`.
@@ -261,14 +214,14 @@ class CaptumAttribution(TorchAttribution):
 
     def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
         """Return the map of one target."""
-        import warnings
+        import torch
 
-        with warnings.catch_warnings():
-            # Captum warns at each call that it sets hooks and requires gradients.
+        # Captum warns at each call that it sets hooks and requires gradients; filters belong to the whole process.
+        with _SILENCE, warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
             warnings.simplefilter("ignore")
-            maps = self.method(self.module).attribute(
-                self._tensor(x).requires_grad_(True), target=target, **self.options
-            )
+            module = self._still()
+            image = self._tensor(module, x)
+            maps = self.method(module).attribute(image, target=target, **self.options)
         return np.asarray(maps[0].detach().cpu().numpy())
 
     def _with(self, module: Any) -> CaptumAttribution:

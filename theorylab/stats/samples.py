@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from theorylab import _validation
 
+
+@_validation.checked
 def sample_distances(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     """Return Kolmogorov's and Wasserstein's distances of two samples.
 
@@ -34,9 +37,13 @@ def sample_distances(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     """
     from scipy import stats
 
+    for name, sample in (("first", first), ("second", second)):
+        if _validation.real_array(sample, name).ndim != 1 or not len(sample):
+            raise ValueError(f"{name}: expected a sample (n,), got shape {np.shape(sample)}")
+    first, second = (np.asarray(sample, dtype=np.float64) for sample in (first, second))
     spread = float(np.sqrt((first.var() + second.var()) / 2))
     if spread == 0:
-        raise ValueError("sample_distances: both samples are constant")
+        raise ValueError("first and second: both samples are constant")
     return {
         "kolmogorov": float(stats.ks_2samp(first, second, method="asymp").statistic),
         "wasserstein": float(stats.wasserstein_distance(first, second)) / spread,

@@ -1,8 +1,9 @@
 """PyTorch modules in the laboratory: as a NumPy graph, or attributed in place by PyTorch itself.
 
 :func:`from_torch` turns a module into a :class:`theorylab.networks.graph.GraphNetwork`; :func:`attribute` computes a
-raw map in PyTorch, on any device.  Both read the module with ``torch.fx``, so that a ReLU is found however it is
-written, and refuse by name what they do not know: a map that is silently wrong is the one thing they never return.
+raw map in PyTorch, on any device.  Both run a twin of the module and watch which functions of torch the image goes
+through, so that a ReLU is found however it is written, and refuse by name what they do not know: a map that is silently
+wrong is the one thing they never return.
 
 Nothing here imports torch before a function is called.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,84 +9,8 @@ import numpy as np
 
 from theorylab import _random, _validation
 from theorylab.model.rules import Rule
-from theorylab.torch_bridge import _known, _tracing
-from theorylab.torch_bridge._rectifiers import Current, rectification, rectify
+from theorylab.torch_bridge._available import require_torch
 from theorylab.visualization import check_target, logit_gradients
-
-
-def _checked(module: Any, rules: list[Rule]) -> Any:
-    """Return the traced module, or a refusal of what stands in it."""
-    traced = _tracing.trace(module)
-    modified = [rule.value for rule in rules if rule is not Rule.SALIENCY]
-    for node in traced.graph.nodes:
-        _known.check_evaluation(node, traced)
-        if modified and rectification(node, traced) is None:
-            _known.check_rule(node, traced, modified[0])
-    return traced
-
-
-def _frozen(module: Any, device: Any) -> Any:
-    """Return a module with the same memory whose parameters need no gradient: nothing is kept for theirs."""
-    twin = module.__new__(type(module))
-    twin.__dict__.update(module.__dict__)
-    for kind in ("_parameters", "_buffers"):
-        entries = getattr(module, kind).items()
-        held = {name: None if entry is None else entry.detach().to(device) for name, entry in entries}
-        twin.__dict__[kind] = held
-    parts = module._modules.items()
-    twin.__dict__["_modules"] = {
-        name: None if part is None else _frozen(part, device) for name, part in parts
-    }
-    return twin
-
-
-def _run(traced: Any, image: Any, current: Current) -> Any:
-    """Compute the output of a traced module, node by node.  Hooks are not called."""
-    from torch.fx.node import map_arg
-
-    last = {read: node for node in traced.graph.nodes for read in node.all_input_nodes}
-    values: dict[Any, Any] = {}
-    for node in traced.graph.nodes:
-        arguments = map_arg(node.args, values.__getitem__)
-        options = map_arg(node.kwargs, values.__getitem__)
-        seen = rectification(node, traced)
-        try:
-            if seen is not None:
-                values[node] = rectify(values[seen.source], seen, current)
-            elif node.op == "placeholder":
-                values[node] = image
-            elif node.op == "get_attr":
-                values[node] = operator.attrgetter(node.target)(traced).detach().to(image.device)
-            elif node.op == "call_function":
-                values[node] = node.target(*arguments, **options)
-            elif node.op == "call_method":
-                values[node] = getattr(arguments[0], node.target)(*arguments[1:], **options)
-            elif node.op == "call_module":
-                module = _frozen(traced.get_submodule(node.target), image.device)
-                values[node] = module.forward(*arguments, **options)
-            else:
-                return arguments[0]
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ValueError(f"{_tracing.described(node, traced)}: {reason}") from error
-        for read in node.all_input_nodes:
-            if last[read] is node:  # what autograd needs, it keeps
-                values.pop(read, None)
-    raise AssertionError("a traced graph ends with its output")
-
-
-def _check_hooks(module: Any, image: Any, logits: Any) -> None:
-    """Hooks that only look on are no harm; those that change the output are not in the graph."""
-    import torch
-
-    hooked = _tracing.hooked(module)
-    if not hooked:
-        return
-    with torch.no_grad():
-        expected = module(image)
-    tolerance = 1e-9 if image.dtype == torch.float64 else 1e-4
-    if not torch.allclose(logits, expected, rtol=0, atol=tolerance * float(expected.abs().max())):
-        raise ValueError(f"{hooked}: a forward hook changes what the module computes; remove it")
 
 
 @_validation.checked
@@ -122,11 +45,12 @@ def attribute_many(
     Raises
     ------
     TypeError, ValueError
-        As :func:`attribute`, and if `rules` or `targets` is a single one.
+        As :func:`attribute`; if `rules` or `targets` is a single one; if an image's logits depend on the others.
 
     Notes
     -----
-    Eq. 1–2.  One forward pass, ``R · T`` backward passes of the batch: the images do not see each other.
+    Eq. 1–2.  One forward pass, ``R · T`` backward passes of the batch: the images do not see each other, which one more
+    forward pass of one image makes sure of.
 
     Examples
     --------
@@ -135,24 +59,28 @@ def attribute_many(
     >>> attribute_many(module, np.ones((5, 1, 3, 3)), ["saliency", "guided"], ["max"]).shape
     (2, 1, 5, 1, 3, 3)
     """
-    _tracing.require_torch()
+    require_torch()
     import torch
+
+    from theorylab.torch_bridge import _twin
+    from theorylab.torch_bridge._recording import Recorder
 
     checked_rules, targets = [Rule(rule) for rule in rules], list(targets)
     xs = _validation.real_array(xs, "xs")
     if xs.ndim != 4 or not len(xs):
         raise ValueError(f"xs: expected (B, C, H, W) of at least one image, got {xs.shape}")
-    traced = _checked(module, checked_rules)
-    dtype, home = _tracing.precision(traced)
+    module = _twin.check_classifier(module)
+    dtype, home = _twin.precision(module)
     target_device = home if device is None else _device(device)
-    current = Current()
+    modified = next((rule.value for rule in checked_rules if rule is not Rule.SALIENCY), None)
     # The caller may be inside torch.no_grad() or inference mode; nobody's .grad is written to.
     with torch.inference_mode(False), torch.enable_grad():
+        recorder = Recorder(module, target_device, modified)
         image = torch.tensor(xs, dtype=dtype, device=target_device, requires_grad=True)
-        # A clone, since the module may write into its input.
-        logits = _run(traced, image.clone(), current)
+        logits = recorder.run(image)
         _check_logits(logits, len(xs), dtype)
-        _check_hooks(module, image.detach().clone().to(home), logits.detach().to(home))
+        if len(xs) > 1:
+            _check_alone(recorder.again(image[:1]), logits[:1])
         values = logits.detach().cpu().numpy()
         n_logits = values.shape[1]
         checked_targets = [check_target(target, n_logits) for target in targets]
@@ -164,7 +92,7 @@ def attribute_many(
         if not logits.requires_grad:  # an output that no image changes
             return maps
         for i, rule in enumerate(checked_rules):
-            current.rule = rule
+            recorder.current.rule = rule
             for k, seed_row in enumerate(seeds):
                 gradient = torch.tensor(seed_row, dtype=dtype, device=target_device)
                 maps[i, k] = _gradient(logits, image, gradient)
@@ -195,6 +123,17 @@ def _check_logits(logits: Any, batch: int, dtype: Any) -> None:
         raise ValueError(f"module: logits leave the range of {dtype}")
 
 
+def _check_alone(alone: Any, beside: Any) -> None:
+    """Refuse a module that lets one image see the others: its maps would not be those of one image."""
+    import torch
+
+    tolerance = (1e-8 if beside.dtype == torch.float64 else 1e-3) * float(alone.abs().max())
+    if not torch.allclose(alone, beside, rtol=0, atol=tolerance):
+        raise ValueError(
+            "module: the logits of an image depend on the other images beside it; call attribute for each"
+        )
+
+
 def _gradient(logits: Any, image: Any, seed: Any) -> np.ndarray:
     import torch
 
@@ -202,8 +141,10 @@ def _gradient(logits: Any, image: Any, seed: Any) -> np.ndarray:
         (gradient,) = torch.autograd.grad(
             logits, image, seed, retain_graph=True, allow_unused=True, materialize_grads=True
         )
-    except RuntimeError as error:
-        raise ValueError(f"module: PyTorch cannot differentiate it: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # a backward hook of the user's may raise anything
+        raise ValueError(
+            f"module: PyTorch cannot differentiate it: {[*str(error).splitlines(), type(error).__name__][0]}"
+        ) from error
     array: np.ndarray = gradient.cpu().numpy()
     return array
 
@@ -224,7 +165,7 @@ def attribute(
     ----------
     module : torch.nn.Module
         In evaluation mode, all float32 or all float64, from ``(B, C, H, W)`` to logits ``(B, K)``.  It stays as it is:
-        parameters, ``.grad``, ``requires_grad``, hooks, training flags.
+        parameters, ``.grad``, ``requires_grad``, hooks, training flags.  Many threads may call at once.
     x : array, (C, H, W)
         Converted to the module's dtype.
     rule : Rule or str
@@ -246,18 +187,19 @@ def attribute(
     TypeError
         If `module` is no ``torch.nn.Module`` or `x` is not of real numbers.
     ValueError
-        If ``torch.fx`` cannot trace the module; if dropout or batch normalisation is in training mode; if part of it
-        runs under ``torch.no_grad``, is a custom autograd function or is changed by a hook; under every rule but
-        "saliency" if something that is neither a ReLU or LeakyReLU nor known to be linear, pooling or normalisation
-        stands in it (GELU, Sigmoid, ReLU6, …); if dtypes are mixed or half; if `rule`, `target` or `x` does not fit.
+        If the forward fails, reads values of the image (the message has the line) or writes into a parameter; if
+        something is random, in training mode, without values (lazy, meta), compiled by TorchScript, a custom autograd
+        function or under ``torch.no_grad``; under every rule but "saliency" if something that is neither a ReLU or
+        LeakyReLU nor known to be linear, pooling or normalisation stands in it (GELU, Sigmoid, ReLU6, …); if dtypes are
+        mixed or half; if `rule`, `target`, `device` or `x` does not fit.
 
     Notes
     -----
-    Eq. 1 and 2 at every unit, found with ``torch.fx``: ``nn.ReLU`` however often it is called, ``F.relu``,
+    Eq. 1 and 2 at every unit as the module runs, once: ``nn.ReLU`` however often it is called, ``F.relu``,
     ``torch.relu``, ``x.relu()``, clamping at 0 from below, the maximum with 0, ``nn.LeakyReLU`` and
     ``F.leaky_relu``, and all of them in place.  The seed of the backward pass is 1, never the logit.
     ``1(0) = 0``, also for a clamp, where PyTorch's own derivative is 1.
-    Everything else hands PyTorch's derivative on.
+    Everything else hands PyTorch's derivative on, with the hooks and parametrizations that the module has.
 
     Examples
     --------

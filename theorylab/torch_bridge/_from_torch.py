@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from theorylab import _validation
 from theorylab.networks.graph import GraphNetwork
+from theorylab.networks.nodes import Input
 from theorylab.networks.parameters import trace_shapes
-from theorylab.torch_bridge import _tracing
-from theorylab.torch_bridge._translate import Translation
+from theorylab.torch_bridge._available import require_torch
 
 
 @_validation.checked
@@ -38,14 +40,16 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
     TypeError
         If `module` is no ``torch.nn.Module`` or a size is no integer.
     ValueError
-        If ``torch.fx`` cannot trace the module, or it holds something else than the layers above, an option of them
-        that the graph does not have (groups, dilation, ``ceil_mode``, padding other than zeros), dropout or batch
-        normalisation in training mode, a forward hook, mixed dtypes or half precision; if shapes do not fit.  The
-        message names the module or function.
+        If the module cannot be run or watched (see :func:`attribute`), or the image goes through something else than
+        the layers above, an option of them that the graph does not have (groups, dilation, ``ceil_mode``, padding other
+        than zeros), or a backward hook; if shapes do not fit; if graph and module differ on another image than that they
+        were read with.  The message names the module or function.
 
     Notes
     -----
-    Eq. 1 at every ReLU, however it is written (see :func:`attribute`).  An operation in place changes every name of
+    Eq. 1 at every ReLU, however it is written (see :func:`attribute`).  The module runs on two random images, the graph
+    on one of them.  A layer with a parametrization, or whose weight a forward hook computes, has the weight as it is.
+    An operation in place changes every name of
     its tensor, as in PyTorch; one that changes a tensor through a view of another shape which is read again is refused.
 
     Examples
@@ -59,14 +63,29 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
     >>> list(net.parameters) == list(module.state_dict())
     True
     """
-    _tracing.require_torch()
-    traced = _tracing.trace(module)
-    hooked = _tracing.hooked(module)
-    if hooked:
-        raise ValueError(f"{hooked}: it has a forward hook, which the graph cannot hold; remove it")
-    _tracing.precision(traced)  # one dtype and one device, or an error
-    translation = Translation(traced, tuple(input_shape))
-    last = translation.run()
+    require_torch()
+    import torch
+
+    from theorylab.torch_bridge import _twin
+    from theorylab.torch_bridge._recording import Recorder
+    from theorylab.torch_bridge._translate import Translation
+
+    module = _twin.check_classifier(module)
+    dtype, device = _twin.precision(module)
+    shape = Input("input", tuple(input_shape)).output_shape()
+    for path, part in module.named_modules():
+        if part._backward_hooks or part._backward_pre_hooks:
+            raise ValueError(
+                f"{_twin.labelled(path, part)}: it has a backward hook, which the graph cannot hold; remove it"
+            )
+    first, second = np.random.default_rng(0).standard_normal((2, *shape))
+    with torch.inference_mode(False), torch.enable_grad():
+        recorder = Recorder(module, device, strict=True)
+        output = recorder.run(torch.tensor(first[None], dtype=dtype, device=device, requires_grad=True))
+        if not isinstance(output, torch.Tensor):
+            raise ValueError("module: expected one tensor of logits as output")
+        translation = Translation(recorder.nodes, shape)
+        last = translation.run(recorder.result)
     # What the output does not depend on is left out: the graph has no loose ends.
     needed = {last}
     for node in reversed(translation.nodes):
@@ -75,4 +94,13 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
     nodes = [node for node in translation.nodes if node.name in needed]
     wanted = trace_shapes(nodes)[1]
     held = {name: translation.parameters[name].detach().cpu().numpy().copy() for name in wanted}
-    return GraphNetwork(nodes, held)
+    network = GraphNetwork(nodes, held)
+    with torch.inference_mode(False):
+        expected = recorder.again(torch.tensor(second[None], dtype=dtype, device=device)).cpu().numpy()[0]
+    # On another image than the one that it was read with: what depends on values shows.
+    tolerance = (1e-8 if expected.dtype == np.float64 else 1e-3) * np.abs(expected).max()
+    if not np.allclose(network.logits(second.astype(expected.dtype)), expected, rtol=0, atol=tolerance):
+        raise ValueError(
+            f"module: {type(module).__name__} computes something else than its layers, as if it read values of the image"
+        )
+    return network

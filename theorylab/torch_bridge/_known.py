@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import operator
 from typing import Any
 
-from theorylab.torch_bridge._tracing import argument, described
+from theorylab.torch_bridge import _twin
+from theorylab.torch_bridge._calls import Node
 
 # Layers that hand the true gradient on under every rule: linear ones, pooling, normalisation, changes of shape.
 _MODULES = """
@@ -29,76 +29,110 @@ _FUNCTIONAL = """
 _TORCH = """
     add sub subtract neg negative mul multiply div divide true_divide matmul mm bmm cat concat concatenate stack
     flatten reshape permute transpose movedim squeeze unsqueeze chunk split narrow mean sum zeros_like
-    channel_shuffle t
+    channel_shuffle t unbind
 """
-_METHODS = "view view_as reshape_as expand expand_as contiguous size dim clone add_ sub_ mul_ div_ neg_"
-_OPERATORS = "add sub mul truediv neg matmul getitem iadd isub imul itruediv"
-_ATTRIBUTES = ("shape", "ndim", "dtype", "device")
+# Operators by the names that torch gives their methods, some of them by no other.
+_METHODS = """
+    view view_as reshape_as expand expand_as contiguous clone add_ sub_ mul_ div_ neg_ register_hook retain_grad
+    radd rsub rmul rdiv rtruediv truediv rmatmul getitem iadd isub imul idiv itruediv
+"""
+_UPDATES = """
+    __iadd__ __isub__ __imul__ __idiv__ __itruediv__ __ifloordiv__ __imod__ __ipow__ __setitem__
+"""
+TRAINING = "in training mode; call module.eval() first"
+# Random under no condition on an argument, and not marked so by torch.
+_DRAWING = ("gumbel_softmax", "fractional_max_pool2d", "fractional_max_pool3d")
 
 
 @functools.cache
 def _linear() -> tuple[frozenset[Any], frozenset[Any], frozenset[str]]:
     """Types of modules, functions and names of methods of the lists above."""
     import torch
+    from torch import nn
     from torch.nn import functional
 
-    modules = frozenset(getattr(torch.nn, name) for name in _MODULES.split() if hasattr(torch.nn, name))
-    functions = {
-        *(getattr(functional, name) for name in _FUNCTIONAL.split()),
-        *(getattr(torch, name) for name in _TORCH.split()),
-        *(getattr(operator, name) for name in _OPERATORS.split()),
-    }
+    modules = frozenset(getattr(nn, name) for name in _MODULES.split() if hasattr(nn, name))
+    functions = {getattr(functional, name) for name in _FUNCTIONAL.split()}
+    functions |= {getattr(torch, name) for name in _TORCH.split()}
     return modules, frozenset(functions), frozenset(f"{_TORCH} {_METHODS}".split())
 
 
 @functools.cache
-def _random() -> dict[Any, tuple[int, str, bool]]:
-    """Functions that have a training mode: position, name and default of the argument that says so."""
+def _random() -> dict[Any, tuple[tuple[int, str, Any], ...]]:
+    """Functions that are random or look at the batch on condition: position, name and default of what has to be true."""
     import torch
     from torch.nn import functional
 
     dropouts = (getattr(functional, f"dropout{suffix}") for suffix in ("", "1d", "2d", "3d"))
+    recurrent = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+    attention = functional.multi_head_attention_forward
     return {
-        **dict.fromkeys(dropouts, (2, "training", True)),
-        **dict.fromkeys((functional.alpha_dropout, functional.feature_alpha_dropout), (2, "training", False)),
-        **dict.fromkeys((torch.dropout, torch.alpha_dropout, torch.feature_dropout), (2, "train", False)),
-        functional.rrelu: (3, "training", False),
-        functional.batch_norm: (5, "training", False),
+        **dict.fromkeys(dropouts, ((2, "training", True),)),
+        **dict.fromkeys(
+            (functional.alpha_dropout, functional.feature_alpha_dropout), ((2, "training", False),)
+        ),
+        **dict.fromkeys((torch.dropout, torch.alpha_dropout, torch.feature_dropout), ((2, "train", False),)),
+        **dict.fromkeys((functional.rrelu, torch.rrelu), ((3, "training", False),)),
+        **dict.fromkeys(recurrent, ((5, "dropout", 0.0), (6, "train", False))),
+        functional.batch_norm: ((5, "training", False),),
+        functional.scaled_dot_product_attention: ((4, "dropout_p", 0.0),),
+        attention: ((10, "dropout_p", 0.0), (13, "training", True)),
     }
 
 
-def check_evaluation(node: Any, traced: Any) -> None:
-    """Refuse an fx node that is random or looks at its batch: dropout and batch normalisation in training mode."""
+@functools.cache
+def _draws(target: Any) -> bool:
+    """Whether a function draws random numbers whenever it is called."""
+    import torch
+
+    name = target if isinstance(target, str) else getattr(target, "__name__", "")
+    if name in _DRAWING:
+        return True
+    packet = getattr(torch.ops.aten, name, None) if name.isidentifier() else None
+    overloads = () if packet is None else packet.overloads()
+    return any(torch.Tag.nondeterministic_seeded in getattr(packet, name).tags for name in overloads)
+
+
+def randomness(node: Node) -> str:
+    """Say that a function is random or looks at its batch, in words; empty if it does not."""
+    if node.op == "function" and node.target in _random():
+        return TRAINING if all(node.argument(*option) for option in _random()[node.target]) else ""
+    return "it draws random numbers" if _draws(node.target) else ""
+
+
+def random_layer(module: Any) -> bool:
+    """Whether a layer, by itself, is random or changes its statistics: in training mode."""
     from torch import nn
-    from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+    from torch.nn.modules.batchnorm import _NormBase
     from torch.nn.modules.dropout import _DropoutNd
 
-    if node.op == "call_module":
-        # Layers of torch.nn may hold others, which torch.fx does not look at.
-        for module in traced.get_submodule(node.target).modules():
-            if module.training and isinstance(module, (_NormBase, _DropoutNd, nn.RReLU)):
-                raise ValueError(f"{described(node, traced)}: in training mode; call module.eval() first")
-            if isinstance(module, _BatchNorm) and module.running_mean is None:
-                raise ValueError(f"{described(node, traced)}: it has no running statistics to normalise with")
-    elif node.op == "call_function" and node.target in _random():
-        position, option, default = _random()[node.target]
-        if argument(node, position, option, default):
-            raise ValueError(f"{described(node, traced)}: in training mode; call module.eval() first")
+    share = getattr(module, "dropout", 0)  # of recurrent layers and attention
+    noisy = isinstance(module, (_NormBase, _DropoutNd, nn.RReLU)) or (isinstance(share, float) and share > 0)
+    return bool(module.training and noisy)
 
 
-def check_rule(node: Any, traced: Any, rule: str) -> None:
-    """Refuse an fx node that is no unit and whose gradient a rule other than the true gradient might not leave alone."""
+def training(node: Node) -> str:
+    """Say that a layer is random, looks at its batch or changes its statistics, in words; empty if it does not."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    for part in node.module.modules():  # layers of torch.nn may hold others
+        if random_layer(part):
+            return TRAINING
+        if isinstance(part, _BatchNorm) and part.running_mean is None:
+            return "it has no running statistics to normalise with"
+    return ""
+
+
+def in_place(name: str) -> bool:
+    """Whether a function or method of this name writes into its first argument."""
+    return name in _UPDATES.split() or (
+        name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
+    )
+
+
+def known(node: Node) -> bool:
+    """Whether something that is no unit hands the true gradient on under every rule."""
     modules, functions, methods = _linear()
-    match node.op:
-        case "call_module":
-            known = type(traced.get_submodule(node.target)) in modules
-        case "call_function":
-            known = node.target in functions or (node.target is getattr and node.args[1] in _ATTRIBUTES)
-        case "call_method":
-            known = node.target in methods
-        case _:
-            known = True
-    if not known:
-        raise ValueError(
-            f"{described(node, traced)}: rule {rule!r} is not defined for it, only for ReLU and LeakyReLU"
-        )
+    if node.op == "module":
+        return _twin.kind(node.module) in modules
+    return node.op == "item" or node.target in (methods if node.op == "method" else functions)

@@ -8,6 +8,7 @@ from typing import Any
 from theorylab.model.pooling import MaxPool
 from theorylab.model.stack import Shape
 from theorylab.networks import nodes
+from theorylab.torch_bridge import _twin
 
 _KINDS = "Conv2d Linear BatchNorm2d MaxPool2d AvgPool2d AdaptiveAvgPool2d"
 # Options that have no counterpart in the graph unless they are this.
@@ -48,7 +49,7 @@ def layer(name: str, source: str, shape: Shape, module: Any, prefix: str) -> nod
     """
     from torch import nn
 
-    kind = type(module)  # exactly: a subclass may compute anything
+    kind = _twin.kind(module)  # exactly: a subclass may compute anything
     if kind not in [getattr(nn, name) for name in _KINDS.split()]:
         raise TypeError("from_torch does not know this layer")
     for option, plain in _PLAIN.items():
@@ -80,8 +81,10 @@ def parameters_of(module: Any, prefix: str) -> dict[str, Any]:
     """Tensors of a module by name.  Batch normalisation without a scale and shift of its own has 1 and 0."""
     import torch
 
-    tensors = {f"{prefix}.{name}": tensor for name, tensor in module.named_parameters(recurse=False)}
-    if type(module) is torch.nn.BatchNorm2d:
+    # By attribute: a parametrization computes what has no entry of its own.
+    held = {name: getattr(module, name, None) for name in ("weight", "bias")}
+    tensors = {f"{prefix}.{name}": tensor for name, tensor in held.items() if tensor is not None}
+    if _twin.kind(module) is torch.nn.BatchNorm2d:
         mean: Any = module.running_mean
         plain = {f"{prefix}.weight": torch.ones_like(mean), f"{prefix}.bias": torch.zeros_like(mean)}
         statistics = {f"{prefix}.running_mean": mean, f"{prefix}.running_var": module.running_var}
@@ -104,7 +107,7 @@ def _pools() -> dict[Any, tuple[type, str]]:
 
 def pool_of(node: Any) -> Any:
     """Return the pooling module that a pooling function of ``torch.nn.functional`` stands for, or None."""
-    if node.op != "call_function" or node.target not in _pools():
+    if node.op != "function" or node.target not in _pools():
         return None
     kind, names = _pools()[node.target]
     options = {name: value for name, value in node.kwargs.items() if name != "input"}

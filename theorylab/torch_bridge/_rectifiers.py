@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import operator
 from typing import Any
+
+import numpy as np
 
 from theorylab.model.rules import Rule
 from theorylab.model.units import RELU, LeakyReLU, Unit
-from theorylab.torch_bridge._tracing import argument
+from theorylab.torch_bridge import _twin
+from theorylab.torch_bridge._calls import Node
 
 
 @dataclasses.dataclass(frozen=True)
 class Rectification:
-    """A unit in a traced graph: the fx node that it reads, whether it overwrites it, and which unit it is."""
+    """A unit among the calls: the node that it reads, whether it overwrites it, and which unit it is."""
 
     source: Any
     in_place: bool
     unit: Unit = RELU
 
 
-def _is_zero(value: Any, source: Any, traced: Any) -> bool:
-    """Whether an argument is the number 0, as a scalar, a constant tensor of one entry or ``zeros_like(source)``."""
+def _is_zero(value: Any, source: Node) -> bool:
+    """Whether an argument is the number 0, as a scalar, a constant tensor that `source` outgrows or ``zeros_like(source)``."""
     import torch
+    from torch import nn
 
-    if isinstance(value, torch.fx.Node):
-        if value.op == "get_attr":
-            constant = operator.attrgetter(str(value.target))(traced)
-            known = isinstance(constant, torch.Tensor) and not isinstance(constant, torch.nn.Parameter)
-            return known and constant.numel() == 1 and constant.ndim < 2 and float(constant) == 0
-        return value.target is torch.zeros_like and argument(value, 0, "input") is source
+    if isinstance(value, Node):
+        return value.target is torch.zeros_like and value.argument(0, "input") is source
+    if isinstance(value, torch.Tensor):
+        if isinstance(value, nn.Parameter) or value.requires_grad or not value.numel():
+            return False
+        fits = value.ndim == 0 or (value.dtype == source.dtype and _widened(value, source) == source.shape)
+        return fits and not bool(value.any())
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
+
+
+def _widened(value: Any, source: Node) -> Any:
+    try:
+        return np.broadcast_shapes(value.shape, source.shape)
+    except ValueError:
+        return None
 
 
 @functools.cache
@@ -48,46 +59,46 @@ def _spellings() -> dict[Any, str]:
     named = {name: family for family, names in families.items() for name in names.split()}
     in_torch = {getattr(torch, name): family for name, family in named.items()}
     leaky = dict.fromkeys((functional.leaky_relu, functional.leaky_relu_), "leaky")
-    return {**named, **in_torch, functional.relu: "relu", **leaky}
+    return {**named, **in_torch, functional.relu: "relu", functional.relu_: "relu", **leaky}
 
 
-def rectification(node: Any, traced: Any) -> Rectification | None:
-    """Tell what an fx node rectifies, or None if it is neither a ReLU nor a LeakyReLU."""
+def rectification(node: Node) -> Rectification | None:
+    """Tell what a call rectifies, or None if it is neither a ReLU nor a LeakyReLU."""
     import torch
+    from torch import nn
 
-    if node.op == "call_module":
-        module = traced.get_submodule(node.target)
-        # A subclass has a forward of its own; torch.fx looks inside.
-        if type(module) is torch.nn.ReLU:
-            return Rectification(node.args[0], module.inplace)
-        if type(module) is torch.nn.LeakyReLU:
-            return Rectification(node.args[0], module.inplace, LeakyReLU(module.negative_slope))
-        return None
-    if node.op not in ("call_function", "call_method") or "out" in node.kwargs:
+    source = node.argument(0, "input")
+    if node.op == "module":
+        kind = _twin.kind(node.module)  # exactly: a subclass has a forward of its own, which is looked into
+        if kind not in (nn.ReLU, nn.LeakyReLU) or not isinstance(source, Node):
+            return None
+        unit = RELU if kind is nn.ReLU else LeakyReLU(node.module.negative_slope)
+        return Rectification(source, node.module.inplace, unit)
+    if "out" in node.kwargs:
         return None
     family = _spellings().get(node.target)
-    source = argument(node, 0, "input")
-    name = node.target if node.op == "call_method" else node.target.__name__ if family else ""
+    if family == "maximum":
+        other = node.argument(1, "other")
+        for values, zero in ((source, other), (other, source)):
+            # A number as second argument of ``max`` is an axis.
+            if isinstance(values, Node) and isinstance(zero, (Node, torch.Tensor)) and _is_zero(zero, values):
+                return Rectification(values, False)
+        return None
+    if not isinstance(source, Node):
+        return None
+    name = node.target if node.op == "method" else node.target.__name__ if family else ""
     position = {"relu": 1, "leaky": 2}.get(str(family))
-    in_place = name.endswith("_") or bool(position and argument(node, position, "inplace", False))
+    in_place = name.endswith("_") or bool(position and node.argument(position, "inplace", False))
     match family:
         case "relu":
             return Rectification(source, in_place)
         case "leaky":
-            slope = argument(node, 1, "negative_slope", 0.01)
-            if not isinstance(slope, torch.fx.Node):
+            slope = node.argument(1, "negative_slope", 0.01)
+            if isinstance(slope, (int, float)):
                 return Rectification(source, in_place, LeakyReLU(slope))
         case "clamp":
-            if argument(node, 2, "max") is None and _is_zero(argument(node, 1, "min"), source, traced):
+            if node.argument(2, "max") is None and _is_zero(node.argument(1, "min"), source):
                 return Rectification(source, in_place)
-        case "maximum":
-            other = argument(node, 1, "other")
-            for values, zero in ((source, other), (other, source)):
-                # A number as second argument of ``max`` is an axis.
-                if all(isinstance(entry, torch.fx.Node) for entry in (values, zero)) and _is_zero(
-                    zero, values, traced
-                ):
-                    return Rectification(values, False)
     return None
 
 

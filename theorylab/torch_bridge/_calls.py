@@ -1,0 +1,121 @@
+"""Calls of torch's functions and layers, as values, and how the watcher of a thread hears of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from theorylab.torch_bridge import _twin
+
+
+@dataclasses.dataclass(eq=False)
+class Node:
+    """One call: its arguments, with nodes in the place of all tensors that depend on the image.
+
+    `op` is "image"; "module", a layer of ``torch.nn`` at path `target`; "function" or "method" of a tensor; "item", one of
+    several outputs.  `writes`: it changes a tensor in place.
+    """
+
+    op: str
+    target: Any
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    scope: str = ""
+    module: Any = None
+    shape: tuple[int, ...] = ()
+    dtype: Any = None
+    writes: bool = False
+    problem: str = ""
+    recorder: Any = None
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """Return the argument at `position`, or called `name`."""
+        return self.args[position] if position < len(self.args) else self.kwargs.get(name, default)
+
+    def __str__(self) -> str:
+        """Path and type of a module, name and module of a function."""
+        if self.op == "module":
+            return _twin.labelled(self.target, self.module)
+        scope = f" in {self.scope}" if self.scope else ""
+        if self.op == "function":
+            from torch import overrides
+
+            known = overrides.resolve_name(self.target) or getattr(self.target, "__name__", str(self.target))
+            return f"function {known}{scope}"
+        return f"{'method Tensor.' if self.op == 'method' else ''}{self.target}{scope}"
+
+
+def mapped(value: Any, function: Any) -> Any:
+    """Return nested arguments with `function` of every tensor in them."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return function(value)
+    if isinstance(value, (tuple, list)):
+        return tuple(mapped(entry, function) for entry in value)
+    if isinstance(value, dict):
+        return {name: mapped(entry, function) for name, entry in value.items()}
+    if isinstance(value, slice):
+        return slice(*(mapped(entry, function) for entry in (value.start, value.stop, value.step)))
+    return value
+
+
+def collected(value: Any) -> list[Any]:
+    """Tensors in nested arguments or results."""
+    found: list[Any] = []
+    mapped(value, found.append)
+    return found
+
+
+@functools.cache
+def called(function: Any) -> tuple[str, Any]:
+    """Whether torch was called by a function or by a method, and by which; the method of an operator by its bare name."""
+    from torch import overrides
+
+    holder: Any = getattr(function, "__self__", None)
+    if getattr(function, "__name__", "") in ("__get__", "__set__"):  # of an attribute
+        return "method", holder.__name__
+    name = getattr(function, "__name__", str(function))
+    known = overrides.resolve_name(function) or ""
+    if not known.startswith("torch.Tensor."):
+        return "function", function
+    return "method", name.strip("_") if name.startswith("__") else name
+
+
+def inputs_of(node: Node) -> list[Node]:
+    """Nodes among nested arguments."""
+    found: list[Node] = []
+    waiting: list[Any] = [node.args, node.kwargs]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Node):
+            found.append(value)
+        elif isinstance(value, (tuple, list)):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, slice):
+            waiting += (value.start, value.stop, value.step)
+    return found
+
+
+@functools.cache
+def _mode() -> Any:
+    from torch.overrides import TorchFunctionMode
+
+    class Mode(TorchFunctionMode):
+        def __init__(self, watch: Callable[[Any, Any, Any], Any]) -> None:
+            super().__init__()
+            self.watch = watch
+
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return self.watch(function, args, kwargs or {})
+
+    return Mode
+
+
+def watched(watch: Callable[[Any, Any, Any], Any]) -> Any:
+    """Return a context in which this thread calls ``watch(function, args, kwargs)`` in the place of torch's functions."""
+    return _mode()(watch)
