@@ -81,6 +81,7 @@ def fields(value):
 
 
 GOOD = {
+    "nodes_at": tl.training.small_nodes,
     "accuracy": 0.5,
     "array": np.eye(3),
     "attribute": lambda x, target: x,
@@ -282,7 +283,7 @@ OWN = {
 # What a message may say in the place of the parameter's name, each with the reason.
 SYNONYMS = {
     "Rule.name": ("rule",),  # the name of a rule is what a rule is
-    "figures.make.name": ("figure",),  # the name of a figure is what a figure is
+    "make.name": ("figure",),  # the name of a figure is what a figure is
     "rules": ("rule",),  # one of them is unknown
     "targets": ("target", "attribute"),  # one of them is unknown; or the network does not have so many
     "display.*": ("map",),  # all of its functions take one or more maps

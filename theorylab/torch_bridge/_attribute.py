@@ -105,7 +105,9 @@ def _device(device: Any) -> Any:
     import torch
 
     try:
-        return torch.empty(0, device=device).device  # only a tensor there shows that the device is
+        found = torch.zeros(1, device=device)  # only a tensor there shows that the device is
+        found.cpu()
+        return found.device
     except Exception as error:  # PyTorch raises anything from a TypeError to an AssertionError
         raise ValueError(f"device: {str(error).splitlines()[0]}, got {_validation.shown(device)}") from None
 
