@@ -182,7 +182,8 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
             )
         stated |= {"checks": outcome.checks, "headline": outcome.headline, "figures": outcome.figures}
         judged = referee.judged(claim.margins, outcome.evidence, outcome.finding, level)
-        if claim.trained and not (subject.is_vgg16 and subject.trains(claim.trained)):
+        tested = subject.is_vgg16 and subject.trains(claim.trained)
+        if claim.trained and outcome.evidence and not tested:
             judged |= {"seen": judged["verdict"], "verdict": Verdict.NOT_RUN}
         return ClaimResult(**stated, **judged)
 

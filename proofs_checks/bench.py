@@ -24,8 +24,8 @@ T = TypeVar("T")
 BUDGETS = {"quick": 0.12, "standard": 1.0, "full": 8.0}
 """Factor on every study's number of replicates."""
 
-QUICK_PICTURES = 6
-"""Photographs shown to a large trained network at the quick budget, the first of all."""
+PHOTOGRAPHS = {"quick": 6, "standard": 12, "full": None}
+"""How many photographs a large trained network is shown, the first of those present; None: all."""
 
 LARGEST_ERROR_UNSEEN = 0.03
 """Every check at the standard budget sees a relative error of this size in its law with probability 95 %."""
@@ -74,7 +74,7 @@ class Bench(Judge):
         elif subject.source in subjects.PACKAGED:
             return {}
         else:
-            names = photographs.present()[: QUICK_PICTURES if self.budget == "quick" else None]
+            names = photographs.present()[: PHOTOGRAPHS[self.budget]]
             seeds = {name: np.random.default_rng(self.seed_of(f"crop of {name}")) for name in names}
             shown = {name: photographs.crop(name, subject.side, seed=seeds[name]) for name in names}
         return {name: subject.prepared(rgb).astype(subject.trained.dtype) for name, rgb in shown.items()}

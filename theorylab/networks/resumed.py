@@ -53,7 +53,8 @@ def resumed(net: GraphNetwork, trace: GraphTrace) -> GraphTrace:
     nodes: list[Node] = [Input(source, (1, 1, math.prod(shape))), *net.nodes[start:]]  # only its name is read
     if image is None:
         raise ValueError("trace: it has no image")
-    logits, saved, _ = ascent(nodes, net.weights, image[None].astype(net.dtype, copy=False))
+    inputs = image[None].astype(net.dtype, copy=False)
+    logits, saved, _ = ascent(nodes, net.weights, inputs, exact_ties=True)
     before = {node.name: trace.saved[node.name] for node in net.nodes[1:start]}
     return GraphTrace(net, logits[0], MappingProxyType(before | saved), image=trace.image)
 
