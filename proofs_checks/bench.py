@@ -24,7 +24,7 @@ T = TypeVar("T")
 BUDGETS = {"quick": 0.12, "standard": 1.0, "full": 8.0}
 """Factor on every study's number of replicates."""
 
-PHOTOGRAPHS = {"quick": 6, "standard": 12, "full": None}
+PHOTOGRAPHS = {"quick": 6, "standard": 9, "full": None}
 """How many photographs a large trained network is shown, the first of those present; None: all."""
 
 LARGEST_ERROR_UNSEEN = 0.03

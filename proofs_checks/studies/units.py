@@ -113,10 +113,11 @@ class UnitMaps(PerPicture):
         pairs = alike.astype(np.float64).reshape(UNITS, 2, -1) / (scale or 1.0)
         row["alike"] = float((pairs[:, 0] * pairs[:, 1]).sum() / UNITS)
         row["alike energy"] = float((pairs**2).sum() / (2 * UNITS))
-        return row | self._of_a_logit(trace, weights, rng, of_units)
+        return row | self._of_a_logit(x, trace, weights, rng, of_units)
 
     def _of_a_logit(
         self,
+        x: np.ndarray,
         trace: GraphTrace,
         weights: np.ndarray,
         rng: np.random.Generator,
@@ -125,7 +126,7 @@ class UnitMaps(PerPicture):
         net, hidden, below = self.subject.trained, self.subject.hidden, trace.network
         rules, start, row = trained_maps.RECTIFIED, net.nodes[0].name, {}
         seed = np.eye(net.n_logits)[[rng.integers(net.n_logits)]]
-        arriving = net.layer_gradients(net.forward(trace.image), seed, rules, [hidden, start])
+        arriving = net.layer_gradients(net.forward(x), seed, rules, [hidden, start])
         for index, rule in enumerate(rules):
             whole = unit(arriving[start][0][index, 0].astype(np.float64))
             groups = through_fc1(groups_of(arriving[hidden][0][index, 0], rng), weights)
