@@ -168,23 +168,23 @@ def _maps_figure(bench: Bench) -> MapFigure:
 
 def _stages_figure(bench: Bench, logits: Measurement) -> CurveFigure:
     names = trained_maps.stages(bench.subject.trained)
-    at = range(1, len(names) + 1)
     return CurveFigure(
         "equation9-stages",
         "Distance of two logits' signals of norm 1 on the way down, means over pictures with 95 % intervals: "
         f"{bench.subject.label}, and a random twin.",
-        ", ".join(f"{number}: {name}" for number, name in zip(at, names, strict=True)),
+        "",
         "distance of two logits",
         (),
         tuple(
             Points.of(
                 f"{rule.value}, {kind}",
-                at,
+                range(len(names)),
                 (logits.estimate(f"{kind} {rule.value} at {name}") for name in names),
             )
             for kind in trained_maps.KINDS
             for rule in PAPER
         ),
+        x_names=tuple(names),
     )
 
 

@@ -150,22 +150,21 @@ def curve(bench: Bench, name: str, row: str, words: str) -> CurveFigure:
     """Return both cosines of a row against the layer."""
     measured, names = randomised(bench), layers(bench.subject)
     places = [NONE, *names] if row == UP_TO else list(names)
-    first = 0 if row == UP_TO else 1
-    listed = ", ".join(f"{place} {title}" for place, title in enumerate(names.values(), 1))
     return CurveFigure(
         name,
-        f"{words} {bench.subject.label}; means over {measured.replicates} pictures with 95 % intervals. Layers: {listed}.",
+        f"{words} {bench.subject.label}; means over {measured.replicates} pictures with 95 % intervals.",
         "layer that is trained last" if row == UP_TO else "layer drawn anew",
         "cosine of the guided map",
         (),
         tuple(
             Points.of(
                 to,
-                range(first, first + len(places)),
+                range(len(places)),
                 [measured.estimate(f"{row} {layer}{suffix}") for layer in places],
             )
             for to, suffix in (("to the trained network's", ""), ("to the picture", " input"))
         ),
+        x_names=tuple({NONE: NONE, **names}[place] for place in places),
     )
 
 
