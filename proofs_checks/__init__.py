@@ -79,7 +79,7 @@ def verify(
         A folder of pictures for the claims about trained networks; crops of the photographs that scikit-image ships if not
         given.
     progress : callable, optional
-        ``progress(study, done, total)``.
+        ``progress(study, done, total)``; and ``progress("claims", done, total)``, from the start on.
 
     Returns
     -------
@@ -110,6 +110,8 @@ def verify(
     n_margins = sum(len(claim.margins) for claim in registry())
     budgeted = FALSE_ALARM_PROBABILITY / RESERVE
     level = stats.bonferroni(budgeted, n_checks)
+    if progress is not None:
+        progress("claims", 0, len(selected))
     # Read what the user gives first, so that a bad file is noticed before the long studies.
     subject = subjects.given(weights, model, side=size, classes=classes, seed=seed)
     bench = Bench(
@@ -160,6 +162,7 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
     from proofs_checks import referee
     from proofs_checks.judge import Undecidable
     from proofs_checks.results import ClaimResult, Verdict
+    from theorylab.progress import stepper
 
     names = ("id", "section", "statement", "exact_law", "proof", "formula", "authors")
     subject = bench.subject
@@ -187,4 +190,9 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
             judged |= {"seen": judged["verdict"], "verdict": Verdict.NOT_RUN}
         return ClaimResult(**stated, **judged)
 
-    return tuple(result(claim) for claim in claims)
+    selected, found = list(claims), []
+    tell = stepper(bench.progress, "claims", len(selected))
+    for claim in selected:
+        found.append(result(claim))
+        tell()
+    return tuple(found)

@@ -173,6 +173,18 @@ def test_progress_in_a_terminal_is_a_bar(monkeypatch, capsys):
     assert captured.out == ""
 
 
+def test_a_finished_bar_makes_room_for_the_next(monkeypatch, capsys):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    with progress.live() as report:
+        report("claims", 0, 9)
+        for number in range(30):
+            report(f"study {number}", 1, 1)
+        time.sleep(0.15)
+    last = capsys.readouterr().err.rpartition("claims")[2]
+    assert re.findall(r"study \d+", last) == ["study 29"]
+
+
 def test_a_long_label_does_not_hide_the_numbers(monkeypatch, capsys):
     for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
         monkeypatch.setenv(name, value)

@@ -197,8 +197,9 @@ def test_progress_names_the_study():
     proofs_checks.verify(
         ["halfspace-mean"], budget="quick", jobs=1, progress=lambda *call: calls.append(call)
     )
-    assert calls[-1] == ("half-spaces", 40, 40)
-    assert [done for _, done, _ in calls] == [10, 20, 30, 40]
+    assert calls[0] == ("claims", 0, 1)
+    assert calls[-2:] == [("half-spaces", 40, 40), ("claims", 1, 1)]
+    assert [done for label, done, _ in calls if label == "half-spaces"] == [10, 20, 30, 40]
 
 
 @pytest.mark.parametrize(

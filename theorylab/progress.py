@@ -25,7 +25,7 @@ def live(quiet: bool = False) -> Iterator[Progress | None]:
     ------
     callable or None
         None if `quiet`, or if stderr is a pipe or a file, where bars would be noise.  A total of 0 says that the end is
-        not known; the bar then only moves.
+        not known; the bar then only moves.  A finished bar goes when another begins.
 
     Examples
     --------
@@ -59,6 +59,10 @@ def live(quiet: bool = False) -> Iterator[Progress | None]:
 
         def update(label: str, done: int, total: int) -> None:
             if label not in tasks:
+                for name in [
+                    name for name, task in tasks.items() if bars.tasks[bars.task_ids.index(task)].finished
+                ]:
+                    bars.remove_task(tasks.pop(name))  # what is finished makes room for what runs
                 tasks[label] = bars.add_task(label, total=total or None)
             bars.update(tasks[label], completed=done, total=total or None)
 
