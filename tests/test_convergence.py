@@ -621,7 +621,7 @@ def test_more_networks_go_on_with_the_blocks_that_are_there(tmp_path):
     assert len(blocks(tmp_path / "on")) == 7
     assert all(file.stat().st_mtime_ns == time for file, time in before.items())
     assert study(x, out=tmp_path / "on", **few).points[0].replicates == 20
-    assert study(x, out=tmp_path / "on", **many, precision=9.0).points[0].precise
+    assert study(x, out=tmp_path / "on", **many, precision=0.9).points[0].precise
     assert len(blocks(tmp_path / "on")) == 7
 
 

@@ -143,7 +143,7 @@ TERMS: tuple[Term, ...] = (
         "analytic.gates",
         ("local_contrast", "the square of the norm taken for the norm", "np.sqrt(_windows.energies(image, grid))", "_windows.energies(image, grid)"),
         ("local_contrast", "the scale of the picture forgotten", "_windows.rescaled(_windows.fold(_inverse(np.sqrt(_windows.energies(image, grid))), grid), exponent)", "_windows.fold(_inverse(np.sqrt(_windows.energies(image, grid))), grid)"),
-        ("active_coverage", "patches of zeros counted", "_windows.energies(_windows.scaled(x)[0], grid) > 0", "_windows.energies(_windows.scaled(x)[0], grid) >= 0"),
+        ("active_coverage", "patches of zeros counted", "_windows.energies(x, grid) > 0", "_windows.energies(x, grid) >= 0"),
         ("neighbours", "pairs j ≠ j' dropped", "total += term", "pass"),
         ("neighbours", "the product of differences of pixels dropped", "term -= step", "pass"),
         ("neighbours", "the difference of norms dropped", "(minus - plus) * g", "0 * g"),

@@ -37,7 +37,7 @@ def render(verification: Verification, details: bool = False) -> RenderableType:
 
     Examples
     --------
-    >>>     from rich.console import Console
+    >>> from rich.console import Console
     >>> empty = Verification("0", 0, "quick", "cat", 0.01, "Holm", ())
     >>> Console(width=60).print(render(empty))
     No claim was checked.
