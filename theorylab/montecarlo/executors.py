@@ -9,6 +9,7 @@ import importlib
 import itertools
 import logging
 import os
+import signal
 import threading
 import time
 import warnings
@@ -64,7 +65,11 @@ def _keyed(key: Any, task: Task) -> tuple[Any, Measurement]:
 
 
 def _stay_with(parent: int) -> None:
-    """End this worker soon after its parent is killed, as joblib's workers do only after minutes."""
+    """End this worker soon after its parent is killed, as joblib's workers do only after minutes.
+
+    A terminal sends its interrupt to workers too; they leave it to the parent, which ends them, and print no traceback.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:
