@@ -8,7 +8,7 @@ import itertools
 import os
 import pkgutil
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from proofs_checks.bench import Bench
@@ -125,6 +125,7 @@ def verify(
         folder=pictures,
         progress=progress,
     )
+    shown = tuple(bench.pictures)
     result = Verification(
         version=__version__,
         seed=seed,
@@ -142,8 +143,8 @@ def verify(
         size=size,
         classes=tuple(classes),
         folder=None if pictures is None else os.fspath(pictures),
-        pictures=tuple(bench.pictures),
-        skipped=tuple(photographs.absent()) if bench.pictures and pictures is None else (),
+        pictures=shown,
+        skipped=tuple(photographs.absent()) if shown and pictures is None else (),
     )
     return dataclasses.replace(result, command=result.command_for(*claims))
 
@@ -167,6 +168,12 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
     names = ("id", "section", "statement", "exact_law", "proof", "formula", "authors")
     subject = bench.subject
 
+    def of_the_paper(claim: Claim, judged: dict[str, Any]) -> dict[str, Any]:
+        """Say nothing of the paper's statement where the network is not the one that it speaks of."""
+        if not claim.trained or (subject.is_vgg16 and subject.trains(claim.trained)):
+            return judged
+        return judged | {"seen": judged["verdict"], "verdict": Verdict.NOT_RUN}
+
     def result(claim: Claim) -> ClaimResult:
         stated = {name: getattr(claim, name) for name in names} | {"checks": (), "headline": ""}
         if claim.trained:
@@ -174,9 +181,9 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
         try:
             outcome = claim.run(bench)
         except Undecidable as why:
-            return ClaimResult(
-                **stated, verdict=Verdict.UNDECIDED, finding=f"This picture decides nothing: {why}."
-            )
+            what = "These pictures decide" if claim.trained else "This picture decides"
+            undecided = {"verdict": Verdict.UNDECIDED, "finding": f"{what} nothing: {why}."}
+            return ClaimResult(**stated, **of_the_paper(claim, undecided))
         except (ArithmeticError, ValueError, RuntimeWarning) as error:
             # What was found of the other claims is kept.
             words = f"{type(error).__name__}: {error}"
@@ -185,10 +192,7 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
             )
         stated |= {"checks": outcome.checks, "headline": outcome.headline, "figures": outcome.figures}
         judged = referee.judged(claim.margins, outcome.evidence, outcome.finding, level)
-        tested = subject.is_vgg16 and subject.trains(claim.trained)
-        if claim.trained and outcome.evidence and not tested:
-            judged |= {"seen": judged["verdict"], "verdict": Verdict.NOT_RUN}
-        return ClaimResult(**stated, **judged)
+        return ClaimResult(**stated, **(of_the_paper(claim, judged) if outcome.evidence else judged))
 
     selected, found = list(claims), []
     tell = stepper(bench.progress, "claims", len(selected))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from proofs_checks.judge import Judge
+from proofs_checks.judge import Judge, Undecidable
 from proofs_checks.pictures import PerPicture
 from theorylab import PatchGrid, _random, images, montecarlo, photographs, subjects, training
 from theorylab.montecarlo import Measurement, Simulation
@@ -88,8 +88,10 @@ class Bench(Judge):
     def over_pictures(self, name: str, study: PerPicture, replicates: int, *, block: int) -> Measurement:
         """Run a study of which each replicate is a picture: `replicates` crops at the standard budget, or each picture once.
 
-        The interval speaks of more pictures of the kind, so a picture is never counted twice.
+        The interval speaks of more pictures of the kind, so a picture is never counted twice; one alone is Undecidable.
         """
+        if len(self.pictures) == 1:
+            raise Undecidable("an interval over pictures needs two or more, and one was given")
         if name not in self.studies:
             count = max(4 * block, math.ceil(replicates * BUDGETS[self.budget] / block) * block)
             shown = list(self.crops(f"crops for {name}", count if not self.pictures else len(self.pictures)))

@@ -66,6 +66,9 @@ def test_a_user_says_size_and_classes(user):
     with pytest.raises(ValueError, match="3 classes, one for each logit, got 2"):
         user(classes=("a", "b"))
     assert user(classes=("a", "b", "c")).name_of(1) == "b"
+    for side in (0, "16", 2.5):
+        with pytest.raises((TypeError, ValueError), match=r"^size: expected"):
+            user(side=side)
     with pytest.raises(ValueError, match="mine:net"):
         user(side=24)  # its dense layer reads another size
 
@@ -119,6 +122,8 @@ def test_a_file_of_convolutions_leaves_the_dense_layers(tmp_path):
                 np.testing.assert_array_equal(loaded.parameters[name], source.parameters[name])
     with pytest.raises(ValueError, match="missing"):
         weights.load(ours, tmp_path / "half.npz")
+    with pytest.raises(ValueError, match=r"^up_to: no weights are loaded for a layer 'classifier.3'"):
+        weights.load(ours, tmp_path / "convolutions.npz", up_to="classifier.3")
 
 
 def test_vgg16_is_known_by_its_convolutions():

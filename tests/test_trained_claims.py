@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import proofs_checks
 from proofs_checks.claim import Bench
@@ -148,3 +149,20 @@ def test_fresh_layers_have_the_energy_of_their_patches(classifier):
 def test_weights_are_looked_at_before_anything_is_run(weights, error, message):
     with pytest.raises(error, match=message):
         proofs_checks.verify(["lemma1"], budget="quick", jobs=1, weights=weights)
+
+
+def test_a_folder_is_read_before_anything_is_run(tmp_path, monkeypatch):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    monkeypatch.setattr(Bench, "study", lambda *a, **k: pytest.fail("a study was run"))
+    with pytest.raises(ValueError, match=r"broken\.png"):
+        proofs_checks.verify(["halfspace-mean", "figure7"], budget="quick", jobs=1, pictures=tmp_path)
+
+
+def test_one_picture_is_undecided_and_says_nothing_of_the_paper(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(
+        tmp_path / "one.png"
+    )
+    found = proofs_checks.verify(["figure7", "fgsm"], budget="quick", jobs=1, pictures=tmp_path)
+    for claim in found.claims:
+        assert (claim.verdict, claim.seen, claim.error) == (Verdict.NOT_RUN, Verdict.UNDECIDED, "")
+        assert "one was given" in claim.finding

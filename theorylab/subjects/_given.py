@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _imports
+from theorylab import _imports, _validation
 from theorylab.networks.nodes import Conv, Dense
 from theorylab.subjects._packaged import PACKAGED, SIDE, small, vgg16
 from theorylab.subjects._subject import FanIn, Subject, column
@@ -53,6 +53,7 @@ def given(
     >>> given().source
     'small'
     """
+    side = None if side is None else _validation.positive_integer(side, "size")
     if weights is not None and model is not None:
         raise ValueError("weights and model: expected one of the two")
     if weights is not None:
@@ -69,7 +70,7 @@ def given(
         module = function()
     except (Exception, SystemExit) as error:
         raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
-    side = side or beside.get("SIZE", SIDE)
+    side = side or _validation.positive_integer(beside.get("SIZE", SIDE), f"{where}: SIZE")
     return of_module(
         module, where, side=side, classes=classes, preprocess=beside.get("preprocess"), seed=seed
     )

@@ -111,6 +111,7 @@ def load(
             if not any(name.startswith("fc") for name in arrays):
                 authors = {theirs: ours for theirs, ours in authors.items() if theirs.startswith("conv")}
                 wanted = [name for name in authors.values() if name in net.parameters]
+                layers = _layers(wanted, options)
             arrays = _vgg.translated(net, arrays, authors, where)
     checked = _checked(net, _own_names(arrays, net), wanted, where)
     return net.with_parameters(checked, layers)
