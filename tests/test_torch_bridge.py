@@ -441,6 +441,11 @@ def test_seeds_are_one_and_targets_those_of_visualize():
     xs = np.stack([picture(seed) for seed in range(4)])
     maps = attribute_many(module, xs, ["guided", "saliency"], ["max", 0])
     assert maps.shape == (2, 2, 4, *SHAPE)
+    kept = attribute_many(module, xs, ["guided", "saliency"], ["max", 0], output="torch")
+    assert isinstance(kept, torch.Tensor) and not kept.requires_grad
+    assert np.array_equal(kept.numpy(), maps)
+    with pytest.raises(ValueError, match="unknown output 'cupy'"):
+        attribute_many(module, xs, ["guided"], [0], output="cupy")
     for place, one in enumerate(xs):
         assert_close(maps[:, :, place], visualize_many(net, one, ["guided", "saliency"], ["max", 0]))
 

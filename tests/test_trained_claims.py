@@ -89,7 +89,7 @@ def test_layers_and_replacing_them(classifier):
 def test_random_dense_layers_hand_down_what_the_cut_network_says(classifier):
     """The law is checked on the dense part alone; within the whole network the same arrives at "flatten"."""
     net, crop = classifier.network, crop_of(1)
-    features = trained_laws.features(net, "flatten", [crop])
+    features = net.forward(crop, keep=["flatten"]).activations["flatten"][None]
     drawn = trained_laws.DenseMaps(features, 128, PAPER)._drawn(np.random.default_rng(1))
     zeros = {name: np.zeros_like(net.parameters[name]) for name in ("classifier.0.bias", "classifier.2.bias")}
     weights = {"classifier.0.weight": "hidden.weight", "classifier.2.weight": "readout.weight"}
@@ -130,7 +130,8 @@ def test_readout_maps_are_those_of_the_network(classifier):
 def test_fresh_layers_have_the_energy_of_their_patches(classifier):
     net = classifier.network
     node = next(node for node in net.nodes if isinstance(node, Conv) and node.name == "features.6")
-    inputs = trained_laws.features(net, node.source, training.crops("test", 2, seed=0)[0])
+    crops, _ = training.crops("test", 2, seed=0)
+    inputs = np.array([net.forward(crop, keep=[node.source]).activations[node.source] for crop in crops])
     measured = trained_laws.FreshLayer(node, inputs, 10)(np.random.default_rng(1), 40)
     value, error = measured.statistics.estimate(lambda mean: mean["energy"])
     assert abs(value - 1) < 4 * error < 0.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -95,9 +96,9 @@ def run(bench: Bench) -> Outcome:
     titles = subject.layers()
     measured = bench.over_pictures("trained, dead patches", DeadPatches(subject), CROPS, block=48)
     shown = [layers[0], layers[len(layers) // 2], layers[-1]]
-    checks = tuple(
-        _check(bench, place, name) for place, name in zip(("first", "middle", "last"), shown, strict=True)
-    )
+    nodes = [convolution(net, name) for name in shown]
+    read = trained_laws.features(bench, *(node.source for node in nodes))
+    checks = tuple(map(functools.partial(_check, bench), ("first", "middle", "last"), nodes, read))
     rows = {name: filters.directions(net.parameters[f"{name}.weight"]) for name in layers}
     fill = {name: filters.dimension(row) / filters.random_dimension(*row.shape) for name, row in rows.items()}
     largest = max(layers, key=lambda name: measured.estimate(f"dead {name}")[0])
@@ -139,9 +140,8 @@ def _cone_words(title: str, rows: np.ndarray, rng: np.random.Generator) -> str:
     return f"{trained:.1f}° at {title} (random filters {random:.1f}°)"
 
 
-def _check(bench: Bench, place: str, name: str) -> Check:
-    patches = _patches(bench, convolution(bench.subject.trained, name))
-    simulate = trained_laws.GaussianBanks(patches, FILTERS, BANKS)
+def _check(bench: Bench, place: str, node: Conv, read: np.ndarray) -> Check:
+    simulate = trained_laws.GaussianBanks(within_span(_patches(bench, node, read)), FILTERS, BANKS)
     return bench.moment(
         f"dead share of the patches that the {place} convolution reads, {FILTERS} Gaussian filters",
         bench.study(f"Gaussian filters at the {place} convolution", simulate, REPLICATES, block=25),
@@ -151,10 +151,9 @@ def _check(bench: Bench, place: str, name: str) -> Check:
     )
 
 
-def _patches(bench: Bench, node: Conv) -> np.ndarray:
-    """Return non-zero patches (B, C, kh, kw) that a convolution of the trained network reads, in turn from each of the crops."""
+def _patches(bench: Bench, node: Conv, read: np.ndarray) -> np.ndarray:
+    """Return patches (B, p), none of them zero, of what a convolution reads, in turn from each of the pictures."""
     rng = np.random.default_rng(bench.seed_of(f"patches at {node.name}"))
-    read = trained_laws.features(bench.subject.trained, node.source, bench.crops("patches", PATCHES))
     grid = grid_of(node, read[0])
     found = []
     for image in np.resize(read, (PATCHES, *read.shape[1:])):
@@ -164,7 +163,24 @@ def _patches(bench: Bench, node: Conv) -> np.ndarray:
             found.append(patches[rng.choice(alive)])
     if not found:
         raise Undecidable(f"every patch that {node.name} reads is zero")
-    return np.array(found).reshape(-1, read.shape[1], *grid.kernel)
+    return np.array(found)
+
+
+def within_span(patches: np.ndarray) -> np.ndarray:
+    """Return the coordinates of patches (B, p) in a basis of what they span, (B, d, 1, 1).
+
+    A Gaussian filter is as likely in any basis, and its part off the span meets no patch: a few of its entries need to be drawn,
+    not thousands.
+
+    Examples
+    --------
+    >>> patches = np.random.default_rng(0).standard_normal((3, 500))
+    >>> found = within_span(patches)[:, :, 0, 0]
+    >>> found.shape, bool(np.allclose(found @ found.T, patches @ patches.T))
+    ((3, 3), True)
+    """
+    _, triangle = np.linalg.qr(patches.T.astype(np.float64))
+    return np.asarray(triangle.T[:, :, None, None].astype(patches.dtype))
 
 
 def _curves(measured: Measurement, fill: dict[str, float], titles: dict[str, str], label: str) -> CurveFigure:

@@ -33,10 +33,8 @@ REPLICATES = 120
 HEADS = 200
 HEAD_UNITS = 128
 """Of random dense layers, whose law is exact at any size."""
-CROPS = 6
-"""Whose features random dense layers read."""
-SUMS = 2
-"""Pictures on which the sum over groups of units is formed in float64."""
+SUMS, PHOTOGRAPHS = 2, 1
+"""Pictures of the small classifier, and of a large network, on which the sum over groups of units is formed in float64."""
 
 
 @trained_maps.one_thread
@@ -101,9 +99,7 @@ def _rectified(bench: Bench, measured: Measurement) -> Check:
 
 def _distances(bench: Bench) -> list[Check]:
     """Check the distances of two logits' maps below random dense layers, at the trained convolutions."""
-    subject = bench.subject
-    crops = bench.crops("features under random dense layers", CROPS)
-    features = trained_laws.features(subject.trained, subject.features, crops)
+    features = trained_laws.below_dense(bench)
     simulate = trained_laws.DenseMaps(features, HEAD_UNITS, PAPER)
     measured = bench.study("random dense layers on trained features", simulate, HEADS, block=10)
     grid = trained_laws.one_patch(features.shape[1])
@@ -126,7 +122,7 @@ def _distances(bench: Bench) -> list[Check]:
 def _sums(bench: Bench) -> Check:
     """Check that a saliency map is the sum over groups of units, in float64."""
     rng = np.random.default_rng(bench.seed_of("sums over units"))
-    crops = bench.crops("crops for sums over units", SUMS)
+    crops = bench.crops("crops for sums over units", PHOTOGRAPHS if bench.pictures else SUMS)
     whole, summed, positive = zip(*(units.sums(bench.subject, crop, rng) for crop in crops), strict=True)
     return bench.identity(
         "saliency: map = sum over the units",

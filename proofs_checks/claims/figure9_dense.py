@@ -11,7 +11,6 @@ from proofs_checks.studies import partly_trained, shelf, trained_laws, trained_m
 from proofs_checks.studies.partly_trained import BUT, NONE, UP_TO
 from theorylab import Rule, analytic
 
-CROPS = 12
 UNITS = 128
 """Hidden units of the random dense layers whose gradient has a law."""
 REPLICATES = 1200
@@ -72,9 +71,7 @@ def _one_draw(bench: Bench) -> tuple[Check, MapFigure]:
 
 def _handed_down(bench: Bench) -> Check:
     """Check the alignment with the trained features of the gradient below random dense layers."""
-    subject = bench.subject
-    crops = bench.crops("features for guided backpropagation", CROPS)
-    features = trained_laws.features(subject.trained, subject.features, crops)
+    features = trained_laws.below_dense(bench)
     simulate = trained_laws.DenseMaps(features, UNITS, (Rule.GUIDED,))
     measured = bench.study("guided, random dense layers on trained features", simulate, REPLICATES, block=50)
     grid = trained_laws.one_patch(features[0].size)

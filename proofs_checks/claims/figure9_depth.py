@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,11 +15,10 @@ from proofs_checks.studies.partly_trained import BUT
 from theorylab import PatchGrid
 from theorylab.networks.nodes import Conv
 
-CROPS = 12
-LAYERS = 10
+LAYERS = 4
 """Draws of a layer in a replicate."""
-FILTERS = 400_000
-"""Drawn for the law of a layer, in all."""
+FILTERS = {"first": 400_000, "middle": 220_000, "last": 220_000}
+"""Drawn for the law of a layer, in all: the energies of a filter on many patches, of a wide layer, scatter less."""
 WINDOW = 16
 """Height and width of what the fresh layer reads, cut from the middle."""
 PLACES = ("first", "middle", "last")
@@ -39,12 +39,7 @@ def run(bench: Bench) -> Outcome:
             "the cosines where the biases behind it stay as they are",
             lambda layer: partly_trained.multiplied(net, layer, partly_trained.FACTOR, biases=False),
         ),
-        *(
-            _energy(bench, place, node)
-            for place, name in zip(PLACES, three, strict=True)
-            for node in net.nodes
-            if isinstance(node, Conv) and node.name == name
-        ),
+        *_energies(bench, [node for node in net.nodes if isinstance(node, Conv) and node.name in three]),
     )
     words = "Guided maps of the trained network with one layer drawn anew."
     drawn = subject.draw(np.random.default_rng(bench.seed_of("layers drawn anew")))
@@ -74,11 +69,17 @@ def _gained(earlier: str, later: str, mean: dict[str, float]) -> float:
     return mean[f"{BUT} {later}"] - mean[f"{BUT} {earlier}"]
 
 
-def _energy(bench: Bench, place: str, node: Conv) -> Check:
-    crops = bench.crops(f"inputs of the {place} convolution", CROPS)
-    inputs = _middle(trained_laws.features(bench.subject.trained, node.source, crops))
+def _energies(bench: Bench, nodes: Sequence[Conv]) -> list[Check]:
+    read = trained_laws.features(bench, *(node.source for node in nodes))
+    return [
+        _energy(bench, place, node, _middle(inputs))
+        for place, node, inputs in zip(PLACES, nodes, read, strict=True)
+    ]
+
+
+def _energy(bench: Bench, place: str, node: Conv, inputs: np.ndarray) -> Check:
     simulate = trained_laws.FreshLayer(node, inputs, LAYERS)
-    replicates = math.ceil(FILTERS / (node.n_filters * LAYERS))
+    replicates = math.ceil(FILTERS[place] / (node.n_filters * LAYERS))
     title = bench.subject.layers()[node.name]
     return bench.moment(
         f"energy behind the {place} convolution ({title}) drawn anew, over its law",

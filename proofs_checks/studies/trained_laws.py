@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from proofs_checks.claim import Bench
 from proofs_checks.studies.trained_maps import distances, unit_rows
 from theorylab import PatchGrid, Rule, montecarlo
 from theorylab.layers import conv, unit
@@ -16,11 +17,28 @@ from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input, No
 
 LOGITS = 10
 """Of random dense layers."""
+CROPS = 18
+"""Pictures whose features are read."""
+ENTRIES = 4096
+"""The largest number of features that random dense layers read."""
 
 
-def features(net: GraphNetwork, node: str, images: Iterable[np.ndarray]) -> np.ndarray:
-    """Return the output of a node on some pictures, (pictures, *shape)."""
-    return np.array([net.forward(image, keep=[node]).activations[node] for image in images])
+def features(bench: Bench, *nodes: str) -> list[np.ndarray]:
+    """Return the outputs of nodes of the trained network on some pictures, each (pictures, *shape); claims share them."""
+    missing = [node for node in nodes if ("features", node) not in bench.kept]
+    found: dict[str, list[np.ndarray]] = {node: [] for node in missing}
+    for image in bench.crops("features", CROPS) if missing else ():
+        activations = bench.subject.trained.forward(image, keep=missing).activations
+        for node, values in found.items():
+            values.append(activations[node])
+    bench.kept |= {("features", node): np.array(values) for node, values in found.items()}
+    return [bench.kept["features", node] for node in nodes]
+
+
+def below_dense(bench: Bench) -> np.ndarray:
+    """Return what random dense layers read, (pictures, entries): of many features a part, evenly, for their law holds at any."""
+    (read,) = features(bench, bench.subject.features)
+    return np.ascontiguousarray(read[:, :: -(-read.shape[1] // ENTRIES)])
 
 
 def one_patch(size: int) -> PatchGrid:

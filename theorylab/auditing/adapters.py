@@ -171,7 +171,8 @@ class ModuleAttribution(TorchAttribution):
         """Return the maps of several targets, (T, C, H, W)."""
         from theorylab import torch_bridge
 
-        return torch_bridge.attribute_many(self.module, x[None], [self.rule], list(targets))[0, :, 0]
+        maps: np.ndarray = torch_bridge.attribute_many(self.module, x[None], [self.rule], list(targets))
+        return maps[0, :, 0]
 
     def _with(self, module: Any) -> ModuleAttribution:
         return ModuleAttribution(module, self.rule)

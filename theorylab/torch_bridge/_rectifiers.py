@@ -131,13 +131,13 @@ def _function() -> Any:
         def backward(context: Any, gradient: Any) -> Any:
             rule = context.current.rule
             if rule.down == 0:
-                gradient = gradient.clamp(min=0) * rule.up
+                gradient = gradient.clamp(min=0) if rule.up == 1 else gradient.clamp(min=0) * rule.up
             elif (rule.up, rule.down) != (1, -1):
                 gradient = torch.where(gradient > 0, gradient * rule.up, gradient * -rule.down)
             shut = rule.shut(context.unit)
             if shut != 1:
                 # Not a product where the gate is closed: an infinite gradient behind it is 0, not NaN.
-                below = gradient * shut if shut else torch.zeros_like(gradient)
+                below = gradient * shut if shut else 0.0
                 gradient = torch.where(context.saved_tensors[0], gradient, below)
             return gradient, None, None
 
