@@ -81,6 +81,7 @@ def fields(value):
 
 
 GOOD = {
+    "output": "numpy",
     "nodes_at": tl.training.small_nodes,
     "accuracy": 0.5,
     "array": np.eye(3),

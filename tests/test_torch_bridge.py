@@ -442,7 +442,8 @@ def test_seeds_are_one_and_targets_those_of_visualize():
     maps = attribute_many(module, xs, ["guided", "saliency"], ["max", 0])
     assert maps.shape == (2, 2, 4, *SHAPE)
     kept = attribute_many(module, xs, ["guided", "saliency"], ["max", 0], output="torch")
-    assert isinstance(kept, torch.Tensor) and not kept.requires_grad
+    assert isinstance(kept, torch.Tensor)
+    assert not kept.requires_grad
     assert np.array_equal(kept.numpy(), maps)
     with pytest.raises(ValueError, match="unknown output 'cupy'"):
         attribute_many(module, xs, ["guided"], [0], output="cupy")

@@ -6,6 +6,7 @@ import collections.abc
 import difflib
 import functools
 import inspect
+import itertools
 import math
 import os
 import types
@@ -192,22 +193,29 @@ def checked(function: Checked) -> Checked:
         function.__init__ = checked(function.__init__)  # type: ignore[misc]
         return function
     signature = inspect.signature(function)
+    starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    named = {name: one for name, one in signature.parameters.items() if one.kind not in starred}
+    by_place = [name for name, one in named.items() if one.kind is not inspect.Parameter.KEYWORD_ONLY]
 
     @functools.cache
     def hints() -> dict[str, tuple[list[str], Check, bool]]:
         known = typing.get_type_hints(function)
-        return {name: _read(known[name]) for name in signature.parameters if name in known}
+        return {name: _read(known[name]) for name in named if name in known}
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
+        known = hints()
+        given = itertools.chain(zip(by_place, args, strict=False), kwargs.items())
+        if all(known[name][1](value) for name, value in given if name in known):
+            return function(*args, **kwargs)  # it says what is missing or too much
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
-            return function(*args, **kwargs)  # says what is missing or too much
+            return function(*args, **kwargs)
         for name, value in bound.arguments.items():
-            if name not in hints() or signature.parameters[name].kind in _STARRED:
+            if name not in known:
                 continue
-            words, check, array = hints()[name]
+            words, check, array = known[name]
             if check(value):
                 continue
             if array:
@@ -218,9 +226,6 @@ def checked(function: Checked) -> Checked:
         return function(*bound.args, **bound.kwargs)
 
     return typing.cast(Checked, called)
-
-
-_STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _read(hint: Any) -> tuple[list[str], Check, bool]:
