@@ -51,10 +51,16 @@ def of(net):
 
 def maps(model, x, rules, targets):
     """(R, T, C, H, W) by Captum, each with a forward pass of its own, as a user has them."""
+    return batch_maps(model, x, rules, targets)[:, :, 0]
+
+
+def batch_maps(model, xs, rules, targets):
+    """As :func:`maps` of several pictures, (R, T, B, C, H, W)."""
     found = []
     for rule in rules:
         options = {"abs": False} if rule is Rule.SALIENCY else {}
         for target in targets:
-            own = x.clone().requires_grad_()
-            found.append(_METHODS[rule](model).attribute(own, target=target, **options).detach().numpy()[0])
-    return np.array(found).reshape(len(rules), len(targets), *x.shape[1:])
+            own = xs.clone().requires_grad_()
+            map_ = _METHODS[rule](model).attribute(own, target=target, **options)
+            found.append(map_.detach().cpu().numpy())
+    return np.array(found).reshape(len(rules), len(targets), *xs.shape)
