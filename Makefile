@@ -4,13 +4,20 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test nojit lowest lint docs mutants bench classifier depth-errors calibration pictures verdicts check clean
+.PHONY: verify test test-all nojit lowest lint docs mutants bench classifier depth-errors calibration pictures verdicts check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
 
+# A process for each processor, and one BLAS thread in each: two would wait for each other.  ARGS="-n 0" for one process.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+# All but what is marked slow: notebooks, the standard budget, calibrations, VGG-16 as trained.
 test: $(VENV)/tested
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: $(VENV)/tested
+	$(PYTEST) $(ARGS)
 
 # The kernels as plain Python: their bodies count as covered lines, and a debugger sees them.
 nojit: $(VENV)/tested
@@ -61,7 +68,7 @@ depth-errors: $(VENV)/installed
 docs: $(VENV)/tested
 	$(BIN)/python -W error -m pdoc --docformat numpy -o docs/api theorylab
 
-check: lint nojit test
+check: lint nojit test-all
 
 clean:
 	rm -rf $(VENV) .venv-lowest out docs/api build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
