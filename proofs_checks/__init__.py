@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import itertools
+import math
 import os
 import pkgutil
 from collections.abc import Iterable, Sequence
@@ -95,7 +96,7 @@ def verify(
     import joblib
 
     from proofs_checks.bench import BUDGETS, Bench
-    from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE
+    from proofs_checks.judge import FALSE_ALARM_PROBABILITY, LARGEST_ERROR_UNSEEN, RESERVE
     from proofs_checks.results import Verification
     from theorylab import _random, _validation, images, photographs, stats, subjects
     from theorylab._version import __version__
@@ -121,6 +122,7 @@ def verify(
         jobs=jobs,
         level=level,
         law_scale=law_scale,
+        wanted=LARGEST_ERROR_UNSEEN / math.sqrt(BUDGETS[budget]),
         subject=subject,
         folder=pictures,
         progress=progress,
@@ -134,7 +136,8 @@ def verify(
         false_alarm_probability=FALSE_ALARM_PROBABILITY,
         correction=f"Bonferroni over all {n_checks} checks of the registry, each at level "
         f"{level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
-        "between the t statistic's tail and Student's. "
+        "between the t statistic's tail and Student's. A claim looks at an eighth, a quarter, a half and all of its replicates, "
+        "until it is decided; a level is shared out among its looks. "
         f"The intervals of the {n_margins} quantities that make the verdicts are corrected likewise, apart from the checks.",
         claims=_results(selected.values(), bench, stats.bonferroni(budgeted, n_margins)),
         law_scale=law_scale,
@@ -160,7 +163,7 @@ def _selected(name: str, known: Iterable[str]) -> list[str]:
 
 def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[ClaimResult, ...]:
     """Run the claims and return their results, in their order; verdicts are made at `level`."""
-    from proofs_checks import referee
+    from proofs_checks.claim import decide
     from proofs_checks.judge import Undecidable
     from proofs_checks.results import ClaimResult, Verdict
     from theorylab.progress import stepper
@@ -179,7 +182,7 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
         if claim.trained:
             stated["network"] = subject.label
         try:
-            outcome = claim.run(bench)
+            outcome, judged = decide(claim, bench, level)
         except Undecidable as why:
             what = "These pictures decide" if claim.trained else "This picture decides"
             undecided = {"verdict": Verdict.UNDECIDED, "finding": f"{what} nothing: {why}."}
@@ -191,7 +194,6 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
                 **stated, verdict=Verdict.NOT_RUN, finding=f"Stopped by an error: {words}", error=words
             )
         stated |= {"checks": outcome.checks, "headline": outcome.headline, "figures": outcome.figures}
-        judged = referee.judged(claim.margins, outcome.evidence, outcome.finding, level)
         return ClaimResult(**stated, **(of_the_paper(claim, judged) if outcome.evidence else judged))
 
     selected, found = list(claims), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import math
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from proofs_checks.judge import Judge, Undecidable
+from proofs_checks.judge import LOOKS, Judge, Look, Undecidable
 from proofs_checks.pictures import PerPicture
 from theorylab import PatchGrid, _random, images, montecarlo, photographs, subjects, training
 from theorylab.montecarlo import Measurement, Simulation
@@ -26,9 +27,6 @@ BUDGETS = {"quick": 0.12, "standard": 1.0, "full": 8.0}
 
 PHOTOGRAPHS = {"quick": 6, "standard": 9, "full": None}
 """How many photographs a large trained network is shown, the first of those present; None: all."""
-
-LARGEST_ERROR_UNSEEN = 0.03
-"""Every check at the standard budget sees a relative error of this size in its law with probability 95 %."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -45,9 +43,11 @@ class Bench(Judge):
         Of pictures to show it; none: crops of the photographs that scikit-image ships, and for the small classifier crops that
         it was not trained on.
     studies : dict
-        Measurements by the names of the studies.
+        Measurements by the name of a study and its number of replicates.
+    used : dict
+        Of each study that the claim at hand uses, how many blocks its look has seen, and how many there are.
     kept : dict
-        Results of :meth:`once`.
+        Results of :meth:`once` and :meth:`remember`.
     """
 
     x: np.ndarray
@@ -57,7 +57,8 @@ class Bench(Judge):
     subject: Subject = dataclasses.field(default_factory=subjects.small)
     folder: str | os.PathLike[str] | None = None
     progress: Progress | None = None
-    studies: dict[str, Measurement] = dataclasses.field(default_factory=dict)
+    studies: dict[tuple[str, int], Measurement] = dataclasses.field(default_factory=dict)
+    used: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     kept: dict[Hashable, Any] = dataclasses.field(default_factory=dict, repr=False)
 
     @functools.cached_property
@@ -92,10 +93,10 @@ class Bench(Judge):
         """
         if len(self.pictures) == 1:
             raise Undecidable("an interval over pictures needs two or more, and one was given")
-        if name not in self.studies:
+        if (name, 0) not in self.studies:
             count = max(4 * block, math.ceil(replicates * BUDGETS[self.budget] / block) * block)
             shown = list(self.crops(f"crops for {name}", count if not self.pictures else len(self.pictures)))
-            self.studies[name] = montecarlo.replicate(
+            self.studies[name, 0] = montecarlo.replicate(
                 dataclasses.replace(study, images=shown),
                 len(shown),
                 block=1 if self.pictures else block,
@@ -104,7 +105,23 @@ class Bench(Judge):
                 name=name,
                 progress=self.progress,
             )
-        return self.studies[name]
+        return self.studies[name, 0]
+
+    @property
+    def complete(self) -> bool:
+        """Whether no further look sees more of the studies that the claim at hand uses."""
+        return not self.grows(LOOKS[-1])
+
+    def grows(self, look: Look) -> bool:
+        """Return whether a look sees more of a study that the claim at hand uses than the last one did."""
+        return any(_seen(complete, look) > seen for seen, complete in self.used.values())
+
+    def remember(self, compute: Callable[[Bench], T]) -> T:
+        """Return ``compute(bench)``, which no further replicates of a study change, from the first look."""
+        if compute not in self.kept:
+            self.kept[compute] = compute(self)
+        value: T = self.kept[compute]
+        return value
 
     def once(self, compute: Callable[..., T], *arguments: Any) -> T:
         """Return ``compute(x, *arguments)`` of the picture `x`, kept because several claims need it."""
@@ -119,19 +136,36 @@ class Bench(Judge):
         return _random.child(_random.sequence(self.seed), zlib.crc32(name.encode()))
 
     def study(self, name: str, simulate: Simulation, replicates: int, *, block: int) -> Measurement:
-        """Run a study, or take it from the shelf if another claim has run it.
+        """Run the part of a study that this look sees, or take it from the shelf if another look or claim has run it.
 
-        `replicates` is for the standard budget; at least four blocks are run at any.
+        `replicates` is for the standard budget and the last look; at least four blocks are run at any.
         """
-        if name not in self.studies:
-            at_least = max(4 * block, math.ceil(replicates * BUDGETS[self.budget]))
-            self.studies[name] = montecarlo.replicate(
+        at_least = max(4 * block, math.ceil(replicates * BUDGETS[self.budget]))
+        complete = -(-at_least // block)
+        blocks = _seen(complete, self.look)
+        self.used[name] = blocks, complete
+        if (name, blocks) not in self.studies:
+            begin = max((run for known, run in self.studies if known == name and run < blocks), default=0)
+            fresh = montecarlo.replicate(
                 simulate,
-                at_least,
+                blocks * block,
                 block=block,
                 seed=self.seed_of(name),
                 jobs=self.jobs,
                 name=name,
                 progress=self.progress,
+                begin=begin,
             )
-        return self.studies[name]
+            if begin:
+                # What an earlier look saw is kept as it was, for claims that are decided there.
+                merged = copy.deepcopy(self.studies[name, begin])
+                merged.merge(fresh)
+                fresh = merged
+            fresh.share = blocks / complete
+            self.studies[name, blocks] = fresh
+        return self.studies[name, blocks]
+
+
+def _seen(complete: int, look: Look) -> int:
+    """Return how many blocks of a study a look sees, four at least."""
+    return max(4, math.ceil(complete * look.share))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
+from proofs_checks import referee
 from proofs_checks.bench import Bench
-from proofs_checks.judge import Undecidable, Wrong
+from proofs_checks.judge import LOOKS, Undecidable, Wrong
 from proofs_checks.referee import EPSILON, QUARTER, Evidence
-from proofs_checks.results import Check, Margin
+from proofs_checks.results import Check, Margin, Verdict
 from theorylab.charts import Chart, CurveFigure, Line, MapFigure, MapPanel, Points
 
 __all__ = [
@@ -68,3 +70,29 @@ class Claim:
     authors: str
     trained: tuple[str, ...] = ()
     formula: tuple[str, ...] = ()
+
+
+def decide(claim: Claim, bench: Bench, level: float) -> tuple[Outcome, dict[str, Any]]:
+    """Run a claim on more and more replicates, until each check is settled and each quantity decided at a level, or all are seen.
+
+    Returns
+    -------
+    outcome : Outcome
+        Of the last look.
+    judged : dict
+        Verdict, rulings and finding, as :func:`proofs_checks.referee.judged` returns them.
+    """
+    bench.used.clear()
+    for look in LOOKS:
+        if look.before and not bench.grows(look):
+            continue
+        bench.look = look
+        bench.unsettled.clear()
+        outcome = claim.run(bench)
+        # What is complete is not looked at again, and spends all that is left.
+        spent = 1 - look.before if bench.complete else look.spent
+        judged = referee.judged(claim.margins, outcome.evidence, outcome.finding, level * spent)
+        undecided = any(ruling.verdict is Verdict.UNDECIDED for ruling in judged["rulings"])
+        if bench.complete or not (bench.unsettled or undecided):
+            break
+    return outcome, judged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -25,6 +25,13 @@ RESERVE = 10
 Student's, and the reserve covers it."""
 
 
+LARGEST_ERROR_UNSEEN = 0.03
+"""Every check at the standard budget sees a relative error of this size in its law with probability 95 %."""
+
+ACCEPTED_WRONGLY = 1e-3
+"""Probability that an early look accepts a law with an error that the check has to see."""
+
+
 Estimator = str | Callable[[dict[str, float]], float]
 """The name of a mean, or a smooth function of the means."""
 
@@ -37,12 +44,31 @@ def weighted_slope(x: np.ndarray, y: np.ndarray, errors: np.ndarray) -> tuple[fl
     return float((weights * centred * y).sum() / precision), float(precision**-0.5)
 
 
+def common_share(studies: Iterable[Measurement]) -> float:
+    """Return the share of several studies that are looked at together: the largest, and below 1 unless all are complete."""
+    shares = [study.share for study in studies]
+    return 1.0 if min(shares) == 1 else min(max(shares), 0.999)
+
+
 @dataclasses.dataclass(frozen=True)
 class Wrong:
     """A wrong law for the negative control: what it is, and the value it predicts."""
 
     what: str
     value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """A look at a study: the share of its replicates that are seen, and the shares of the level spent at it and before it."""
+
+    share: float
+    spent: float
+    before: float = 0.0
+
+
+LOOKS = (Look(1 / 8, 0.1), Look(1 / 4, 0.1, 0.1), Look(1 / 2, 0.1, 0.2), Look(1.0, 0.7, 0.3))
+"""When a claim looks at its studies, until it is decided."""
 
 
 Control = Wrong | Sequence[Wrong]
@@ -56,26 +82,46 @@ class Judge:
     Attributes
     ----------
     level : float
-        Of each check, two-sided.
+        Of each check, two-sided, over all of its looks.
     law_scale : float
         Multiplies every exact law.  At 1 the laboratory is honest; at 1.03 every check must fail, and that is how the
         laboratory is tested.
+    look : Look
+        Which part of a study's replicates is looked at, and which part of the level that look spends.
+    wanted : float
+        The relative error that a check has to see; one that sees less at its last look is content with that.
+    unsettled : list of str
+        The checks of this look that more replicates may still turn.
+
+    Notes
+    -----
+    Looks follow each other, at more and more replicates of the same studies, until every check of a claim is settled (Gandy
+    and Scott, 2020, do so for tests of simulations).  A check rejects the law at the first look where its p-value falls below
+    what that look spends; by the union bound all looks together reject a right law with a probability of at most `level`,
+    however they depend on each other.  It accepts the law early where an error as large as `wanted` lies farther from what was
+    measured than chance allows in all but `ACCEPTED_WRONGLY` of such cases, and where its negative control is rejected.  What
+    a check sees is what the last look sees.
     """
 
     level: float
     law_scale: float = 1.0
+    look: Look = Look(1.0, 1.0)
+    wanted: float = LARGEST_ERROR_UNSEEN
+    unsettled: list[str] = dataclasses.field(default_factory=list)
 
     def moment(
         self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Control
     ) -> Check:
         """Compare a mean, variance or covariance with its law."""
-        return self.judge(name, "moment", *measured.estimate(estimator), expected, wrong)
+        return self.judge(
+            name, "moment", *measured.estimate(estimator), expected, wrong, share=measured.share
+        )
 
     def ratio(
         self, name: str, measured: Measurement, estimator: Estimator, expected: float, wrong: Control
     ) -> Check:
         """Compare a number formed from means, such as a cosine or a correlation, with its law."""
-        return self.judge(name, "ratio", *measured.estimate(estimator), expected, wrong)
+        return self.judge(name, "ratio", *measured.estimate(estimator), expected, wrong, share=measured.share)
 
     def judge(
         self,
@@ -87,6 +133,7 @@ class Judge:
         expected: float,
         wrong: Control,
         *,
+        share: float | None = None,
         tolerance: float = 0.0,
     ) -> Check:
         """Judge an estimate with its standard error against an exact law and against a wrong one.
@@ -95,17 +142,34 @@ class Judge:
         picture where they are all but right, and agrees with the law and with them, it is `blind`: it proves nothing.
 
         `tolerance` is the relative error that an approximate law allows itself.  The null hypothesis is then every value
-        within it, for the negative control too, and "sees" counts from its edge.
+        within it, for the negative control too, and "sees" counts from its edge.  `share` is that of the study's replicates
+        which the estimate is made of: a complete one has one look, which spends all that is left of the level.  An early look
+        has to be told.
         """
+        if share is None:
+            if self.look.share < 1:
+                raise TypeError(
+                    f"{name}: an early look has to be told the share of the replicates that it sees"
+                )
+            share = 1.0
         law = expected * self.law_scale
+        level = self.level * (1 - self.look.before if share == 1 else self.look.spent)
 
         def p_value_of(value: float) -> float:
             beyond = max(abs(estimate - value) - tolerance * abs(value), 0.0)
             return stats.compare_p_value(beyond, error, 0.0, replicates - 1)
 
-        chosen, sure = self.choose(wrong, expected, error, replicates, tolerance=tolerance)
+        chosen, sure = self.choose(wrong, expected, error, replicates, level, tolerance=tolerance)
         p_value, control = p_value_of(law), p_value_of(chosen.value)
-        effect = stats.detectable_effect(error, law, replicates - 1, level=self.level)
+        last_error, last_replicates = error * math.sqrt(share), round(replicates / share)
+        last_level = level if share == 1 else self.level * LOOKS[-1].spent
+        seen = stats.detectable_effect(last_error, law, last_replicates - 1, level=last_level)
+        passed, rejected = p_value >= level, control < level
+        if passed and share < 1:
+            ends = stats.interval(estimate, error, replicates - 1, confidence=1 - 2 * ACCEPTED_WRONGLY)
+            farthest = max(abs(end - law) for end in ends)
+            if not (rejected and farthest <= (tolerance + max(self.wanted, seen)) * abs(law)):
+                self.unsettled.append(name)
         return Check(
             name=name,
             kind=kind,
@@ -114,15 +178,22 @@ class Judge:
             standard_error=error,
             p_value=p_value,
             replicates=replicates,
-            detectable_effect=tolerance + effect,
-            passed=p_value >= self.level,
-            negative_control=NegativeControl(chosen.what, control, control < self.level),
+            detectable_effect=tolerance + seen,
+            passed=passed,
+            negative_control=NegativeControl(chosen.what, control, rejected),
             tolerance=tolerance,
-            blind=p_value >= self.level and control >= self.level and not sure,
+            blind=passed and not rejected and not sure,
         )
 
     def choose(
-        self, wrong: Control, expected: float, error: float, replicates: int, *, tolerance: float = 0.0
+        self,
+        wrong: Control,
+        expected: float,
+        error: float,
+        replicates: int,
+        level: float,
+        *,
+        tolerance: float = 0.0,
     ) -> tuple[Wrong, bool]:
         """Return the first of several wrong laws that a check of this standard error is sure to reject, and whether it is.
 
@@ -135,13 +206,13 @@ class Judge:
         --------
         >>> from proofs_checks.judge import Judge, Wrong
         >>> laws = Wrong("as written", 1.0), Wrong("half", 0.5)
-        >>> [Judge(level=1e-6).choose(laws, 0.96, error, 400)[0].what for error in (0.001, 0.01)]
+        >>> [Judge(level=1e-6).choose(laws, 0.96, error, 400, 1e-6)[0].what for error in (0.001, 0.01)]
         ['as written', 'half']
         """
         laws = [wrong] if isinstance(wrong, Wrong) else list(wrong)
         # Of 1, so that what is seen is in the units of the quantity.
         power = 1 - FALSE_ALARM_PROBABILITY
-        seen = stats.detectable_effect(error, 1.0, replicates - 1, level=self.level, power=power)
+        seen = stats.detectable_effect(error, 1.0, replicates - 1, level=level, power=power)
 
         def distance(law: Wrong) -> float:
             return abs(law.value - expected) - tolerance * (abs(law.value) + abs(expected))
@@ -198,4 +269,5 @@ class Judge:
         ]
         slope, error = weighted_slope(np.log(list(studies)), *map(np.array, zip(*logs, strict=True)))
         replicates = min(study.replicates for study in studies.values())
-        return self.judge(name, "rate", slope, error, replicates, expected, wrong)
+        share = common_share(studies.values())
+        return self.judge(name, "rate", slope, error, replicates, expected, wrong, share=share)

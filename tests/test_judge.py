@@ -8,8 +8,10 @@ import pytest
 from scipy import stats as scipy_stats
 
 import proofs_checks
-from proofs_checks import referee
-from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE, Judge, Wrong, weighted_slope
+from proofs_checks import judge, referee
+from proofs_checks.bench import Bench
+from proofs_checks.claim import Outcome, decide
+from proofs_checks.judge import FALSE_ALARM_PROBABILITY, LOOKS, RESERVE, Judge, Wrong, weighted_slope
 from proofs_checks.referee import Evidence
 from proofs_checks.results import ClaimResult, Margin, Verdict, Verification
 from theorylab import montecarlo
@@ -186,11 +188,102 @@ def test_the_command_that_repeats_a_run_names_what_it_was_given(image, settings,
 def test_a_check_that_can_tell_nothing_from_the_law_proves_and_fails_nothing():
     """Where the wrong law is nearly right on a picture; a wrong law far enough away that is not rejected still fails."""
     near, far = Wrong("near", 1.001), Wrong("far", 1.2)
-    judge = Judge(level=1e-6)
-    blind = judge.judge("n", "ratio", 1.0, 0.01, 400, 1.0, near)
+    strict = Judge(level=1e-6)
+    blind = strict.judge("n", "ratio", 1.0, 0.01, 400, 1.0, near)
     assert blind.blind
     assert not blind.convincing
-    assert not judge.judge("n", "ratio", 1.0, 0.01, 400, 1.0, far).blind
-    strange = judge.judge("n", "ratio", 1.2, 0.01, 400, 1.0, near)  # the law itself is rejected
+    assert not strict.judge("n", "ratio", 1.0, 0.01, 400, 1.0, far).blind
+    strange = strict.judge("n", "ratio", 1.2, 0.01, 400, 1.0, near)  # the law itself is rejected
     assert not strange.blind
     assert not strange.passed
+
+
+# --- looks at more and more replicates
+
+
+@dataclasses.dataclass(frozen=True)
+class Noisy:
+    """Numbers around 1, or around what else is said."""
+
+    spread: float
+    mean: float = 1.0
+
+    def __call__(self, rng, size):
+        return montecarlo.measurement({"a": rng.normal(self.mean, self.spread, size)})
+
+
+REPLICATES, FAMILY = 800, 0.02
+
+
+def looked_at(seed, mean=1.0, *, wanted=0.03, **settings):
+    """Decide a claim of one check, which sees half of what it has to at its last look."""
+    critical = scipy_stats.t.isf(FAMILY * 0.7 / 2, REPLICATES - 1) + scipy_stats.norm.isf(0.05)
+    spread = 0.015 * math.sqrt(REPLICATES) / critical
+
+    def run(bench):
+        measured = bench.study("noisy", Noisy(spread, mean), REPLICATES, block=20)
+        check = bench.moment("a", measured, "a", 1.0, Wrong("a half more", 1.5))
+        return Outcome("", (), (check,), check.name)
+
+    template = proofs_checks.registry()[0]
+    claim = dataclasses.replace(template, run=run, margins=(), n_checks=1)
+    bench = Bench(
+        x=np.ones((3, 8, 8)), budget="standard", seed=seed, jobs=1, level=FAMILY, wanted=wanted, **settings
+    )
+    outcome, _ = decide(claim, bench, FAMILY)
+    return outcome.checks[0]
+
+
+def test_looks_keep_their_promises():
+    """Of a right law few are rejected, of one three per cent off few pass, and both take a part of the replicates."""
+    seeds = range(200)
+    right, off = ([looked_at(seed, mean) for seed in seeds] for mean in (1.0, 1.03))
+    rejected = sum(not check.passed for check in right)
+    assert scipy_stats.binomtest(rejected, len(right), FAMILY, alternative="greater").pvalue > 1e-3
+    missed = sum(check.passed for check in off)
+    assert scipy_stats.binomtest(missed, len(off), 0.003, alternative="greater").pvalue > 1e-3
+    assert np.mean([check.replicates for check in right]) < 0.4 * REPLICATES
+    seen = np.array([check.detectable_effect for check in right])
+    np.testing.assert_allclose(seen, 0.015, rtol=0.3)
+    assert abs(seen.mean() / 0.015 - 1) < 0.03
+
+
+def test_an_early_look_that_accepted_at_once_would_miss_what_it_has_to_see(monkeypatch):
+    """A control of the test above: with no room for chance too many wrong laws pass."""
+    monkeypatch.setattr(judge, "ACCEPTED_WRONGLY", 0.4)
+    missed = sum(looked_at(seed, 1.03).passed for seed in range(100))
+    assert scipy_stats.binomtest(missed, 100, 0.003, alternative="greater").pvalue < 1e-9
+
+
+def test_looks_see_the_first_blocks_of_one_study():
+    bench = Bench(x=np.ones((3, 8, 8)), budget="standard", seed=0, jobs=1, level=LEVEL)
+    found = []
+    for bench.look in LOOKS:
+        found.append(bench.study("noisy", Noisy(1.0), 80, block=5))
+    assert [measured.replicates for measured in found] == [20, 20, 40, 80]
+    assert [measured.share for measured in found] == [0.25, 0.25, 0.5, 1.0]
+    assert bench.complete
+    whole = montecarlo.replicate(Noisy(1.0), 80, block=5, seed=bench.seed_of("noisy"))
+    half = montecarlo.replicate(Noisy(1.0), 40, block=5, seed=bench.seed_of("noisy"))
+    assert found[2].estimate("a") == pytest.approx(half.estimate("a"), rel=1e-12)
+    assert found[3].estimate("a") == pytest.approx(whole.estimate("a"), rel=1e-12)
+
+
+def test_what_is_complete_spends_what_is_left_and_an_early_look_must_know_its_share():
+    early = Judge(level=LEVEL, look=LOOKS[1])
+    with pytest.raises(TypeError, match="n: an early look has to be told the share"):
+        early.judge("n", "moment", 1.0, 0.1, 9, 1.2, Wrong("w", 1.3))
+    levels = {}
+    for share in (0.25, 1.0):
+        p_values = np.geomspace(LEVEL / 100, LEVEL * 2, 400)
+        passed = [
+            early.judge(
+                "n", "moment", scipy_stats.t.isf(p / 2, 99), 1.0, 100, 0.0, Wrong("w", 99), share=share
+            ).passed
+            for p in p_values
+        ]
+        levels[share] = p_values[passed.index(True)] / LEVEL
+    assert levels[0.25] == pytest.approx(0.1, rel=0.03)
+    assert levels[1.0] == pytest.approx(0.9, rel=0.03)
+    assert sum(look.spent for look in LOOKS) == pytest.approx(1.0)
+    assert [look.before for look in LOOKS] == pytest.approx([0.0, 0.1, 0.2, 0.3])

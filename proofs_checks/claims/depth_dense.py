@@ -20,6 +20,7 @@ from proofs_checks.claim import (
     Points,
     Wrong,
 )
+from proofs_checks.judge import common_share
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import Stack, cosine, dense, extrapolated
@@ -87,7 +88,8 @@ def run(bench: Bench) -> Outcome:
 
     def compare(what: str, layer: int, expected: float, wrong: Wrong) -> Check:
         estimate = extrapolated(guided, f"{Rule.GUIDED.value} {layer}")
-        return bench.judge(f"guided: alignment with {what}", "ratio", *estimate, expected, wrong)
+        name, share = f"guided: alignment with {what}", common_share(guided.values())
+        return bench.judge(name, "ratio", *estimate, expected, wrong, share=share)
 
     upper = [
         compare(f"o^({layer}), {HIDDEN - layer} below the readout", layer, law[layer], wrong)

@@ -29,7 +29,9 @@ def run(bench: Bench) -> Outcome:
         return math.sqrt(mean[f"squared_{n}"])
 
     name = "slope of log(rms error) on log N"
-    rate = bench.judge(name, "rate", *measured.estimate(slope), -0.5, Wrong("1/N", -1.0))
+    rate = bench.judge(
+        name, "rate", *measured.estimate(slope), -0.5, Wrong("1/N", -1.0), share=measured.share
+    )
     size = bench.moment(
         "rms error at N = 256",
         measured,

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Wrong
+from proofs_checks.judge import common_share
 from proofs_checks.studies.depth import extrapolated
 from proofs_checks.studies.shelf import small_crop
 from proofs_checks.studies.three_layers import inner, unit
@@ -73,6 +74,7 @@ def run(bench: Bench) -> Outcome:
         *extrapolated(studies, f"shift_{LOGITS}"),
         largest,
         approximate,
+        share=common_share(studies.values()),
     )
     length = float(np.linalg.norm(mean)) / math.sqrt(most)
     along = bench.judge(
@@ -84,6 +86,7 @@ def run(bench: Bench) -> Outcome:
             Wrong("a mean along x, as long to x", length * inner(unit(mean), unit(crop)) ** 2),
             dataclasses.replace(approximate, value=length * approximate.value / largest),
         ),
+        share=common_share(studies.values()),
     )
     beforehand = analytic.maximum_logit_moment(crop, grid, most, 1)
     square = bench.moment(

@@ -102,6 +102,7 @@ def _three(bench: Bench) -> tuple[Check, Check]:
         count,
         length,
         Wrong("as for 2×2 windows", float(np.linalg.norm(smaller))),
+        share=setting.measured.share,
     )
     value, spread = pooled_expected_cosine(x, grid, Rule.GUIDED, n, pool=pool, unit_mean=mean, draws=1024)
     toward, error, count = setting.measured.estimate(
@@ -118,6 +119,7 @@ def _three(bench: Bench) -> tuple[Check, Check]:
             Wrong("the mean map's, without noise", inner(unit(mean), unit(x))),
             Wrong("Eq. 7: as without pooling", analytic.expected_cosine(x, grid, Rule.GUIDED, n)),
         ),
+        share=setting.measured.share,
     )
     return size, cosine
 

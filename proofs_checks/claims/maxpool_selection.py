@@ -50,7 +50,8 @@ def _closed(bench: Bench, pool: MaxPool) -> Check:
         law, error = analytic.orthant_probability(correlations), 0.0
     else:
         law, error = analytic.orthant_probability_with_error(correlations)
-    estimate, spread, replicates = pooled.window_study(bench, pool).estimate("closed")
+    measured = pooled.window_study(bench, pool)
+    estimate, spread, replicates = measured.estimate("closed")
     k = math.prod(pool.size)
     sides = "×".join(map(str, pool.size))
     return bench.judge(
@@ -67,6 +68,7 @@ def _closed(bench: Bench, pool: MaxPool) -> Check:
             ),
             Wrong(f"independent units: 2^(−{k})", 2.0**-k),
         ),
+        share=measured.share,
     )
 
 

@@ -19,6 +19,7 @@ from proofs_checks.claim import (
     Points,
     Wrong,
 )
+from proofs_checks.judge import common_share
 from proofs_checks.referee import MEAN_WHY
 from proofs_checks.studies import proposition1 as shared
 from proofs_checks.studies.depth import Stack, extrapolated, stacked
@@ -57,6 +58,7 @@ def run(bench: Bench) -> Outcome:
         *extrapolated(studies, functools.partial(correlation, 1)),
         deconvnet_correlation(LAYERS - 1),
         Wrong("the stamp of one layer at every depth: 1/π", 1 / math.pi),
+        share=common_share(studies.values()),
     )
     tails = shared.tail_checks(bench, Rule.DECONVNET)
     return Outcome(

@@ -42,6 +42,7 @@ def guided_checks(
         *measured.estimate(functools.partial(mean_alignment, Rule.GUIDED, count)),
         float(np.mean([record.alignment for record in records[:count]])),
         wrong,
+        share=measured.share,
         tolerance=tolerance,
     )
     cosine = inner(unit(np.asarray(records[-1].mean_map)), x)
@@ -51,6 +52,7 @@ def guided_checks(
         *measured.estimate(lambda mean: mean["guided toward"] / mean["guided along"]),
         cosine,
         Wrong("the picture itself: 1/cos", 1 / cosine),
+        share=measured.share,
         tolerance=tolerance,
     )
     return alignment, tilt

@@ -46,6 +46,8 @@ class Study:
     stop : callable, optional
         ``stop(measured) -> bool``, asked after each block in the order of blocks, whatever the order in which they
         were finished: what it decides does not depend on how the blocks are run.
+    begin : int, default 0
+        The first block to run: those before it are left out, because an earlier run of the same study has them.
 
     Examples
     --------
@@ -60,11 +62,14 @@ class Study:
     block: int
     seed: _random.Seed | np.random.SeedSequence
     stop: Callable[[Measurement], bool] | None = None
+    begin: int = 0
 
     def __post_init__(self) -> None:
         """Check the counts and make a seed sequence of the seed."""
         _validation.positive_integer(self.replicates, "replicates")
         _validation.positive_integer(self.block, "block")
+        if not 0 <= self.begin < self.n_blocks:
+            raise ValueError(f"begin: expected a block of {self.n_blocks}, from 0 on, got {self.begin}")
         if not isinstance(self.seed, np.random.SeedSequence):
             object.__setattr__(self, "seed", _random.sequence(self.seed))
 
@@ -89,7 +94,7 @@ class _Merged:
         self.checkpoints = checkpoints
         self.progress = progress
         self.measured: Measurement | None = None
-        self.next = 0
+        self.next = study.begin
         self.waiting: dict[int, Measurement] = {}
         self.stored: set[int] = set()
         self.finished = False
@@ -218,12 +223,13 @@ def replicate(
     jobs: int = 1,
     name: str = "replicates",
     progress: Progress | None = None,
+    begin: int = 0,
 ) -> Measurement:
     """Run independent replicates and merge what they measured.
 
     Parameters
     ----------
-    simulate, replicates, block, seed
+    simulate, replicates, block, seed, begin
         As in :class:`Study`.
     jobs : int
         Worker processes; as every executor of :func:`replicate_all` they give the same bits.
@@ -250,7 +256,7 @@ def replicate(
     >>> abs(value - 3.5) < 4 * error
     True
     """
-    study = Study(name, simulate, replicates, block, seed)
-    executor = JoblibExecutor(min(_validation.positive_integer(jobs, "jobs"), study.n_blocks))
+    study = Study(name, simulate, replicates, block, seed, begin=begin)
+    executor = JoblibExecutor(min(_validation.positive_integer(jobs, "jobs"), study.n_blocks - begin))
     (measured,) = replicate_all([study], executor=executor, progress=progress)
     return measured

@@ -152,10 +152,14 @@ class Statistics:
 
 @dataclasses.dataclass
 class Measurement:
-    """What one block, or a whole study, measured: numbers once a replicate, and moments of maps."""
+    """What one block, or a whole study, measured: numbers once a replicate, and moments of maps.
+
+    `share` is how many of the study's replicates these are, for one that is looked at before its end.
+    """
 
     statistics: Statistics
     maps: dict[str, ArrayMoments] = dataclasses.field(default_factory=dict)
+    share: float = 1.0
 
     def merge(self, other: Measurement) -> None:
         """Add the next block, in place."""
