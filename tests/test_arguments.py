@@ -228,6 +228,10 @@ OWN = {
     "analytic.expected_cosine": {"target": "mean"},
     "analytic.local_contrast": {},
     "display.to_rgb": {},
+    "methods.attribute": {"method": "rectgrad"},
+    "methods.method": {"name": "rectgrad"},
+    "methods.Method": {"value": "mine", "run": lambda asked: asked.x},
+    "methods.NoRule": {"method": "rectgrad", "node": NET.nodes[0]},
     "estimates.pooled_expected_cosine": {"target": "input"},
     "figures.Settings": {"image": "cat", "weights": "small", "size": 32},
     "images.load": {"size": 8},
@@ -283,6 +287,7 @@ OWN = {
 # What a message may say in the place of the parameter's name, each with the reason.
 SYNONYMS = {
     "Rule.name": ("rule",),  # the name of a rule is what a rule is
+    "method.name": ("method",),  # and that of a method what a method is
     "make.name": ("figure",),  # the name of a figure is what a figure is
     "rules": ("rule",),  # one of them is unknown
     "targets": ("target", "attribute"),  # one of them is unknown; or the network does not have so many

@@ -11,7 +11,7 @@ import proofs_checks
 import theorylab
 
 ROOT = Path(theorylab.__file__).parent
-FORWARD = {"layers", "kernels", "networks", "training", "visualization", "sampling", "montecarlo"}
+FORWARD = {"layers", "kernels", "networks", "methods", "training", "visualization", "sampling", "montecarlo"}
 HEAVY = ("torch", "matplotlib", "numba", "scipy", "skimage", "PIL", "rich", "joblib")
 
 
@@ -92,6 +92,7 @@ MAY_IMPORT = {
     "kernels": f"{MODEL} layers",
     "networks": f"{MODEL} layers kernels",
     "sampling": f"{MODEL} kernels networks",
+    "methods": f"{MODEL} visualization networks",
     "training": f"{MODEL} images networks",
     "weights": f"{MODEL} networks",
     "torch_bridge": f"{MODEL} visualization networks",
