@@ -89,7 +89,7 @@ class Method:
                 guess = _validation.did_you_mean(name, known)
                 has = f"it has {', '.join(known)}" if known else "it has none"
                 raise TypeError(
-                    f"options: {self.value} has no option {name!r}{guess and f', {guess}?'}; {has}"
+                    f"options: {self.value} has no option {name!r}: {guess and f'{guess}? '}{has}"
                 )
 
 

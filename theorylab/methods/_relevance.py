@@ -1,8 +1,9 @@
 """Layer-wise relevance propagation (Bach et al. 2015) and deep Taylor decomposition (Montavon et al. 2017).
 
-A logit's relevance is the logit itself: the maps of negative logits have all signs turned round, as in Captum.  On its way
-down, a layer with outputs ``z = Σ_i z_i`` hands ``R z_i / z`` to what ``z_i`` comes from.  With ``w`` the weights, ``b`` the
-biases, ``⁺`` and ``⁻`` positive and negative parts, convolutions and dense layers have
+A logit's relevance is the logit itself for lrp-epsilon, whose shares have both signs, and its size for the others, whose shares
+are positive: a negative logit would turn the sign of the whole map round, as it does in Captum, and two classes would differ
+by that alone.  On its way down, a layer with outputs ``z = Σ_i z_i`` hands ``R z_i / z`` to what ``z_i`` comes from.  With
+``w`` the weights, ``b`` the biases, ``⁺`` and ``⁻`` positive and negative parts, convolutions and dense layers have
 
 - lrp-epsilon: ``z_i = a_i w_i`` and ``z = Σ z_i + b``;
 - lrp-alpha1beta0: ``z_i = a_i⁺ w_i⁺ + a_i⁻ w_i⁻`` and ``z = Σ z_i + b⁺`` (Zennit's ZPlus);
@@ -60,7 +61,7 @@ def lrp_epsilon(asked: Asked, *, epsilon: float = _EPSILON) -> np.ndarray:
 
     With epsilon 0 the map is the picture times its gradient.
     """
-    return _relevance(asked, "lrp-epsilon", lambda a, first: [(_same, True, a)], epsilon)
+    return _relevance(asked, "lrp-epsilon", lambda a, first: [(_same, True, a)], epsilon, float)
 
 
 @registered
@@ -125,7 +126,9 @@ def _over(relevance: np.ndarray, z: np.ndarray, epsilon: float) -> np.ndarray:
     return np.asarray(np.divide(relevance, z, out=np.zeros_like(relevance), where=z != 0))
 
 
-def _relevance(asked: Asked, method: str, terms: Terms, epsilon: float) -> np.ndarray:
+def _relevance(
+    asked: Asked, method: str, terms: Terms, epsilon: float, start: Callable[[Any], float] = abs
+) -> np.ndarray:
     if _validation.finite_number(epsilon, "epsilon") < 0:
         raise ValueError(f"epsilon: expected at least 0, got {epsilon}")
     net, trace = asked.net, asked.trace
@@ -152,8 +155,8 @@ def _relevance(asked: Asked, method: str, terms: Terms, epsilon: float) -> np.nd
         raise NoRule(method, node, "it is merged into a convolution below, which nothing else may read")
 
     # Only the logits that are asked for are read: of weights in rows each is work.
-    logits = np.array([g and g * trace.logit(k) for k, g in enumerate(asked.gradient)], dtype=np.float64)
-    return substituted(trace, logits, backward)
+    logits = [g and g * start(trace.logit(k)) for k, g in enumerate(asked.gradient)]
+    return substituted(trace, np.array(logits, dtype=np.float64), backward)
 
 
 def _linear(
