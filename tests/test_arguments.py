@@ -248,6 +248,7 @@ OWN = {
     "convergence.Point": {"depth": 1, "pool": 1},
     "convergence.PointResult": {"point": POINT, "precise": True, "rules": {GUIDED: {}}},
     "auditing.AuditReport": fields(REPORT),
+    "auditing.MethodAttribution": {"method": "rectgrad"},
     "auditing.Estimate": fields(ESTIMATE),
     "auditing.Measured": fields(REPORT.measured),
     "auditing.Randomized": {

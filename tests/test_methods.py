@@ -1,6 +1,7 @@
 """The methods that people use: against Captum, Zennit and PyTorch, and against each other where they are one and the same."""
 
 import contextlib
+import dataclasses
 import itertools
 import pickle
 import sys
@@ -17,6 +18,7 @@ from test_threads import same
 import theorylab as tl
 from theorylab.methods import NAMES, NoRule, attribute, method
 from theorylab.networks import nodes as kinds
+from theorylab.networks.from_stack import from_stack
 from theorylab.networks.graph import GraphNetwork
 from theorylab.visualization import cost_gradient
 
@@ -582,3 +584,54 @@ def test_a_network_without_planes_has_no_grad_cam():
         net, x, 1, rule[1], lambda rules, epsilon: rules.ZBox(-9.0, 9.0, epsilon), 0
     )
     assert_close(attribute(net, x, "deep-taylor", 1, **options), expected, TOLERANCE)
+
+
+def test_methods_are_audited(classifier):
+    pictures = list(tl.training.crops("test", 6, seed=1)[0])
+    seen = {}
+    for name, options in (("deep-taylor", {}), ("input-x-gradient", {}), ("smoothgrad", {"draws": 2})):
+        attribution = tl.auditing.MethodAttribution(classifier.network, name, seed=3, **options)
+        expected = attribute(classifier.network, pictures[0], name, 4, seed=3, **options)
+        assert (attribution(pictures[0], 4) == expected).all()
+        drawn = attribution.randomized([attribution.layers[-1]], 0)
+        assert (drawn(pictures[0], 4) != expected).any()
+        assert (drawn.method, drawn.options) == (attribution.method, options)
+        seen[name] = tl.audit(attribution, pictures, range(6), randomize=False).class_sensitive
+    # Positive relevance hardly knows its class; signed relevance does.
+    assert seen == {"deep-taylor": False, "input-x-gradient": True, "smoothgrad": True}
+    with pytest.raises(TypeError, match="options: grad-cam has no option 'draws'"):
+        tl.auditing.MethodAttribution(classifier.network, "grad-cam", draws=2)
+
+
+@pytest.mark.parametrize("unit", [tl.ReLU(), tl.LeakyReLU(0.2)])
+def test_the_law_of_input_x_gradient_is_that_of_fresh_networks(unit):
+    x = np.random.default_rng(2).standard_normal((2, 5, 5)) + 0.5
+    stack = tl.models.three_layer(tl.PatchGrid(x.shape, 3), 6, unit=unit, weights=tl.Gaussian(0.8))
+    law = tl.law(dataclasses.replace(stack, n_logits=2), x, "Input-X-Gradient")
+    assert (law.kind, law.expected_cosine()) == ("exact", 0.0)
+    assert law.class_distance == np.sqrt(2)
+    nets = [from_stack(dataclasses.replace(stack, n_logits=2), seed=seed) for seed in range(1500)]
+    maps = np.array([[attribute(net, x, "input-x-gradient", k) for k in range(2)] for net in nets])
+    first, second = maps.reshape(len(maps), 2, -1).swapaxes(0, 1)
+    rng = np.random.default_rng(3)
+    weights = np.concatenate([np.ones((1, x.size)), rng.random((4, x.size))])
+    measured = [first @ weights.T, first**2 @ weights.T, (first * second).sum(1, keepdims=True)]
+    expected = [weights @ law.mean.ravel(), weights @ law.variance.ravel(), [0.0]]
+    # The plain gradient's variance, as somebody may believe, is the control.
+    wrong = [weights @ tl.law(stack, x, "saliency").variance.ravel()]
+    for values, means in zip([*measured, measured[1]], [*expected, *wrong], strict=True):
+        errors = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+        largest = np.abs((values.mean(axis=0) - means) / errors).max()
+        assert largest > 8 if means is wrong[0] else largest < 4, largest
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "input-x-gradient"])
+def test_other_methods_have_no_law_and_say_so(name):
+    x = np.ones((1, 4, 4))
+    stack = tl.models.three_layer(tl.PatchGrid(x.shape, 3), 6)
+    with pytest.raises(
+        tl.NoLaw, match=f"no law for method '{name}': theorylab.methods.attribute runs it"
+    ) as refusal:
+        tl.law(stack, x, name)
+    again = pickle.loads(pickle.dumps(refusal.value))
+    assert (str(again), again.method) == (str(refusal.value), name)
