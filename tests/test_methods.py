@@ -1,6 +1,5 @@
 """The methods that people use: against Captum, Zennit and PyTorch, and against each other where they are one and the same."""
 
-import contextlib
 import dataclasses
 import itertools
 import pickle
@@ -28,19 +27,14 @@ TOLERANCE = 1e-10
 
 
 def zennit():
-    """Zennit, whose import needs two classes of torchvision and nothing else of it."""
-    pytest.importorskip("captum")
-    with contextlib.suppress(ImportError):
-        import torchvision  # noqa: F401
-    if "torchvision" not in sys.modules:
-        module = types.ModuleType("torchvision.models.resnet")
-        module.Bottleneck = module.BasicBlock = type("Block", (), {})
-        fake = {name: types.ModuleType(name) for name in ("torchvision", "torchvision.models")}
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in {**fake, module.__name__: module}.items():
-                patch.setitem(sys.modules, name, value)
-            return pytest.importorskip("zennit")
-    return pytest.importorskip("zennit")
+    """Zennit, which imports two classes of torchvision and needs nothing else of it here."""
+    module = types.ModuleType("torchvision.models.resnet")
+    module.Bottleneck = module.BasicBlock = type("Block", (), {})
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("torchvision", "torchvision.models"):
+            patch.setitem(sys.modules, name, types.ModuleType(name))
+        patch.setitem(sys.modules, module.__name__, module)
+        return pytest.importorskip("zennit")
 
 
 class Sum(torch.nn.Module):

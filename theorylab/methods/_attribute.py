@@ -67,7 +67,7 @@ def attribute(
     - guided-grad-cam: its product with guided backpropagation.  ``layer``.
     - rectgrad: units hand ``R`` on where ``a ⊙ R`` is above a percentile of their layer; times ``x`` (Kim et al. 2019).
       ``percentile=98.0``.
-    - lrp-epsilon, lrp-alpha1beta0, deep-taylor: relevance, as :mod:`theorylab.methods._relevance` has it.  ``epsilon=1e-6``;
+    - lrp-epsilon, lrp-alpha1beta0, deep-taylor: relevance, as :mod:`theorylab.methods` has it.  ``epsilon=1e-6``;
       for deep-taylor ``low`` and ``high``, between which pixels lie, if they are bounded.
 
     lrp-epsilon with epsilon 0 is input-x-gradient, and so is, without biases, integrated-gradients from 0: units and max-pools
