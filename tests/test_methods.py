@@ -356,33 +356,82 @@ def test_positive_rules_give_positive_maps():
         assert (map_ >= 0).all()
 
 
-class Rectified(torch.autograd.Function):
-    """RectGrad's unit, by its paper: what is handed on is above the percentile of the layer."""
+class Gated(torch.autograd.Function):
+    """A ReLU whose backward pass is a function of its input and of what arrives, by the papers of three methods."""
 
     @staticmethod
-    def forward(context, y, percentile):
-        a = y.clamp(min=0)
-        context.save_for_backward(a)
-        context.percentile = percentile
-        return a
+    def forward(context, y, handed):
+        context.save_for_backward(y)
+        context.handed = handed
+        return y.clamp(min=0)
 
     @staticmethod
     def backward(context, gradient):
-        (a,) = context.saved_tensors
-        threshold = torch.quantile((a * gradient).flatten(), context.percentile / 100)
-        return torch.where(a * gradient > threshold, gradient, torch.zeros_like(gradient)), None
+        return context.handed(*context.saved_tensors, gradient), None
 
 
-@settings(max_examples=20)
-@given(graphs(), seeds, st.sampled_from([0.0, 30.0, 75.0, 98.0]))
-def test_rectgrad(layers, seed, percentile):
+def rectified(percentile):
+    def handed(y, gradient):
+        product = y.clamp(min=0) * gradient
+        threshold = torch.quantile(product.flatten(), percentile / 100)
+        return torch.where(product > threshold, gradient, torch.zeros_like(gradient))
+
+    return "rectgrad", {"percentile": percentile}, handed
+
+
+GATES = [
+    *map(rectified, (0.0, 30.0, 75.0, 98.0)),
+    ("activation-weighted", {}, lambda y, gradient: gradient * y.clamp(min=0)),
+    ("activation-weighted", {"rule": "guided"}, lambda y, gradient: gradient.clamp(min=0) * y.clamp(min=0)),
+    ("excitation-pullback", {}, lambda y, gradient: gradient * torch.sigmoid(y)),
+    ("excitation-pullback", {"temperature": 0.3, "rule": "deconvnet"},
+     lambda y, gradient: gradient.clamp(min=0) * torch.sigmoid(y / 0.3)),
+]  # fmt: skip
+
+
+@settings(max_examples=15)
+@given(graphs(), seeds)
+@pytest.mark.parametrize(("name", "options", "handed"), GATES)
+def test_gates(name, options, handed, layers, seed):
     net, x, _ = case(layers, seed)
     module, image = Twin(net), torch.tensor(x[None], requires_grad=True)
     for node in net.nodes:
         if isinstance(node, kinds.Activation):
-            module.of(node.name).forward = lambda y: Rectified.apply(y, percentile)
+            module.of(node.name).forward = lambda y: Gated.apply(y, handed)
     (gradient,) = torch.autograd.grad(module(image)[0, 1], image)
-    assert_close(attribute(net, x, "rectgrad", 1, percentile=percentile), x * gradient[0].numpy(), TOLERANCE)
+    expected = gradient[0].numpy() * (x if name == "rectgrad" else 1)
+    assert_close(attribute(net, x, name, 1, **options), expected, TOLERANCE)
+
+
+def test_gates_are_not_limited_by_the_range_of_float32():
+    """Where a unit's gate of 2¹⁰⁰ and the weights of 2³⁰ below it would leave it together."""
+    net, x, _ = case(chain(False, pools=False), 0)
+    powers = {"conv1": 70, "conv2": 30, "fc1": -30, "fc2": -100}
+    layers, scaled = net.nodes, {}
+    for name, power in powers.items():
+        weights = net.parameters[f"{name}.weight"].astype(np.float32)
+        scaled[f"{name}.weight"] = np.ldexp(weights, power)
+    found = attribute(GraphNetwork(layers, scaled), x, "activation-weighted", 1).astype(np.float64)
+    expected = attribute(net, x, "activation-weighted", 1)
+    assert_close(found / np.abs(found).max(), expected / np.abs(expected).max(), 1e-4)
+
+
+def test_the_mean_of_activation_weighted_guided_maps_is_the_picture_up_to_coverage():
+    """``E[w max(w·y, 0)] = c²/2 y`` exactly; signed readouts have no mean."""
+    x = np.random.default_rng(2).standard_normal((2, 5, 5)) + 0.5
+    stack = tl.models.three_layer(tl.PatchGrid(x.shape, 3), 6, weights=tl.Gaussian(0.8))
+    stack = dataclasses.replace(stack, n_logits=1)
+    nets = [from_stack(stack, seed=seed) for seed in range(2000)]
+    direction = (tl.PatchGrid(x.shape, 3).coverage * x).ravel()
+    directions = np.stack([direction, *np.random.default_rng(3).standard_normal((4, x.size))])
+    expected = 6 * 0.8 / np.sqrt(2 * np.pi) * 0.8**2 / 2 * directions @ direction
+    for rule, mean in (("guided", expected), ("saliency", 0 * expected)):
+        maps = np.array([attribute(net, x, "activation-weighted", 0, rule=rule).ravel() for net in nets])
+        along = maps @ directions.T
+        error = along.std(axis=0, ddof=1) / np.sqrt(len(nets))
+        assert np.abs((along.mean(axis=0) - mean) / error).max() < 4
+        control = np.abs((along.mean(axis=0) - (expected - mean)) / error).max()
+        assert control > 10
 
 
 @pytest.mark.parametrize("rule", ["saliency", "guided"])
@@ -509,13 +558,13 @@ def test_a_layer_without_a_rule_is_refused_by_name():
         again = pickle.loads(pickle.dumps(refusal.value))
         assert (str(again), again.method, again.node.name) == (str(refusal.value), name, "norm")
     leaky, x, _ = case(chain(True, unit=tl.LeakyReLU(0.1)), 0)
-    with pytest.raises(
-        NoRule, match=r"^rectgrad has no rule for node 'relu3' \(Activation\): expected ReLUs"
-    ):
-        attribute(leaky, x, "rectgrad")
-    for name in NAMES:
-        if name != "rectgrad":
-            assert attribute(leaky, x, name).shape == x.shape
+    gates = {name for name, *_ in GATES}
+    for name in gates:
+        said = rf"^{name} has no rule for node 'relu3' \(Activation\): expected ReLUs"
+        with pytest.raises(NoRule, match=said):
+            attribute(leaky, x, name)
+    for name in set(NAMES) - gates:
+        assert attribute(leaky, x, name).shape == x.shape
 
 
 @pytest.mark.parametrize(
@@ -538,6 +587,8 @@ def test_a_layer_without_a_rule_is_refused_by_name():
         ("grad-cam", {"layer": "fc1"}, "layer: expected a node with planes, such as 'pool2', got 'fc1'"),
         ("guided-grad-cam", {"layer": "none"}, "layer: expected a node with planes"),
         ("rectgrad", {"percentile": 101}, "percentile: expected 0 to 100"),
+        ("excitation-pullback", {"temperature": 0}, "temperature: expected a finite number above 0"),
+        ("activation-weighted", {"rule": "gided"}, "unknown rule 'gided'"),
         ("lrp-epsilon", {"epsilon": -1.0}, "epsilon: expected at least 0"),
         ("lrp-alpha1beta0", {"epsilon": np.inf}, "epsilon: expected a finite number"),
         ("deep-taylor", {"low": 0.0}, "high: expected both low and high, or neither"),
@@ -556,7 +607,7 @@ def test_what_is_wrong_is_said(name, options, said):
 
 
 def test_the_registry():
-    assert len(NAMES) == len(set(NAMES)) == 9
+    assert len(NAMES) == len(set(NAMES)) == 11
     for name in NAMES:
         value = method(name)
         assert (value.value, method(value), repr(value)) == (name, value, f"Method({name!r})")

@@ -25,7 +25,7 @@ below it if nothing else reads that one (its SequentialMergeBatchNorm, for every
 ('input-x-gradient', 'integrated-gradients', 'smoothgrad')
 """
 
-from theorylab.methods import _cam, _gradients, _rectgrad, _relevance  # noqa: F401 - they register
+from theorylab.methods import _cam, _gates, _gradients, _relevance  # noqa: F401 - they register
 from theorylab.methods._attribute import attribute
 from theorylab.methods._method import NAMES, Method, NoRule, method
 

@@ -69,6 +69,9 @@ def attribute(
       ``percentile=98.0``.
     - lrp-epsilon, lrp-alpha1beta0, deep-taylor: relevance, as :mod:`theorylab.methods` has it.  ``epsilon=1e-6``;
       for deep-taylor ``low`` and ``high``, between which pixels lie, if they are bounded.
+    - activation-weighted: units hand on ``h(R) ⊙ a`` with ``h`` of a rule.  ``rule="saliency"``.
+    - excitation-pullback: units with inputs ``y`` hand on ``h(R) ⊙ σ(y/temperature)``, ``σ`` the logistic function (Satkiewicz
+      2025).  ``temperature=1.0``; ``rule="saliency"``.
 
     lrp-epsilon with epsilon 0 is input-x-gradient, and so is, without biases, integrated-gradients from 0: units and max-pools
     are homogeneous, and ``S`` is constant on the way to 0 (Ancona et al. 2018).

@@ -14,5 +14,7 @@ TITLES: Final = {
     "lrp-epsilon": "LRP-ε",
     "lrp-alpha1beta0": "LRP-α1β0",
     "deep-taylor": "deep Taylor",
+    "activation-weighted": "activation-weighted gradient",
+    "excitation-pullback": "excitation pullback",
 }
 """What figures and tables call each method, by its name; :mod:`theorylab.methods` runs them."""

@@ -73,7 +73,7 @@ def descent(
     seeds: np.ndarray,
     rules: Sequence[Rule],
     dtype: np.dtype,
-    backward: Backward = lambda node, *given: node.backward(*given),
+    backward: Backward | None = None,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Send a batch of logit gradients down, (B, K), each under its rule, behind the forward pass that `saved` is from.
 
@@ -85,6 +85,7 @@ def descent(
     starts = [i for i, rule in enumerate(rules) if i == 0 or rule is not rules[i - 1]]
     ends = [*starts[1:], len(rules)]
     rows = [(rules[start], slice(start, end)) for start, end in zip(starts, ends, strict=True)]
+    step = backward or (lambda node, *given: node.backward(*given))
     # In range first, in the network's dtype second: a float64 seed of 1e-200 is not a float32 zero.
     seed, scale = _scaling.rescale(seeds, np.zeros(len(seeds), dtype=np.int64), slack=0)
     # A copy: nodes may overwrite what they are given.
@@ -93,11 +94,11 @@ def descent(
         gradient, exponents = gradients.pop(node.name)
         yield node.name, gradient, exponents
         with np.errstate(over="ignore", invalid="ignore"):
-            shares = backward(node, parameters, gradient, saved[node.name], rows)
+            shares = step(node, parameters, gradient, saved[node.name], rows)
         del gradient
         for name, share in zip(node.inputs, shares, strict=True):
             scaled = share, exponents
-            if not _keeps_range(node, rows):
+            if backward is not None or not _keeps_range(node, rows):
                 try:
                     scaled = _scaling.rescale(share, exponents)
                 except ValueError as error:
