@@ -129,6 +129,7 @@ def test_methods_stand_in_the_place_of_rules_or_beside_them(tmp_path):
         ("audit cat --option draws=2", "--option: for one method"),
         ("audit cat --weights small --size 32 --method rectgrad --option q=2", "it has percentile"),
         ("audit cat --method rectgrad --attribute a:b", "--method: in the place of --attribute"),
+        ("audit cat --method rectgrad --rule guided", "--method: in the place of --rule"),
     ],
 )
 def test_what_is_wrong_with_a_method_is_said(words, said, tmp_path, monkeypatch):

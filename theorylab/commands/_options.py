@@ -75,7 +75,9 @@ def _rule_option(words: str, *more: str) -> Any:
 
 
 _RULES = "saliency, deconvnet, guided, linear, or MODULE:NAME, a rule that a module of yours defines"
-OneRule = Annotated[str, _rule_option(f"Without --attribute: the backward rule, {_RULES}.")]
+OneRule = Annotated[
+    str | None, _rule_option(f"Without --attribute: the backward rule, {_RULES}. [default: guided]")
+]
 Rules = Annotated[str, _rule_option(f"Backward rule: {_RULES}; or all, the paper's three.", ALL)]
 AnyRules = Annotated[
     str | None,

@@ -35,7 +35,7 @@ def audit(
             help="Your own attribution: module:name of a callable (x, target) -> map, imported from the current folder."
         ),
     ] = None,
-    rule: options.OneRule = "guided",
+    rule: options.OneRule = None,
     method: options.Method = None,
     option: options.Option = None,
     network: Annotated[
@@ -78,8 +78,8 @@ def audit(
         raise ValueError(
             "--preset: for --attribute alone; a network of the package prepares its own pictures"
         )
-    if attribute is not None and method is not None:
-        raise ValueError("--method: in the place of --attribute, not beside it")
+    if method is not None and (attribute or rule):
+        raise ValueError(f"--method: in the place of --{'attribute' if attribute else 'rule'}, not beside it")
     given = options.of_method(method, option)
     _files.check_folder(out, ("audit.png", "audit.json"))
     folder = image is not None and Path(_files.place(image)).is_dir()
@@ -93,11 +93,11 @@ def audit(
             pictures = [nets.prepared(nets.picture(file)) for file in files]
             net = nets.trained if trained else nets.random
             attribution: Any = (
-                auditing.NetworkAttribution(net, rule)
+                auditing.NetworkAttribution(net, rule or "guided")
                 if method is None
                 else auditing.MethodAttribution(net, method, seed=seed, **given)
             )
-            label = f"{network} {method or rule}"
+            label = f"{network} {method or rule or 'guided'}"
             if not quiet:
                 about = "" if trained else "random weights of the architecture of: "
                 output.line(f"Network: {about}{nets.label}", err=True)
