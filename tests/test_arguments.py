@@ -229,6 +229,10 @@ OWN = {
     "analytic.expected_cosine": {"target": "mean"},
     "analytic.local_contrast": {},
     "display.to_rgb": {},
+    "methods.attribute": {"method": "rectgrad"},
+    "methods.method": {"name": "rectgrad"},
+    "methods.Method": {"value": "mine", "run": lambda asked: asked.x},
+    "methods.NoRule": {"method": "rectgrad", "node": NET.nodes[0]},
     "estimates.pooled_expected_cosine": {"target": "input"},
     "figures.Settings": {"image": "cat", "weights": "small", "size": 32},
     "images.load": {"size": 8},
@@ -245,6 +249,7 @@ OWN = {
     "convergence.Point": {"depth": 1, "pool": 1},
     "convergence.PointResult": {"point": POINT, "precise": True, "rules": {GUIDED: {}}},
     "auditing.AuditReport": fields(REPORT),
+    "auditing.MethodAttribution": {"method": "rectgrad"},
     "auditing.Estimate": fields(ESTIMATE),
     "auditing.Measured": fields(REPORT.measured),
     "auditing.Randomized": {
@@ -284,6 +289,7 @@ OWN = {
 # What a message may say in the place of the parameter's name, each with the reason.
 SYNONYMS = {
     "Rule.name": ("rule",),  # the name of a rule is what a rule is
+    "method.name": ("method",),  # and that of a method what a method is
     "make.name": ("figure",),  # the name of a figure is what a figure is
     "rules": ("rule",),  # one of them is unknown
     "targets": ("target", "attribute"),  # one of them is unknown; or the network does not have so many

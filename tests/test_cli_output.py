@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from theorylab import cli, exhibits, images, measures, networks, visualize
+from theorylab import cli, exhibits, images, measures, methods, networks, visualize
 from theorylab.analytic.tolerances import tolerance
 from theorylab.exhibits import NetworkChoice
 from theorylab.model.laws import Gaussian
@@ -90,6 +90,54 @@ def test_the_numbers_of_visualize_are_those_of_the_library(tmp_path):
         "cosine_with_input": pytest.approx(measures.cosine(guided, x)),
         "ssim_with_input": pytest.approx(measures.similarity(guided, x)),
     }
+
+
+def test_methods_stand_in_the_place_of_rules_or_beside_them(tmp_path):
+    def shown(*words):
+        given = [*SMALL["visualize"], "--json", "--target", "2", "--out", tmp_path / "map.png", *words]
+        done = run(*given)
+        assert done.exit_code == 0, done.stderr
+        return json.loads(done.stdout)
+
+    x = images.load("cat", 16)
+    net = networks.three_layer_cnn(PatchGrid(x.shape, 7, 2), 4, 10, None, seed=0)
+    alone = shown("--method", "Integrated-Gradients", "--option", "steps=3", "--option", "baseline=0.1")
+    assert alone["options"] == {"steps": 3, "baseline": 0.1}
+    (one,) = alone["maps"]
+    map_ = methods.attribute(net, x, "integrated-gradients", 2, steps=3, baseline=0.1)
+    assert (one["method"], one["norm"]) == ("integrated-gradients", pytest.approx(np.linalg.norm(map_)))
+    beside = shown("--method", "smoothgrad", "--option", "rule=guided", "--rule", "guided")["maps"]
+    assert [(m.get("rule"), m.get("method")) for m in beside] == [("guided", None), (None, "smoothgrad")]
+    every = shown("--method", "all", "--rule", "all")["maps"]
+    assert [m.get("rule", m.get("method")) for m in every] == [
+        "saliency",
+        "deconvnet",
+        "guided",
+        *methods.NAMES,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("visualize cat --method gradcam", "unknown method 'gradcam': did you mean 'grad-cam'"),
+        ("visualize cat --method smoothgrad --option drews=2", "no option 'drews': did you mean 'draws'"),
+        ("visualize cat --method smoothgrad --option draws=x", "draws: expected an integer, got str"),
+        ("visualize cat --method smoothgrad --option draws", "--option: expected NAME=VALUE, got 'draws'"),
+        ("visualize cat --option draws=2", "--option: for one method, which --method names"),
+        ("visualize cat --method all --option draws=2", "--option: for one method"),
+        ("audit cat --option draws=2", "--option: for one method"),
+        ("audit cat --weights small --size 32 --method rectgrad --option q=2", "it has percentile"),
+        ("audit cat --method rectgrad --attribute a:b", "--method: in the place of --attribute"),
+        ("audit cat --method rectgrad --rule guided", "--method: in the place of --rule"),
+    ],
+)
+def test_what_is_wrong_with_a_method_is_said(words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(*words.split())
+    assert done.exit_code == 2
+    assert said in " ".join(done.stderr.split())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("target", "index"), [(3, 3), ("random", int), ("cost", None)])

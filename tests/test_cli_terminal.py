@@ -230,6 +230,7 @@ def test_a_pipe_breaks_no_id_and_a_narrow_terminal_is_obeyed():
         ("theorylab figure e", ["edges"]),
         ("theorylab visualize cat --rule ", [*(rule.value for rule in PAPER), "all"]),
         ("theorylab audit --rule g", ["guided"]),
+        ("theorylab audit --method g", ["grad-cam", "guided-grad-cam"]),
     ],
 )
 def test_the_shell_completes(words, offered):

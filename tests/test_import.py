@@ -11,7 +11,7 @@ import proofs_checks
 import theorylab
 
 ROOT = Path(theorylab.__file__).parent
-FORWARD = {"layers", "kernels", "networks", "training", "visualization", "sampling", "montecarlo"}
+FORWARD = {"layers", "kernels", "networks", "methods", "training", "visualization", "sampling", "montecarlo"}
 HEAVY = ("torch", "matplotlib", "numba", "scipy", "skimage", "PIL", "rich", "joblib")
 
 
@@ -92,6 +92,7 @@ MAY_IMPORT = {
     "kernels": f"{MODEL} layers",
     "networks": f"{MODEL} layers kernels",
     "sampling": f"{MODEL} kernels networks",
+    "methods": f"{MODEL} visualization networks",
     "training": f"{MODEL} images networks",
     "weights": f"{MODEL} networks",
     "torch_bridge": f"{MODEL} visualization networks",
@@ -100,11 +101,11 @@ MAY_IMPORT = {
     "analytic": MODEL,
     # What joins the two.
     "estimates": f"{MODEL} analytic",
-    "exhibits": f"{MODEL} charts measures visualization networks weights analytic estimates",
+    "exhibits": f"{MODEL} charts measures visualization networks methods weights analytic estimates",
     "figures": f"{MODEL} stats charts images display measures photographs drawing visualization networks sampling"
     " training weights subjects adversarial analytic estimates exhibits",
     "convergence": f"{MODEL} stats charts drawing montecarlo sampling analytic estimates",
-    "auditing": f"{MODEL} stats charts measures drawing visualization networks torch_bridge analytic",
+    "auditing": f"{MODEL} stats charts measures drawing visualization networks methods torch_bridge analytic",
     "commands": f"{MODEL} analytic images drawing subjects exhibits figures convergence auditing",
 }
 TOP = {"__init__", "__main__", "cli"}  # the doors of the package, which may import any room

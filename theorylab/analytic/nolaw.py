@@ -20,10 +20,12 @@ class NoLaw(NotImplementedError):
     layer : str, optional
         The layer, or the quantity, that has no closed form.
     instead : str, default "theorylab.draw simulates it"
+    method : str, optional
+        In the place of a rule.
 
     Attributes
     ----------
-    rule, unit, layer, instead
+    rule, unit, layer, instead, method
 
     Examples
     --------
@@ -40,12 +42,18 @@ class NoLaw(NotImplementedError):
         unit: Unit | None = None,
         layer: str | None = None,
         instead: str = SIMULATE,
+        method: str | None = None,
     ) -> None:
-        self.rule, self.unit, self.layer, self.instead = rule, unit, layer, instead
-        named = ("for rule", rule and repr(rule.value)), ("with", unit and repr(unit)), ("at", layer)
+        self.rule, self.unit, self.layer, self.instead, self.method = rule, unit, layer, instead, method
+        named = (
+            ("for rule", rule and repr(rule.value)),
+            ("for method", method and repr(method)),
+            ("with", unit and repr(unit)),
+            ("at", layer),
+        )
         what = " ".join(f"{word} {name}" for word, name in named if name is not None)
         super().__init__(f"no law {what}: {instead}")
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the arguments, because an exception would pickle the message."""
-        return NoLaw, (self.rule, self.unit, self.layer, self.instead)
+        return NoLaw, (self.rule, self.unit, self.layer, self.instead, self.method)

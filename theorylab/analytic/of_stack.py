@@ -16,6 +16,7 @@ from theorylab.analytic.pooled import pooled_mean_map
 from theorylab.analytic.pooled_moments import pooled_variance_map
 from theorylab.analytic.three_layer import MapLaw, ThreeLayerLaw
 from theorylab.model.laws import Gaussian
+from theorylab.model.methods import TITLES
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
 from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
@@ -55,6 +56,7 @@ def law(
     x : array, (C, H, W)
         The image.
     rule : Rule or str
+        A rule, or the name of a method; of these only input-x-gradient has a law.
     progress : callable, optional
         ``progress(done, total)`` in large pooling windows to integrate, or in layers of a deep network.
 
@@ -66,7 +68,7 @@ def law(
     Raises
     ------
     NoLaw
-        If there is no closed form; the message names rule, unit and layer, and what to call instead.
+        If there is no closed form; the message names rule or method, unit and layer, and what to call instead.
     TypeError, ValueError
         If `stack` is no stack, the rule is unknown, or `x` is no finite image of its input shape or zero everywhere.
 
@@ -76,6 +78,9 @@ def law(
     One hidden layer with max-pooling of disjoint windows: :mod:`theorylab.analytic.pooled`, for the ReLU alone.  Other stacks of
     dense layers, convolutions, pools and residual blocks: :func:`~theorylab.analytic.depth_maps`, a limit of wide layers.  They
     hold for Gaussian filters; for others they are limits of large patches.  :func:`theorylab.draw` simulates the same maps.
+
+    The map of input-x-gradient is ``x ⊙ S`` with ``S`` the gradient: its mean is ``x ⊙ E S``, which is 0, its variance
+    ``x² ⊙ Var S``, and the maps of two logits are uncorrelated as their gradients are: their distance is ``√2``.
 
     Examples
     --------
@@ -88,6 +93,13 @@ def law(
     """
     if not isinstance(stack, Stack):
         raise TypeError(f"stack: expected a Stack, got {type(stack).__name__}")
+    method = rule.casefold() if isinstance(rule, str) else ""
+    if method == "input-x-gradient":
+        plain = law(stack, x, Rule.SALIENCY, progress=progress)
+        moments = (lambda: plain.x * plain.mean), (lambda: plain.x**2 * plain.variance)
+        return _Moments(plain.x, plain.rule, plain.kind, *moments)
+    if method in TITLES:
+        raise NoLaw(method=method, instead="theorylab.methods.attribute runs it in a network")
     rule = Rule(rule)
     x = _validation.image(x, stack.input_shape).astype(np.float64, copy=False)
     if stack.bias_std:

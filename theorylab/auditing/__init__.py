@@ -10,13 +10,19 @@ from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
 from theorylab.auditing._report import Randomized
 from theorylab.auditing._verdict import Verdict
-from theorylab.auditing.adapters import CaptumAttribution, ModuleAttribution, NetworkAttribution
+from theorylab.auditing.adapters import (
+    CaptumAttribution,
+    MethodAttribution,
+    ModuleAttribution,
+    NetworkAttribution,
+)
 
 __all__ = [
     "AuditReport",
     "CaptumAttribution",
     "Estimate",
     "Measured",
+    "MethodAttribution",
     "ModuleAttribution",
     "NetworkAttribution",
     "Randomized",

@@ -13,8 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from theorylab import _random, _validation, measures
+from theorylab import _random, _validation, measures, methods
 from theorylab.auditing._torch_attribution import TorchAttribution
+from theorylab.methods import Method
 from theorylab.model.rules import Rule
 from theorylab.networks import DrawnRows, GraphNetwork, ThreeLayerNetwork
 from theorylab.networks.nodes import Activation
@@ -40,8 +41,93 @@ class Layered(Protocol):
         """Return the same attribution with these layers' weights drawn anew (variance 2 over the fan-in)."""
 
 
+class _OfNetwork:
+    """What attributions of the package's own networks share: the plain gradient, layers drawn anew."""
+
+    def __init__(self, net: Network) -> None:
+        self.net = net
+        self._draw: tuple[_random.Seed, dict[str, np.ndarray]] | None = None
+
+    def _with(self, net: Network) -> _OfNetwork:
+        """Return the same attribution of another network."""
+        raise NotImplementedError
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Of a graph that holds all its weights; else none."""
+        if not isinstance(self.net, GraphNetwork) or self.net.rows:
+            return ()
+        return tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.net.parameters))
+
+    @property
+    def gradient(self) -> NetworkAttribution:
+        """The plain gradient: the rule of saliency."""
+        return NetworkAttribution(self.net, Rule.SALIENCY)
+
+    def randomized(self, layers: Collection[str], seed: _random.Seed) -> _OfNetwork:
+        """Return the same attribution with these layers' weights drawn anew; each layer keeps its draw."""
+        assert isinstance(self.net, GraphNetwork)
+        return self._with(self.net.with_parameters(self._drawn(seed), layers))
+
+    def _drawn(self, seed: _random.Seed) -> dict[str, np.ndarray]:
+        """Draw all weights anew, and keep the draw, because it is used layer by layer."""
+        from theorylab.model.laws import Gaussian
+
+        assert isinstance(self.net, GraphNetwork)
+        if self._draw is None or self._draw[0] != seed:
+            dtype = self.net.dtype.type
+            drawn = draw_parameters(self.net.nodes, law=Gaussian(1.0), seed=seed, init="fan-in", dtype=dtype)
+            self._draw = seed, drawn
+        return self._draw[1]
+
+
 @_validation.checked
-class NetworkAttribution:
+class MethodAttribution(_OfNetwork):
+    """A method of :mod:`theorylab.methods` in one of the package's networks.
+
+    Parameters
+    ----------
+    net : GraphNetwork
+    method : Method or str
+    seed : int, default 0
+        Of the noise of smoothgrad.
+    **options
+        As :func:`theorylab.methods.attribute` takes them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the method or an option is unknown.
+
+    Notes
+    -----
+    Called with a picture (C, H, W) and a logit's index it returns a map (C, H, W) of the network's dtype.
+
+    Examples
+    --------
+    >>> from theorylab.networks import vgg16
+    >>> attribute = MethodAttribution(vgg16(input_shape=(3, 32, 32), n_logits=4, n_hidden=8), "grad-cam")
+    >>> attribute(np.ones((3, 32, 32)), 2).shape
+    (3, 32, 32)
+    """
+
+    def __init__(self, net: GraphNetwork, method: Method | str, *, seed: int = 0, **options: Any) -> None:
+        super().__init__(net)
+        self.method, self.seed, self.options = methods.method(method), seed, options
+        self.method.check_options(options)
+
+    def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
+        """Return the map of one target."""
+        assert isinstance(self.net, GraphNetwork)
+        return methods.attribute(self.net, x, self.method, target, seed=self.seed, **self.options)
+
+    def _with(self, net: Network) -> MethodAttribution:
+        assert isinstance(net, GraphNetwork)
+        return MethodAttribution(net, self.method, seed=self.seed, **self.options)
+
+
+@_validation.checked
+class NetworkAttribution(_OfNetwork):
     """A rule in one of the package's networks.
 
     Parameters
@@ -67,9 +153,8 @@ class NetworkAttribution:
     """
 
     def __init__(self, net: Network, rule: Rule | str) -> None:
-        self.net = net
+        super().__init__(net)
         self.rule = Rule(rule)
-        self._draw: tuple[_random.Seed, dict[str, np.ndarray]] | None = None
 
     def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
         """Return the map of one target."""
@@ -80,33 +165,8 @@ class NetworkAttribution:
         (maps,) = visualize_many(self.net, x, [self.rule], targets)
         return np.asarray(maps)
 
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Of a graph that holds all its weights; else none."""
-        if not isinstance(self.net, GraphNetwork) or self.net.rows:
-            return ()
-        return tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.net.parameters))
-
-    @property
-    def gradient(self) -> NetworkAttribution:
-        """The plain gradient: the rule of saliency."""
-        return NetworkAttribution(self.net, Rule.SALIENCY)
-
-    def randomized(self, layers: Collection[str], seed: _random.Seed) -> NetworkAttribution:
-        """Return the same rule with these layers' weights drawn anew; each layer keeps its draw."""
-        assert isinstance(self.net, GraphNetwork)
-        return NetworkAttribution(self.net.with_parameters(self._drawn(seed), layers), self.rule)
-
-    def _drawn(self, seed: _random.Seed) -> dict[str, np.ndarray]:
-        """Draw all weights anew, and keep the draw, because it is used layer by layer."""
-        from theorylab.model.laws import Gaussian
-
-        assert isinstance(self.net, GraphNetwork)
-        if self._draw is None or self._draw[0] != seed:
-            dtype = self.net.dtype.type
-            drawn = draw_parameters(self.net.nodes, law=Gaussian(1.0), seed=seed, init="fan-in", dtype=dtype)
-            self._draw = seed, drawn
-        return self._draw[1]
+    def _with(self, net: Network) -> NetworkAttribution:
+        return NetworkAttribution(net, self.rule)
 
     def backward_cosines(self, x: np.ndarray, first: int, second: int) -> dict[str, float]:
         """Return the cosine of two logits' modified gradients below each ReLU, from the logits down.

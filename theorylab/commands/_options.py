@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
+
+from theorylab.model.methods import TITLES
 
 ALL = "all"
 
@@ -45,8 +48,10 @@ def one_of(names: Sequence[str], what: str, words: str) -> Any:
     )
 
 
-def _rule(value: str, more: tuple[str, ...]) -> str | None:
+def _rule(value: str | None, more: tuple[str, ...]) -> str | None:
     """Return the name of a registered rule; ``MODULE:NAME`` first imports the module, which registers it."""
+    if value is None:
+        return None
     module, _, name = value.rpartition(":")
     if module:
         if os.getcwd() not in sys.path:
@@ -70,8 +75,57 @@ def _rule_option(words: str, *more: str) -> Any:
 
 
 _RULES = "saliency, deconvnet, guided, linear, or MODULE:NAME, a rule that a module of yours defines"
-OneRule = Annotated[str, _rule_option(f"Without --attribute: the backward rule, {_RULES}.")]
+OneRule = Annotated[
+    str | None, _rule_option(f"Without --attribute: the backward rule, {_RULES}. [default: guided]")
+]
 Rules = Annotated[str, _rule_option(f"Backward rule: {_RULES}; or all, the paper's three.", ALL)]
+AnyRules = Annotated[
+    str | None,
+    _rule_option(
+        f"Backward rule: {_RULES}; or all, the paper's three. [default: all; none with --method]", ALL
+    ),
+]
+
+
+def _method_option(words: str, *more: str) -> Any:
+    names = (*TITLES, *more)
+    return typer.Option(
+        "--method",
+        metavar="METHOD",
+        callback=lambda value: choice(value, names, "method"),
+        autocompletion=completion(lambda: names),
+        help=f"{words}: {', '.join(names)}.",
+    )
+
+
+Method = Annotated[str | None, _method_option("Without --attribute: a method in the place of the rule")]
+Methods = Annotated[
+    str | None, _method_option("A method of attribution, in the place of a rule or beside it", ALL)
+]
+Option = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="An option of the method, such as steps=20; may be repeated."
+    ),
+]
+
+
+def of_method(method: str | None, given: Sequence[str] | None) -> dict[str, Any]:
+    """Return the options of a method as numbers or words, from ``NAME=VALUE``."""
+    if given and method in (None, ALL):
+        raise ValueError("--option: for one method, which --method names")
+    found = {}
+    for each in given or ():
+        name, equals, value = each.partition("=")
+        if not (name and equals):
+            raise ValueError(f"--option: expected NAME=VALUE, got {each!r}")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            found[name] = value
+    return found
+
+
 Image = Annotated[
     str, typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket).")
 ]

@@ -15,6 +15,7 @@ from theorylab.commands import _output as output
 EXAMPLES = (
     ("theorylab audit photos", "a folder of pictures, in the best weights present"),
     ("theorylab audit photos --rule saliency --weights small", "another rule and network"),
+    ("theorylab audit photos --method grad-cam --weights small", "a method in the place of a rule"),
     ("theorylab audit photos --attribute mymaps:gradcam --size 224", "your own method"),
 )
 
@@ -34,7 +35,9 @@ def audit(
             help="Your own attribution: module:name of a callable (x, target) -> map, imported from the current folder."
         ),
     ] = None,
-    rule: options.OneRule = "guided",
+    rule: options.OneRule = None,
+    method: options.Method = None,
+    option: options.Option = None,
     network: Annotated[
         str,
         options.one_of(("trained", "random"), "network", "Without --attribute: trained or random weights."),
@@ -75,6 +78,9 @@ def audit(
         raise ValueError(
             "--preset: for --attribute alone; a network of the package prepares its own pictures"
         )
+    if method is not None and (attribute or rule):
+        raise ValueError(f"--method: in the place of --{'attribute' if attribute else 'rule'}, not beside it")
+    given = options.of_method(method, option)
     _files.check_folder(out, ("audit.png", "audit.json"))
     folder = image is not None and Path(_files.place(image)).is_dir()
     files: list[str | None] = [*images.in_folder(image)] if image is not None and folder else [image]
@@ -85,8 +91,13 @@ def audit(
             nets = subjects.best(weights, side=size, seed=seed)
             trained = network == "trained"
             pictures = [nets.prepared(nets.picture(file)) for file in files]
-            attribution: Any = auditing.NetworkAttribution(nets.trained if trained else nets.random, rule)
-            label = f"{network} {rule}"
+            net = nets.trained if trained else nets.random
+            attribution: Any = (
+                auditing.NetworkAttribution(net, rule or "guided")
+                if method is None
+                else auditing.MethodAttribution(net, method, seed=seed, **given)
+            )
+            label = f"{network} {method or rule or 'guided'}"
             if not quiet:
                 about = "" if trained else "random weights of the architecture of: "
                 output.line(f"Network: {about}{nets.label}", err=True)

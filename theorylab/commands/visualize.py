@@ -13,6 +13,7 @@ EXAMPLES = (
     ("theorylab visualize photo.jpg", "three rules, the largest logit: photo-maps.png"),
     ("theorylab visualize cat --rule guided --target 3 --out cat.svg", "one rule, logit 3"),
     ("theorylab visualize cat --network vgg16 --weights hed", "trained"),
+    ("theorylab visualize cat --method integrated-gradients --option steps=20", "a method in use today"),
     ("theorylab visualize cat --json | jq '.maps[].cosine_with_input'", "for programs"),
 )
 
@@ -41,7 +42,9 @@ def visualize(
     logits: Annotated[
         int | None, typer.Option(min=1, help="Logits of the network. [default: 10; 1000 with trained ones]")
     ] = None,
-    rule: options.Rules = options.ALL,
+    rule: options.AnyRules = None,
+    method: options.Methods = None,
+    option: options.Option = None,
     target: Annotated[str, typer.Option(help="max, random, cost or a logit's index.")] = "max",
     preset: Annotated[
         str | None,
@@ -61,6 +64,7 @@ def visualize(
 
     They are written as a picture; the table, or the JSON, says how each is scaled and how much of the input it shows.
     """
+    given = options.of_method(method, option)
     file = output.figure_file(out, image, "maps")
     from theorylab import exhibits, progress
 
@@ -73,7 +77,9 @@ def visualize(
         exhibit = exhibits.visualized(
             x,
             choice,
-            rule=rule,
+            rule=rule or (None if method else options.ALL),
+            method=method,
+            options=given,
             target=int(target) if target.lstrip("+-").isdecimal() else target,
             seed=seed,
             read_logit=as_json,

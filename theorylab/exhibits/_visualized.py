@@ -6,6 +6,8 @@ import dataclasses
 import functools
 import math
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from theorylab.model.rules import Rule
 from theorylab.progress import Progress
 
 NETWORKS = ("cnn", "fcn", "vgg16", "resnet50")
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +92,9 @@ def visualized(
     x: np.ndarray,
     choice: NetworkChoice = NetworkChoice(),
     *,
-    rule: Rule | str = "all",
+    rule: Rule | str | None = "all",
+    method: str | None = None,
+    options: Mapping[str, Any] = _NONE,
     target: str | int = "max",
     seed: int = 0,
     read_logit: bool = False,
@@ -101,7 +106,11 @@ def visualized(
     ----------
     x : (C, H, W) array
     choice : NetworkChoice
-    rule : Rule, str or "all"
+    rule : Rule, str, "all" or None
+    method : str, optional
+        A method of :mod:`theorylab.methods`, or "all" of them; behind the rules.
+    options : mapping
+        Of the method.
     target : str or int
         "max", "random", "cost" or the index of a logit.
     seed : int
@@ -119,7 +128,7 @@ def visualized(
     Raises
     ------
     TypeError, ValueError, ModuleNotFoundError
-        As :meth:`NetworkChoice.build`, and for an unknown rule or target.
+        As :meth:`NetworkChoice.build` and :func:`theorylab.methods.attribute`, and for an unknown rule or target.
 
     Examples
     --------
@@ -127,32 +136,39 @@ def visualized(
     >>> [panel.title for panel in exhibit.figure.panels]
     ['input', 'guided backpropagation']
     """
-    from theorylab import visualization
+    from theorylab import methods, visualization
 
     tell = None
     if progress is not None:
         progress(f"maps in a network ({choice.network})", 0, 0)
         tell = functools.partial(progress, "logits, for the target")
     net = choice.build(x.shape, seed)
-    rules = rules_named(rule)
+    rules = () if rule is None else rules_named(rule)
+    names = methods.NAMES if method == "all" else () if method is None else (method,)
+    chosen = [methods.method(name) for name in names]
+    for known in chosen:
+        known.check_options(options)
+    shown: list[Rule | methods.Method] = [*rules, *chosen]
     checked = visualization.check_target(target, net.n_logits)
     trace = net.forward(x, progress=tell)
     gradients = visualization.logit_gradients([checked], net.n_logits, lambda: trace.logits, seed)
-    maps = net.backward(trace, gradients, list(rules))[:, 0]
+    maps = [*net.backward(trace, gradients, list(rules))[:, 0]]
     # The cost is a function of all logits.
     index = None if target == "cost" else int(np.argmax(gradients[0]))
+    same = "cost" if index is None else index
+    maps += [methods.attribute(net, x, one, same, seed=seed, **options) for one in chosen]
     logit = float(trace.logit(index)) if read_logit and index is not None else None
     measured: list[dict[str, Any]] = [
         {
-            "rule": rule.value,
+            "rule" if isinstance(one, Rule) else "method": one.value,
             "norm": float(np.linalg.norm(map_)),
             "cosine_with_input": cosine(map_, x),
             # The window of the similarity is 7 × 7.
             "ssim_with_input": similarity(map_, x) if min(x.shape[1:]) >= 7 else math.nan,
         }
-        for rule, map_ in zip(rules, maps, strict=True)
+        for one, map_ in zip(shown, maps, strict=True)
     ]
-    titles = [rule.title for rule in rules]
+    titles = [one.title for one in shown]
     kind = "random" if choice.weights is None else "trained"
     return Exhibit(
         MapFigure(
@@ -160,7 +176,7 @@ def visualized(
             f"Raw maps of the logit {target!r} of a {kind} network ({choice.network}).",
             (MapPanel("input", x), *map(MapPanel, titles, maps)),
         ),
-        ("rule", "norm of the map", "cosine with the input"),
+        ("map" if chosen else "rule", "norm of the map", "cosine with the input"),
         tuple(
             (title, row["norm"], row["cosine_with_input"])
             for title, row in zip(titles, measured, strict=True)
@@ -173,5 +189,6 @@ def visualized(
             "seed": seed,
             "target": {"asked": target, "index": index, "logit": logit},
             "maps": measured,
+            **({"options": dict(options)} if chosen else {}),
         },
     )

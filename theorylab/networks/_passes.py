@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from theorylab.kernels import magnitude
 from theorylab.model.rules import Rule
 from theorylab.networks import _scaling
 from theorylab.networks._ties import settle
-from theorylab.networks.nodes import Activation, Conv, Flatten, MaxPool, Node, Parameters, RuleRows
+from theorylab.networks.nodes import Activation, Arrays, Conv, Flatten, MaxPool, Node, Parameters, RuleRows
+
+Backward = Callable[[Node, Parameters, np.ndarray, Any, RuleRows], Arrays]
 
 
 def ascent(
@@ -71,16 +73,19 @@ def descent(
     seeds: np.ndarray,
     rules: Sequence[Rule],
     dtype: np.dtype,
+    backward: Backward | None = None,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Send a batch of logit gradients down, (B, K), each under its rule, behind the forward pass that `saved` is from.
 
     Yields name, gradients (B, ...) and exponents (B,) at the output of every node: the gradient is
     ``gradients · 2**exponents``, complete, whatever reads the node.  A ValueError that names the node if a gradient leaves
-    the range of the dtype within one layer.  Quick where equal rules are neighbours.
+    the range of the dtype within one layer.  Quick where equal rules are neighbours.  `backward` may take the place of the
+    nodes' own: any map of what a node is given that is positively homogeneous.
     """
     starts = [i for i, rule in enumerate(rules) if i == 0 or rule is not rules[i - 1]]
     ends = [*starts[1:], len(rules)]
     rows = [(rules[start], slice(start, end)) for start, end in zip(starts, ends, strict=True)]
+    step = backward or (lambda node, *given: node.backward(*given))
     # In range first, in the network's dtype second: a float64 seed of 1e-200 is not a float32 zero.
     seed, scale = _scaling.rescale(seeds, np.zeros(len(seeds), dtype=np.int64), slack=0)
     # A copy: nodes may overwrite what they are given.
@@ -89,11 +94,11 @@ def descent(
         gradient, exponents = gradients.pop(node.name)
         yield node.name, gradient, exponents
         with np.errstate(over="ignore", invalid="ignore"):
-            shares = node.backward(parameters, gradient, saved[node.name], rows)
+            shares = step(node, parameters, gradient, saved[node.name], rows)
         del gradient
         for name, share in zip(node.inputs, shares, strict=True):
             scaled = share, exponents
-            if not _keeps_range(node, rows):
+            if backward is not None or not _keeps_range(node, rows):
                 try:
                     scaled = _scaling.rescale(share, exponents)
                 except ValueError as error:
