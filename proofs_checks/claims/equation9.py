@@ -53,13 +53,13 @@ def run(bench: Bench) -> Outcome:
             Wrong("the square of the cosine: a share of energy", ALIKE**2),
         ),
     )
-    checks = alike, _rectified(bench, measured), *_distances(bench), _sums(bench)
+    checks = alike, _rectified(bench, measured), *_distances(bench), bench.remember(_sums)
     return Outcome(
         _finding(bench, measured, logits),
         tuple(Evidence(*measured.estimate(f"trained {rule.value}")) for rule in RECTIFIED),
         checks,
         alike.name,
-        (_maps_figure(bench), _stages_figure(bench, logits)),
+        (bench.remember(_maps_figure), _stages_figure(bench, logits)),
     )
 
 

@@ -106,7 +106,7 @@ def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def run(bench: Bench) -> Outcome:
     """Measure cosines of maps before and after the step, and the step's exact effect where nothing switches."""
     subject = bench.subject
-    checks = _within_a_piece(bench)
+    checks = bench.remember(_within_a_piece)
     measured = bench.over_pictures("trained, adversarial steps", Attacks(subject), REPLICATES, block=10)
     count, share = measured.replicates, measured.estimate("flipped")[0]
     flipped = round(count * share)

@@ -26,7 +26,7 @@ def run(bench: Bench) -> Outcome:
     """Compare the trained map with those of random dense layers and of random convolutions."""
     subject = bench.subject
     dense = f"{UP_TO} {trained_maps.layers_of(subject.trained)[False][-1]}"
-    same, maps = _one_draw(bench)
+    same, maps = bench.remember(_one_draw)
     checks = (same, _handed_down(bench))
     measured = partly_trained.randomised(bench)
     compared = {

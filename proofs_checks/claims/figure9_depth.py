@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Undecidable, Wrong
+from proofs_checks.claim import Bench, Check, Claim, Evidence, MapFigure, Margin, Outcome, Undecidable, Wrong
 from proofs_checks.studies import partly_trained, shelf, trained_laws, trained_maps
 from proofs_checks.studies.partly_trained import BUT
 from theorylab import PatchGrid
@@ -22,6 +22,7 @@ FILTERS = {"first": 400_000, "middle": 220_000, "last": 220_000}
 WINDOW = 16
 """Height and width of what the fresh layer reads, cut from the middle."""
 PLACES = ("first", "middle", "last")
+WORDS = "Guided maps of the trained network with one layer drawn anew."
 
 
 @trained_maps.one_thread
@@ -31,20 +32,9 @@ def run(bench: Bench) -> Outcome:
     net, titles, three = subject.trained, partly_trained.layers(subject), partly_trained.three(subject)
     if len(set(three)) < len(PLACES):
         raise Undecidable("it has fewer than three convolutions")
-    checks = (
-        partly_trained.same_map(
-            bench,
-            "cosine of the guided maps before and after a convolution is multiplied = 1",
-            [name for name in three if partly_trained.can_be_multiplied(net, name)],
-            "the cosines where the biases behind it stay as they are",
-            lambda layer: partly_trained.multiplied(net, layer, partly_trained.FACTOR, biases=False),
-        ),
-        *_energies(bench, [node for node in net.nodes if isinstance(node, Conv) and node.name in three]),
-    )
-    words = "Guided maps of the trained network with one layer drawn anew."
-    drawn = subject.draw(np.random.default_rng(bench.seed_of("layers drawn anew")))
-    maps = partly_trained.panels(bench, drawn, "figure9-depth", BUT, [*three, subject.hidden], words)
-    del drawn
+    same, maps = bench.remember(_one_draw)
+    nodes = [node for node in net.nodes if isinstance(node, Conv) and node.name in three]
+    checks = same, *_energies(bench, nodes)
     measured = partly_trained.randomised(bench)
     cosines, to_input = (
         trained_maps.words(measured, {title: f"{BUT} {name}{suffix}" for name, title in titles.items()})
@@ -61,8 +51,23 @@ def run(bench: Bench) -> Outcome:
         ),
         checks,
         checks[0].name,
-        (maps, partly_trained.curve(bench, "figure9-depth-curve", BUT, words)),
+        (maps, partly_trained.curve(bench, "figure9-depth-curve", BUT, WORDS)),
     )
+
+
+def _one_draw(bench: Bench) -> tuple[Check, MapFigure]:
+    """Check that the size of a convolution does not matter, and show maps with one draw of random layers."""
+    subject, three = bench.subject, partly_trained.three(bench.subject)
+    net = subject.trained
+    check = partly_trained.same_map(
+        bench,
+        "cosine of the guided maps before and after a convolution is multiplied = 1",
+        [name for name in three if partly_trained.can_be_multiplied(net, name)],
+        "the cosines where the biases behind it stay as they are",
+        lambda layer: partly_trained.multiplied(net, layer, partly_trained.FACTOR, biases=False),
+    )
+    drawn = subject.draw(np.random.default_rng(bench.seed_of("layers drawn anew")))
+    return check, partly_trained.panels(bench, drawn, "figure9-depth", BUT, [*three, subject.hidden], WORDS)
 
 
 def _gained(earlier: str, later: str, mean: dict[str, float]) -> float:
