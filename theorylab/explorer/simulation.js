@@ -1,0 +1,61 @@
+"use strict";
+// A random three-layer network, drawn filter by filter.  It knows the rules and the grid, and no law.
+const simulation = (() => {
+  /** A stream of standard normal numbers that the seed decides: the generator sfc32 and the transform of Box and Muller. */
+  function normals(seed) {
+    let a = 0x9e3779b9, b = 0x243f6a88, c = seed | 0, d = 1, kept = null;
+    const uniform = () => {
+      const t = (((a + b) | 0) + d) | 0;
+      d = (d + 1) | 0;
+      a = b ^ (b >>> 9);
+      b = (c + (c << 3)) | 0;
+      c = (((c << 21) | (c >>> 11)) + t) | 0;
+      return ((t >>> 0) + 0.5) / 4294967296; // never 0
+    };
+    for (let i = 0; i < 16; i++) uniform();
+    return () => {
+      if (kept !== null) {
+        const second = kept;
+        kept = null;
+        return second;
+      }
+      const radius = Math.sqrt(-2 * Math.log(uniform())), angle = 2 * Math.PI * uniform();
+      kept = radius * Math.sin(angle);
+      return radius * Math.cos(angle);
+    };
+  }
+
+  /**
+   * The raw maps of two logits, S = Σ_j D_jᵀ Σ_i h(V_ij) w_i 1(w_i·y_j + b_i > 0), as sums over the filters so far.
+   * `add` draws one more filter; the maps of N filters do not depend on when they were drawn.
+   */
+  function network(x, g, rule, tau, seed) {
+    const normal = normals(seed), maps = [new Float64Array(x.length), new Float64Array(x.length)];
+    const run = g.kernel * g.channels, filter = new Float64Array(g.kernel * run), line = g.width * g.channels;
+    const net = { maps, filters: 0, add };
+    function add() {
+      for (let i = 0; i < filter.length; i++) filter[i] = normal();
+      const bias = tau * normal();
+      for (let row = 0; row < g.rows; row++)
+        for (let column = 0; column < g.columns; column++) {
+          const corner = row * g.stride * line + column * g.stride * g.channels;
+          if (rule.gate) {
+            let z = bias;
+            for (let y = 0, i = 0; y < g.kernel; y++)
+              for (let at = corner + y * line, end = at + run; at < end; at++) z += filter[i++] * x[at];
+            if (!(z > 0)) continue;
+          }
+          for (const map of maps) {
+            const weight = normal();
+            if (rule.rectifies && !(weight > 0)) continue;
+            for (let y = 0, i = 0; y < g.kernel; y++)
+              for (let at = corner + y * line, end = at + run; at < end; at++) map[at] += weight * filter[i++];
+          }
+        }
+      net.filters++;
+    }
+    return net;
+  }
+
+  return { normals, network };
+})();
