@@ -55,8 +55,14 @@ const laws = (() => {
   /** κ_t = Σ_{j∋t} 1/√(‖y_j‖² + τ²). */
   const contrast = (lengths, g, tau) => fold(inverse(lengths, tau), g);
 
-  /** x ⊙ κ, which is the mean map of guided backpropagation but for the factor N/(2π). */
+  /** x ⊙ κ: the picture over its local contrast. */
   const corrected = (x, kappa) => x.map((value, i) => value * kappa[Math.floor((i * kappa.length) / x.length)]);
+
+  /** E S for n filters, from x ⊙ κ: N E[h(V)]/√(2π) x ⊙ κ behind a gate, else 0. */
+  function meanMap(target, name, n) {
+    const factor = RULES[name].gate ? n * RULES[name].mean * HALF_MEAN : 0;
+    return target.map(value => factor * value);
+  }
 
   const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
@@ -151,5 +157,5 @@ const laws = (() => {
     };
   }
 
-  return { RULES, grid, fold, coverage, norms, inverse, contrast, corrected, dot, pairSteps, finish, summary, predicted };
+  return { RULES, grid, fold, coverage, norms, inverse, contrast, corrected, meanMap, dot, pairSteps, finish, summary, predicted };
 })();
