@@ -17,8 +17,8 @@ def page(package: str, template: str, values: dict[str, Any]) -> str:
     package : str
         The package whose folder holds the template.
     template : str
-        A file of Jinja.  There ``include "look.css"`` gives the styles that all pages share, ``source("a.js")`` the text of a file
-        beside the template as it stands, and the filter ``powers`` writes powers of ten.
+        A file of Jinja.  There ``include "look.css"`` gives the styles that all pages share, ``source("a.js")`` the text of a
+        file beside the template as it stands, and the filter ``powers`` writes powers of ten.
     values : dict
         What the template names.  A name that is missing is an error, and text is escaped.
 

@@ -42,9 +42,9 @@ def page(image: str | os.PathLike[str] | None = None) -> str:
 
     Notes
     -----
-    The laws in the page are those of :class:`theorylab.analytic.three_layer.ThreeLayerLaw`, to which tests hold them, and the law for
-    Gaussian biases ``N(0, τ²)``: by Stein's lemma ``E[w 1(w·y + b > 0)] = y/√(2π (‖y‖² + τ²))``, as if each patch were longer by the
-    constant ``τ``.
+    The laws in the page are those of :class:`theorylab.analytic.three_layer.ThreeLayerLaw`, to which tests hold them, and the
+    law for Gaussian biases ``b ~ N(0, τ²)``, for which each patch counts as longer by the constant ``τ``: by Stein's lemma
+    ``E[w 1(w·y + b > 0)] = y/√(2π (‖y‖² + τ²))``.
 
     Examples
     --------

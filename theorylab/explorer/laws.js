@@ -140,17 +140,18 @@ const laws = (() => {
   }
 
   /**
-   * Expected cosine of a map with the picture and with its mean (null if that is 0), and the distance of the unit-norm maps
-   * of two logits of one network: ratios of expectations, for n filters.
+   * For n filters: E‖S‖², the expected cosine of a map with the picture and with its mean (null if that is 0), and the
+   * distance of the unit-norm maps of two logits of one network.  Cosines and distance are ratios of expectations.
    */
   function predicted(of, name, n) {
     const rule = RULES[name];
     const second = rule.gate ? of.active / 2 : of.all, first = rule.gate ? of.first : 0;
     const signal = (n * rule.mean) ** 2 * first;
     const pairs = rule.gate ? rule.mean ** 2 * (of.pairs - first) : 0;
-    const energy = signal + n * (rule.square * second + pairs);
+    const energy = signal + n * (rule.square * second + pairs); // E‖S‖²
     const own = n * (rule.square - rule.mean ** 2) * second;
     return {
+      energy,
       picture: signal ? (n * rule.mean * of.overlap) / (of.norm * Math.sqrt(energy)) : 0,
       mean: signal ? Math.sqrt(signal / energy) : null,
       distance: Math.sqrt(Math.max(0, (2 * own) / energy)),

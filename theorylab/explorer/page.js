@@ -31,7 +31,8 @@ const explorer = (() => {
       else say(value === own ? "The link was made with a photograph, which stayed where it was: here is another picture."
         : "The link names a picture that this page does not hold: here is another one.");
     }
-    for (const one of form.elements.rule) one.checked = one.value === (given.get("rule") in NAMES ? given.get("rule") : "guided");
+    const rule = Object.hasOwn(NAMES, given.get("rule")) ? given.get("rule") : "guided";
+    for (const one of form.elements.rule) one.checked = one.value === rule;
     const number = Number(given.get("seed"));
     seed = Number.isInteger(number) && number >= 0 && number < 2 ** 31 ? number : 0;
   }
