@@ -18,12 +18,14 @@ from strategies import RULES, image_with_zeros, seeds
 from typer.testing import CliRunner
 
 from theorylab import cli, explorer, images
-from theorylab.analytic import gates, halfspace
+from theorylab.analytic import gates
+from theorylab.analytic.pooled import pooled_mean_map
 from theorylab.analytic.three_layer import law_of
 from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-START = "filters=64&kernel=7&stride=2&bias=0&noise=0&picture=cat&rule=guided&seed=0"
+START = "filters=64&kernel=7&stride=2&bias=0&noise=0&pool=1&picture=cat&rule=guided&seed=0"
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +46,17 @@ def opened(browser, page, width=1280, state="filters=4"):
     return done(browser)
 
 
-def done(browser):
-    """Wait until all filters are drawn."""
+def until(browser, condition):
     end = time.monotonic() + 60
-    while browser.execute_script("return document.body.dataset.state") != "done":
-        assert time.monotonic() < end
+    while not browser.execute_script(f"return {condition}"):
+        assert time.monotonic() < end, condition
         time.sleep(0.02)
     return browser
+
+
+def done(browser):
+    """Wait until all filters are drawn."""
+    return until(browser, "document.body.dataset.state === 'done'")
 
 
 def said(browser, name):
@@ -64,9 +70,14 @@ const [data, [channels, height, width], kernel, stride, tau, rule, n] = argument
 const x = Float64Array.from(data), g = laws.grid(height, width, channels, kernel, stride), lengths = laws.norms(x, g);
 const kappa = laws.contrast(lengths, g, tau), mean = laws.meanMap(laws.corrected(x, kappa), rule, n);
 const pairs = laws.finish(laws.pairSteps(x, g, lengths, tau));
+const pooled = laws.finish(pool.meanSteps(x, g, tau, laws.RULES[rule])).map(value => n * value);
 const found = laws.predicted(laws.summary(x, g, lengths, tau, pairs), rule, n);
 """
-RETURN = "return {coverage: [...laws.coverage(g)], lengths: [...lengths], kappa: [...kappa], mean: [...mean], pairs, found};"
+RETURN = """
+const coverage = laws.coverage(g), all = {coverage, lengths, kappa, mean, pooled};
+for (const name in all) all[name] = [...all[name]];
+return {...all, pairs, found};
+"""
 
 
 def channels_last(x):
@@ -132,7 +143,7 @@ def test_the_laws_are_those_of_the_package(laboratory, case, kind, rule, n, expo
 @given(cases, st.sampled_from(("normal", "zeros")), st.floats(0.05, 5))
 @settings(max_examples=10)
 def test_the_law_of_biases(laboratory, case, kind, share):
-    """κ by quadrature over the bias; pairs by the matrix of two patches that are longer by τ, entry by entry."""
+    """κ by quadrature; all laws by the package's for one more channel, whose patches have norm τ."""
     channels, height, width, kernel, stride, seed = case
     height, width = min(height, 7), min(width, 7)
     kernel = min(kernel, height, width, 3)
@@ -155,31 +166,49 @@ def test_the_law_of_biases(laboratory, case, kind, share):
     inverse = [at_zero(np.linalg.norm(y)) if y.any() else 1 / tau for y in patches]
     kappa = grid.fold(np.repeat(inverse, grid.patch_size).reshape(patches.shape))[0]
     np.testing.assert_allclose(seen["kappa"], kappa.ravel(), rtol=1e-6)
-    places = grid.extract(np.arange(1, x.size + 1).reshape(x.shape))
-    longer = np.column_stack([patches, np.full(len(patches), tau)])
-    pairs = 0.0
-    for j, y in enumerate(longer):
-        for k, other in enumerate(longer):
-            if j != k and np.intersect1d(places[j], places[k]).size:
-                both = places[j][:, None] == places[k]
-                pairs += (halfspace.pair_matrix(y, other)[:-1, :-1] * both).sum()
+    longer, wide = with_bias(x, kernel, stride, tau)
+    law = law_of(longer, wide, "guided", 5)
+    np.testing.assert_allclose(seen["mean"], channels_last(law.mean[:-1]), rtol=1e-6)
+    assert seen["found"]["energy"] == pytest.approx((law.mean[:-1] ** 2 + law.variance[:-1]).sum(), rel=1e-6)
     # Sums of terms of either sign, each at most 1 an entry.
-    assert seen["pairs"] == pytest.approx(pairs, rel=1e-6, abs=1e-9 * patches.size)
+    assert seen["pairs"] == pytest.approx(law.pairs[:-1].sum(), rel=1e-6, abs=1e-9 * patches.size)
+
+
+def with_bias(x, kernel, stride, tau):
+    """A picture with a constant channel: what its filters see of it is N(0, τ²), the same at every patch."""
+    longer = np.concatenate([x, np.full((1, *x.shape[1:]), tau / kernel)])
+    return longer, PatchGrid(longer.shape, kernel, stride)
+
+
+@given(cases, st.sampled_from(("normal", "zeros", "flat")), st.sampled_from(RULES), st.booleans())
+def test_the_mean_map_behind_a_pool(laboratory, case, kind, rule, biased):
+    channels, height, width, kernel, stride, seed = case
+    kernel = min(kernel, height, width)
+    rng = np.random.default_rng(seed)
+    x = picture_of(rng, (channels, height, width), kind)
+    tau = rng.uniform(0.1, 2) * kernel if biased else 0
+    longer, grid = with_bias(x, kernel, stride, tau)
+    if not longer.any() or min(grid.output_shape) < 2:
+        return
+    seen = in_the_page(laboratory, x, kernel, stride, tau, rule, 7)["pooled"]
+    expected = channels_last(pooled_mean_map(longer, grid, rule, 7, pool=MaxPool(2))[:-1])
+    # Where conditions nearly coincide, an arc sine at 1 keeps half the digits.
+    np.testing.assert_allclose(seen, expected, atol=1e-6 * (np.abs(expected).max() or 1))
 
 
 # The simulation
 
 DRAW = """
-const repeat = arguments[7], direction = Float64Array.from(arguments[8]), all = [];
+const repeat = arguments[7], direction = Float64Array.from(arguments[8]), behind = arguments[9], all = [];
 for (let seed = 0; seed < repeat; seed++) {
-  const net = simulation.network(x, g, laws.RULES[rule], tau, seed);
+  const net = simulation.network(x, g, laws.RULES[rule], tau, seed, behind);
   while (net.filters < n) net.add();
   const [map, other] = net.maps;
   all.push([laws.dot(map, direction), laws.dot(map, map), laws.dot(map, other)]);
 }
 const other = laws.grid(height, width, channels, kernel, 1), long = laws.norms(x, other);
 const wrong = laws.predicted(laws.summary(x, other, long, tau, laws.finish(laws.pairSteps(x, other, long, tau))), rule, n);
-return {all, mean: [...mean], found, wrong};
+return {all, mean: [...mean], pooled: [...pooled], found, wrong};
 """
 
 
@@ -191,7 +220,7 @@ def test_networks_of_the_page_obey_the_law(laboratory, rule, tau):
     n, repeat = 4, 3000
     # Guided: along the mean map; the others, whose mean is 0: along the picture.
     direction = gates.local_contrast(x, PatchGrid(x.shape, 3, 2)) * x
-    seen = in_the_page(laboratory, x, 3, 2, tau, rule, n, DRAW, repeat, channels_last(direction))
+    seen = in_the_page(laboratory, x, 3, 2, tau, rule, n, DRAW, repeat, channels_last(direction), False)
     along, energy, product = np.array(seen["all"]).T
 
     def deviation(sample, expected):
@@ -214,6 +243,28 @@ def test_networks_of_the_page_obey_the_law(laboratory, rule, tau):
         assert deviation(along, n / (2 * np.pi) * np.sum(other * direction)) > 10
 
 
+@pytest.mark.parametrize("tau", [0, 2.0])
+@pytest.mark.parametrize("rule", ["guided", "deconvnet"])
+def test_networks_with_a_pool_obey_its_law(laboratory, rule, tau):
+    rng = np.random.default_rng(8)
+    x, n, repeat = rng.normal(size=(2, 9, 9)) + 0.5, 4, 3000
+    x[:, 6:, 6:] = 0  # patches of zeros, which tie
+    longer, grid = with_bias(x, 3, 1, tau)
+    expected = pooled_mean_map(longer, grid, rule, n, pool=MaxPool(2))[:-1]
+    seen = in_the_page(laboratory, x, 3, 1, tau, rule, n, DRAW, repeat, channels_last(expected), True)
+    along = np.array(seen["all"])[:, 0]
+    np.testing.assert_allclose(seen["pooled"], channels_last(expected), atol=1e-6 * np.abs(expected).max())
+
+    def deviation(mean):
+        return abs(along.mean() - np.sum(mean * expected)) / (along.std(ddof=1) / np.sqrt(repeat))
+
+    assert deviation(expected) < 4
+    # The law without a pool, and the other rule's, are rejected.
+    other = {"guided": "deconvnet", "deconvnet": "guided"}[rule]
+    assert deviation(law_of(longer, grid, rule, n).mean[:-1]) > 10
+    assert deviation(pooled_mean_map(longer, grid, other, n, pool=MaxPool(2))[:-1]) > 4
+
+
 def test_numbers_are_normal_and_the_seed_decides_them(laboratory):
     draw = "const one = simulation.normals(arguments[0]); return Array.from({length: arguments[1]}, () => one());"
     first, again, other = (np.array(laboratory.execute_script(draw, seed, 20_000)) for seed in (3, 3, 4))
@@ -234,9 +285,10 @@ def test_it_is_one_small_file_that_asks_for_nothing(text):
 
 
 @pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("pool", [1, 2])
 @pytest.mark.parametrize("rule", RULES)
-def test_nothing_complains_and_nothing_scrolls_sideways(browser, page, width, rule):
-    driver = opened(browser, page, width, f"rule={rule}&filters=8&bias=0.5&noise=0.2")
+def test_nothing_complains_and_nothing_scrolls_sideways(browser, page, width, rule, pool):
+    driver = opened(browser, page, width, f"rule={rule}&filters=8&bias=0.5&noise=0.2&pool={pool}")
     driver.execute_script("document.querySelector('details').open = true")
     inside, outside = driver.execute_script(
         "return [document.documentElement.clientWidth, document.documentElement.scrollWidth]"
@@ -268,7 +320,7 @@ def address(browser):
 
 def test_the_address_holds_the_state(browser, page):
     assert address(opened(browser, page, state="")) == START
-    state = "filters=8&kernel=4&stride=3&bias=1.5&noise=0.25&picture=rocket&rule=deconvnet&seed=12"
+    state = "filters=8&kernel=4&stride=3&bias=1.5&noise=0.25&pool=2&picture=rocket&rule=deconvnet&seed=12"
     driver = opened(browser, page, state=state)
     assert address(driver) == state
     first = [said(driver, f"{name}-measured") for name in ("picture", "distance")]
@@ -277,7 +329,7 @@ def test_the_address_holds_the_state(browser, page):
     assert address(driver) == state.replace("seed=12", "seed=13")
     assert [said(driver, f"{name}-measured") for name in ("picture", "distance")] != first
     driver.execute_script(f"location.hash = {state!r}")  # as the button "back" of a browser
-    time.sleep(0.1)
+    until(driver, "explorer.state().seed === 12")
     done(driver)
     assert [said(driver, f"{name}-measured") for name in ("picture", "distance")] == first
 
@@ -286,8 +338,8 @@ def test_the_address_holds_the_state(browser, page):
     ("given_", "kept"),
     [
         (
-            "kernel=99&stride=-4",
-            "filters=64&kernel=11&stride=1&bias=0&noise=0&picture=cat&rule=guided&seed=0",
+            "kernel=99&stride=-4&pool=3",
+            START.replace("kernel=7&stride=2", "kernel=11&stride=1"),
         ),
         ("filters=abc&rule=toString&seed=1.5", START),
         ("filters=3&bias=&noise=NaN", START.replace("filters=64", "filters=4")),
@@ -309,14 +361,26 @@ def test_the_keyboard_is_enough(browser, page):
     """Every control has a name, is reached in turn, shows that it is, and answers."""
     driver = opened(browser, page)
     seen = {}
-    for _ in range(12):
+    for _ in range(13):
         webdriver.ActionChains(driver).send_keys(webdriver.Keys.TAB).perform()
         name, label, outline = driver.execute_script(
             "const one = document.activeElement; return [one.id || one.name || one.tagName,"
             "one.labels?.length ? one.labels[0].textContent : one.textContent, getComputedStyle(one).outlineStyle]"
         )
         seen[name] = (label.strip(), outline)
-    wanted = {"rule", "filters", "kernel", "stride", "bias", "noise", "picture", "own", "again", "SUMMARY"}
+    wanted = {
+        "rule",
+        "pool",
+        "filters",
+        "kernel",
+        "stride",
+        "bias",
+        "noise",
+        "picture",
+        "own",
+        "again",
+        "SUMMARY",
+    }
     assert wanted <= set(seen)
     for name in wanted:
         assert seen[name][0], name
@@ -346,7 +410,7 @@ def test_a_photograph_of_the_visitor(browser, page, tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(file)
     driver = opened(browser, page)
     driver.find_element("id", "own").send_keys(str(file))
-    time.sleep(0.2)
+    until(driver, "explorer.state().picture === 'your photograph'")
     done(driver)
     assert "picture=your+photograph" in address(driver)
     assert said(driver, "trouble") == ""
@@ -359,8 +423,7 @@ def test_a_photograph_of_the_visitor(browser, page, tmp_path):
         else:
             (tmp_path / name).write_bytes(content)
         driver.find_element("id", "own").send_keys(str(tmp_path / name))
-        time.sleep(0.2)
-        assert words in said(driver, "trouble")
+        until(driver, f"document.getElementById('trouble').textContent.startsWith({words!r})")
     assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 

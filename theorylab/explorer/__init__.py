@@ -53,8 +53,8 @@ def page(image: str | os.PathLike[str] | None = None) -> str:
     """
     first, *others = images.bundled()
     chosen = first if image is None else os.fspath(image)
-    # The one that is unlike the cat: a few large flat parts.
-    second = next(name for name in (first, *reversed(others)) if name != chosen)
+    # Beside the cat the rocket, which is unlike it: large dark parts.
+    second = next(name for name in (first, *reversed(others)) if name != Path(chosen).name)
     pictures = [{"name": Path(one).name, "source": _source(one)} for one in (chosen, second)]
     data = {"pictures": pictures, "side": SIDE, "meanColour": images.MEAN_COLOUR}
     return drawing.page("theorylab.explorer", "explorer.html.j2", {"data": data})

@@ -64,7 +64,11 @@ const laws = (() => {
     return target.map(value => factor * value);
   }
 
-  const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  function dot(a, b) {
+    let sum = 0;
+    for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+    return sum;
+  }
 
   /** Sums over rectangles of the products x_t x_{t+δ}, δ = (down, right), 0 where t + δ lies outside. */
   function products(x, g, down, right) {

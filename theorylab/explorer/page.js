@@ -3,34 +3,36 @@
 const explorer = (() => {
   const SLICE = 12; // milliseconds of work before the page may draw and listen
   const NOISE_SEED = 1, MOST_PIXELS = 100e6;
-  const MANY = 2 ** 40; // filters: the limit of the law
   const NAMES = { guided: "guided backpropagation", deconvnet: "DeconvNet", saliency: "saliency" };
   const element = id => document.getElementById(id);
   const form = element("controls"), own = "your photograph", pictures = new Map();
   let seed = 0; // of the network
   let scene = null; // what belongs to the picture, the patches and the biases: changes of N and rule leave it
   let net = null, trail = [], work = null, frame = 0;
+  let mean = null; // the mean map of one filter, its reach and its cosine with the picture; null where it is 0
 
   // The address. A control takes what it is given to its own range, so nothing else checks a link.
-  const controls = ["filters", "kernel", "stride", "bias", "noise", "picture"];
+  const numbers = ["filters", "kernel", "stride", "bias", "noise"];
 
   function state() {
-    const found = Object.fromEntries(controls.map(name => [name, form.elements[name].value]));
-    for (const name of controls.slice(0, 5)) found[name] = Number(found[name]);
-    return { ...found, filters: 2 ** found.filters, rule: form.elements.rule.value, seed };
+    const found = Object.fromEntries(numbers.map(name => [name, Number(form.elements[name].value)]));
+    const { pool: { checked }, picture: { value: picture }, rule: { value: rule } } = form.elements;
+    return { ...found, filters: 2 ** found.filters, pool: checked ? 2 : 1, picture, rule, seed };
   }
 
   function readAddress() {
     const given = new URLSearchParams(location.hash.slice(1));
-    for (const name of controls) {
-      const control = form.elements[name], value = given.get(name);
-      if (name !== "picture") control.value = value === null || !Number.isFinite(Number(value)) || value === "" ? control.defaultValue
-        : name === "filters" ? Math.log2(Math.max(1, Number(value))) : value;
-      else if (value === null) control.selectedIndex = 0;
-      else if (pictures.has(value)) control.value = value;
-      else say(value === own ? "The link was made with a photograph, which stayed where it was: here is another picture."
-        : "The link names a picture that this page does not hold: here is another one.");
+    for (const name of numbers) {
+      const value = parseFloat(given.get(name));
+      form.elements[name].value = !Number.isFinite(value) ? form.elements[name].defaultValue
+        : name === "filters" ? Math.log2(Math.max(1, value)) : value;
     }
+    form.elements.pool.checked = given.get("pool") === "2";
+    const picture = given.get("picture");
+    if (picture === null) form.elements.picture.selectedIndex = 0;
+    else if (pictures.has(picture)) form.elements.picture.value = picture;
+    else say(picture === own ? "The link was made with a photograph, which stayed where it was: here is another picture."
+      : "The link names a picture that this page does not hold: here is another one.");
     const rule = Object.hasOwn(NAMES, given.get("rule")) ? given.get("rule") : "guided";
     for (const one of form.elements.rule) one.checked = one.value === rule;
     const number = Number(given.get("seed"));
@@ -122,19 +124,31 @@ const explorer = (() => {
     const noisy = raw.map(value => value + (now.noise && (now.noise * size * normal()) / Math.sqrt(raw.length)));
     const x = unit(noisy), g = laws.grid(DATA.side, DATA.side, 3, now.kernel, now.stride), lengths = laws.norms(x, g);
     const tau = now.bias * Float64Array.from(lengths).sort()[lengths.length >> 1];
-    const target = laws.corrected(x, laws.contrast(lengths, g, tau));
     paint("picture-map", noisy, (value, channel) => value + DATA.meanColour[channel]);
-    return { key: keyOf(now), x, g, lengths, tau, target, reach: reach(unit(target)), summary: null };
+    return { key: keyOf(now), x, g, lengths, tau, means: {}, summary: null };
   }
 
   const keyOf = now => JSON.stringify([now.picture, now.noise, now.kernel, now.stride, now.bias]);
 
+  /** The mean map of one filter: at once without a pool. */
+  function* meanSteps(now) {
+    const rule = laws.RULES[now.rule];
+    if (now.pool === 2) return yield* pool.meanSteps(scene.x, scene.g, scene.tau, rule);
+    return laws.meanMap(laws.corrected(scene.x, laws.contrast(scene.lengths, scene.g, scene.tau)), now.rule, 1);
+  }
+
   function* steps(now) {
-    if (!scene.summary) {
+    const name = `${now.rule} ${now.pool}`;
+    const map = scene.means[name] ?? (yield* meanSteps(now)), zero = !map.some(Boolean);
+    scene.means[name] = map;
+    mean = zero ? null : { map, reach: reach(unit(map)), limit: cosine(map, scene.x) };
+    paintMap("predicted-map", unit(map), mean?.reach ?? 1);
+    write("predicted-words", zero ? "the mean of all such networks is 0" : "mean of all such networks");
+    if (now.pool === 1 && !scene.summary) {
       const pairs = yield* laws.pairSteps(scene.x, scene.g, scene.lengths, scene.tau);
       scene.summary = laws.summary(scene.x, scene.g, scene.lengths, scene.tau, pairs);
     }
-    drawCurve(now.rule);
+    drawCurve(now);
     while (net.filters < now.filters) {
       net.add();
       if (Number.isInteger(Math.log2(net.filters))) trail.push([net.filters, cosine(net.maps[0], scene.x)]);
@@ -147,35 +161,34 @@ const explorer = (() => {
     label(now);
     writeAddress();
     if (scene?.key !== keyOf(now)) scene = prepared(now);
-    const name = JSON.stringify([scene.key, now.rule, now.seed]);
+    const name = JSON.stringify([scene.key, now.rule, now.pool, now.seed]);
     // More filters go on from those that are there.
     if (net?.name !== name || net.scene !== scene || net.filters > now.filters) {
-      net = simulation.network(scene.x, scene.g, laws.RULES[now.rule], scene.tau, now.seed);
+      net = simulation.network(scene.x, scene.g, laws.RULES[now.rule], scene.tau, now.seed, now.pool === 2);
       Object.assign(net, { name, scene });
       trail = [];
     }
-    const mean = laws.meanMap(scene.target, now.rule, 1), some = mean.some(Boolean);
-    paintMap("predicted-map", unit(mean), scene.reach);
-    write("predicted-words", some ? "mean of all such networks" : "the mean of all such networks is 0");
+    document.body.dataset.state = "working";
+    element("sentence").setAttribute("aria-busy", "true"); // a reader of the screen waits until all is drawn
     work = steps(now);
     cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(() => tick(now, some ? mean : null));
+    frame = requestAnimationFrame(() => tick(now));
   }
 
-  function tick(now, mean) {
+  function tick(now) {
     const end = performance.now() + SLICE;
     let done;
     do done = work.next().done;
     while (!done && performance.now() < end);
-    show(now, mean, done);
-    if (!done) frame = requestAnimationFrame(() => tick(now, mean));
-    document.body.dataset.state = done ? "done" : "working";
+    if (net.filters) show(now, done);
+    if (!done) frame = requestAnimationFrame(() => tick(now));
+    else document.body.dataset.state = "done";
   }
 
   // What is seen.
 
   const digits = (value, places = 3) =>
-    value === null || !Number.isFinite(value) ? "–" : value.toFixed(places).replace("-", "−");
+    value === null ? "–" : Number.isNaN(value) ? "no law" : value.toFixed(places).replace(/^-(?!0\.0+$)/, "−").replace(/^-/, "");
   const write = (id, words) => { if (element(id).textContent !== words) element(id).textContent = words; };
 
   function label(now) {
@@ -192,62 +205,68 @@ const explorer = (() => {
     }
   }
 
-  /** Show what is drawn so far; `mean`: the mean map of one filter, or null where it is 0. */
-  function show(now, mean, done) {
+  /** What the law says of n filters; NaN where it is not known in closed form. */
+  function law(now, n) {
+    if (now.pool === 1) return laws.predicted(scene.summary, now.rule, n);
+    // Behind a pool: the mean map alone, and that maps of two classes are uncorrelated where the rule is linear in the readout.
+    return { picture: mean ? NaN : 0, mean: mean ? NaN : null, distance: now.rule === "saliency" ? Math.SQRT2 : NaN };
+  }
+
+  /** Show what is drawn so far. */
+  function show(now, done) {
     const [map, other] = net.maps, norm = Math.sqrt(laws.dot(map, map)) || 1;
-    const scale = norm * (mean ? scene.reach : reach(unit(map)));
+    const scale = norm * (mean?.reach ?? reach(unit(map)));
     paintMap("simulated-map", map, scale);
-    paintMap("difference-map", mean ? map.map((value, i) => value - net.filters * mean[i]) : map, scale);
+    paintMap("difference-map", mean ? map.map((value, i) => value - net.filters * mean.map[i]) : map, scale);
     write("simulated-words", done ? "one network" : `one network, ${net.filters} of ${now.filters} filters`);
     write("drawn", String(net.filters));
-    const measured = net.filters > 0 && {
+    const measured = {
       picture: cosine(map, scene.x),
-      mean: mean ? cosine(map, mean) : null,
+      mean: mean ? cosine(map, mean.map) : null,
       distance: Math.sqrt(Math.max(0, 2 - 2 * cosine(map, other))),
     };
-    const law = net.filters > 0 && scene.summary && laws.predicted(scene.summary, now.rule, net.filters);
+    const predicted = law(now, net.filters);
     for (const name of ["picture", "mean", "distance"]) {
-      write(`${name}-measured`, measured ? digits(measured[name]) : "–");
-      write(`${name}-law`, law ? digits(law[name]) : "–");
+      write(`${name}-measured`, digits(measured[name]));
+      write(`${name}-law`, digits(predicted[name]));
     }
-    if (measured) {
-      element("trail").setAttribute("d", trail.map(([n, c]) => `M${place(n, c)}h0`).join(""));
-      const [x, y] = place(net.filters, measured.picture);
-      element("point").setAttribute("cx", x);
-      element("point").setAttribute("cy", y);
-    }
-    // Only when all is drawn: a reader of the screen would read every step aloud.
-    if (done && measured && law) write("sentence", sentence(now, measured, law));
+    element("trail").setAttribute("d", trail.map(([n, c]) => `M${place(n, c)}h0`).join(""));
+    const [x, y] = place(net.filters, measured.picture);
+    element("point").setAttribute("cx", x);
+    element("point").setAttribute("cy", y);
+    write("sentence", sentence({ ...now, filters: net.filters }, measured, predicted));
+    if (done) element("sentence").setAttribute("aria-busy", "false");
   }
 
   const place = (n, c) => [40 + 28 * Math.log2(n), 200 - 180 * Math.max(c, -0.2)].map(value => Math.round(value * 100) / 100);
 
-  function drawCurve(rule) {
-    const at = n => laws.predicted(scene.summary, rule, n).picture, limit = at(MANY);
-    const points = Array.from({ length: 49 }, (_, i) => place(2 ** (i / 4), at(2 ** (i / 4))));
-    element("curve").setAttribute("d", `M${points.join("L")}`);
-    const [, y] = place(1, limit);
+  function drawCurve(now) {
+    const points = Array.from({ length: 49 }, (_, i) => place(2 ** (i / 4), law(now, 2 ** (i / 4)).picture));
+    element("curve").setAttribute("d", points.flat().some(Number.isNaN) ? "" : `M${points.join("L")}`);
+    const limit = mean?.limit, [, y] = place(1, limit ?? 0);
     for (const end of ["y1", "y2"]) element("limit").setAttribute(end, y);
     element("limit-word").setAttribute("y", y + 16);
-    write("limit-word", limit ? `limit ${limit.toFixed(3)}` : "");
+    write("limit-word", limit ? `limit ${digits(limit)}` : "");
     element("limit").style.display = limit ? "" : "none";
   }
 
-  function sentence(now, measured, law) {
+  function sentence(now, measured, predicted) {
     const filters = now.filters === 1 ? "one random filter that has" : `${now.filters} random filters that have`;
-    const picture = now.noise ? "the noisy picture" : "the picture";
-    const seen = {
-      saliency: () => "noise, and would with any number of filters",
-      deconvnet: () => `noise ${now.stride === 1 ? "over an even tint" : `in a pattern that repeats every ${now.stride} pixels`}, and not ${picture}`,
-      guided: () => {
-        const contrast = now.bias >= 2 ? "nearly as it is" : now.bias ? "its contrast partly evened out" : "its local contrast evened out";
-        if (law.picture < 0.2) return `little but noise, in which ${picture} is hidden`;
-        return `${picture}, ${contrast}${law.picture < 0.5 ? ", behind heavy noise" : law.mean < 0.9 ? ", behind noise" : ""}`;
-      },
-    }[now.rule]();
-    const limit = laws.predicted(scene.summary, now.rule, MANY).picture;
-    const expected = `${digits(law.picture, 2)}${limit ? `, and with ever more filters ${digits(limit, 2)}` : ""}`;
-    return `With ${filters} learned nothing, ${NAMES[now.rule]} shows ${seen}: cosine ${digits(measured.picture, 2)} with ${picture}, where the law expects ${expected}.`;
+    const picture = now.noise ? "the noisy picture" : "the picture", pooled = now.pool === 2;
+    let shown = "noise, and would with any number of filters";
+    if (!mean && now.rule === "deconvnet")
+      shown = `noise ${now.stride === 1 ? "over an even tint" : `in a pattern that repeats every ${now.stride} pixels`}, and not ${picture}`;
+    if (mean) {
+      const contrast = now.bias >= 2 ? "nearly as it is" : now.bias ? "its contrast partly evened out" : "its local contrast evened out";
+      // How much of a map is not noise: by the law where there is one.
+      const clear = Number.isNaN(predicted.mean) ? measured.mean : predicted.mean;
+      const subject = pooled ? `edges of ${picture}` : `${picture}, ${contrast}`;
+      shown = clear < 0.25 ? `little but noise, in which ${pooled ? "edges" : "the picture"} hide${pooled ? "" : "s"}`
+        : subject + (clear < 0.5 ? ", behind heavy noise" : clear < 0.9 ? ", behind noise" : "");
+    }
+    const expected = Number.isNaN(predicted.picture) ? "" : `, where the law expects ${digits(predicted.picture, 2)}`;
+    const limit = mean ? `, and with ever more filters ${digits(mean.limit, 2)}` : "";
+    return `With ${filters} learned nothing, ${NAMES[now.rule]}${pooled ? " behind a max-pool" : ""} shows ${shown}: cosine ${digits(measured.picture, 2)} with ${picture}${expected}${limit}.`;
   }
 
   // Begin.
