@@ -47,18 +47,16 @@ const explorer = (() => {
     }
   }
 
-  const say = words => { element("trouble").textContent = words; };
-
   // Pictures.
+
+  const say = words => { element("trouble").textContent = words; };
 
   /** The square in the middle of a picture as numbers of 0–255, side × side × 3. */
   function values(image, width, height) {
     const canvas = document.createElement("canvas"), side = Math.min(width, height);
     canvas.width = canvas.height = DATA.side;
-    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     context.imageSmoothingQuality = "high";
-    context.fillStyle = "#fff"; // under transparent parts
-    context.fillRect(0, 0, DATA.side, DATA.side);
     context.drawImage(image, (width - side) / 2, (height - side) / 2, side, side, 0, 0, DATA.side, DATA.side);
     return Float64Array.from(context.getImageData(0, 0, DATA.side, DATA.side).data.filter((_, i) => i % 4 < 3));
   }
@@ -69,7 +67,7 @@ const explorer = (() => {
     image.src = source;
     await image.decode();
     const { naturalWidth: width, naturalHeight: height } = image;
-    if (!(width && height) || width * height > MOST_PIXELS) throw new RangeError("its size");
+    if (!(width && height) || width * height > MOST_PIXELS) throw new RangeError("it has no size, or more than 100 megapixels");
     const found = values(image, width, height).map((value, i) => value - DATA.meanColour[i % 3]);
     if (!found.some(value => Math.abs(value) > 1)) throw new RangeError("it has the mean colour everywhere, so nothing is left of it");
     if (!pictures.has(name)) form.elements.picture.add(new Option(name, name));
@@ -199,16 +197,18 @@ const explorer = (() => {
       bias: now.bias ? `${now.bias} × median patch norm` : "none",
       noise: now.noise ? `${Math.round(100 * now.noise)} % of its contrast` : "none",
     };
-    for (const [name, words] of Object.entries(of)) {
-      write(`${name}-words`, words);
-      element(name).setAttribute("aria-valuetext", words);
+    for (const name of numbers) {
+      write(`${name}-words`, of[name]);
+      element(name).setAttribute("aria-valuetext", of[name]);
     }
   }
 
-  /** What the law says of n filters; NaN where it is not known in closed form. */
+  /**
+   * What the law says of n filters; NaN where it is not known in closed form.  Behind a pool that is the mean map alone, and that
+   * the maps of two classes are uncorrelated where the rule is linear in the readout.
+   */
   function law(now, n) {
     if (now.pool === 1) return laws.predicted(scene.summary, now.rule, n);
-    // Behind a pool: the mean map alone, and that maps of two classes are uncorrelated where the rule is linear in the readout.
     return { picture: mean ? NaN : 0, mean: mean ? NaN : null, distance: now.rule === "saliency" ? Math.SQRT2 : NaN };
   }
 
@@ -226,14 +226,12 @@ const explorer = (() => {
       distance: Math.sqrt(Math.max(0, 2 - 2 * cosine(map, other))),
     };
     const predicted = law(now, net.filters);
-    for (const name of ["picture", "mean", "distance"]) {
+    for (const name in measured) {
       write(`${name}-measured`, digits(measured[name]));
       write(`${name}-law`, digits(predicted[name]));
     }
     element("trail").setAttribute("d", trail.map(([n, c]) => `M${place(n, c)}h0`).join(""));
-    const [x, y] = place(net.filters, measured.picture);
-    element("point").setAttribute("cx", x);
-    element("point").setAttribute("cy", y);
+    place(net.filters, measured.picture).forEach((value, i) => element("point").setAttribute(["cx", "cy"][i], value));
     write("sentence", sentence({ ...now, filters: net.filters }, measured, predicted));
     if (done) element("sentence").setAttribute("aria-busy", "false");
   }

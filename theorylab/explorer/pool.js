@@ -43,7 +43,7 @@ const pool = (() => {
     let k = 0;
     for (const row of rows) {
       const length = Math.sqrt(product(row, row, gram));
-      if (!length) return; // different, but not to the last digit
+      if (!length) return; // an equal patch comes first, and wins
       let known = false;
       for (let i = 0; i < SIZE; i++) units[k][i] = row[i] / length;
       for (let s = 0; s < k; s++) {
@@ -90,8 +90,7 @@ const pool = (() => {
         const same = INDICES.map(j => INDICES.map(m => (j < m ? equal(j, m) : false)));
         for (const j of INDICES) {
           mean.fill(0);
-          // Of equal patches the first wins, and one of zeros never does.
-          if (!silent[j] && !INDICES.some(m => same[m][j])) {
+          if (!silent[j]) {
             const rows = [patches[j]];
             for (const m of INDICES) if (m !== j && !same[j][m]) rows.push(gaps[j][m]);
             addOrthant(mean, rows, gram);
