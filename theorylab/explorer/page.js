@@ -3,6 +3,7 @@
 const explorer = (() => {
   const SLICE = 12; // milliseconds of work before the page may draw and listen
   const NOISE_SEED = 1, MOST_PIXELS = 100e6;
+  const numbers = ["filters", "kernel", "stride", "bias", "noise"];
   const NAMES = { guided: "guided backpropagation", deconvnet: "DeconvNet", saliency: "saliency" };
   const element = id => document.getElementById(id);
   const form = element("controls"), own = "your photograph", pictures = new Map();
@@ -12,7 +13,6 @@ const explorer = (() => {
   let mean = null; // the mean map of one filter, its reach and its cosine with the picture; null where it is 0
 
   // The address. A control takes what it is given to its own range, so nothing else checks a link.
-  const numbers = ["filters", "kernel", "stride", "bias", "noise"];
 
   function state() {
     const found = Object.fromEntries(numbers.map(name => [name, Number(form.elements[name].value)]));
@@ -274,9 +274,8 @@ const explorer = (() => {
     readAddress();
     form.addEventListener("submit", event => event.preventDefault());
     form.addEventListener("input", event => {
-      if (event.target.type === "file") return;
       if (event.target.name === "picture") say("");
-      update();
+      if (event.target.type !== "file") update();
     });
     element("own").addEventListener("change", event => useOwn(event.target.files[0]));
     element("again").addEventListener("click", () => {
