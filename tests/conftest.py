@@ -1,5 +1,6 @@
-"""One Hypothesis profile, and the classifier that many tests look at."""
+"""One Hypothesis profile, and what many tests look at: the small classifier, and pages in a browser."""
 
+import browsers
 import pytest
 from hypothesis import settings
 
@@ -13,3 +14,10 @@ def classifier():
     from theorylab import training
 
     return training.small_classifier()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    driver = browsers.start(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()

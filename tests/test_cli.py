@@ -151,7 +151,11 @@ def test_out_is_written_also_after_a_failed_check(laboratory, tmp_path):
     laboratory.answer = lambda: result(False)
     done = run("verify", "--out", tmp_path / "run")
     assert done.exit_code == 1
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"results.json", "report.html"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "results.json",
+        "report.html",
+        "explore.html",
+    }
     assert "report.html" in done.stdout
 
 

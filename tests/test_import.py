@@ -104,9 +104,10 @@ MAY_IMPORT = {
     "exhibits": f"{MODEL} charts measures visualization networks methods weights analytic estimates",
     "figures": f"{MODEL} stats charts images display measures photographs drawing visualization networks sampling"
     " training weights subjects adversarial analytic estimates exhibits",
+    "explorer": f"{GROUND_FLOOR} images drawing",
     "convergence": f"{MODEL} stats charts drawing montecarlo sampling analytic estimates",
     "auditing": f"{MODEL} stats charts measures drawing visualization networks methods torch_bridge analytic",
-    "commands": f"{MODEL} analytic images drawing subjects exhibits figures convergence auditing",
+    "commands": f"{MODEL} analytic images drawing subjects exhibits figures convergence auditing explorer",
 }
 TOP = {"__init__", "__main__", "cli"}  # the doors of the package, which may import any room
 

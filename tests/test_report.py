@@ -467,7 +467,8 @@ def test_html_fetches_nothing_and_embeds_every_figure():
     page = Page(document)
     for _, attributes in page.tags:
         for name in ("src", "href", "srcset", "data", "action", "poster"):
-            assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
+            if (name, attributes.get(name)) != ("href", "explore.html"):  # followed, not fetched
+                assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
     pictures = page.all("img")
     assert len(pictures) == 2
     assert all(picture["alt"] for picture in pictures)
@@ -489,7 +490,13 @@ def test_saved_files(tmp_path):
     result = run()
     folder = save.save(result, tmp_path / "new" / "run")
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert found == {"results.json", "report.html", "figures/maps.png", "figures/curves.png"}
+    assert found == {
+        "results.json",
+        "report.html",
+        "explore.html",
+        "figures/maps.png",
+        "figures/curves.png",
+    }
 
     def refuse(constant):
         raise AssertionError(constant)
@@ -514,7 +521,15 @@ def test_saving_twice_replaces_and_leaves_other_files(tmp_path):
     save.save(run(claim(figures=(maps(),)), seed=8), tmp_path)
     assert json.loads((tmp_path / "results.json").read_text())["seed"] == 8
     assert (tmp_path / "notes.txt").read_text() == (tmp_path / "figures" / "mine.png").read_text() == "mine"
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_the_explorer_begins_with_the_picture_of_the_run(tmp_path):
+    for image, first in (("rocket", "rocket"), ("", "cat"), ("gone.png", "cat")):
+        save.save(run(image=image), tmp_path)
+        assert 'href="explore.html"' in (tmp_path / "report.html").read_text(encoding="utf-8")
+        page = (tmp_path / "explore.html").read_text(encoding="utf-8")
+        assert f'"pictures": [{{"name": "{first}"' in page
 
 
 def test_figures_of_one_name_are_both_kept(tmp_path):

@@ -1,20 +1,16 @@
 """The report in a real browser: nothing is missing, nothing complains, and it fits a telephone."""
 
 import io
-import shutil
 
+import browsers
 import numpy as np
 import pytest
+from browsers import contrast
 from PIL import Image
 
 from proofs_checks.report import save
 from proofs_checks.results import Check, ClaimResult, NegativeControl, Verdict, Verification
 from theorylab.charts import CurveFigure, Line, MapFigure, MapPanel, Points
-
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and its driver are not installed")
 
 
 def verification():
@@ -85,41 +81,8 @@ def page(tmp_path_factory):
     return f"file://{folder / 'report.html'}"
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    profile = tmp_path_factory.mktemp("profile")
-    for word in (
-        "headless=new",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-dev-shm-usage",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "no-first-run",
-        f"user-data-dir={profile}",
-    ):
-        options.add_argument(f"--{word}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    # No network: a report that needs one would show it as an error.
-    driver.execute_cdp_cmd("Network.enable", {})
-    driver.execute_cdp_cmd(
-        "Network.emulateNetworkConditions",
-        {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
-    )
-    yield driver
-    driver.quit()
-
-
-def opened(browser, page, width, height=900):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
-    )
-    browser.get(page)
+def opened(browser, page, width):
+    browsers.opened(browser, page, width)
     browser.execute_script("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     return browser
 
@@ -190,9 +153,7 @@ def test_the_link_to_the_notation_leads_there(browser, page):
 def test_a_formula_has_the_colour_of_the_text(browser, page):
     seen = {}
     for scheme in ("light", "dark"):
-        browser.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-        )
+        browsers.prefer(browser, scheme)
         opened(browser, page, 400)
         browser.execute_script(f"{FORMULA}.scrollIntoView()")
         seen[scheme] = pixels(browser.find_element("css selector", "svg.formula").screenshot_as_png)
@@ -202,7 +163,7 @@ def test_a_formula_has_the_colour_of_the_text(browser, page):
             "channels(getComputedStyle(one.parentElement).backgroundColor)]"
         )
         assert contrast(ink, paper) > 7
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    browsers.prefer(browser, None)
     light, dark = seen["light"], seen["dark"]
     # Mostly paper, and letters on it.
     assert np.median(light) > 200 > 100 > light.min()
@@ -244,30 +205,17 @@ def test_a_broken_picture_and_a_wide_table_would_be_seen(browser, tmp_path):
 def test_light_and_dark_differ_and_can_be_read(browser, page):
     shown = {}
     for scheme in ("light", "dark"):
-        browser.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-        )
+        browsers.prefer(browser, scheme)
         opened(browser, page, 800)
         shown[scheme] = browser.execute_script(
             "const body = getComputedStyle(document.body);"
             "const channels = words => words.match(/[\\d.]+/g).slice(0, 3).map(Number);"
             "return [channels(body.color), channels(body.backgroundColor)]"
         )
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    browsers.prefer(browser, None)
     assert shown["light"] != shown["dark"]
     for ink, paper in shown.values():
         assert contrast(ink, paper) > 7  # WCAG, level AAA
-
-
-def contrast(one, other):
-    """Ratio of relative luminances, as WCAG 2 defines it."""
-
-    def luminance(colour):
-        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in np.array(colour) / 255]
-        return np.dot(linear, [0.2126, 0.7152, 0.0722])
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 def test_it_prints(browser, page):

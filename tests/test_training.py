@@ -248,8 +248,9 @@ def test_the_files_are_package_data():
     config = configparser.ConfigParser()
     config.read(root.parent / "setup.cfg")
     patterns = config["options.package_data"]["theorylab"].split()
-    for file in _weights.CHECKSUMS:
-        assert any(root / "training" / file in root.glob(pattern) for pattern in patterns)
+    data = {file for file in root.rglob("*.*") if file.suffix != ".py" and file.parent.name != "__pycache__"}
+    assert data >= {root / "training" / file for file in _weights.CHECKSUMS}
+    assert data == {file for pattern in patterns for file in root.glob(pattern)}
 
 
 def test_two_classifiers_share_no_weights(classifier, kind):

@@ -16,7 +16,7 @@ import typer.core
 
 from theorylab._files import NotWritten
 from theorylab.commands import _output as output
-from theorylab.commands import audit, claims, converge, figure, predict, verify, visualize
+from theorylab.commands import audit, claims, converge, explore, figure, predict, verify, visualize
 
 BAD_INPUT, NOT_WRITTEN, INTERRUPTED = 2, 3, 130  # exit statuses
 # What happens to an output whatever the input is.
@@ -149,7 +149,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for module in (claims, verify, visualize, predict, figure, converge, audit):
+for module in (claims, verify, visualize, predict, figure, converge, audit, explore):
     command = getattr(module, module.__name__.rpartition(".")[2])
     app.command(cls=_Command, epilog=_examples(module.EXAMPLES))(_guarded(command))
 

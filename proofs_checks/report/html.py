@@ -41,19 +41,9 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
     >>> page.splitlines()[0]
     '<!DOCTYPE html>'
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("proofs_checks.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["powers"] = drawing.powers
     pictures, results = pictures or {}, verification.claims
     not_run = [claim for claim in results if claim.verdict is Verdict.NOT_RUN and claim.seen is None]
-    return environment.get_template("report.html.j2").render(
+    values = dict(
         run=verification,
         claims=[_claim(claim, pictures, verification.command_for(claim.id)) for claim in results],
         failed=[claim for claim in results if claim.passed is False],
@@ -74,6 +64,7 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
         ],
         f=words,
     )
+    return drawing.page("proofs_checks.report", "report.html.j2", values)
 
 
 def _claim(claim: ClaimResult, pictures: Mapping[tuple[str, str], bytes], command: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 from proofs_checks.results import Verification
-from theorylab import _files, _json, drawing
+from theorylab import _files, _json, drawing, explorer
 
 
 def save(verification: Verification, folder: str | os.PathLike[str]) -> Path:
-    """Write ``results.json``, ``report.html`` and ``figures/*.png``.
+    """Write ``results.json``, ``report.html``, ``explore.html``, to which it leads, and ``figures/*.png``.
 
     Everything is drawn before the first file is written; after a failure the folder is as before.  Files of the same names
     are replaced, others are kept.
@@ -40,7 +40,7 @@ def save(verification: Verification, folder: str | os.PathLike[str]) -> Path:
     >>> run = Verification("0.1", 0, "quick", "cat", 0.01, "Bonferroni", ())
     >>> with tempfile.TemporaryDirectory() as top:
     ...     sorted(path.name for path in save(run, f"{top}/new/run").iterdir())
-    ['report.html', 'results.json']
+    ['explore.html', 'report.html', 'results.json']
     """
     check_folder(folder)
     _files.write_together(folder, render(verification))
@@ -55,7 +55,7 @@ def render(verification: Verification) -> dict[str, bytes | str]:
     Examples
     --------
     >>> list(render(Verification("0.1", 0, "quick", "cat", 0.01, "Bonferroni", ())))
-    ['report.html', 'results.json']
+    ['explore.html', 'report.html', 'results.json']
     """
     from proofs_checks.report import html
 
@@ -67,11 +67,19 @@ def render(verification: Verification) -> dict[str, bytes | str]:
         stem = name if names.count(name) == 1 else f"{claim}-{name}"
         # Names become file names, which must not lead out of the folder.
         content[f"figures/{re.sub(r'[^A-Za-z0-9_-]+', '-', stem)}.png"] = picture
+    content["explore.html"] = _explorer(verification.image)
     content["report.html"] = html.render(verification, pictures)
     content["results.json"] = _json.text(verification.to_json())
     return content
 
 
+def _explorer(image: str) -> str:
+    try:
+        return explorer.page(image or None)
+    except ValueError:  # the picture has gone since the run began, which is no reason to lose what was found
+        return explorer.page()
+
+
 def check_folder(folder: str | os.PathLike[str]) -> None:
     """Raise an OSError, before a long run, if results cannot be saved in `folder`."""
-    _files.check_folder(folder, ("report.html", "results.json", "figures/a figure"))
+    _files.check_folder(folder, ("explore.html", "report.html", "results.json", "figures/a figure"))

@@ -47,7 +47,8 @@ def verify(
     seed: options.Seed = 0,
     jobs: options.Jobs = None,
     out: Annotated[
-        str | None, typer.Option(help="Write results.json, report.html and figures/ into this folder.")
+        str | None,
+        typer.Option(help="Write results.json, report.html, explore.html and figures/ into this folder."),
     ] = None,
     weights: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""Charts drawn with matplotlib's objects alone, numbers in words, and plain tables.
+"""Charts drawn with matplotlib's objects alone, numbers in words, plain tables, and pages.
 
 Knows plain data only (:mod:`theorylab.charts`): no network is run and no law is evaluated here.
 """
@@ -7,6 +7,7 @@ from theorylab.drawing._charts import FORMATS, check_path, draw, encode, render,
 from theorylab.drawing._curves import label_axes
 from theorylab.drawing._maps import maps_over_charts, rows_of_maps
 from theorylab.drawing._numbers import MINUS, empty_table, fixed, number, percent, powers, table, with_reach
+from theorylab.drawing._pages import page
 from theorylab.drawing._style import FAINT, INK, PALETTE
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "label_axes",
     "maps_over_charts",
     "number",
+    "page",
     "percent",
     "powers",
     "render",
