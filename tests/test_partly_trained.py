@@ -225,7 +225,7 @@ def test_a_network_that_nothing_moves_is_undecidable(small, picture, monkeypatch
     row = fgsm.Attacks(subject)._row(picture, np.random.default_rng(0))
     assert row["flipped"] == row["level"] == row["guided"] == row["guided random"] == 0
     bench = Bench(x=images.load(size=16), budget="quick", seed=0, jobs=1, level=1e-7, subject=subject)
-    bench.studies["trained, adversarial steps"] = fgsm.Attacks(subject, images=[picture] * 3)(
+    bench.studies["trained, adversarial steps", 0] = fgsm.Attacks(subject, images=[picture] * 3)(
         np.random.default_rng(0), 3
     )
     monkeypatch.setattr(fgsm, "_within_a_piece", lambda bench: ())

@@ -12,10 +12,10 @@ from scipy import stats as scipy_stats
 
 import proofs_checks
 from proofs_checks import claims
-from proofs_checks.bench import BUDGETS, LARGEST_ERROR_UNSEEN
+from proofs_checks.bench import BUDGETS
 from proofs_checks.claim import Bench, Wrong
 from proofs_checks.claims import halfspace_mean
-from proofs_checks.judge import FALSE_ALARM_PROBABILITY, RESERVE, weighted_slope
+from proofs_checks.judge import FALSE_ALARM_PROBABILITY, LARGEST_ERROR_UNSEEN, RESERVE, weighted_slope
 from proofs_checks.results import Verdict
 from proofs_checks.studies.estimation import EstimationError
 from proofs_checks.studies.noise import ZERO_MEAN
@@ -311,7 +311,7 @@ def test_a_study_is_run_once_and_grows_with_the_budget():
     bench = new_bench(x=np.ones((1, 9, 9)), jobs=1)
     simulate = EstimationError(np.ones(3), (4,))
     first = bench.study("s", simulate, 1000, block=10)
-    assert bench.study("s", None, 1, block=1) is first
+    assert bench.study("s", simulate, 1000, block=10) is first
     assert first.replicates == 120  # 12 % of them
     assert bench.study("few", simulate, 8, block=10).replicates == 40  # never below four blocks
     full = dataclasses.replace(bench, budget="full", studies={}).study("s", simulate, 200, block=10)
