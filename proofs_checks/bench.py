@@ -118,9 +118,10 @@ class Bench(Judge):
 
     def remember(self, compute: Callable[[Bench], T]) -> T:
         """Return ``compute(bench)``, which no further replicates of a study change, from the first look."""
-        if compute not in self.kept:
-            self.kept[compute] = compute(self)
-        value: T = self.kept[compute]
+        key = compute, self.law_scale  # on which its checks depend
+        if key not in self.kept:
+            self.kept[key] = compute(self)
+        value: T = self.kept[key]
         return value
 
     def once(self, compute: Callable[..., T], *arguments: Any) -> T:

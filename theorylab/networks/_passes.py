@@ -75,17 +75,23 @@ def descent(
     dtype: np.dtype,
     backward: Backward | None = None,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Send a batch of logit gradients down, (B, K), each under its rule, behind the forward pass that `saved` is from.
+    """Send logit gradients down, (T, K), under each of R rules, behind the forward pass that `saved` is from.
 
-    Yields name, gradients (B, ...) and exponents (B,) at the output of every node: the gradient is
-    ``gradients · 2**exponents``, complete, whatever reads the node.  A ValueError that names the node if a gradient leaves
-    the range of the dtype within one layer.  Quick where equal rules are neighbours.  `backward` may take the place of the
-    nodes' own: any map of what a node is given that is positively homogeneous.
+    Yields name, gradients and exponents at the output of every node: the gradient is ``gradients · 2**exponents``, complete,
+    whatever reads the node.  Above the first unit all rules share one, (T, ...) and (T,); below it they are rules × targets,
+    (R·T, ...) and (R·T,).  A ValueError that names the node if a gradient leaves the range of the dtype within one layer.
+    `backward` may take the place of the nodes' own under a single rule: any map of what a node is given that is positively
+    homogeneous.
     """
-    starts = [i for i, rule in enumerate(rules) if i == 0 or rule is not rules[i - 1]]
-    ends = [*starts[1:], len(rules)]
-    rows = [(rules[start], slice(start, end)) for start, end in zip(starts, ends, strict=True)]
+    count = len(seeds)
+    rows = [(rule, slice(r * count, (r + 1) * count)) for r, rule in enumerate(rules)]
     step = backward or (lambda node, *given: node.backward(*given))
+
+    def parted(gradient: np.ndarray, exponents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if len(exponents) == count * len(rules):
+            return gradient, exponents
+        return np.concatenate([gradient] * len(rules)), np.tile(exponents, len(rules))
+
     # In range first, in the network's dtype second: a float64 seed of 1e-200 is not a float32 zero.
     seed, scale = _scaling.rescale(seeds, np.zeros(len(seeds), dtype=np.int64), slack=0)
     # A copy: nodes may overwrite what they are given.
@@ -93,6 +99,8 @@ def descent(
     for node in reversed(nodes[1:]):
         gradient, exponents = gradients.pop(node.name)
         yield node.name, gradient, exponents
+        if isinstance(node, Activation):
+            gradient, exponents = parted(gradient, exponents)
         with np.errstate(over="ignore", invalid="ignore"):
             shares = step(node, parameters, gradient, saved[node.name], rows)
         del gradient
@@ -103,5 +111,10 @@ def descent(
                     scaled = _scaling.rescale(share, exponents)
                 except ValueError as error:
                     raise ValueError(f"node {node.name!r}: {error}") from None
-            gradients[name] = _scaling.add(gradients[name], scaled) if name in gradients else scaled
+            if name in gradients:
+                first = gradients[name]
+                if len(first[1]) != len(scaled[1]):
+                    first, scaled = parted(*first), parted(*scaled)
+                scaled = _scaling.add(first, scaled)
+            gradients[name] = scaled
     yield (nodes[0].name, *gradients[nodes[0].name])

@@ -152,7 +152,7 @@ def substituted(trace: GraphTrace, logit_gradient: np.ndarray, backward: Backwar
 def _down(
     net: GraphNetwork, saved: Mapping[str, Any], seeds: np.ndarray, rule: Rule, **options: Backward
 ) -> np.ndarray:
-    passed = descent(net.nodes, net.weights, saved, seeds, [rule] * len(seeds), net.dtype, **options)
+    passed = descent(net.nodes, net.weights, saved, seeds, [rule], net.dtype, **options)
     for name, gradient, exponents in passed:
         if name == net.nodes[0].name:
             found = gradient, exponents

@@ -270,14 +270,14 @@ class GraphNetwork:
         for r, t in itertools.product(range(0, lead[0], n_rules), range(0, lead[1], n_targets)):
             part = slice(r, r + n_rules), slice(t, t + n_targets)
             batch, targets = checked_rules[part[0]], seeds[part[1]]
-            pairs = np.tile(targets, (len(batch), 1)), [rule for rule in batch for _ in targets]
-            passed = descent(self.nodes, self.weights, trace.saved, *pairs, self.dtype)
+            passed = descent(self.nodes, self.weights, trace.saved, targets, batch, self.dtype)
             for name, gradient, exponents in passed:
                 if name in gradients:
                     for whole, values in zip(
                         gradients[name], _scaling.undo(gradient, exponents), strict=True
                     ):
-                        whole[part] = values.reshape(len(batch), len(targets), *values.shape[1:])
+                        # Above the first unit one serves all rules.
+                        whole[part] = values.reshape(-1, len(targets), *values.shape[1:])
                     del values
                 del gradient  # or it would be alive beside the next
         return gradients
