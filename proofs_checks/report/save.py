@@ -68,7 +68,7 @@ def render(verification: Verification) -> dict[str, bytes | str]:
         # Names become file names, which must not lead out of the folder.
         content[f"figures/{re.sub(r'[^A-Za-z0-9_-]+', '-', stem)}.png"] = picture
     content["report.html"] = html.render(verification, pictures)
-    content["results.json"] = _json.text(verification.to_json())
+    content["results.json"] = _json.document(verification.to_json())
     return content
 
 

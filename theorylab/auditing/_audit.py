@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _random, _validation, measures
+from theorylab import _json, _random, _validation, measures
 from theorylab.auditing._comparing import compare, directions, references, shuffled, similarities
 from theorylab.auditing._drawing import AuditReport
 from theorylab.auditing._estimates import Estimate
@@ -136,6 +136,7 @@ def audit(
         len(pictures),
         tuple(targets),
         int(seed) if isinstance(seed, (int, np.integer)) else None,
+        tuple(map(_json.picture, pictures)),
         first,
         pictures[0],
     )

@@ -72,7 +72,7 @@ class AuditReport(Findings):
         """
         content: dict[str, bytes | str] = {
             "audit.png": encode(draw(self)),
-            "audit.json": _json.text(self.to_json()),
+            "audit.json": _json.document(self.to_json()),
         }
         picture, numbers = _files.write_together(folder, content)
         return picture, numbers

@@ -67,6 +67,8 @@ class Findings:
         The targets.
     seed : int or None
         None if a generator was given.
+    inputs : tuple of dict
+        Digest and shape of each picture, as the attribution saw it.
     maps : array, (T, C, H, W)
         Of the first picture, raw.
     picture : array, (C, H, W)
@@ -86,6 +88,7 @@ class Findings:
     pictures: int
     classes: tuple[int, ...]
     seed: int | None
+    inputs: tuple[dict[str, Any], ...]
     maps: np.ndarray = dataclasses.field(repr=False)
     picture: np.ndarray = dataclasses.field(repr=False)
 
@@ -133,6 +136,7 @@ class Findings:
             "recovers": self.recovers,
             "class_sensitive": self.class_sensitive,
             "pictures": self.pictures,
+            "inputs": self.inputs,
             "targets": self.targets,
             "classes": self.classes,
             "units": "pictures",

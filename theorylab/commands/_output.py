@@ -52,13 +52,14 @@ def figure_file(out: str | None, image: str, kind: str) -> Path:
 
 def picture(image: str, size: int, preset: str, fit: str) -> tuple[np.ndarray, dict[str, Any], str]:
     """Return a prepared picture, what there is to say of it for programs, and what was done to it in words."""
-    from theorylab import images
+    from theorylab import _json, images
 
     x = images.load(image, size, preset, fit)
     height, width = images.original(image).shape[:2]
     done = {"squeeze": "squeezed", "crop": "cropped"}[fit] if height != width else "resized"
     grown = ", enlarged" if min(height, width) < size else ""
     about = {"image": image, "preset": preset, "picture_size": [height, width], "fit": fit}
+    about["picture"] = _json.picture(x, name=image)
     return x, about, f"{width}×{height} pixels, {done}{grown} to {size}×{size}"
 
 
@@ -88,10 +89,10 @@ def show(
 
 
 def as_text(content: Any) -> None:
-    """Print JSON on stdout, with null for numbers that are not finite."""
+    """Print JSON on stdout, with null for numbers that are not finite; a result says when and with what it was made."""
     from theorylab import _json
 
-    line(_json.text(content).rstrip())
+    line((_json.document if isinstance(content, dict) else _json.text)(content).rstrip())
 
 
 def display(renderable: Any) -> None:

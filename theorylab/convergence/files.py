@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theorylab import _files, drawing
+from theorylab import _files, _json, drawing
 from theorylab.charts import CurveFigure, Line, Points
 from theorylab.convergence.results import QUANTITIES, SIMULTANEOUS, Comparison, Convergence
 from theorylab.model.rules import Rule
@@ -134,7 +134,10 @@ def _conclusion(convergence: Convergence) -> str:
 
 
 def save(convergence: Convergence, folder: str | os.PathLike[str]) -> None:
-    """Write ``figures/*.png``, ``table.txt`` and, last, ``results.json``; OSError if a file cannot be written."""
+    """Write ``figures/*.png``, ``table.txt``, ``run.json`` and, last, ``results.json``; OSError if a file cannot be written.
+
+    The results of a study are the same bytes however it was run; when and with what it ended stands in ``run.json``.
+    """
     from rich.console import Console
 
     stream = io.StringIO()
@@ -142,5 +145,6 @@ def save(convergence: Convergence, folder: str | os.PathLike[str]) -> None:
     content: dict[str, bytes | str] = {
         f"figures/{figure.name}.png": drawing.render(figure) for figure in figures(convergence)
     }
-    content |= {"table.txt": stream.getvalue(), "results.json": convergence.render()}
+    content |= {"table.txt": stream.getvalue(), "run.json": _json.text(_json.run())}
+    content["results.json"] = convergence.render()
     _files.write_together(folder, content)

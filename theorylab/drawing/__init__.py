@@ -6,8 +6,9 @@ Knows plain data only (:mod:`theorylab.charts`): no network is run and no law is
 from theorylab.drawing._charts import FORMATS, check_path, draw, encode, render, save, width
 from theorylab.drawing._curves import label_axes
 from theorylab.drawing._maps import maps_over_charts, rows_of_maps
-from theorylab.drawing._numbers import MINUS, empty_table, fixed, number, percent, powers, table, with_reach
+from theorylab.drawing._numbers import MINUS, fixed, number, percent, powers, with_reach
 from theorylab.drawing._style import FAINT, INK, PALETTE
+from theorylab.drawing._tables import Words, empty_table, table
 
 __all__ = [
     "FAINT",
@@ -15,6 +16,7 @@ __all__ = [
     "INK",
     "MINUS",
     "PALETTE",
+    "Words",
     "check_path",
     "draw",
     "empty_table",
