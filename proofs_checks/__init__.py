@@ -164,6 +164,7 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
     from proofs_checks import referee
     from proofs_checks.judge import Undecidable
     from proofs_checks.results import ClaimResult, Verdict
+    from theorylab import drawing
     from theorylab.progress import stepper
 
     names = ("id", "section", "statement", "exact_law", "proof", "formula", "authors")
@@ -192,7 +193,7 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
                 **stated, verdict=Verdict.NOT_RUN, finding=f"Stopped by an error: {words}", error=words
             )
         stated |= {"checks": outcome.checks, "headline": outcome.headline, "figures": outcome.figures}
-        judged = referee.judged(claim.margins, outcome.evidence, outcome.finding, level)
+        judged = referee.judged(claim.margins, outcome.evidence, drawing.signs(outcome.finding), level)
         return ClaimResult(**stated, **(of_the_paper(claim, judged) if outcome.evidence else judged))
 
     selected, found = list(claims), []

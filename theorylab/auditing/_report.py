@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _json
+from theorylab import _json, drawing
 from theorylab._version import __version__
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
@@ -168,7 +168,7 @@ class Findings:
             rows.append((entry, *(str(entries[entry]) for entries in columns.values())))
             if entry == _DISTANCE:
                 rows += [
-                    (f"  {_PREDICTED[name]}", f"{value:.2f}", *("" for _ in self.controls))
+                    (f"  {_PREDICTED[name]}", drawing.fixed(value), *("" for _ in self.controls))
                     for name, value in self.predicted_distance.items()
                 ]
         return ("", *columns), rows

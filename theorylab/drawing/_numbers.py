@@ -48,6 +48,34 @@ def with_reach(mean: float, reach: float) -> str:
     return f"{fixed(mean)} ± {fixed(reach)}" if math.isfinite(reach) else fixed(mean)
 
 
+def with_error(value: float, error: float) -> str:
+    """Write a value to as many decimals as the two significant digits of its standard error need.
+
+    Examples
+    --------
+    >>> with_error(152.3149, 1.313), with_error(-0.0017549, 0.0016), with_error(2.0, 0.0)
+    ('152.3 ± 1.3', '−0.0018 ± 0.0016', '2')
+    """
+    if error == 0:
+        return number(value)
+    # At most four, or three rules side by side would not fit a terminal.
+    decimals = min(4, max(0, 1 - math.floor(math.log10(error))))
+    spread = fixed(error, decimals) if error >= 5e-5 else number(error, 1)
+    return f"{fixed(value, decimals if error >= 5e-5 else 5)} ± {spread}"
+
+
+def signs(text: str) -> str:
+    """Write the signs and exponents of numbers in a sentence as :func:`number` does.
+
+    Examples
+    --------
+    >>> signs("slope -1.004 (4e-04 of 1e+06), VGG-16, 3-4")
+    'slope −1.004 (4e−4 of 1e6), VGG-16, 3-4'
+    """
+    text = re.sub(r"(?<=\d)e([+-]?)0*(\d)", lambda power: f"e{MINUS * (power[1] == '-')}{power[2]}", text)
+    return re.sub(r"(?<![\w.)\]-])-(?=\.?\d)", MINUS, text)
+
+
 def percent(ratio: float) -> str:
     r"""Write a ratio as per cent, to two significant digits, with a no-break space before the sign.
 

@@ -13,9 +13,12 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from theorylab.drawing._numbers import number
+from theorylab.drawing._numbers import number, with_error
 
 _HELD = "\ue000"  # no white space to rich, which breaks lines at no-break spaces, too
+
+
+Cell = str | float | tuple[float, float]
 
 
 class Words(Text):
@@ -43,8 +46,8 @@ def empty_table() -> Table:
     return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str | float]]) -> Table:
-    """Make a plain table: words to the left, numbers to the right.
+def table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
+    """Make a plain table: words to the left, numbers to the right; a pair is a number and its standard error.
 
     Examples
     --------
@@ -53,10 +56,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str | float]]) -> Table
     """
     result = empty_table()
     for column, title in enumerate(header):
-        numbers = any(isinstance(row[column], float) for row in rows)
+        numbers = any(isinstance(row[column], (float, tuple)) for row in rows)
         # Fold only the last column of words, so that ids stay whole.
         whole = numbers or column == 0
         result.add_column(title, justify="right" if numbers else "left", no_wrap=whole, overflow="fold")
     for row in rows:
-        result.add_row(*(Words(number(cell) if isinstance(cell, float) else cell) for cell in row))
+        result.add_row(*map(_cell, row))
     return result
+
+
+def _cell(cell: Cell) -> Words:
+    if isinstance(cell, tuple):
+        return Words(with_error(*cell))
+    return Words(number(cell) if isinstance(cell, float) else cell)

@@ -104,11 +104,9 @@ def _tolerance(stack: Stack, rule: Rule) -> Tolerance | None:
     return tolerance(stack.input_shape, layers, rule)
 
 
-def _cell(cosine: Cosine) -> float | str:
+def _cell(cosine: Cosine) -> str | tuple[float, float]:
     value, error = cosine
-    if value is None:
-        return "mean is zero"
-    return f"{value:.3f} ± {error:.3f}" if error else value
+    return "mean is zero" if value is None else (value, error)
 
 
 def _maps_and_cosines(stack: Stack, known: MapLaw) -> tuple[dict[str, np.ndarray], list[Cosine]]:
@@ -132,7 +130,7 @@ def _estimated_cosines(stack: Stack, x: np.ndarray, rule: Rule, mean: np.ndarray
     assert isinstance(filters, ConvSpec)
     assert isinstance(pool, MaxPool)
     if not mean.any():
-        return [(None, 0.0), (None, 0.0)]
+        return [(0.0, 0.0), (None, 0.0)]
     grid = grid_of(filters, stack.input_shape)
     # The mean map of one filter and unit laws, to both of which it is proportional; large windows are integrated once more,
     # for the error of the integrals.
