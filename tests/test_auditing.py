@@ -272,8 +272,9 @@ def test_a_report_is_written(tmp_path, pictures):
     assert content["verdict"]["words"] == report.verdict.words
     assert content["measured"]["distance"]["mean"] == report.measured.distance.mean
     header, rows = report.rows()
-    assert header == ("", "pieces", "white noise")
-    assert {len(row) for row in rows} == {3}
+    assert header == ("", "pieces", "white noise", "threshold")
+    assert {len(row) for row in rows} == {4}
+    assert {row[0]: row[3] for row in rows}["corr. to input"] == "±0.20"
 
 
 # --- PyTorch and Captum

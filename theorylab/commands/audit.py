@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from theorylab import _thresholds
 from theorylab.commands import _options as options
 from theorylab.commands import _output as output
 
@@ -17,6 +18,7 @@ EXAMPLES = (
     ("theorylab audit photos --rule saliency --weights small", "another rule and network"),
     ("theorylab audit photos --attribute mymaps:gradcam --size 224", "your own method"),
 )
+NOTES = f"\b\nThresholds, and where they come from:\n{_thresholds.listed()}"
 
 
 def audit(
@@ -64,10 +66,8 @@ def audit(
 ) -> None:
     """Ask whether a saliency map is just the image again.
 
-    A map of both signs recovers the picture from a correlation of 0.2, of centred maps; strength, edges, and maps of one
-    sign from 0.5. It is insensitive to class where two classes' maps are correlated 3/4, in values and in ranks. Each has
-    to be sure to 95 %, over pictures. audit.json says where these numbers come from. With --quiet the verdict alone;
-    --json prints the content of audit.json.
+    It is asked of correlations of centred maps, over pictures. With --quiet the verdict alone; --json prints the content of
+    audit.json.
     """
     from theorylab import _files, _imports, auditing, drawing, images, progress, subjects
 
@@ -108,6 +108,7 @@ def audit(
             if not quiet:
                 header, rows = result.rows()
                 output.display(drawing.table(header, rows))
+                output.line("threshold: the verdict changes there; --help and audit.json say why")
             output.line(str(result))
     if not (quiet or as_json):
         output.line(f"Written: {', '.join(map(str, written))}")
