@@ -146,6 +146,8 @@ def test_the_numbers_of_predict_are_those_of_its_table(tmp_path):
         digits = f"{guided['expected_cosine_with_mean_map']:.3f}"[:5]
         assert digits[:-1] in table
         assert (guided["standard_error_with_mean_map"] > 0) is ("--pool" in words)
+        # Whatever is not there is said to have no law.
+        assert ("no law of the standard deviation" in table) is ("--pool" in words)
 
 
 def test_a_prediction_says_how_far_off_its_law_may_be(tmp_path):

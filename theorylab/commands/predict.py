@@ -11,7 +11,7 @@ from theorylab.commands import _output as output
 
 EXAMPLES = (
     ("theorylab predict photo.jpg --filters 64 --rule all", "three rules: photo-prediction.png"),
-    ("theorylab predict cat --pool 2 --rule deconvnet", "with 2×2 max-pooling"),
+    ("theorylab predict cat --pool 2 --rule all", "behind 2×2 max-pooling, some ten seconds of a processor"),
     ("theorylab predict cat --network vgg16", "all layers of VGG-16, a quarter of a minute"),
     ("theorylab predict cat --json", "the numbers of the table, for programs"),
 )
@@ -38,7 +38,9 @@ def predict(
 ) -> None:
     """Show the maps that the theory predicts, without simulation.
 
-    They are written as a picture; the table, or the JSON, says how much of the input one map is expected to show.
+    They are written as a picture; the table, or the JSON, says how much of the input one map is expected to show.  Behind a
+    max-pool the cosines are estimates from drawn filters, which take seconds for each rule, and the standard deviation, of
+    which there is no law, is left out.
     """
     file = output.figure_file(out, image, "prediction")
     deep = network == "vgg16"
