@@ -1,5 +1,6 @@
 """Trained networks that a user gives: what was trained, how pictures are prepared, and errors in one line."""
 
+import functools
 import sys
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_a_user_says_size_and_classes(user):
         user(classes=("a", "b"))
     assert user(classes=("a", "b", "c")).name_of(1) == "b"
     for side in (0, "16", 2.5):
-        with pytest.raises((TypeError, ValueError), match=r"^size: expected"):
+        with pytest.raises((TypeError, ValueError), match=r"^(size|side): expected"):
             user(side=side)
     with pytest.raises(ValueError, match="mine:net"):
         user(side=24)  # its dense layer reads another size
@@ -128,7 +129,9 @@ def test_a_file_of_convolutions_leaves_the_dense_layers(tmp_path):
 
 def test_vgg16_is_known_by_its_convolutions():
     def of(net):
-        return subjects.Subject("", "", net, subjects.FanIn(net), True, np.zeros((3, 1, 1)), np.eye(3))
+        return subjects.Subject(
+            "", "", net, functools.partial(networks.redrawn, net), True, np.zeros((3, 1, 1)), np.eye(3)
+        )
 
     vgg = networks.vgg16(input_shape=(3, 32, 32), n_logits=2, n_hidden=4)
     assert of(vgg).is_vgg16

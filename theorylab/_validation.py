@@ -182,20 +182,27 @@ class WrongKind(TypeError, ValueError):
 
 
 def checked(function: Checked) -> Checked:
-    """Have a public function, or the constructor of a class, check its arguments against its own type hints.
+    """Have a public function, or the constructor and the public methods of a class, check its arguments by its type hints.
 
     What is of another kind is a TypeError of one line, ``grid: expected a PatchGrid, got float``; what a hint promises to be
     an array becomes one, by :func:`as_array`.  Sizes, signs and shapes are for the function itself, and so are arguments that
     do not bind.
     """
     if isinstance(function, type):
-        function.__init__ = checked(function.__init__)  # type: ignore[misc]
+        for name, member in list(vars(function).items()):
+            method = getattr(member, "__func__", member)
+            plain = isinstance(method, types.FunctionType) and not hasattr(method, "__wrapped__")
+            if plain and (name == "__init__" or not name.startswith("_")):
+                bound = isinstance(member, (classmethod, staticmethod))
+                setattr(function, name, type(member)(checked(method)) if bound else checked(method))
         return function
     signature = inspect.signature(function)
 
     @functools.cache
     def hints() -> dict[str, tuple[list[str], Check, bool]]:
-        known = typing.get_type_hints(function)
+        # What is returned may have a type that is imported for type checkers alone.
+        of = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
+        known = typing.get_type_hints(types.SimpleNamespace(__annotations__=of), function.__globals__)
         return {name: _read(known[name]) for name in signature.parameters if name in known}
 
     @functools.wraps(function)
@@ -249,7 +256,7 @@ def _read(hint: Any) -> tuple[list[str], Check, bool]:
     if origin in (tuple, list, Sequence, Iterable, collections.abc.Collection):
         entries = _entries(hint)
         each = f" (each {' or '.join(entries[0])})" if entries else ""
-        once = origin is Iterable
+        once = origin in (Iterable, collections.abc.Collection)  # such as the values of a dict
         return [f"a sequence{each}"], lambda value: _several(value, entries and entries[1], once), False
     if isinstance(origin, type):
         article = "an" if origin.__name__[0] in "AEIO" else "a"

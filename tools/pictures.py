@@ -113,6 +113,11 @@ def main(
             files[name] = str(out / f"{name}.png")
             Image.fromarray(picture).save(files[name])
     chosen = [claim for claim in claims.split(",") if claim]
+    if not files:
+        known = ", ".join(made())
+        raise typer.BadParameter(
+            f"--only: {only!r} names no picture that is made here ({known}), and no file is given"
+        )
     settings = list(itertools.product(budget, range(seeds)))
     first, *others = files
     found: Found = {}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from theorylab import _files, _json
+from theorylab import _files, _json, _validation
 from theorylab.auditing._report import Findings, entries
 from theorylab.charts import MapPanel
 from theorylab.drawing import FAINT, INK, PALETTE, encode, label_axes, maps_over_charts
@@ -47,6 +47,7 @@ def draw(report: Findings) -> Figure:
     return canvas
 
 
+@_validation.checked
 class AuditReport(Findings):
     """What an audit found, with its picture; the attributes are those of :class:`Findings`.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _json, drawing
+from theorylab import _json, _validation, drawing
 from theorylab._thresholds import ALIKE, COPIES, ENOUGH, RECOVERS, SAME, STABLE, SURE, THRESHOLDS
 from theorylab._version import __version__
 from theorylab.auditing._comparing import ANY_SIGN
@@ -46,6 +46,7 @@ class Randomized:
     cosine: Estimate
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Findings:
     """What an audit found.

@@ -22,6 +22,7 @@ OVER = ("n_filters", "kernel", "stride", "pool", "depth")
 """What a curve can go over."""
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Point:
     """One architecture: square filters and windows, Gaussian weights of variance 1, no padding.
@@ -84,6 +85,7 @@ class Point:
         return Stack(shape, (first, *pools, *[above] * (self.depth - 1)))
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Design:
     """A study: one picture, points along one axis, and how many networks.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from theorylab.subjects import Subject
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Settings of a figure; each figure uses those it needs.

@@ -16,6 +16,7 @@ Shape = tuple[int, ...]
 Layer = ConvSpec | Dense | MaxPool | AdaptiveAveragePool | Residual
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Stack:
     """A random network, described by its sizes and its laws of weights; no weights are drawn.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from theorylab import _imports, _validation
+from theorylab.networks import redrawn
 from theorylab.networks.nodes import Conv, Dense
 from theorylab.subjects._packaged import PACKAGED, SIDE, small, vgg16
-from theorylab.subjects._subject import FanIn, Subject, column
+from theorylab.subjects._subject import Subject, column
 
 
+@_validation.checked
 def given(
     weights: str | os.PathLike[str] | None = None,
     model: str | None = None,
@@ -76,6 +79,7 @@ def given(
     )
 
 
+@_validation.checked
 def of_module(
     module: Any,
     name: str,
@@ -116,7 +120,7 @@ def of_module(
     try:
         network = torch_bridge.from_torch(module, (3, side, side))
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from error
+        raise type(error)(f"{name}, at size {side}: {error}") from error
     if classes and len(classes) != network.n_logits:
         raise ValueError(
             f"{name}: expected {network.n_logits} classes, one for each logit, got {len(classes)}"
@@ -126,7 +130,9 @@ def of_module(
         mean, scale = _colours(preprocess, side, f"{name}: preprocess")
     kinds = [sum(isinstance(node, kind) for node in network.nodes) for kind in (Conv, Dense)]
     label = f"{name} ({kinds[0]} convolutions, {kinds[1]} dense layers, {network.n_logits} logits)"
-    return Subject(label, name, network, FanIn(network), True, mean, scale, tuple(classes), seed)
+    return Subject(
+        label, name, network, functools.partial(redrawn, network), True, mean, scale, tuple(classes), seed
+    )
 
 
 def _colours(preprocess: Callable[[Any], Any], side: int, where: str) -> tuple[np.ndarray, np.ndarray]:
