@@ -6,6 +6,7 @@ from rich.align import AlignMethod
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
+from rich.text import Text
 
 from proofs_checks.report import words
 from proofs_checks.results import Check, ClaimResult, Verdict, Verification
@@ -53,7 +54,8 @@ def render(verification: Verification, details: bool = False) -> RenderableType:
 
 def claims_table(verification: Verification) -> RenderableType:
     """Write two lines for each claim: the verdict and the headline check's numbers, then what these are of."""
-    rows, below = [[Words(), *map(Words, ("claim", "verdict", "measured", "predicted", "how sure"))]], []
+    rows: list[list[Text]] = [list(map(Words, ("", "claim", "verdict", "measured", "predicted", "how sure")))]
+    below: list[str] = []
     for claim in verification.claims:
         failed = Words("ERROR" if claim.error else "CHECK FAILED", _ALARM)
         verdict = failed if claim.passed is False else _verdict(claim)
@@ -125,7 +127,7 @@ def claim_details(claim: ClaimResult) -> RenderableType:
     return Padding(Group(heading, statement, *below), (1, 0, 0, 0))
 
 
-def conclusion(verification: Verification) -> Words:
+def conclusion(verification: Verification) -> Text:
     """Write the last lines: every failure by name, then how many claims passed."""
     text = Words()
     failed = [claim for claim in verification.claims if claim.passed is False]

@@ -58,7 +58,7 @@ def picture(image: str, size: int, preset: str, fit: str) -> tuple[np.ndarray, d
     height, width = images.original(image).shape[:2]
     done = {"squeeze": "squeezed", "crop": "cropped"}[fit] if height != width else "resized"
     grown = ", enlarged" if min(height, width) < size else ""
-    about = {"image": image, "preset": preset, "picture_size": [height, width], "fit": fit}
+    about: dict[str, Any] = {"image": image, "preset": preset, "picture_size": [height, width], "fit": fit}
     about["picture"] = _json.picture(x, name=image)
     return x, about, f"{width}×{height} pixels, {done}{grown} to {size}×{size}"
 
