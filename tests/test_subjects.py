@@ -26,6 +26,15 @@ def net():
     return torch.nn.Sequential(*layers).eval()
 def fails():
     raise SystemExit("no weights here")
+class Leaves(torch.nn.Sequential):
+    def forward(self, x):
+        raise SystemExit("bye")
+def leaves():
+    return Leaves(*net()).eval()
+def inside():
+    return torch.nn.Sequential(torch.nn.ReLU(), leaves()).eval()
+def one():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(768, 1)).eval()
 """
 
 
@@ -85,6 +94,9 @@ def test_a_user_says_size_and_classes(user):
             "an affine map",
         ),
         ({"function": "fails"}, "SystemExit: no weights here"),
+        ({"function": "leaves"}, "SystemExit"),
+        ({"function": "inside"}, "SystemExit"),
+        ({"function": "one"}, "two or more logits, got 1"),
         ({"function": "nothing"}, "'mine' has no 'nothing'"),
         ({"function": "SIZE"}, "not callable"),
         ({"weights": "a.npz"}, "expected one of the two"),
@@ -94,6 +106,11 @@ def test_what_cannot_be_used_is_one_line(user, options, line):
     with pytest.raises(ValueError, match=line) as caught:
         user(**options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_in_place_of_a_module_is_guessed(user):
+    with pytest.raises(ValueError, match=r"no module 'mine.py' here; did you mean mine:net\?"):
+        subjects.given(model="mine.py:net")
 
 
 def authors_arrays(net, *, dense):

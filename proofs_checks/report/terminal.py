@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.align import AlignMethod
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.rule import Rule
 from rich.text import Text
 
 from proofs_checks.report import words
@@ -74,9 +73,9 @@ def claims_table(verification: Verification) -> RenderableType:
     header, *lines = (
         Words.assemble(row[0], *(part for cell in row[1:] for part in ("  ", cell))) for row in rows
     )
-    parts: list[RenderableType] = [header, Rule(style="none", characters="─")]
+    parts: list[RenderableType] = [header, Words("─" * min(header.cell_len, 80))]
     for line, what in zip(lines, below, strict=True):
-        parts += [line, Padding(Words(what, "dim"), (0, 0, 0, 3))]
+        parts += [line, Padding(Words(what, "dim"), (0, 0, 0, 3), expand=False)]
     return Group(*parts)
 
 

@@ -45,8 +45,10 @@ def one_of(names: Sequence[str], what: str, words: str) -> Any:
     )
 
 
-def _rule(value: str, more: tuple[str, ...]) -> str | None:
+def _rule(value: str | None, more: tuple[str, ...]) -> str | None:
     """Return the name of a registered rule; ``MODULE:NAME`` first imports the module, which registers it."""
+    if value is None:
+        return None
     module, _, name = value.rpartition(":")
     if module:
         if os.getcwd() not in sys.path:
@@ -70,7 +72,9 @@ def _rule_option(words: str, *more: str) -> Any:
 
 
 _RULES = "saliency, deconvnet, guided, linear, or MODULE:NAME, a rule that a module of yours defines"
-OneRule = Annotated[str, _rule_option(f"Without --attribute: the backward rule, {_RULES}.")]
+OneRule = Annotated[
+    str | None, _rule_option(f"Without --attribute: the backward rule, {_RULES}. [default: guided]")
+]
 Rules = Annotated[str, _rule_option(f"Backward rule: {_RULES}; or all, the paper's three.", ALL)]
 Image = Annotated[
     str, typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket).")
@@ -99,8 +103,8 @@ Out = Annotated[
     str | None,
     typer.Option(help="The figure's file: .png, .pdf or .svg. [default: named after the picture, .png]"),
 ]
-Kernel = Annotated[int, typer.Option(min=1, help="Side of the CNN's filters, in pixels.")]
-Stride = Annotated[int, typer.Option(min=1, help="Step of the CNN's filters, in pixels.")]
+Kernel = Annotated[int | None, typer.Option(min=1, help="Side of the CNN's filters, in pixels. [default: 7]")]
+Stride = Annotated[int | None, typer.Option(min=1, help="Step of the CNN's filters, in pixels. [default: 2]")]
 Pool = Annotated[
     int | None, typer.Option(min=1, help="Side of the CNN's max-pooling windows. [default: no pooling]")
 ]

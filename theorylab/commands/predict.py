@@ -26,8 +26,8 @@ def predict(
     filters: Annotated[
         int | None, typer.Option(min=1, help="Number of the CNN's filters. [default: 256]")
     ] = None,
-    kernel: options.Kernel = 7,
-    stride: options.Stride = 2,
+    kernel: options.Kernel = None,
+    stride: options.Stride = None,
     size: Annotated[int, options.Size] = 224,
     fit: options.Fit = "squeeze",
     pool: options.Pool = None,
@@ -44,7 +44,7 @@ def predict(
     """
     file = output.figure_file(out, image, "prediction")
     deep = network == "vgg16"
-    for name, given in (("--filters", filters), ("--pool", pool)):
+    for name, given in (("--filters", filters), ("--pool", pool), ("--kernel", kernel), ("--stride", stride)):
         if deep and given is not None:
             raise ValueError(f"{name}: {network} has its own layers, there is nothing to choose")
     from theorylab import exhibits, progress
@@ -58,7 +58,8 @@ def predict(
     if deep:
         stack = models.vgg16(input_shape=x.shape, std=weights.std, readout=weights.std)
     else:
-        n_filters, grid = filters or 256, PatchGrid(x.shape, kernel, stride)
+        n_filters, kernel, stride = filters or 256, kernel or 7, stride or 2
+        grid = PatchGrid(x.shape, kernel, stride)
         about |= {"n_filters": n_filters, "kernel": kernel, "stride": stride, "pool": pool}
         windows = None if pool is None else MaxPool(pool)
         stack = models.three_layer(grid, n_filters, pool=windows, weights=weights)

@@ -16,7 +16,6 @@ Shape = tuple[int, ...]
 Layer = ConvSpec | Dense | MaxPool | AdaptiveAveragePool | Residual
 
 
-@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Stack:
     """A random network, described by its sizes and its laws of weights; no weights are drawn.
@@ -98,6 +97,7 @@ class Stack:
         """Shape of the input of the readout."""
         return self.shapes[-1]
 
+    @_validation.checked
     def reads(self, number: int) -> Shape:
         """Return the shape of the input of layer `number`."""
         return self.shapes[number - 1] if number else self.input_shape
