@@ -113,9 +113,11 @@ def _tolerance(stack: Stack, rule: Rule) -> Tolerance | None:
     return tolerance(stack.input_shape, layers, rule)
 
 
-def _cell(cosine: Cosine) -> str | tuple[float, float]:
+def _cell(cosine: Cosine) -> str | float | tuple[float, float]:
     value, error = cosine
-    return "mean is zero" if value is None else (value, error)
+    if value is None:
+        return "mean is zero"
+    return (value, error) if error else value
 
 
 def _maps_and_cosines(stack: Stack, known: MapLaw) -> tuple[dict[str, np.ndarray], list[Cosine]]:
