@@ -62,8 +62,6 @@ def given(
     if classes and model is None:
         raise ValueError("classes: they name the logits of a model, and none is given")
     if weights is not None:
-        if not isinstance(weights, (str, os.PathLike)) or isinstance(os.fspath(weights), bytes):
-            raise TypeError(f"weights: expected a path or 'torchvision', got {type(weights).__name__}")
         source = os.fspath(weights)
         return small(side or 32, seed, source) if source in PACKAGED else vgg16(source, side or SIDE, seed)
     if model is None:
