@@ -142,7 +142,7 @@ def shown(value: object) -> str:
 
 def image_shape(value: Any, name: str) -> tuple[int, int, int]:
     """Return ``(C, H, W)`` as positive ints, or raise a TypeError or ValueError."""
-    several = _several(value, None, once=False)
+    several = _several(value, None)
     if not several or len(value) != 3:
         raise (ValueError if several else TypeError)(f"{name}: expected (C, H, W), got {shown(value)}")
     channels, height, width = (positive_integer(size, name) for size in value)
@@ -256,8 +256,7 @@ def _read(hint: Any) -> tuple[list[str], Check, bool]:
     if origin in (tuple, list, Sequence, Iterable, collections.abc.Collection):
         entries = _entries(hint)
         each = f" (each {' or '.join(entries[0])})" if entries else ""
-        once = origin in (Iterable, collections.abc.Collection)  # such as the values of a dict
-        return [f"a sequence{each}"], lambda value: _several(value, entries and entries[1], once), False
+        return [f"a sequence{each}"], lambda value: _several(value, entries and entries[1], origin), False
     if isinstance(origin, type):
         article = "an" if origin.__name__[0] in "AEIO" else "a"
         word = _WORDS.get(origin.__name__, f"{article} {origin.__name__}")
@@ -290,10 +289,10 @@ def _entries(hint: Any) -> tuple[list[str], Check] | None:
     return _read(arguments[0])[:2] if arguments and arguments.count(arguments[0]) == len(arguments) else None
 
 
-def _several(value: Any, check: Check | None, once: bool) -> bool:
-    """Whether `value` is a sequence of what passes a check; what can be iterated over but `once` is not looked into."""
-    if isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and not value.ndim):
+def _several(value: Any, check: Check | None, kind: Any = Sequence) -> bool:
+    """Whether `value` is several of what passes a check: in order, in any, or of what can be iterated over but once."""
+    if isinstance(value, (str, bytes, collections.abc.Mapping)) or getattr(value, "ndim", 1) == 0:
         return False
-    if isinstance(value, (Sequence, np.ndarray)):
+    if isinstance(value, kind if kind is collections.abc.Collection else (Sequence, np.ndarray)):
         return check is None or all(map(check, value))
-    return once and isinstance(value, Iterable) and not isinstance(value, collections.abc.Mapping)
+    return kind is Iterable and isinstance(value, Iterable)
