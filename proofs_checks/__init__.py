@@ -98,7 +98,7 @@ def verify(
     from proofs_checks.bench import BUDGETS, Bench
     from proofs_checks.judge import FALSE_ALARM_PROBABILITY, LARGEST_ERROR_UNSEEN, RESERVE
     from proofs_checks.results import Verification
-    from theorylab import _random, _validation, images, photographs, stats, subjects
+    from theorylab import _json, _random, _validation, images, photographs, stats, subjects
     from theorylab._version import __version__
 
     known = {claim.id: claim for claim in registry()}
@@ -127,12 +127,12 @@ def verify(
         folder=pictures,
         progress=progress,
     )
-    shown = tuple(bench.pictures)
+    shown, name = tuple(bench.pictures), "cat" if image is None else os.fspath(image)
     result = Verification(
         version=__version__,
         seed=seed,
         budget=budget,
-        image="cat" if image is None else os.fspath(image),
+        image=name,
         false_alarm_probability=FALSE_ALARM_PROBABILITY,
         correction=f"Bonferroni over all {n_checks} checks of the registry, each at level "
         f"{level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
@@ -148,6 +148,7 @@ def verify(
         folder=None if pictures is None else os.fspath(pictures),
         pictures=shown,
         skipped=tuple(photographs.absent()) if shown and pictures is None else (),
+        picture=_json.picture(bench.x, name=name),
     )
     return dataclasses.replace(result, command=result.command_for(*claims))
 

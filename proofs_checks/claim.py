@@ -12,6 +12,7 @@ from proofs_checks.judge import LOOKS, Undecidable, Wrong
 from proofs_checks.referee import EPSILON, QUARTER, Evidence
 from proofs_checks.results import Check, Margin, Verdict
 from theorylab.charts import Chart, CurveFigure, Line, MapFigure, MapPanel, Points
+from theorylab.drawing import signs
 
 __all__ = [
     "EPSILON",
@@ -91,7 +92,7 @@ def decide(claim: Claim, bench: Bench, level: float) -> tuple[Outcome, dict[str,
         outcome = claim.run(bench)
         # What is complete is not looked at again, and spends all that is left.
         spent = 1 - look.before if bench.complete else look.spent
-        judged = referee.judged(claim.margins, outcome.evidence, outcome.finding, level * spent)
+        judged = referee.judged(claim.margins, outcome.evidence, signs(outcome.finding), level * spent)
         undecided = any(ruling.verdict is Verdict.UNDECIDED for ruling in judged["rulings"])
         if bench.complete or not (bench.unsettled or undecided):
             break

@@ -181,9 +181,9 @@ class Verification:
     """A whole run of ``theorylab verify``.
 
     `law_scale`, `weights`, `model`, `size`, `classes` and `folder` are what the run was given; `pictures` are the names of
-    those that the trained network was shown, where it was given, and `skipped` of those that need a download; `command` is
-    the command line that made it, if it was one. Every exact law was multiplied by `law_scale`: what is not 1 is a self-test,
-    which says nothing of the paper.
+    those that the trained network was shown, where it was given, and `skipped` of those that need a download; `picture` is the
+    name, digest and shape of the prepared image; `command` is the command line that made it, if it was one. Every exact law
+    was multiplied by `law_scale`: what is not 1 is a self-test, which says nothing of the paper.
     """
 
     version: str
@@ -202,6 +202,7 @@ class Verification:
     folder: str | None = None
     pictures: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    picture: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def command_for(self, *claims: str) -> str:
         """Return the command line that repeats the run, for these claims alone or for all of the registry.
@@ -242,6 +243,7 @@ class Verification:
             "seed",
             "budget",
             "image",
+            "picture",
             "law_scale",
             "weights",
             "model",

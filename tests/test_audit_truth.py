@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 
 import theorylab as tl
 from theorylab import auditing, cli
+from theorylab._thresholds import ENOUGH, THRESHOLDS
 from theorylab.auditing import Estimate, _comparing
-from theorylab.auditing._verdict import ENOUGH, THRESHOLDS
 
 TARGETS = [1, 3, 5, 8]
 PHOTOGRAPHS = (
@@ -442,8 +442,12 @@ def test_thresholds_are_stated_with_their_origin():
     help_words = " ".join(CliRunner().invoke(cli.app, ["audit", "--help"]).output.split())
     root = Path(tl.__file__).parents[1]
     pages = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/audit-calibration.md")]
+    docstring = " ".join(tl.audit.__doc__.replace("\\|", "|").split())
+    for name, (value, of) in THRESHOLDS.items():
+        words = " ".join(f"{name}: {value}, {of}.".split())
+        assert words in help_words
+        assert words in docstring
     for value in ("0.2", "0.5", "3/4"):
-        assert value in help_words
         assert value in pages[0]
     assert all(of.replace("|", "\\|") in pages[1] for _, of in THRESHOLDS.values())
     assert all(name.replace("|", "\\|") in pages[1] for name in KINDS), "make calibration"

@@ -272,8 +272,11 @@ def test_a_report_is_written(tmp_path, pictures):
     assert content["verdict"]["words"] == report.verdict.words
     assert content["measured"]["distance"]["mean"] == report.measured.distance.mean
     header, rows = report.rows()
-    assert header == ("", "pieces", "white noise")
-    assert {len(row) for row in rows} == {3}
+    assert header == ("", "pieces", "white noise", "threshold")
+    assert {len(row) for row in rows} == {4}
+    thresholds = {row[0]: row[3] for row in rows}
+    assert thresholds["corr. to input"] == ("±0.50" if report.measured.one_sided else "±0.20")
+    assert (thresholds["corr., other picture"], thresholds["SSIM to input"]) == ("0.90", "")
 
 
 # --- PyTorch and Captum

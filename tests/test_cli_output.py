@@ -1,5 +1,6 @@
 """What commands print: a table for people, JSON for programs, nothing for nobody."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from theorylab import cli, exhibits, images, measures, methods, networks, visualize
@@ -54,6 +56,41 @@ def test_json_is_all_there_is_on_stdout(command, tmp_path):
     assert content["files"] == [str(file)]
     assert [one["rule"] for one in content["maps"]] == ["saliency", "deconvnet", "guided"]
     assert file.exists()
+
+
+RESULTS = (
+    [*SMALL["visualize"], "--out", "a.png"],
+    [*SMALL["predict"], "--out", "a.png"],
+    ["figure", "4", "--size", 16],
+    ["audit", "cat", "--weights", "small", "--size", 16, "--targets", 2, "--no-randomize"],
+    ["verify", "lemma1", "--budget", "quick", "--jobs", 1],
+)
+
+
+@pytest.mark.parametrize("words", RESULTS, ids=lambda words: words[0])
+def test_every_result_says_when_with_what_and_of_which_picture(words, tmp_path, monkeypatch):
+    """Two runs differ in nothing else, and another picture of the same name has another digest."""
+    monkeypatch.chdir(tmp_path)
+
+    def result(name, seed=0):
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(name)
+        done = run(*(name if word == "cat" else word for word in words), "--json", *image)
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout)
+        found = found[0] if isinstance(found, list) else found
+        return found.pop("run"), found
+
+    def digest(found):
+        (picture,) = found.get("inputs", [found.get("picture")])
+        assert picture["shape"] == [3, 224, 224] if words[0] == "verify" else [3, 16, 16]
+        return picture["sha256"]
+
+    image = [] if "cat" in words else ["--image", "mine.png"]
+    (made, one), (_, again), (_, other) = (result("mine.png", seed) for seed in (0, 0, 1))
+    assert one == again
+    assert set(made) == {"date", "platform", "python", "libraries"}
+    assert datetime.datetime.fromisoformat(made["date"]).tzinfo is not None
+    assert digest(one) != digest(other)
 
 
 @pytest.mark.parametrize("command", SMALL)
@@ -194,6 +231,8 @@ def test_the_numbers_of_predict_are_those_of_its_table(tmp_path):
         digits = f"{guided['expected_cosine_with_mean_map']:.3f}"[:5]
         assert digits[:-1] in table
         assert (guided["standard_error_with_mean_map"] > 0) is ("--pool" in words)
+        # Whatever is not there is said to have no law.
+        assert ("no law of the standard deviation" in table) is ("--pool" in words)
 
 
 def test_a_prediction_says_how_far_off_its_law_may_be(tmp_path):

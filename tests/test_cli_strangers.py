@@ -415,10 +415,73 @@ def test_a_number_that_does_not_fit_is_repeated(option, value):
 
 def test_choices_in_capitals_are_the_same(here):
     words = ["visualize", "a.png", *SMALL, "--json"]
-    plain = run(*words, "--rule", "guided", "--network", "cnn", "--preset", "paper", "--fit", "crop")
-    loud = run(*words, "--rule", "Guided", "--network", "CNN", "--preset", "Paper", "--fit", "CROP")
+    plain = run(
+        *words,
+        "--rule",
+        "guided",
+        "--network",
+        "cnn",
+        "--preset",
+        "paper",
+        "--fit",
+        "crop",
+        "--target",
+        "max",
+    )
+    loud = run(
+        *words,
+        "--rule",
+        "Guided",
+        "--network",
+        "CNN",
+        "--preset",
+        "Paper",
+        "--fit",
+        "CROP",
+        "--target",
+        "MAX",
+    )
     assert plain.exit_code == 0, plain.output
     assert loud.stdout == plain.stdout
+
+
+IDLE = {
+    "--kernel 3": (
+        "visualize cat --network fcn",
+        "visualize cat --network resnet50",
+        "predict cat --network vgg16",
+    ),
+    "--stride 1": (
+        "visualize cat --network fcn",
+        "visualize cat --network vgg16",
+        "predict cat --network vgg16",
+    ),
+    "--pool 2": ("visualize cat --network fcn", "predict cat --network vgg16"),
+    "--rule guided": ("audit cat --attribute math:sin",),
+    "--network trained": ("audit cat --attribute math:sin",),
+    "--weights small": ("audit cat --attribute math:sin", "figure 4", "figure 6"),
+    "--preset paper": ("audit cat",),
+    "--crops 2": ("figure 4", "figure edges"),
+    "--pictures .": ("figure 2", "figure resnet"),
+    "--classes a,b": ("verify fgsm", "verify fgsm --weights small"),
+}
+
+
+@given(st.sampled_from([(option, command) for option, commands in IDLE.items() for command in commands]))
+def test_an_option_without_effect_is_refused(pair):
+    option, command = pair
+    done = run(*command.split(), *option.split(), *(["--size", "32"] if "fgsm" not in command else []))
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    assert option.split()[0].lstrip("-") in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("network", ["vgg16", "VGG16"])
+@pytest.mark.parametrize("command", ["visualize", "predict"])
+def test_a_picture_too_small_for_vgg16(command, network):
+    done = run(command, "cat", "--network", network, "--size", "16")
+    assert done.exit_code == 2
+    assert "VGG-16 takes 32 × 32 pixels or more, got 16 × 16" in done.stderr
 
 
 def test_a_precision_is_a_share():

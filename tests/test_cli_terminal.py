@@ -144,6 +144,19 @@ def test_colours_on_a_terminal_but_not_under_no_color(tmp_path):
     assert "lemma1" in plain
 
 
+def test_a_terminal_breaks_no_word(tmp_path):
+    (tmp_path / "mymaps.py").write_text("copy = lambda x, target: x")
+    words = ["audit", "cat", "--attribute", "mymaps:copy", "--size", "16", "--targets", "2"]
+    shown, _ = on_a_terminal(words, tmp_path, NO_COLOR="1")
+    sentence = process(*words, "--quiet", cwd=tmp_path).stdout.strip()
+    assert len(sentence) > 80
+    lines = [line.rstrip() for line in shown.splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert set(sentence.split()) <= {word for line in lines for word in line.split()}
+    numbers, _ = on_a_terminal([*words, "--json"], tmp_path)
+    assert json.loads(numbers)["sentence"] == sentence
+
+
 def test_progress_is_for_terminals(tmp_path):
     (tmp_path / "proofs_checks.py").write_text(FAKE)
     piped = process("verify", cwd=tmp_path, PYTHONPATH=str(tmp_path))

@@ -1,7 +1,9 @@
 """The paper's figures: each comes out, its numbers are those of the maps, and bad input leaves nothing behind."""
 
+import ast
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from typer.testing import CliRunner
 
+import proofs_checks
 from theorylab import (
     adversarial,
     analytic,
@@ -25,6 +28,7 @@ from theorylab import (
 )
 from theorylab.figures import figure3
 from theorylab.model.patches import PatchGrid
+from theorylab.model.rules import PAPER
 
 TABBY = Path(__file__).parents[2] / "shared" / "data" / "tabby.png"
 TRAINED = ("2", "3", "7", "8", "9", "edges")
@@ -59,15 +63,46 @@ def test_every_figure_comes_out(name, small, tmp_path):
     assert done[-1][1] == done[-1][2] > 0
     if name in TRAINED:
         assert "small classifier" in made.caption
+    check_rules(made.canvas)
+
+
+def check_rules(canvas):
+    """Rules go by their titles, in the paper's order."""
+    titles = [rule.title for rule in PAPER]
+    for axes in canvas.axes:
+        words = [tick.get_text() for tick in axes.get_xticklabels() if tick.get_text() in titles]
+        assert words in ([], titles)
+    words = [" ".join(axes.get_title().split()) for axes in canvas.axes]
+    assert not {"guided", "deconvnet", "saliency"} & {word.split(",")[0].split(":")[0] for word in words}
+    named = [word for word in words if word in titles]
+    assert named == titles * (len(named) // 3)
+
+
+def test_rules_go_by_their_titles_in_the_figures_of_claims():
+    """Read from the sources, since a claim's figures come with its simulations."""
+    drawn = 0
+    for path in Path(proofs_checks.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "MapPanel",
+                "Line",
+                "Points.of",
+                "Points",
+            ):
+                label = ast.unparse(node.args[0])
+                drawn += "rule.title" in label
+                assert "rule.value" not in label, path
+                assert not re.match(r"f?['\"](guided|deconvnet|saliency)[:'\"]", label), path
+    assert drawn > 9
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["5", "6"])
 def test_the_dear_figures_come_out(name, tmp_path):
     settings = figures.Settings(size=32)
-    content = json.loads(figures.save(figures.make(name, settings), tmp_path, settings)[1].read_text())[
-        "numbers"
-    ]
+    made = figures.make(name, settings)
+    check_rules(made.canvas)
+    content = json.loads(figures.save(made, tmp_path, settings)[1].read_text())["numbers"]
     if name == "5":
         for curve in content["curves"].values():
             # One network a point: 70000 filters or units leave no scatter, the first few leave much.

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from scipy import ndimage
 from strategies import seeds
 
-from theorylab import images
+from theorylab import _files, images
 
 MEAN = np.array([123.68, 116.779, 103.939])
 
@@ -362,3 +362,12 @@ def test_crop_is_the_square_in_the_middle(height, width, size, seed):
 def test_a_folder_without_a_picture_is_refused(tmp_path):
     with pytest.raises(ValueError, match="there is no picture in this folder"):
         images.in_folder(tmp_path)
+
+
+@pytest.mark.parametrize("error", [PermissionError, IsADirectoryError, OSError])
+def test_what_the_system_refuses_is_said_in_its_words_alone(error):
+    with (
+        pytest.raises(ValueError, match=r"^image 'p.png': cannot be read, Permission denied$"),
+        _files.decoding("image 'p.png'"),
+    ):
+        raise error(13, "Permission denied", "p.png")

@@ -114,3 +114,15 @@ def test_a_max_pool(rule):
     for call in (lambda: law.variance, law.expected_cosine, lambda: law.class_distance):
         with pytest.raises(NoLaw):
             call()
+
+
+@pytest.mark.parametrize("rule", ["guided", "deconvnet", "saliency"])
+def test_an_average_pool_that_does_nothing_has_a_law(rule):
+    """The stack of VGG-16 holds one, which other pictures need."""
+    layers = [ConvSpec(4, 3), ConvSpec(4, 3)]
+    bare = tl.analytic.depth_maps(PICTURE, layers, rule)
+    plane = tuple(size - 4 for size in PICTURE.shape[1:])
+    idle = tl.analytic.depth_maps(PICTURE, [*layers, AdaptiveAveragePool(plane)], rule)
+    np.testing.assert_array_equal(idle[-1].mean_map, bare[-1].mean_map)
+    with pytest.raises(tl.NoLaw, match=r"layers\[2\]: AdaptiveAveragePool\(plane=\(1, 1\)\) of a plane of"):
+        tl.analytic.depth_maps(PICTURE, [*layers, AdaptiveAveragePool(1)], rule)

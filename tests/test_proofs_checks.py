@@ -56,6 +56,7 @@ TOP_KEYS = {
     "seed",
     "budget",
     "image",
+    "picture",
     "law_scale",
     "weights",
     "model",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import io
 import itertools
 import json
 import os
@@ -9,11 +10,15 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
-from rich.console import Console
+from hypothesis import strategies as st
+from rich.console import Console, Group
 
+import proofs_checks
 from proofs_checks.report import html, save, terminal
+from proofs_checks.report import words as readings
 from proofs_checks.results import Check, ClaimResult, NegativeControl, Verdict, Verification
 from theorylab import _files, drawing
 from theorylab.charts import CurveFigure, Line, MapFigure, MapPanel, Points
@@ -116,6 +121,48 @@ def test_table_fits_80_columns_with_nothing_cut_off(details):
     assert "…" not in shown
 
 
+@pytest.mark.parametrize(
+    "reading", [*readings.VERDICTS.values(), readings.NOT_TESTED], ids=lambda one: one.words
+)
+def test_a_row_says_what_was_measured_and_breaks_no_word(reading, monkeypatch):
+    """Whatever the verdict, a registered claim's numbers are one line of 80 letters; the next says what they are of."""
+    monkeypatch.setattr(readings, "reading", lambda claim: reading)
+    known = [
+        dataclasses.replace(
+            claim(one.id, check("a share of the patches, 3 layers below")), section=one.section
+        )
+        for one in proofs_checks.registry()
+    ]
+    lines = text(run(*known)).splitlines()
+    for one in known:
+        at = next(at for at, line in enumerate(lines) if line.startswith(f"✓  {one.id} "))
+        assert re.search(rf"{reading.words} +0.70711 +0.7068 +±0.3\xa0%", lines[at])
+        assert lines[at + 1].strip().startswith(f"{one.section}: a share of the patches, 3 layers below")
+
+
+def test_the_last_line_counts_the_verdicts():
+    """Of 'passed' alone, a hurried reader takes it that the paper is right."""
+    made = run(claim("a"), claim("b", verdict=Verdict.HOLDS), claim("c", verdict=Verdict.HOLDS))
+    last = "The paper's 3 statements, as written: 2 hold, 1 refuted."
+    assert text(made).splitlines()[-1] == last
+    page = " ".join(" ".join(Page(html.render(made)).words).split())
+    assert page.index(last) < page.index("all 3 checks passed")
+
+
+PARTS = st.sampled_from(["a", "holds", "0.86 %", "5\N{NO-BREAK SPACE}%", "12\N{NO-BREAK SPACE}× 3"])
+
+
+@hypothesis.given(st.lists(PARTS, min_size=1), st.integers(20, 40))
+def test_no_line_begins_with_a_per_cent_sign(parts, width):
+    console = Console(width=width, file=io.StringIO())
+    console.print(Group(drawing.Words(" ".join(parts))))  # alone, a plain text would be made of it
+    table = drawing.table(("name", "what"), [("x", " ".join(parts))])
+    console.print(table)
+    shown = console.file.getvalue().replace(" \n", "\n")
+    assert not re.search(r"^\s*[%×]", shown, re.MULTILINE)
+    assert shown.split()[: len(" ".join(parts).split())] == " ".join(parts).split()
+
+
 def test_markup_in_names_is_text():
     assert "[bold]b[/bold]" in text(run(claim()), details=True, width=200)
 
@@ -123,7 +170,7 @@ def test_markup_in_names_is_text():
 def test_passed_and_failed_are_unmistakable():
     good = text(run(claim()))
     assert "FAILED" not in good
-    assert "1 check of 1 claim: all passed" in good
+    assert "1 check of 1 claim passed" in good
     # The headline passes, another check fails: still a failed claim, and named.
     bad = text(
         run(claim("a"), claim("b", check("headline"), check("other", passed=False, p_value=1e-9))), width=120
@@ -199,7 +246,7 @@ def test_the_table_says_what_was_not_run_and_why(details):
     row = next(line for line in shown.splitlines() if re.match(r"–\s+fc1\s", line))
     assert "not run" in row
     assert "– fc1: not run: Needs weights that were not given." in shown
-    assert "1 check of 1 claim: all passed" in shown
+    assert "1 check of 1 claim passed" in shown
     assert "FAILED" not in shown
     assert max(map(len, shown.splitlines())) <= 80
     bad = text(run(claim("a", check(passed=False)), unchecked()), details)
@@ -226,7 +273,7 @@ def test_undecided_is_said_and_explained():
     row = next(line for line in text(result).splitlines() if re.match(r"✓\s+a\s", line))
     assert "undecided" in row
     words = " ".join(" ".join(Page(html.render(result)).words).split())
-    assert "undecided: 1" in words
+    assert "as written: 1 undecided." in words
     assert "neither shown nor excluded" in words
     assert result.to_json()["claims"][0]["verdict"] == "undecided"
 
@@ -235,9 +282,9 @@ def test_the_report_says_what_was_not_run_and_why(tmp_path):
     page = html.render(run(claim("a"), unchecked()))
     words = " ".join(" ".join(Page(page).words).split())
     assert "Not run: fc1 . Needs weights that were not given." in words
-    assert "not run: 1" in words
+    assert "as written: 1 refuted, 1 not run." in words
     assert "checked 1 claim of the paper on backpropagation-based visualizations; 1 was not run." in words
-    assert "All 1 checks passed" in words
+    assert "all 1 checks passed" in words
     assert page.count("Checks, each with its negative control") == 1
     save.save(run(claim("a"), unchecked()), tmp_path)
     assert json.loads((tmp_path / "results.json").read_text())["claims"][1]["passed"] is None
@@ -502,7 +549,9 @@ def test_saved_files(tmp_path):
         raise AssertionError(constant)
 
     content = json.loads((folder / "results.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    made = content.pop("run")
     assert content == result.to_json()
+    assert set(made) == {"date", "platform", "python", "libraries"}
     assert {"theorylab", "seed", "budget", "image", "passed", "claims"} <= set(content)
     assert {"id", "section", "statement", "verdict", "exact_law", "passed", "checks"} <= set(
         content["claims"][0]

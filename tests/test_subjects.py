@@ -1,5 +1,6 @@
 """Trained networks that a user gives: what was trained, how pictures are prepared, and errors in one line."""
 
+import functools
 import sys
 
 import numpy as np
@@ -25,6 +26,15 @@ def net():
     return torch.nn.Sequential(*layers).eval()
 def fails():
     raise SystemExit("no weights here")
+class Leaves(torch.nn.Sequential):
+    def forward(self, x):
+        raise SystemExit("bye")
+def leaves():
+    return Leaves(*net()).eval()
+def inside():
+    return torch.nn.Sequential(torch.nn.ReLU(), leaves()).eval()
+def one():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(768, 1)).eval()
 """
 
 
@@ -67,7 +77,7 @@ def test_a_user_says_size_and_classes(user):
         user(classes=("a", "b"))
     assert user(classes=("a", "b", "c")).name_of(1) == "b"
     for side in (0, "16", 2.5):
-        with pytest.raises((TypeError, ValueError), match=r"^size: expected"):
+        with pytest.raises((TypeError, ValueError), match=r"^(size|side): expected"):
             user(side=side)
     with pytest.raises(ValueError, match="mine:net"):
         user(side=24)  # its dense layer reads another size
@@ -84,6 +94,9 @@ def test_a_user_says_size_and_classes(user):
             "an affine map",
         ),
         ({"function": "fails"}, "SystemExit: no weights here"),
+        ({"function": "leaves"}, "SystemExit"),
+        ({"function": "inside"}, "SystemExit"),
+        ({"function": "one"}, "two or more logits, got 1"),
         ({"function": "nothing"}, "'mine' has no 'nothing'"),
         ({"function": "SIZE"}, "not callable"),
         ({"weights": "a.npz"}, "expected one of the two"),
@@ -93,6 +106,11 @@ def test_what_cannot_be_used_is_one_line(user, options, line):
     with pytest.raises(ValueError, match=line) as caught:
         user(**options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_in_place_of_a_module_is_guessed(user):
+    with pytest.raises(ValueError, match=r"no module 'mine.py' here; did you mean mine:net\?"):
+        subjects.given(model="mine.py:net")
 
 
 def authors_arrays(net, *, dense):
@@ -128,7 +146,9 @@ def test_a_file_of_convolutions_leaves_the_dense_layers(tmp_path):
 
 def test_vgg16_is_known_by_its_convolutions():
     def of(net):
-        return subjects.Subject("", "", net, subjects.FanIn(net), True, np.zeros((3, 1, 1)), np.eye(3))
+        return subjects.Subject(
+            "", "", net, functools.partial(networks.redrawn, net), True, np.zeros((3, 1, 1)), np.eye(3)
+        )
 
     vgg = networks.vgg16(input_shape=(3, 32, 32), n_logits=2, n_hidden=4)
     assert of(vgg).is_vgg16

@@ -144,7 +144,7 @@ def test_fresh_layers_have_the_energy_of_their_patches(classifier):
     ("weights", "error", "message"),
     [
         ("no/such/file.pth", ValueError, "weights 'no/such/file.pth': no such file"),
-        (3, TypeError, "weights: expected a path or 'torchvision', got int"),
+        (3, TypeError, "weights: expected a string, a path or None, got int"),
     ],
 )
 def test_weights_are_looked_at_before_anything_is_run(weights, error, message):

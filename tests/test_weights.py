@@ -512,6 +512,18 @@ def test_files_that_cannot_be_read(net, tmp_path):
         for content in (b"x", b"PK\x03\x04 not an archive", b"\x80\x02.", bytes(100)):
             path.write_bytes(content)
             refused(path, "^weights .*: cannot be read, ")
+        # What somebody wrote into it by mistake is called what it is, and not by what a reader stumbled over.
+        for content in (
+            b"bad\n",
+            b"<html>not found</html>",
+            b"1,2,3\n4,5,6",
+            np.random.default_rng(0).bytes(99),
+        ):
+            path.write_bytes(content)
+            if suffix != ".safetensors":
+                refused(
+                    path, "not an archive that numpy.savez wrote|not a file of tensors that torch.save wrote"
+                )
     refused("vgg16", "expected 'torchvision', 'hed' or a file that ends with .npz, .pt, .pth, .safetensors")
     refused(Path("hed"), "expected 'torchvision', 'hed' or a file")
     refused("a\0.npz", "cannot be read, embedded null")

@@ -218,5 +218,6 @@ def decoding(where: str) -> Iterator[None]:
         except ModuleNotFoundError:
             raise
         except Exception as error:
-            detail = " ".join(str(error).split()) or type(error).__name__
+            said = (isinstance(error, OSError) and error.strerror) or str(error)
+            detail = " ".join(said.split()) or type(error).__name__
             raise ValueError(f"{where}: cannot be read, {detail}") from error

@@ -45,7 +45,8 @@ def named(spec: str, option: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0] and error.name != module:
             raise ValueError(f"{option}: {module!r} needs {error.name!r}, which is not installed") from error
-        raise ValueError(f"{option}: there is no module {module!r} here") from None
+        guess = f"; did you mean {module[:-3]}:{name}?" if module.endswith(".py") else ""
+        raise ValueError(f"{option}: there is no module {module!r} here{guess}") from None
     except (Exception, SystemExit) as error:
         raise ValueError(
             f"{option}: {module!r} cannot be imported, {type(error).__name__}: {error}"

@@ -143,7 +143,7 @@ def shown(value: object) -> str:
 
 def image_shape(value: Any, name: str) -> tuple[int, int, int]:
     """Return ``(C, H, W)`` as positive ints, or raise a TypeError or ValueError."""
-    several = _several(value, None, once=False)
+    several = _several(value, None)
     if not several or len(value) != 3:
         raise (ValueError if several else TypeError)(f"{name}: expected (C, H, W), got {shown(value)}")
     channels, height, width = (positive_integer(size, name) for size in value)
@@ -183,14 +183,19 @@ class WrongKind(TypeError, ValueError):
 
 
 def checked(function: Checked) -> Checked:
-    """Have a public function, or the constructor of a class, check its arguments against its own type hints.
+    """Have a public function, or the constructor and the public methods of a class, check its arguments by its type hints.
 
     What is of another kind is a TypeError of one line, ``grid: expected a PatchGrid, got float``; what a hint promises to be
     an array becomes one, by :func:`as_array`.  Sizes, signs and shapes are for the function itself, and so are arguments that
     do not bind.
     """
     if isinstance(function, type):
-        function.__init__ = checked(function.__init__)  # type: ignore[misc]
+        for name, member in list(vars(function).items()):
+            method = getattr(member, "__func__", member)
+            plain = isinstance(method, types.FunctionType) and not hasattr(method, "__wrapped__")
+            if plain and (name == "__init__" or not name.startswith("_")):
+                bound = isinstance(member, (classmethod, staticmethod))
+                setattr(function, name, type(member)(checked(method)) if bound else checked(method))
         return function
     signature = inspect.signature(function)
     starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -199,7 +204,9 @@ def checked(function: Checked) -> Checked:
 
     @functools.cache
     def hints() -> dict[str, tuple[list[str], Check, bool]]:
-        known = typing.get_type_hints(function)
+        # What is returned may have a type that is imported for type checkers alone.
+        of = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
+        known = typing.get_type_hints(types.SimpleNamespace(__annotations__=of), function.__globals__)
         return {name: _read(known[name]) for name in named if name in known}
 
     @functools.wraps(function)
@@ -254,8 +261,7 @@ def _read(hint: Any) -> tuple[list[str], Check, bool]:
     if origin in (tuple, list, Sequence, Iterable, collections.abc.Collection):
         entries = _entries(hint)
         each = f" (each {' or '.join(entries[0])})" if entries else ""
-        once = origin is Iterable
-        return [f"a sequence{each}"], lambda value: _several(value, entries and entries[1], once), False
+        return [f"a sequence{each}"], lambda value: _several(value, entries and entries[1], origin), False
     if isinstance(origin, type):
         article = "an" if origin.__name__[0] in "AEIO" else "a"
         word = _WORDS.get(origin.__name__, f"{article} {origin.__name__}")
@@ -288,10 +294,10 @@ def _entries(hint: Any) -> tuple[list[str], Check] | None:
     return _read(arguments[0])[:2] if arguments and arguments.count(arguments[0]) == len(arguments) else None
 
 
-def _several(value: Any, check: Check | None, once: bool) -> bool:
-    """Whether `value` is a sequence of what passes a check; what can be iterated over but `once` is not looked into."""
-    if isinstance(value, (str, bytes)) or (isinstance(value, np.ndarray) and not value.ndim):
+def _several(value: Any, check: Check | None, kind: Any = Sequence) -> bool:
+    """Whether `value` is several of what passes a check: in order, in any, or of what can be iterated over but once."""
+    if isinstance(value, (str, bytes, collections.abc.Mapping)) or getattr(value, "ndim", 1) == 0:
         return False
-    if isinstance(value, (Sequence, np.ndarray)):
+    if isinstance(value, kind if kind is collections.abc.Collection else (Sequence, np.ndarray)):
         return check is None or all(map(check, value))
-    return once and isinstance(value, Iterable) and not isinstance(value, collections.abc.Mapping)
+    return kind is Iterable and isinstance(value, Iterable)

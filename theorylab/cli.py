@@ -151,7 +151,8 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 for module in (claims, verify, visualize, predict, figure, converge, audit, explore):
     command = getattr(module, module.__name__.rpartition(".")[2])
-    app.command(cls=_Command, epilog=_examples(module.EXAMPLES))(_guarded(command))
+    epilog = "\n\n".join([_examples(module.EXAMPLES), *filter(None, [getattr(module, "NOTES", "")])])
+    app.command(cls=_Command, epilog=epilog)(_guarded(command))
 
 
 def main() -> None:

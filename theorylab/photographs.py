@@ -56,6 +56,7 @@ def absent() -> list[str]:
     return [name for name in FILES if name not in present()]
 
 
+@_validation.checked
 def crop(name: str, side: int, *, seed: _random.Seed) -> np.ndarray:
     """Cut a random square from a photograph and resize it.
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from audit_kinds import CLASSES, KINDS, POOL, Kind, Network, directions, moved, textures
 
+from theorylab._thresholds import THRESHOLDS
 from theorylab.auditing import Verdict, _comparing
 from theorylab.auditing._measure import Tally
-from theorylab.auditing._verdict import THRESHOLDS, judge
+from theorylab.auditing._verdict import judge
 
 PICTURES = 8
 

@@ -23,7 +23,7 @@ import typer
 
 import proofs_checks
 from proofs_checks.results import Verdict
-from theorylab import _files, _json
+from theorylab import _files, _json, _validation
 
 SIDE = 224
 Found = dict[tuple[str, str], set[Verdict]]
@@ -56,6 +56,23 @@ def made() -> dict[str, np.ndarray]:
     pictures["logo"][30:70, 30:70] = 0, 90, 200, 255
     pictures["one bright line"][:, 100] = 255
     return {name: picture.astype(np.uint8) for name, picture in pictures.items()}
+
+
+def named(only: str) -> dict[str, np.ndarray]:
+    """Return the made pictures of these names, apart by commas, or all of them.
+
+    Examples
+    --------
+    >>> list(named("logo,flat")), len(named("")) == len(made())
+    (['logo', 'flat'], True)
+    >>> named("flat,logos")
+    Traceback (most recent call last):
+        ...
+    ValueError: unknown picture 'logos': did you mean 'logo'? choose one of 'flat', 'black but a pixel', 'checkerboard', ...
+    """
+    pictures = made()
+    names = [_validation.choice(name, pictures, "picture") for name in only.split(",")] if only else pictures
+    return {name: pictures[name] for name in names}
 
 
 def contradictions(found: Mapping[tuple[str, str], set[Verdict]]) -> list[tuple[str, str]]:
@@ -108,10 +125,9 @@ def main(
 
     out.mkdir(parents=True, exist_ok=True)
     files = {Path(name).stem: name for name in pictures or []}
-    for name, picture in made().items():
-        if not only or name in only.split(","):
-            files[name] = str(out / f"{name}.png")
-            Image.fromarray(picture).save(files[name])
+    for name, picture in named(only).items():
+        files[name] = str(out / f"{name}.png")
+        Image.fromarray(picture).save(files[name])
     chosen = [claim for claim in claims.split(",") if claim]
     settings = list(itertools.product(budget, range(seeds)))
     first, *others = files

@@ -93,7 +93,7 @@ def _figure(bench: Bench, guided: dict[int, Check]) -> CurveFigure:
         "filters N",
         "distance between two logits",
         tuple(
-            Line(rule.value, smooth.astype(float), shelf.distance_curve(bench.x, bench.grid, rule, smooth))
+            Line(rule.title, smooth.astype(float), shelf.distance_curve(bench.x, bench.grid, rule, smooth))
             for rule in PAPER
         ),
         (Points.of(Rule.GUIDED.value, guided, [check.measured for check in guided.values()]),),

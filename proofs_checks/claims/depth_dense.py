@@ -134,7 +134,7 @@ def _figure(guided: dict[int, Measurement], others: Measurement, law: dict[int, 
     """Draw the alignment against the layers between it and the readout."""
     below = np.arange(1, HIDDEN + 1)
     lines = [Line(Rule.GUIDED.value, below.astype(float), np.array([law[HIDDEN - int(i)] for i in below]))]
-    lines += [Line(rule.value, below.astype(float), np.zeros(HIDDEN)) for rule in ZERO_MEAN]
+    lines += [Line(rule.title, below.astype(float), np.zeros(HIDDEN)) for rule in ZERO_MEAN]
     ends = below[[0, -1]].astype(float)
     lines.append(Line("infinite depth, equal widths", ends, np.full(2, infinite_depth_alignment())))
     points = []
@@ -143,7 +143,7 @@ def _figure(guided: dict[int, Measurement], others: Measurement, law: dict[int, 
         estimates = [
             extrapolated(guided, name) if rule is Rule.GUIDED else others.estimate(name) for name in names
         ]
-        points.append(Points.of(rule.value, below, estimates))
+        points.append(Points.of(rule.title, below, estimates))
     return CurveFigure(
         "depth-dense",
         f"Alignment of what a rule hands to a layer with that layer's output, in dense networks of {HIDDEN} hidden layers; "

@@ -138,9 +138,9 @@ def _maps(bench: Bench, mean: np.ndarray, bare: Measurement) -> MapFigure:
         "have norm 1.",
         (
             MapPanel("input x", x),
-            MapPanel("no max-pool, guided: predicted", unit_norm(mean), "mean"),
-            MapPanel(f"no max-pool, guided: mean of {maps.count}", unit_norm(maps.mean), "mean"),
-            *(MapPanel(f"{rule.value}: one network", unit_norm(single[rule])) for rule in reversed(PAPER)),
+            MapPanel(f"no max-pool, {Rule.GUIDED.title}: predicted", unit_norm(mean), "mean"),
+            MapPanel(f"no max-pool, {Rule.GUIDED.title}: mean of {maps.count}", unit_norm(maps.mean), "mean"),
+            *(MapPanel(f"{rule.title}: one network", unit_norm(single[rule])) for rule in PAPER),
         ),
     )
 

@@ -90,16 +90,19 @@ def _maps(
     panels = []
     # Four in a row.
     for rule, first in zip(
-        PREDICTED,
-        (MapPanel("input x", x), MapPanel("saliency: one network", unit_norm(single[Rule.SALIENCY]))),
+        reversed(PREDICTED),
+        (
+            MapPanel("input x", x),
+            MapPanel(f"{Rule.SALIENCY.title}: one network", unit_norm(single[Rule.SALIENCY])),
+        ),
         strict=True,
     ):
         maps = measured.maps[rule.value]
         panels += [
             first,
-            MapPanel(f"{rule.value}: predicted", unit_norm(np.asarray(law[rule][-1].mean_map)), rule.value),
-            MapPanel(f"{rule.value}: mean of {maps.count}", unit_norm(maps.mean), rule.value),
-            MapPanel(f"{rule.value}: one network", unit_norm(single[rule])),
+            MapPanel(f"{rule.title}: predicted", unit_norm(np.asarray(law[rule][-1].mean_map)), rule.value),
+            MapPanel(f"{rule.title}: mean of {maps.count}", unit_norm(maps.mean), rule.value),
+            MapPanel(f"{rule.title}: one network", unit_norm(single[rule])),
         ]
     return MapFigure(
         "depth-vgg16",

@@ -147,13 +147,13 @@ def _maps_figure(bench: Bench) -> MapFigure:
     )
     panels = []
     for rule, first in (
-        (Rule.GUIDED, MapPanel("picture", subject.shown(crop))),
-        (Rule.DECONVNET, MapPanel(f"saliency: unit {chosen[0]}", by_rule[Rule.SALIENCY][0])),
+        (Rule.DECONVNET, MapPanel("picture", subject.shown(crop))),
+        (Rule.GUIDED, MapPanel(f"{Rule.SALIENCY.title}: unit {chosen[0]}", by_rule[Rule.SALIENCY][0])),
     ):
         named = zip(chosen[:2], by_rule[rule], strict=False)
         mean = trained_maps.unit_rows(by_rule[rule]).mean(axis=0).reshape(crop.shape)
-        panels += [first, *(MapPanel(f"{rule.value}: unit {unit}", map_) for unit, map_ in named)]
-        panels.append(MapPanel(f"{rule.value}: F_conv", mean))
+        panels += [first, *(MapPanel(f"{rule.title}: unit {unit}", map_) for unit, map_ in named)]
+        panels.append(MapPanel(f"{rule.title}: F_conv", mean))
     return MapFigure(
         "equation9",
         f"A picture, maps of two units of fc1, and F_conv as the normalised mean of {len(chosen)} units' maps: "
@@ -173,7 +173,7 @@ def _stages_figure(bench: Bench, logits: Measurement) -> CurveFigure:
         (),
         tuple(
             Points.of(
-                f"{rule.value}, {kind}",
+                f"{rule.title}, {kind}",
                 range(len(names)),
                 (logits.estimate(f"{kind} {rule.value} at {name}") for name in names),
             )

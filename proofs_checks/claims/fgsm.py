@@ -141,7 +141,7 @@ def run(bench: Bench) -> Outcome:
         (),
         tuple(
             Points.of(
-                f"{rule.value}, {words}",
+                f"{rule.title}, {words}",
                 SIZES,
                 [measured.estimate(f"{rule.value} {kind} {size}") for size in SIZES],
             )

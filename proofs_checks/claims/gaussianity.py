@@ -99,7 +99,7 @@ def run(bench: Bench) -> Outcome:
             bench.moment(excess_name, studies[QUOTED], excess, ONE_FILTER / QUOTED, product),
             bench.slope(slope_name, studies, excess, -1.0, Wrong("N^(−1/2)", -0.5)),
         ]
-        points.append(Points.of(rule.value, studies, [study.estimate(excess) for study in studies.values()]))
+        points.append(Points.of(rule.title, studies, [study.estimate(excess) for study in studies.values()]))
     checks.append(_guided(bench))
     counts = np.array([min(REPLICATES), max(REPLICATES)], dtype=float)
     figure = CurveFigure(

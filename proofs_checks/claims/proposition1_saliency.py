@@ -55,7 +55,7 @@ def run(bench: Bench) -> Outcome:
         "DeconvNet, 33/n across o^(1) for guided backpropagation. All are Gaussian in the limit.",
         "units n",
         "excess kurtosis",
-        tuple(Line(rule.value, counts, kurtosis / counts) for rule, kurtosis in shared.ONE_LAYER.items()),
+        tuple(Line(rule.title, counts, kurtosis / counts) for rule, kurtosis in shared.ONE_LAYER.items()),
         tuple(shared.tail_points(bench, rule) for rule in PAPER),
         x_scale="log",
         y_scale="log",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-import importlib.metadata
-import platform
 from collections.abc import Mapping
 from typing import Any
 
 from proofs_checks.report import deviations, formulas, words
 from proofs_checks.results import ClaimResult, Verdict, Verification
-from theorylab import drawing
+from theorylab import _json, drawing
 
 _PIXELS_AN_INCH = 110
-_PACKAGES = ("numpy", "scipy", "numba")
 
 
 def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes] | None = None) -> str:
@@ -41,7 +38,7 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
     >>> page.splitlines()[0]
     '<!DOCTYPE html>'
     """
-    pictures, results = pictures or {}, verification.claims
+    pictures, results, made = pictures or {}, verification.claims, _json.run()
     not_run = [claim for claim in results if claim.verdict is Verdict.NOT_RUN and claim.seen is None]
     values = dict(
         run=verification,
@@ -54,14 +51,13 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
         n_blind=sum(check.blind for claim in verification.claims for check in claim.checks),
         n_checks=sum(len(claim.checks) for claim in results),
         readings=words.counts(results),
+        tally=words.tally(results),
         seen=words.seen(results),
         alarm=words.p_value(verification.false_alarm_probability),
         command=verification.command or verification.command_for(),
         # What the numbers depend on.
-        versions=[
-            ("python", platform.python_version()),
-            *((package, importlib.metadata.version(package)) for package in _PACKAGES),
-        ],
+        versions=[("python", made["python"]), *made["libraries"].items()],
+        made=made,
         f=words,
     )
     return drawing.page("proofs_checks.report", "report.html.j2", values)

@@ -69,7 +69,7 @@ def render(verification: Verification) -> dict[str, bytes | str]:
         content[f"figures/{re.sub(r'[^A-Za-z0-9_-]+', '-', stem)}.png"] = picture
     content["explore.html"] = _explorer(verification.image)
     content["report.html"] = html.render(verification, pictures)
-    content["results.json"] = _json.text(verification.to_json())
+    content["results.json"] = _json.document(verification.to_json())
     return content
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from rich.align import AlignMethod
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from proofs_checks.report import words
 from proofs_checks.results import Check, ClaimResult, Verdict, Verification
-from theorylab.drawing import empty_table, number
+from theorylab.drawing import Words, empty_table, number
 
 _ALARM = "bold white on red"
 # No checks: neither passed nor failed.
-_MARKS = {True: Text("✓", "green"), False: Text("✗", _ALARM), None: Text("–", "dim")}
-_NARROW = 9
+_MARKS = {True: Words("✓", "green"), False: Words("✗", _ALARM), None: Words("–", "dim")}
+_WIDEST = 22  # letters of an id: a longer one pushes its own row only
+_SIDES: tuple[AlignMethod, ...] = ("left", "left", "left", "right", "right", "left")
 
 
 def render(verification: Verification, details: bool = False) -> RenderableType:
@@ -43,45 +44,49 @@ def render(verification: Verification, details: bool = False) -> RenderableType:
     No claim was checked.
     """
     if not verification.claims:
-        return Text("No claim was checked.")
+        return Words("No claim was checked.")
     parts: list[RenderableType] = [claims_table(verification)]
     if details:
         parts += [claim_details(claim) for claim in verification.claims]
     return Group(*parts, conclusion(verification))
 
 
-def claims_table(verification: Verification) -> Table:
-    """Make a table of one row for each claim, with its headline check."""
-    header = ("measured", "predicted", "how sure")
-    checks = [claim.headline_check() for claim in verification.claims]
-    numbers = [_cells(check, "\n") if check else ("–", "–", "") for check in checks]
-    widths = [max(map(len, "\n".join(column).split("\n"))) for column in zip(header, *numbers, strict=True)]
-    # Keep ids whole if the other columns and the gaps leave room for them in 80 columns.
-    room = 80 - sum(widths) - 1 - 2 * _NARROW - 7 * 2
-    widest = max((len(claim.id) for claim in verification.claims), default=0)
-    table = empty_table()
-    table.add_column("", no_wrap=True)
-    table.add_column("claim", overflow="fold", min_width=max(min(widest, room), 8))
-    table.add_column("section", overflow="fold", max_width=_NARROW)
-    table.add_column("verdict", overflow="fold", max_width=_NARROW)
-    for title in header:
-        table.add_column(title, justify="left" if title == header[-1] else "right", no_wrap=True)
-    for claim, cells in zip(verification.claims, numbers, strict=True):
-        failed = Text("ERROR" if claim.error else "CHECK FAILED", _ALARM)
+def claims_table(verification: Verification) -> RenderableType:
+    """Write two lines for each claim: the verdict and the headline check's numbers, then what these are of."""
+    rows: list[list[Text]] = [list(map(Words, ("", "claim", "verdict", "measured", "predicted", "how sure")))]
+    below: list[str] = []
+    for claim in verification.claims:
+        failed = Words("ERROR" if claim.error else "CHECK FAILED", _ALARM)
         verdict = failed if claim.passed is False else _verdict(claim)
-        mark = _MARKS[claim.passed].copy()
-        table.add_row(mark, Text(claim.id, "bold"), Text(claim.section), verdict, *map(Text, cells))
-    return table
+        check = claim.headline_check()
+        measured, predicted, sure = _cells(check) if check else ("–", "–", "")
+        sure, _, sees = sure.partition(", ")
+        cells = map(Words, (measured, predicted, sure))
+        rows.append([_MARKS[claim.passed].copy(), Words(claim.id, "bold"), verdict, *cells])
+        what = f"{claim.section}: {check.name}" if check else claim.section
+        below.append(f"{what}; {sees}" if sees else what)
+    widths = [min(max(cell.cell_len for cell in column), _WIDEST) for column in zip(*rows, strict=True)]
+    for row in rows:
+        for cell, width, how in zip(row, widths, _SIDES, strict=True):
+            if cell.cell_len < width:
+                cell.align(how, width)
+    header, *lines = (
+        Words.assemble(row[0], *(part for cell in row[1:] for part in ("  ", cell))) for row in rows
+    )
+    parts: list[RenderableType] = [header, Words("─" * min(header.cell_len, 80))]
+    for line, what in zip(lines, below, strict=True):
+        parts += [line, Padding(Words(what, "dim"), (0, 0, 0, 3), expand=False)]
+    return Group(*parts)
 
 
-def _verdict(claim: ClaimResult) -> Text:
+def _verdict(claim: ClaimResult) -> Words:
     reading = words.reading(claim)
-    return Text(reading.words, reading.style)
+    return Words(reading.words, reading.style)
 
 
-def _cells(check: Check, gap: str = ", ") -> tuple[str, str, str]:
+def _cells(check: Check) -> tuple[str, str, str]:
     """Return what was measured, what was predicted and how sure the check is."""
-    return number(check.estimate), number(check.expected), words.certainty(check).replace(", ", gap)
+    return number(check.estimate), number(check.expected), words.certainty(check)
 
 
 def claim_details(claim: ClaimResult) -> RenderableType:
@@ -97,33 +102,33 @@ def claim_details(claim: ClaimResult) -> RenderableType:
         control = check.negative_control
         table.add_row(
             _MARKS[check.passed].copy(),
-            Text(check.name).append("" if check.passed else "  FAILED", _ALARM),
-            *map(Text, _cells(check)),
-            Text(words.p_value(check.p_value)),
+            Words(check.name).append("" if check.passed else "  FAILED", _ALARM),
+            *map(Words, _cells(check)),
+            Words(words.p_value(check.p_value)),
         )
         table.add_row(
-            Text(" ") if control.rejected or check.blind else _MARKS[False].copy(),
-            Text(f"· {control.what}", "dim"),
-            *(Text(), Text()),
-            Text("too near to tell" if check.blind else "rejected", "dim")
+            Words(" ") if control.rejected or check.blind else _MARKS[False].copy(),
+            Words(f"· {control.what}", "dim"),
+            *(Words(), Words()),
+            Words("too near to tell" if check.blind else "rejected", "dim")
             if control.rejected or check.blind
-            else Text("NOT REJECTED", _ALARM),
-            Text(words.p_value(control.p_value), "dim"),
+            else Words("NOT REJECTED", _ALARM),
+            Words(words.p_value(control.p_value), "dim"),
         )
-    heading = Text.assemble((claim.id, "bold"), f"  {claim.section}  ")
+    heading = Words.assemble((claim.id, "bold"), f"  {claim.section}  ")
     heading.append_text(_verdict(claim))
     if claim.passed is False:
         heading.append("  ").append("CHECK FAILED", _ALARM)
-    statement = Text(f"{claim.statement}\n").append(claim.finding, "italic")
+    statement = Words(f"{claim.statement}\n").append(claim.finding, "italic")
     for ruling in claim.rulings:
         statement.append(f"\n• {words.margin(ruling)}", "dim")
-    below: list[RenderableType] = [Text(), table] if claim.checks else []
+    below: list[RenderableType] = [Words(), table] if claim.checks else []
     return Padding(Group(heading, statement, *below), (1, 0, 0, 0))
 
 
 def conclusion(verification: Verification) -> Text:
     """Write the last lines: every failure by name, then how many claims passed."""
-    text = Text()
+    text = Words()
     failed = [claim for claim in verification.claims if claim.passed is False]
     for claim in verification.claims:
         if claim.verdict is Verdict.NOT_RUN and claim.seen is None and not claim.error:
@@ -153,13 +158,12 @@ def conclusion(verification: Verification) -> Text:
     elif failed:
         text.append(f"{len(failed)} of {_count(n_claims, 'claim')} FAILED.", _ALARM)
     else:
-        text.append(f"{_count(n_checks, 'check')} of {_count(n_claims, 'claim')}: all passed", "bold green")
         blind = sum(check.blind for claim in checked for check in claim.checks)
         too_near = f" but {blind}, which are too near to the law on this picture to tell" if blind else ""
+        text.append(
+            f"The laboratory's own laws: {_count(n_checks, 'check')} of {_count(n_claims, 'claim')} passed"
+        )
         text.append(f", and every negative control was rejected{too_near}.")
-    counts = words.counts(verification.claims)
-    listed = ", ".join(f"{count} {reading.words}" for reading, count in counts if count)
-    text.append(f"\nThe paper's statements: {listed}.")
     text.append("".join(f"\n{sentence}" for sentence in words.seen(verification.claims)), "dim")
     tested = {claim.network for claim in verification.claims if claim.network and claim.seen is None}
     text.append("".join(f"\nTrained network: {network}." for network in sorted(tested)), "dim")
@@ -169,8 +173,7 @@ def conclusion(verification: Verification) -> Text:
             f"; needing a download: {', '.join(verification.skipped)}" if verification.skipped else "", "dim"
         )
         text.append(".", "dim")
-    text.append("\nVerdicts judge the paper's statement as written; checks judge the exact law.", "dim")
-    return text
+    return text.append(f"\n{words.tally(verification.claims)}", "bold")
 
 
 def _count(how_many: int, noun: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from proofs_checks.results import Check, ClaimResult, Margin, Ruling, Verdict
@@ -68,6 +69,25 @@ def counts(claims: Iterable[ClaimResult]) -> list[tuple[Reading, int]]:
     """Return how many claims have each verdict."""
     found = Counter(reading(claim).words for claim in claims)
     return [(each, found[each.words]) for each in (*VERDICTS.values(), NOT_TESTED)]
+
+
+def tally(claims: Sequence[ClaimResult]) -> str:
+    """Write how many of the paper's statements have each verdict.
+
+    Examples
+    --------
+    >>> from proofs_checks.results import ClaimResult
+    >>> found = (Verdict.HOLDS, Verdict.HOLDS, Verdict.REFUTED)
+    >>> tally([ClaimResult("a", "3", "", verdict, "", "", "", (), "") for verdict in found])
+    "The paper's 3 statements, as written: 2 hold, 1 refuted."
+    """
+    several = "The paper's statement" if len(claims) == 1 else f"The paper's {len(claims)} statements"
+    listed = (
+        f"{count} {each.words if count == 1 else re.sub('^holds', 'hold', each.words)}"
+        for each, count in counts(claims)
+        if count
+    )
+    return f"{several}, as written: {', '.join(listed)}."
 
 
 def seen(claims: Iterable[ClaimResult]) -> list[str]:

@@ -76,6 +76,6 @@ def alignment_figure(
     for rule, records in laws.items():
         layers = np.array([record.layer for record in records], dtype=float)
         estimates = [measured.estimate(f"{rule.value} alignment {n}") for n in range(len(records))]
-        lines.append(Line(rule.value, layers, np.array([record.alignment for record in records])))
-        points.append(Points.of(rule.value, layers, estimates))
+        lines.append(Line(rule.title, layers, np.array([record.alignment for record in records])))
+        points.append(Points.of(rule.title, layers, estimates))
     return CurveFigure(name, caption, "convolutions below", "alignment", tuple(lines), tuple(points))

@@ -67,7 +67,7 @@ def both_sides(name: str, equation: str, measured: Maps, formula: Maps) -> MapFi
     sizes = [map_.size for map_ in measured[PAPER[0]]]
     largest = sizes.index(max(sizes))
     panels = [
-        MapPanel(f"{rule.value}: {side}", maps[rule][largest], rule.value)
+        MapPanel(f"{rule.title}: {side}", maps[rule][largest], rule.value)
         for side, maps in (("backward", measured), (equation, formula))
         for rule in PAPER
     ]

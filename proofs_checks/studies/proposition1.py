@@ -185,4 +185,4 @@ def gaussian_from(rule: Rule) -> float:
 def tail_points(bench: Bench, rule: Rule) -> Points:
     """Return points of the excess kurtosis against the width, with 95 % intervals."""
     estimates = [tails(bench, n).estimate(functools.partial(excess, rule)) for n in WIDTHS]
-    return Points.of(rule.value, WIDTHS, estimates)
+    return Points.of(rule.title, WIDTHS, estimates)

@@ -17,9 +17,9 @@ from proofs_checks.referee import ALIKE
 from proofs_checks.studies import trained_maps
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab.model.rules import PAPER, Rule
-from theorylab.networks import GraphNetwork, GraphTrace
+from theorylab.networks import GraphNetwork, GraphTrace, redrawn
 from theorylab.networks.nodes import Activation, Dense
-from theorylab.subjects import FanIn, Subject
+from theorylab.subjects import Subject
 
 UNITS = 4
 """Of which every pair is compared on a picture."""
@@ -96,7 +96,7 @@ class UnitMaps(PerPicture):
         chosen = rng.choice(len(weights), min(UNITS, len(weights)), replace=False)
         trained = below.backward(trace, weights[chosen], PAPER).astype(np.float64)
         arriving = below.layer_gradients(trace, rng.standard_normal(shape), rules, [last, start])
-        drawn = FanIn(below)(rng)
+        drawn = redrawn(below, rng)
         random = drawn.backward(drawn.forward(x), rng.standard_normal(shape), rules)
         of_units = dict(zip(PAPER, trained_maps.unit_rows(trained), strict=True))
         row = {f"trained {rule.value}": between_pairs(rows) for rule, rows in of_units.items()}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
-from theorylab.model.specs import ConvSpec, Dense, Residual
+from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
 from theorylab.model.stack import Layer, as_convolution
 
 Shape = tuple[int, int, int]
@@ -111,6 +111,10 @@ def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
                 _add_pool(blocks, layer)
             elif isinstance(layer, Residual):
                 _add_residual(blocks, layer, shape)
+            elif isinstance(layer, AdaptiveAveragePool):
+                if layer.plane != tuple(shape[1:]):  # else it does nothing
+                    raise NoLaw(layer=f"{layer!r} of a plane of {shape[1]}×{shape[2]}")
+                continue
             else:
                 raise TypeError(f"expected a ConvSpec, MaxPool or Residual, got {type(layer).__name__}")
             shape = blocks[-1].shape

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _random, _validation, measures
+from theorylab import _json, _random, _thresholds, _validation, measures
 from theorylab.auditing._comparing import compare, directions, references, shuffled, similarities
 from theorylab.auditing._drawing import AuditReport
 from theorylab.auditing._estimates import Estimate
@@ -80,7 +80,9 @@ def audit(
     ranks, of two targets' maps.  *Stability*: the same map for a picture moved by a thousandth of its norm.  *Weights*:
     Adebayo et al. (2018), cascading and independent.  *Convergence*: cosine of two targets' backward signals at each ReLU,
     Sixt et al. (2020).  White noise, which is each map's own values at random pixels, and the plain gradient go the same way.
-    Pictures are the units of every interval, never pixels or targets; thresholds are in ``to_json()["thresholds"]``.
+    Pictures are the units of every interval, never pixels or targets; ``to_json()["thresholds"]`` says where verdicts change:
+
+    {thresholds}
 
     Examples
     --------
@@ -136,8 +138,15 @@ def audit(
         len(pictures),
         tuple(targets),
         int(seed) if isinstance(seed, (int, np.integer)) else None,
+        tuple(map(_json.picture, pictures)),
         first,
         pictures[0],
+    )
+
+
+if audit.__doc__:  # there is none under python -OO
+    audit.__doc__ = audit.__doc__.replace(
+        "    {thresholds}\n", _thresholds.listed("    ").replace("|", r"\|") + "\n"
     )
 
 

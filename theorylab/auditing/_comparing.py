@@ -7,16 +7,11 @@ import math
 import numpy as np
 
 from theorylab import analytic, measures
+from theorylab._thresholds import ALIKE, ALIKE_BY_STRENGTH
 from theorylab.model.patches import PatchGrid
 
 KERNEL = 7
 """Side of the patches whose norms the normalised picture is divided by."""
-
-ALIKE = 0.75
-"""Correlation of two classes' maps, as a share of that of one class's map with itself, from which they are alike."""
-
-ALIKE_BY_STRENGTH = 0.9
-"""The same where two classes' maps have nothing in common but the picture's strength."""
 
 ANY_SIGN = "input, any sign"
 RECOVERY = ("input", ANY_SIGN, "normalised input", "absolute value", "squares", "edges")

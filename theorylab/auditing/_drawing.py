@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from theorylab import _files, _json
-from theorylab.auditing._comparing import ALIKE, ANY_SIGN
-from theorylab.auditing._estimates import Estimate
-from theorylab.auditing._measure import Measured
-from theorylab.auditing._report import Findings
-from theorylab.auditing._verdict import COPIES, RECOVERS, STABLE
+from theorylab import _files, _json, _validation
+from theorylab.auditing._report import Findings, entries
 from theorylab.charts import MapPanel
 from theorylab.drawing import FAINT, INK, PALETTE, encode, label_axes, maps_over_charts
 
@@ -50,6 +47,7 @@ def draw(report: Findings) -> Figure:
     return canvas
 
 
+@_validation.checked
 class AuditReport(Findings):
     """What an audit found, with its picture; the attributes are those of :class:`Findings`.
 
@@ -72,46 +70,26 @@ class AuditReport(Findings):
         """
         content: dict[str, bytes | str] = {
             "audit.png": encode(draw(self)),
-            "audit.json": _json.text(self.to_json()),
+            "audit.json": _json.document(self.to_json()),
         }
         picture, numbers = _files.write_together(folder, content)
         return picture, numbers
 
 
-def _entries(measured: Measured) -> dict[str, tuple[Estimate, tuple[float, ...]]]:
-    """Return what the verdict rests on: the estimate, and the thresholds where the verdict changes."""
-    signed = (COPIES,) if measured.one_sided else (RECOVERS,)
-    thresholds = {"input": signed, "normalised input": signed}
-    entries = {}
-    for name, estimate in measured.recovery.items():
-        positive = thresholds.get(name, (COPIES,))
-        entries[f"to {name}"] = (
-            estimate,
-            positive if name == ANY_SIGN else (*positive, *(-value for value in positive)),
-        )
-    alike = (ALIKE * measured.stability.mean,)
-    return {
-        **entries,
-        "two classes": (measured.class_correlation, alike),
-        "two classes, ranks": (measured.rank_correlation, alike),
-        "picture moved": (measured.stability, (STABLE,)),
-    }
-
-
 def _draw_measured(axes: Axes, report: Findings) -> None:
     for index, (colour, (name, measured)) in enumerate(zip(PALETTE, report.columns.items(), strict=False)):
-        estimates = [estimate for estimate, _ in _entries(measured).values()]
+        estimates = [estimate for estimate, *changes in entries(measured).values() if changes]
         means = [estimate.mean for estimate in estimates]
         # One picture has no interval.
         spans = [estimate.high - estimate.mean for estimate in estimates]
         reach = [span if math.isfinite(span) else math.nan for span in spans]
         at = [y + 0.22 * (index - 1) for y in range(len(means))]
         axes.errorbar(means, at, xerr=reach, fmt="o", color=colour, capsize=2, markersize=4, label=name)
-    entries = _entries(report.measured)
-    for y, (_, thresholds) in enumerate(entries.values()):
-        axes.vlines(thresholds, y - 0.45, y + 0.45, color=INK, linewidth=1)
+    rows = {name: changes for name, (_, *changes) in entries(report.measured).items() if changes}
+    for y, changes in enumerate(rows.values()):
+        axes.vlines(changes, y - 0.45, y + 0.45, color=INK, linewidth=1)
     axes.plot([], [], "|", color=INK, label="the verdict changes")
-    _finish(axes, "correlation", list(entries))
+    _finish(axes, "correlation", [re.sub("^corr[.,]+ ", "", name) for name in rows])
 
 
 def _draw_randomized(axes: Axes, report: Findings) -> None:

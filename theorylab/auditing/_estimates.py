@@ -8,9 +8,10 @@ import math
 
 import numpy as np
 
-from theorylab import drawing, stats
+from theorylab import _validation, drawing, stats
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Estimate:
     """A mean over pictures with its 95 % interval.

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _json
+from theorylab import _json, _validation, drawing
+from theorylab._thresholds import ALIKE, COPIES, ENOUGH, RECOVERS, SAME, STABLE, SURE, THRESHOLDS
 from theorylab._version import __version__
+from theorylab.auditing._comparing import ANY_SIGN
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
-from theorylab.auditing._verdict import ENOUGH, SURE, THRESHOLDS, Verdict
+from theorylab.auditing._verdict import Verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Randomized:
     cosine: Estimate
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Findings:
     """What an audit found.
@@ -67,6 +70,8 @@ class Findings:
         The targets.
     seed : int or None
         None if a generator was given.
+    inputs : tuple of dict
+        Digest and shape of each picture, as the attribution saw it.
     maps : array, (T, C, H, W)
         Of the first picture, raw.
     picture : array, (C, H, W)
@@ -86,6 +91,7 @@ class Findings:
     pictures: int
     classes: tuple[int, ...]
     seed: int | None
+    inputs: tuple[dict[str, Any], ...]
     maps: np.ndarray = dataclasses.field(repr=False)
     picture: np.ndarray = dataclasses.field(repr=False)
 
@@ -133,6 +139,7 @@ class Findings:
             "recovers": self.recovers,
             "class_sensitive": self.class_sensitive,
             "pictures": self.pictures,
+            "inputs": self.inputs,
             "targets": self.targets,
             "classes": self.classes,
             "units": "pictures",
@@ -157,34 +164,39 @@ class Findings:
         return {self.name: self.measured, **{name: measured for name, (measured, _) in self.controls.items()}}
 
     def rows(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        """Return a header and rows of words: the attribution beside its controls."""
-        columns = {name: _entries(measured) for name, measured in self.columns.items()}
+        """Return a header and rows of words: the attribution beside its controls, and where its verdict changes."""
+        columns = {name: entries(measured) for name, measured in self.columns.items()}
         rows: list[tuple[str, ...]] = []
-        for entry in columns[self.name]:
-            rows.append((entry, *(str(entries[entry]) for entries in columns.values())))
-            if entry == _DISTANCE:
+        for name, (_, *changes) in columns[self.name].items():
+            signs = "±" * (len(changes) > 1)
+            threshold = f"{signs}{drawing.fixed(changes[0])}" if changes else ""
+            rows.append((name, *(str(column[name][0]) for column in columns.values()), threshold))
+            if name == _DISTANCE:
                 rows += [
-                    (f"  {_PREDICTED[name]}", f"{value:.2f}", *("" for _ in self.controls))
+                    (f"  {_PREDICTED[name]}", drawing.fixed(value), *("" for _ in self.controls), "")
                     for name, value in self.predicted_distance.items()
                 ]
-        return ("", *columns), rows
+        return ("", *columns, "threshold"), rows
 
 
 _DISTANCE = "distance of two classes"
 _PREDICTED = {"independent noise": "noise of mean 0 has", "exact law": "exact law"}
 
 
-def _entries(measured: Measured) -> dict[str, Estimate]:
-    """Return the estimates of one attribution by their words in the table."""
-    return {
-        **{
-            "edges, of strength" if name == "edges" else f"corr. to {name}": estimate
-            for name, estimate in measured.recovery.items()
-        },
-        **{f"SSIM to {name}": estimate for name, estimate in measured.similarity.items()},
-        "corr. of two classes": measured.class_correlation,
-        "rank corr. of two classes": measured.rank_correlation,
-        _DISTANCE: measured.distance,
-        "corr., other picture": measured.across_pictures,
-        "corr., picture moved": measured.stability,
+def entries(measured: Measured) -> dict[str, tuple[Estimate, *tuple[float, ...]]]:
+    """Return the estimates of one attribution by their words in the table, each with where the verdict changes."""
+    signed = COPIES if measured.one_sided else RECOVERS
+    rows: dict[str, tuple[Estimate, *tuple[float, ...]]] = {}
+    for name, estimate in measured.recovery.items():
+        one = signed if name in ("input", "normalised input") else COPIES
+        words = "edges, of strength" if name == "edges" else f"corr. to {name}"
+        rows[words] = (estimate, one) if name == ANY_SIGN else (estimate, one, -one)
+    rows |= {f"SSIM to {name}": (estimate,) for name, estimate in measured.similarity.items()}
+    alike = ALIKE * measured.stability.mean
+    return rows | {
+        "corr. of two classes": (measured.class_correlation, alike),
+        "rank corr. of two classes": (measured.rank_correlation, alike),
+        _DISTANCE: (measured.distance,),
+        "corr., other picture": (measured.across_pictures, SAME),
+        "corr., picture moved": (measured.stability, STABLE),
     }

@@ -12,6 +12,7 @@ from theorylab import _random, _validation
 from theorylab.auditing._redraw import layers_of, redraw
 
 
+@_validation.checked
 class TorchAttribution(abc.ABC):
     """An attribution of a PyTorch module; subclasses say which attribution.
 

@@ -231,6 +231,9 @@ class ModuleAttribution(TorchAttribution):
         """Return the maps of several targets, (T, C, H, W)."""
         from theorylab import torch_bridge
 
+        x = _validation.real_array(x, "x")
+        if x.ndim != 3:
+            raise ValueError(f"x: expected (C, H, W), got shape {x.shape}")
         maps: np.ndarray = torch_bridge.attribute_many(self.module, x[None], [self.rule], list(targets))
         return maps[0, :, 0]
 

@@ -153,8 +153,8 @@ Out = Annotated[
     str | None,
     typer.Option(help="The figure's file: .png, .pdf or .svg. [default: named after the picture, .png]"),
 ]
-Kernel = Annotated[int, typer.Option(min=1, help="Side of the CNN's filters, in pixels.")]
-Stride = Annotated[int, typer.Option(min=1, help="Step of the CNN's filters, in pixels.")]
+Kernel = Annotated[int | None, typer.Option(min=1, help="Side of the CNN's filters, in pixels. [default: 7]")]
+Stride = Annotated[int | None, typer.Option(min=1, help="Step of the CNN's filters, in pixels. [default: 2]")]
 Pool = Annotated[
     int | None, typer.Option(min=1, help="Side of the CNN's max-pooling windows. [default: no pooling]")
 ]

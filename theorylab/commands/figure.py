@@ -64,10 +64,17 @@ def figure(
     Its numbers are written beside it.  --json prints a list: the content of each figure's
     JSON file, and the names of its files.
     """
-    from theorylab import _files, _validation, figures, images, progress
+    from theorylab import _files, _json, _validation, figures, images, progress
 
     name = _validation.choice(name, _names(), "figure")
     names = figures.NAMES if name == options.ALL else (name,)
+    for option, value, wanted in (
+        ("--pictures", pictures, ("7",)),
+        ("--crops", crops, ("7",)),
+        ("--weights", weights, figures.TRAINED),
+    ):
+        if value is not None and not set(wanted) & set(names):
+            raise ValueError(f"{option}: for figure {', '.join(wanted)}; figure {name} has no use for it")
     folder = Path(_files.place(out))
     # Check the input before the work begins.
     _files.check_folder(folder, [file.name for each in names for file in figures.files_of(each, folder)])
@@ -89,7 +96,8 @@ def figure(
             used = dataclasses.replace(settings, progress=report, weights=None if resnet else weights)
             finished = figures.make(each, used)
         written = figures.save(finished, folder, used)
-        contents.append({**figures.content(finished, used), "files": [str(file) for file in written]})
+        shown = {**figures.content(finished, used), "files": [str(file) for file in written]}
+        contents.append(shown | {"run": _json.run()})
         if not (quiet or as_json):
             output.line(f"Figure {each}: {finished.caption}\nWritten: {', '.join(map(str, written))}")
     if as_json:

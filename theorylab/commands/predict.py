@@ -11,7 +11,7 @@ from theorylab.commands import _output as output
 
 EXAMPLES = (
     ("theorylab predict photo.jpg --filters 64 --rule all", "three rules: photo-prediction.png"),
-    ("theorylab predict cat --pool 2 --rule deconvnet", "with 2×2 max-pooling"),
+    ("theorylab predict cat --pool 2 --rule all", "behind 2×2 max-pooling, some ten seconds of a processor"),
     ("theorylab predict cat --network vgg16", "all layers of VGG-16, a quarter of a minute"),
     ("theorylab predict cat --json", "the numbers of the table, for programs"),
 )
@@ -26,8 +26,8 @@ def predict(
     filters: Annotated[
         int | None, typer.Option(min=1, help="Number of the CNN's filters. [default: 256]")
     ] = None,
-    kernel: options.Kernel = 7,
-    stride: options.Stride = 2,
+    kernel: options.Kernel = None,
+    stride: options.Stride = None,
     size: Annotated[int, options.Size] = 224,
     fit: options.Fit = "squeeze",
     pool: options.Pool = None,
@@ -38,11 +38,13 @@ def predict(
 ) -> None:
     """Show the maps that the theory predicts, without simulation.
 
-    They are written as a picture; the table, or the JSON, says how much of the input one map is expected to show.
+    They are written as a picture; the table, or the JSON, says how much of the input one map is expected to show.  Behind a
+    max-pool the cosines are estimates from drawn filters, which take seconds for each rule, and the standard deviation, of
+    which there is no law, is left out.
     """
     file = output.figure_file(out, image, "prediction")
     deep = network == "vgg16"
-    for name, given in (("--filters", filters), ("--pool", pool)):
+    for name, given in (("--filters", filters), ("--pool", pool), ("--kernel", kernel), ("--stride", stride)):
         if deep and given is not None:
             raise ValueError(f"{name}: {network} has its own layers, there is nothing to choose")
     from theorylab import exhibits, progress
@@ -56,7 +58,8 @@ def predict(
     if deep:
         stack = models.vgg16(input_shape=x.shape, std=weights.std, readout=weights.std)
     else:
-        n_filters, grid = filters or 256, PatchGrid(x.shape, kernel, stride)
+        n_filters, kernel, stride = filters or 256, kernel or 7, stride or 2
+        grid = PatchGrid(x.shape, kernel, stride)
         about |= {"n_filters": n_filters, "kernel": kernel, "stride": stride, "pool": pool}
         windows = None if pool is None else MaxPool(pool)
         stack = models.three_layer(grid, n_filters, pool=windows, weights=weights)

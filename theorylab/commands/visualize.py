@@ -31,8 +31,8 @@ def visualize(
     filters: Annotated[
         int | None, typer.Option(min=1, help="Filters, or hidden units. [default: cnn 256, fcn 4096]")
     ] = None,
-    kernel: options.Kernel = 7,
-    stride: options.Stride = 2,
+    kernel: options.Kernel = None,
+    stride: options.Stride = None,
     pool: options.Pool = None,
     size: Annotated[
         int | None,

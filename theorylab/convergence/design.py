@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import zlib
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _random, _validation
+from theorylab import _json, _random, _validation
 from theorylab._version import __version__
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
@@ -23,6 +22,7 @@ OVER = ("n_filters", "kernel", "stride", "pool", "depth")
 """What a curve can go over."""
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Point:
     """One architecture: square filters and windows, Gaussian weights of variance 1, no padding.
@@ -85,6 +85,7 @@ class Point:
         return Stack(shape, (first, *pools, *[above] * (self.depth - 1)))
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Design:
     """A study: one picture, points along one axis, and how many networks.
@@ -180,7 +181,7 @@ class Design:
             raise ValueError("replicates: expected at least 2, of one network no spread can be told")
         return cls(
             picture,
-            _digest(x),
+            _json.sha256(x),
             x.shape,
             over,
             points,
@@ -193,7 +194,7 @@ class Design:
 
     def check(self, x: np.ndarray) -> None:
         """Raise a ValueError if `x` is another picture."""
-        if np.shape(x) != self.shape or _digest(x) != self.digest:
+        if np.shape(x) != self.shape or _json.sha256(x) != self.digest:
             raise ValueError("x: expected the picture that the design was made for")
 
     def seed_of(self, point: Point) -> np.random.SeedSequence:
@@ -217,10 +218,6 @@ class Design:
             "precision": self.precision,
             "seed": self.seed,
         }
-
-
-def _digest(x: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(x, dtype="<f8").tobytes()).hexdigest()
 
 
 # One value of each where the study does not go over it, and several where it does.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theorylab import _files, drawing
+from theorylab import _files, _json, drawing
 from theorylab.charts import CurveFigure, Line, Points
 from theorylab.convergence.results import QUANTITIES, SIMULTANEOUS, Comparison, Convergence
 from theorylab.model.rules import Rule
@@ -78,7 +77,9 @@ def table(convergence: Convergence) -> Group:
             axis = str(getattr(result.point, convergence.design.over))
             rows.append((words if number == 0 else "", axis, *cells))
     axis = "N" if convergence.design.over == "n_filters" else convergence.design.over
-    grid = drawing.table(("measured\npredicted", axis, *(rule.value for rule in rules)), rows)
+    grid = drawing.table(
+        ("measured\npredicted", axis, *(rule.title.replace(" ", "\n") for rule in rules)), rows
+    )
     for column in grid.columns:
         column.no_wrap = True
     return Group(grid, Text(), Text(_conclusion(convergence)))
@@ -97,23 +98,7 @@ def _cell(comparison: Comparison) -> str:
     law, measured, error = comparison.law, comparison.measured, comparison.standard_error
     predicted = "no law" if law.value is None else drawing.number(law.value)
     predicted += {"estimate": " est.", "limit": " limit"}.get(law.kind or "", "")
-    return f"{'–' if measured is None or error is None else _rounded(measured, error)}\n{predicted}"
-
-
-def _rounded(value: float, error: float) -> str:
-    """Format a value to as many decimals as the two significant digits of its error need.
-
-    Examples
-    --------
-    >>> _rounded(152.3149, 1.313), _rounded(-0.0017549, 0.0016), _rounded(2.0, 0.0)
-    ('152.3 ± 1.3', '−0.0018 ± 0.0016', '2')
-    """
-    if error == 0:
-        return drawing.number(value)
-    # At most four, or three rules side by side would not fit a terminal.
-    decimals = min(4, max(0, 1 - math.floor(math.log10(error))))
-    spread = f"{error:.{decimals}f}" if error >= 5e-5 else drawing.number(error, 1)
-    return f"{value:.{decimals if error >= 5e-5 else 5}f} ± {spread}".replace("-", drawing.MINUS)
+    return f"{'–' if measured is None or error is None else drawing.with_error(measured, error)}\n{predicted}"
 
 
 def _conclusion(convergence: Convergence) -> str:
@@ -127,14 +112,17 @@ def _conclusion(convergence: Convergence) -> str:
     if not outside:
         return words + f"All {total} exact laws lie within the intervals that hold at once with {sure}."
     names = [
-        f"{result.point.name} {rule.value} {QUANTITIES[quantity]}" for result, rule, quantity, _ in outside
+        f"{result.point.name} {rule.title}: {QUANTITIES[quantity]}" for result, rule, quantity, _ in outside
     ]
     words += f"{len(outside)} of {total} exact laws lie OUTSIDE the intervals that hold at once with {sure}: "
     return f"{words}{'; '.join(names)}."
 
 
 def save(convergence: Convergence, folder: str | os.PathLike[str]) -> None:
-    """Write ``figures/*.png``, ``table.txt`` and, last, ``results.json``; OSError if a file cannot be written."""
+    """Write ``figures/*.png``, ``table.txt``, ``run.json`` and, last, ``results.json``; OSError if a file cannot be written.
+
+    The results of a study are the same bytes however it was run; when and with what it ended stands in ``run.json``.
+    """
     from rich.console import Console
 
     stream = io.StringIO()
@@ -142,5 +130,6 @@ def save(convergence: Convergence, folder: str | os.PathLike[str]) -> None:
     content: dict[str, bytes | str] = {
         f"figures/{figure.name}.png": drawing.render(figure) for figure in figures(convergence)
     }
-    content |= {"table.txt": stream.getvalue(), "results.json": convergence.render()}
+    content |= {"table.txt": stream.getvalue(), "run.json": _json.text(_json.run())}
+    content["results.json"] = convergence.render()
     _files.write_together(folder, content)

@@ -6,9 +6,10 @@ Knows plain data only (:mod:`theorylab.charts`): no network is run and no law is
 from theorylab.drawing._charts import FORMATS, check_path, draw, encode, render, save, width
 from theorylab.drawing._curves import label_axes
 from theorylab.drawing._maps import maps_over_charts, rows_of_maps
-from theorylab.drawing._numbers import MINUS, empty_table, fixed, number, percent, powers, table, with_reach
+from theorylab.drawing._numbers import MINUS, fixed, number, percent, powers, signs, with_error, with_reach
 from theorylab.drawing._pages import page
 from theorylab.drawing._style import FAINT, INK, PALETTE
+from theorylab.drawing._tables import Words, empty_table, table
 
 __all__ = [
     "FAINT",
@@ -16,6 +17,7 @@ __all__ = [
     "INK",
     "MINUS",
     "PALETTE",
+    "Words",
     "check_path",
     "draw",
     "empty_table",
@@ -30,7 +32,9 @@ __all__ = [
     "render",
     "rows_of_maps",
     "save",
+    "signs",
     "table",
     "width",
+    "with_error",
     "with_reach",
 ]

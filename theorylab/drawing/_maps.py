@@ -40,7 +40,9 @@ def draw_maps(figure: MapFigure) -> Figure:
         dataclasses.replace(
             panel,
             title=textwrap.fill(panel.title, int(11.5 * side)),
-            note=_range_words(panel, spans.get(panel.scale)),
+            note="\n".join(
+                [*_range_words(panel, spans.get(panel.scale)), *textwrap.wrap(panel.note, int(13 * side))]
+            ),
         )
         for panel in figure.panels
     ]
@@ -146,8 +148,9 @@ def _spans(panels: Sequence[MapPanel]) -> dict[str, tuple[float, float]]:
     return {scale: (min(values), max(values)) for scale, values in ends.items()}
 
 
-def _range_words(panel: MapPanel, span: tuple[float, float] | None) -> str:
+def _range_words(panel: MapPanel, span: tuple[float, float] | None) -> list[str]:
     if panel.map is None:
-        return panel.note
+        return []
     ranges = [(float(np.min(panel.map)), float(np.max(panel.map))), *([span] if span else [])]
-    return "\nshown on ".join(f"{number(low, 3)} … {number(high, 3)}" for low, high in ranges)
+    words = [f"{number(low, 3)} … {number(high, 3)}" for low, high in ranges]
+    return [words[0], *(f"shown on {each}" for each in words[1:])]

@@ -1,14 +1,9 @@
-"""Numbers as text, for all tables, pictures and pages, and the tables of a terminal."""
+"""Numbers as text, for all tables, pictures and pages."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 MINUS = "\N{MINUS SIGN}"
 _SUPERSCRIPTS = str.maketrans(MINUS + "0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -53,6 +48,34 @@ def with_reach(mean: float, reach: float) -> str:
     return f"{fixed(mean)} ± {fixed(reach)}" if math.isfinite(reach) else fixed(mean)
 
 
+def with_error(value: float, error: float) -> str:
+    """Write a value to as many decimals as the two significant digits of its standard error need.
+
+    Examples
+    --------
+    >>> with_error(152.3149, 1.313), with_error(-0.0017549, 0.0016), with_error(2.0, 0.0)
+    ('152.3 ± 1.3', '−0.0018 ± 0.0016', '2')
+    """
+    if error == 0:
+        return number(value)
+    # At most four, or three rules side by side would not fit a terminal.
+    decimals = min(4, max(0, 1 - math.floor(math.log10(error))))
+    spread = fixed(error, decimals) if error >= 5e-5 else number(error, 1)
+    return f"{fixed(value, decimals if error >= 5e-5 else 5)} ± {spread}"
+
+
+def signs(text: str) -> str:
+    """Write the signs and exponents of numbers in a sentence as :func:`number` does.
+
+    Examples
+    --------
+    >>> signs("slope -1.004 (4e-04 of 1e+06), VGG-16, 3-4")
+    'slope −1.004 (4e−4 of 1e6), VGG-16, 3-4'
+    """
+    text = re.sub(r"(?<=\d)e([+-]?)0*(\d)", lambda power: f"e{MINUS * (power[1] == '-')}{power[2]}", text)
+    return re.sub(r"(?<![\w.)\]-])-(?=\.?\d)", MINUS, text)
+
+
 def percent(ratio: float) -> str:
     r"""Write a ratio as per cent, to two significant digits, with a no-break space before the sign.
 
@@ -80,32 +103,3 @@ def powers(text: str) -> str:
         return exponent if match[1] == "1" else f"{match[1]}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{exponent}"
 
     return re.sub(rf"([\d.]+)e({MINUS}?\d+)", power, text)
-
-
-def empty_table() -> Table:
-    """Make a table of rich without columns, in the style of all tables here."""
-    from rich import box
-    from rich.table import Table
-
-    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str | float]]) -> Table:
-    """Make a plain table: words to the left, numbers to the right.
-
-    Examples
-    --------
-    >>> table(("rule", "cosine"), [("guided", 0.25)]).row_count
-    1
-    """
-    from rich.text import Text
-
-    result = empty_table()
-    for column, title in enumerate(header):
-        numbers = any(isinstance(row[column], float) for row in rows)
-        # Fold only the last column of words, so that ids stay whole.
-        whole = numbers or column == 0
-        result.add_column(title, justify="right" if numbers else "left", no_wrap=whole, overflow="fold")
-    for row in rows:
-        result.add_row(*(Text(number(cell) if isinstance(cell, float) else cell) for cell in row))
-    return result

@@ -17,8 +17,8 @@ class Exhibit:
     ----------
     figure : MapFigure
     header : tuple of str
-    rows : tuple of tuples of float or str
-        One for each rule, as long as the header.
+    rows : tuple of tuples of float, str or (float, float)
+        One for each rule, as long as the header; a pair is a number and its standard error.
     numbers : dict
         Standard types; what is not a number is NaN.
     notes : tuple of str
@@ -27,7 +27,7 @@ class Exhibit:
 
     figure: MapFigure
     header: tuple[str, ...]
-    rows: tuple[tuple[float | str, ...], ...]
+    rows: tuple[tuple[float | str | tuple[float, float], ...], ...]
     numbers: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -27,6 +27,7 @@ LAWS = {
     "limit": "the law is a limit of large patches; with Gaussian filters it is exact",
 }
 """What is said of the law of one hidden layer, by its kind."""
+_NO_SPREAD = "there is no law of the standard deviation"
 Cosine = tuple[float | None, float]
 """A value, None where the mean map is zero and has no direction, and its standard error, 0 where it is exact."""
 
@@ -48,8 +49,8 @@ def predicted(
     -------
     Exhibit
         The mean map and the standard deviation of each entry; expected cosines of one map with the input and
-        with the mean map, as ratios of expectations.  Behind a max-pool the standard deviation is left out, and the cosines
-        are estimates.  The notes say how far off the law may be.
+        with the mean map, as ratios of expectations.  Behind a max-pool the standard deviation, of which there is no law, is
+        left out, and the cosines are estimates.  The notes say how far off the law may be.
 
     Raises
     ------
@@ -75,17 +76,25 @@ def predicted(
         maps, cosines = _maps_and_cosines(stack, known)
         if not panels or len(maps) > 1:  # the input before each pair of maps, else once
             panels.append(MapPanel("input", x))
-        panels += [MapPanel(f"{each.title}: {name}", map_) for name, map_ in maps.items()]
+        said = ["" if known.mean.any() else "the mean is zero", _NO_SPREAD if len(maps) == 1 else ""]
+        beside = {"mean": ", ".join(filter(None, said))}
+        panels += [
+            MapPanel(f"{each.title}: {name}", map_, note=beside.get(name, "")) for name, map_ in maps.items()
+        ]
         rows.append((each.title, *map(_cell, cosines)))
         row: dict[str, Any] = {"rule": each.value}
         for name, (value, error) in zip(("input", "mean_map"), cosines, strict=True):
             row[f"expected_cosine_with_{name}"] = value
             row[f"standard_error_with_{name}"] = None if value is None else error
         off = _tolerance(stack, each)
-        said = (
+        law_words = (
             LAWS[known.kind] if off is None else f"the law is a limit of wide layers, measured as {off.words}"
         )
-        notes.setdefault(said, []).append(each.title)
+        for sentence in (
+            law_words,
+            *([f"{_NO_SPREAD} behind a max-pool, so none is shown"] if len(maps) == 1 else []),
+        ):
+            notes.setdefault(sentence, []).append(each.title)
         numbers.append(row | {"law": known.kind, "tolerance": None if off is None else off._asdict()})
     return Exhibit(
         MapFigure("prediction", "Predicted maps of one logit; no network was run.", tuple(panels)),
@@ -104,11 +113,11 @@ def _tolerance(stack: Stack, rule: Rule) -> Tolerance | None:
     return tolerance(stack.input_shape, layers, rule)
 
 
-def _cell(cosine: Cosine) -> float | str:
+def _cell(cosine: Cosine) -> str | float | tuple[float, float]:
     value, error = cosine
     if value is None:
         return "mean is zero"
-    return f"{value:.3f} ± {error:.3f}" if error else value
+    return (value, error) if error else value
 
 
 def _maps_and_cosines(stack: Stack, known: MapLaw) -> tuple[dict[str, np.ndarray], list[Cosine]]:
@@ -132,7 +141,7 @@ def _estimated_cosines(stack: Stack, x: np.ndarray, rule: Rule, mean: np.ndarray
     assert isinstance(filters, ConvSpec)
     assert isinstance(pool, MaxPool)
     if not mean.any():
-        return [(None, 0.0), (None, 0.0)]
+        return [(0.0, 0.0), (None, 0.0)]
     grid = grid_of(filters, stack.input_shape)
     # The mean map of one filter and unit laws, to both of which it is proportional; large windows are integrated once more,
     # for the error of the integrals.

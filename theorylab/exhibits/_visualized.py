@@ -33,8 +33,8 @@ class NetworkChoice:
         Three layers, or one of the deep networks.
     n_filters : int, optional
         Filters of the CNN (256 if not given), or hidden units of the FCN (4096).
-    kernel, stride : int
-        Of the CNN.
+    kernel, stride : int, optional
+        Of the CNN (7 and 2 if not given).
     n_logits : int
     pool : int, optional
         Side of the CNN's max-pooling windows.
@@ -44,8 +44,8 @@ class NetworkChoice:
 
     network: str = "cnn"
     n_filters: int | None = None
-    kernel: int = 7
-    stride: int = 2
+    kernel: int | None = None
+    stride: int | None = None
     n_logits: int = 10
     pool: int | None = None
     weights: str | os.PathLike[str] | None = None
@@ -69,10 +69,11 @@ class NetworkChoice:
 
         name = _validation.choice(self.network, NETWORKS, "network")
         units, pool, trained = self.n_filters, self.pool, self.weights
+        filters = {"kernel": self.kernel, "stride": self.stride}
         if name in ("vgg16", "resnet50"):
             if trained is not None:
                 weights.check_source(os.fspath(trained))  # before seconds of drawing random weights
-            for option, given in (("filters", units), ("pool", pool)):
+            for option, given in {"filters": units, "pool": pool, **filters}.items():
                 if given is not None:
                     raise ValueError(f"{option}: {name} has its own layers, there is nothing to choose")
             net = getattr(networks, name)(input_shape=input_shape, n_logits=self.n_logits, seed=seed)
@@ -80,11 +81,14 @@ class NetworkChoice:
         if trained is not None:
             raise ValueError(f"weights: there are trained ones for 'vgg16' and 'resnet50', not for {name!r}")
         if name == "cnn":
-            grid = PatchGrid(input_shape, self.kernel, self.stride)
+            grid = PatchGrid(input_shape, self.kernel or 7, self.stride or 2)
             windows = None if pool is None else MaxPool(pool)
             return networks.three_layer_cnn(grid, units or 256, self.n_logits, windows, seed=seed)
-        if pool is not None:
-            raise ValueError("pool: the fully connected network has one position, nothing can be pooled")
+        for option, given in {"pool": pool, **filters}.items():
+            if given is not None:
+                raise ValueError(
+                    f"{option}: the fully connected network has one position, there is nothing to choose"
+                )
         return networks.three_layer_fcn(input_shape, units or 4096, self.n_logits, seed=seed)
 
 
@@ -154,7 +158,7 @@ def visualized(
     gradients = visualization.logit_gradients([checked], net.n_logits, lambda: trace.logits, seed)
     maps = [*net.backward(trace, gradients, list(rules))[:, 0]]
     # The cost is a function of all logits.
-    index = None if target == "cost" else int(np.argmax(gradients[0]))
+    index = None if checked == "cost" else int(np.argmax(gradients[0]))
     same = "cost" if index is None else index
     maps += [methods.attribute(net, x, one, same, seed=seed, **options) for one in chosen]
     logit = float(trace.logit(index)) if read_logit and index is not None else None
@@ -173,7 +177,7 @@ def visualized(
     return Exhibit(
         MapFigure(
             "maps",
-            f"Raw maps of the logit {target!r} of a {kind} network ({choice.network}).",
+            f"Raw maps of the logit {checked!r} of a {kind} network ({choice.network}).",
             (MapPanel("input", x), *map(MapPanel, titles, maps)),
         ),
         ("map" if chosen else "rule", "norm of the map", "cosine with the input"),
@@ -187,7 +191,7 @@ def visualized(
             "input_shape": list(x.shape),
             "n_logits": net.n_logits,
             "seed": seed,
-            "target": {"asked": target, "index": index, "logit": logit},
+            "target": {"asked": checked, "index": index, "logit": logit},
             "maps": measured,
             **({"options": dict(options)} if chosen else {}),
         },

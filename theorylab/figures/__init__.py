@@ -12,6 +12,8 @@ from theorylab import _validation
 from theorylab.figures._base import FinishedFigure, Settings, content, files_of, save
 
 NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "edges", "resnet")
+TRAINED = ("2", "3", "7", "8", "9", "edges", "resnet")
+"""Those that show trained networks, or can."""
 
 
 @_validation.checked
@@ -65,4 +67,4 @@ def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa:
     return FinishedFigure(name, *module.make(settings))
 
 
-__all__ = ["NAMES", "FinishedFigure", "Settings", "content", "files_of", "make", "save"]
+__all__ = ["NAMES", "TRAINED", "FinishedFigure", "Settings", "content", "files_of", "make", "save"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from theorylab.subjects import Subject
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Settings of a figure; each figure uses those it needs.
@@ -115,11 +116,13 @@ def content(finished: FinishedFigure, settings: Settings) -> dict[str, Any]:
     >>> content(FinishedFigure("2", "Empty.", Figure(figsize=(1, 1)), {"cosine": np.float32(0.5)}), Settings())["numbers"]
     {'cosine': 0.5}
     """
+    name = settings.image or images.bundled()[0]
     return {
         "figure": finished.name,
         "theorylab": __version__,
         "caption": finished.caption,
-        "image": settings.image or images.bundled()[0],
+        "image": name,
+        "picture": _json.picture(settings.picture(), name=name),
         "seed": settings.seed,
         "numbers": _json.plain(finished.numbers),
     }
@@ -144,6 +147,6 @@ def save(finished: FinishedFigure, folder: str | os.PathLike[str], settings: Set
     ['figure-2.png', 'figure-2.json']
     """
     names = [path.name for path in files_of(finished.name, Path(folder))]
-    parts = encode(finished.canvas), _json.text(content(finished, settings))
+    parts = encode(finished.canvas), _json.document(content(finished, settings))
     picture, numbers = _files.write_together(folder, dict(zip(names, parts, strict=True)))
     return picture, numbers

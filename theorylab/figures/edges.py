@@ -12,6 +12,7 @@ from theorylab.drawing import fixed, rows_of_maps
 from theorylab.figures._base import Parts, Settings
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
+from theorylab.model.rules import Rule
 from theorylab.visualization import visualize
 
 FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2
@@ -24,13 +25,14 @@ def make(settings: Settings) -> Parts:
     rgb = nets.picture(settings.image)
     detectors = _detectors(rgb)
     step()
-    maps = {"guided, trained": visualize(nets.trained, nets.prepared(rgb), "guided", "max")}
+    title = Rule.GUIDED.title
+    maps = {f"{title}, trained": visualize(nets.trained, nets.prepared(rgb), "guided", "max")}
     step()
-    maps["guided, random"] = visualize(nets.random, nets.prepared(rgb), "guided", "max")
+    maps[f"{title}, random"] = visualize(nets.random, nets.prepared(rgb), "guided", "max")
     step()
     x = settings.picture(rgb.shape[1])
     grid = PatchGrid(x.shape, min(KERNEL, x.shape[1]), STRIDE)
-    maps["guided, three layers, pooled"] = sampling.three_layer_maps(
+    maps[f"{title}, three layers, pooled"] = sampling.three_layer_maps(
         x, grid, "guided", FILTERS, size=1, pool=MaxPool(POOL), seed=settings.stream(11)
     )[0]
     step()

@@ -10,7 +10,6 @@ from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER
 
 FILTERS, HIDDEN, KERNEL, STRIDE = 256, 4096, 7, 2
-ORDER = PAPER[::-1]
 
 
 def make(settings: Settings) -> Parts:
@@ -20,11 +19,11 @@ def make(settings: Settings) -> Parts:
         f"CNN, N = {FILTERS}": (PatchGrid(x.shape, min(KERNEL, x.shape[1]), STRIDE), FILTERS),
         f"FCN, N_h = {HIDDEN}": (PatchGrid(x.shape, x.shape[1:]), HIDDEN),
     }
-    step = settings.steps("figure 4", len(windows) * len(ORDER))
+    step = settings.steps("figure 4", len(windows) * len(PAPER))
     rows, numbers = [], {}
     for index, (label, (grid, units)) in enumerate(windows.items()):
         panels = [MapPanel("input", x)]
-        for rule in ORDER:
+        for rule in PAPER:
             seed = settings.stream(4, index)
             if grid.n_patches == 1:  # by the map's own law: the weights would be gigabytes
                 map_ = sampling.fcn_maps(x, units, rule, size=1, seed=seed)[0]

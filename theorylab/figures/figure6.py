@@ -12,7 +12,6 @@ from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
 
 FILTERS, KERNEL, STRIDE, POOL = 256, 7, 2, 2
-ORDER = PAPER[::-1]
 
 
 def make(settings: Settings) -> Parts:
@@ -20,10 +19,10 @@ def make(settings: Settings) -> Parts:
     x = settings.picture(max(settings.side, 32))
     grid = PatchGrid(x.shape, KERNEL, STRIDE)
     pool = MaxPool(POOL)
-    step = settings.steps("figure 6", len(ORDER) + 2)
+    step = settings.steps("figure 6", len(PAPER) + 2)
     pooled, deep = [MapPanel("input", x)], [MapPanel("input", x)]
     numbers: dict[str, dict[str, object]] = {"three layers": {}, "VGG-16": {}}
-    for index, rule in enumerate(ORDER):
+    for index, rule in enumerate(PAPER):
         map_ = sampling.three_layer_maps(
             x, grid, rule, FILTERS, size=1, pool=pool, seed=settings.stream(6, index)
         )[0]
@@ -41,9 +40,9 @@ def make(settings: Settings) -> Parts:
         step()
     net = networks.vgg16(input_shape=x.shape, seed=settings.seed)
     step()
-    maps = visualize_many(net, x, ORDER, ["max"])[:, 0]
+    maps = visualize_many(net, x, PAPER, ["max"])[:, 0]
     step()
-    for rule, map_ in zip(ORDER, maps, strict=True):
+    for rule, map_ in zip(PAPER, maps, strict=True):
         measured = measures.cosine(map_, x)
         deep.append(MapPanel(rule.title, map_, note=f"cosine to the input {fixed(measured)}"))
         numbers["VGG-16"][rule.value] = {"cosine": measured, "similarity": measures.similarity(map_, x)}

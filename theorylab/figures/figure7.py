@@ -10,7 +10,7 @@ import numpy as np
 import threadpoolctl
 
 from theorylab import display, images, photographs, stats
-from theorylab.drawing import INK, PALETTE, label_axes, maps_over_charts
+from theorylab.drawing import INK, PALETTE, fixed, label_axes, maps_over_charts
 from theorylab.figures._base import Parts, Settings
 from theorylab.model.rules import PAPER, Rule
 from theorylab.networks.batches import batch_maps
@@ -59,9 +59,7 @@ def make(settings: Settings) -> Parts:
         at = np.arange(len(means)) + 0.38 * (index - 0.5)
         chart.bar(at, means, 0.36, yerr=reach, capsize=3, color=PALETTE[index], label=name, ecolor=INK)
         for x, mean in zip(at, means, strict=True):
-            chart.annotate(
-                f"{mean:.3g}", (x, mean), (10, 2), textcoords="offset points", fontsize=7, color=INK
-            )
+            chart.annotate(fixed(mean), (x, mean), (10, 2), textcoords="offset points", fontsize=7, color=INK)
     numbers["predicted"] = {Rule.SALIENCY.value: WHITE_NOISE}
     chart.axhline(
         WHITE_NOISE, xmax=0.33, color=INK, linestyle=":", label="predicted for independent noise, √2"

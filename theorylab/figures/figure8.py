@@ -8,7 +8,7 @@ import numpy as np
 
 from theorylab import adversarial, measures
 from theorylab.charts import MapPanel
-from theorylab.drawing import fixed, rows_of_maps
+from theorylab.drawing import fixed, number, rows_of_maps
 from theorylab.figures._base import Parts, Settings
 from theorylab.model.rules import PAPER
 from theorylab.visualization import visualize_many
@@ -42,7 +42,7 @@ def make(settings: Settings) -> Parts:
     }
     rows = []
     for name, picture in pictures.items():
-        note = "" if name == "before" else f"step of {size:.3g} levels of 255"
+        note = "" if name == "before" else f"step of {number(size, 3)} levels of 255"
         panels = [MapPanel(classes[name], picture, note=note)]
         for rule, map_ in zip(PAPER, maps[name], strict=True):
             note = "" if name == "before" else f"cosine to before {fixed(kept[rule.value])}"

@@ -119,7 +119,9 @@ def vgg16(
     >>> len(stack.layers), stack.layers[2], stack.shapes[-4:]
     (21, MaxPool(size=(2, 2), stride=(2, 2), padding=(0, 0)), ((512, 7, 7), (512, 7, 7), (4096,), (4096,)))
     """
-    channels = _validation.image_shape(input_shape, "input_shape")[0]
+    channels, *plane = _validation.image_shape(input_shape, "input_shape")
+    if min(plane) < 32:
+        raise ValueError(f"input_shape: VGG-16 takes 32 × 32 pixels or more, got {plane[0]} × {plane[1]}")
     layers: list[Layer] = []
     for block in VGG16_BLOCKS:
         for n_filters in block:

@@ -19,6 +19,7 @@ from theorylab.model.units import RELU, Unit
 _KNOWN: dict[str, Rule] = {}
 
 
+@_validation.checked
 class Rule:
     """How a gradient passes back through a unit.
 
@@ -113,6 +114,8 @@ class Rule:
     def h(self, gradient: np.ndarray) -> np.ndarray:
         """Apply ``h`` of Eq. 2 to a gradient of any shape; the result is a new array of the same dtype."""
         gradient = np.asarray(gradient)
+        if gradient.dtype == bool:
+            raise TypeError("gradient: expected numbers, got bool")
         if (self.up, self.down) == (1, -1):
             return gradient.copy()
         # Leave out a part with factor 0: 0 times an infinite gradient would be NaN.
@@ -138,6 +141,15 @@ class Rule:
             The (modified) gradient with respect to the unit's input, in the dtype of `gradient`.
         """
         result = self.h(gradient)
+        shapes = result.shape, np.shape(pre_activation)
+        try:
+            fits = np.broadcast_shapes(*shapes) == result.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"pre_activation: expected a shape that fits the gradient's {shapes[0]}, got {shapes[1]}"
+            )
         shut = self.shut(unit)
         if shut != 1:
             # np.where instead of a product: an infinite gradient at a closed ReLU becomes 0, not NaN.

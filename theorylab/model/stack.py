@@ -97,6 +97,7 @@ class Stack:
         """Shape of the input of the readout."""
         return self.shapes[-1]
 
+    @_validation.checked
     def reads(self, number: int) -> Shape:
         """Return the shape of the input of layer `number`."""
         return self.shapes[number - 1] if number else self.input_shape

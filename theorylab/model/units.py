@@ -15,6 +15,7 @@ import numpy as np
 from theorylab import _validation
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Unit:
     """An activation function that is linear on both sides of 0: :class:`ReLU` or :class:`LeakyReLU`.
@@ -42,6 +43,7 @@ class Unit:
         return np.where(y > 0, y, y * y.dtype.type(self.slope))
 
 
+@_validation.checked
 class ReLU(Unit):
     """The unit ``φ(y) = max(y, 0)`` of Eq. 2; its gate is closed at 0.
 
@@ -59,6 +61,7 @@ class ReLU(Unit):
         return "ReLU()"
 
 
+@_validation.checked
 class LeakyReLU(Unit):
     """The unit ``φ(y) = y`` above 0 and ``slope·y`` below.
 

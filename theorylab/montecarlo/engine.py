@@ -25,6 +25,7 @@ class Checkpoints(Protocol):
         """Keep a block."""
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Study:
     """One simulation, cut into blocks.

@@ -79,6 +79,7 @@ def _stay_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class JoblibExecutor:
     """Worker processes on this machine; with one, this process.

@@ -11,6 +11,7 @@ import numpy as np
 from theorylab import _validation
 
 
+@_validation.checked
 @dataclasses.dataclass
 class ArrayMoments:
     """Mean and variance, entry by entry, of a stream of equal-shaped arrays (maps).
@@ -45,14 +46,16 @@ class ArrayMoments:
     @classmethod
     def of(cls, observations: np.ndarray) -> ArrayMoments:
         """Return the moments of an array whose first axis counts observations."""
-        observations = np.asarray(observations, dtype=np.float64)
+        if not observations.ndim:
+            raise ValueError("observations: expected an axis of observations, got a number")
+        observations = observations.astype(np.float64)
         mean = observations.mean(axis=0)
         return cls(len(observations), mean, ((observations - mean) ** 2).sum(axis=0))
 
     def add(self, observation: np.ndarray) -> None:
         """Add one observation, in place."""
+        difference = observation - _same_shape(observation, self.mean, "observation")
         self.count += 1
-        difference = observation - self.mean
         self.mean += difference / self.count
         self.deviations += difference * (observation - self.mean)
 
@@ -61,7 +64,7 @@ class ArrayMoments:
         if other.count == 0:
             return
         total = self.count + other.count
-        difference = other.mean - self.mean
+        difference = other.mean - _same_shape(other.mean, self.mean, "other")
         self.mean += difference * (other.count / total)
         self.deviations += other.deviations + difference**2 * (self.count * other.count / total)
         self.count = total
@@ -77,6 +80,14 @@ class ArrayMoments:
         return np.sqrt(self.variance / self.count)
 
 
+def _same_shape(array: np.ndarray, like: np.ndarray, name: str) -> np.ndarray:
+    """Return `like`, or raise a ValueError if `array` has another shape: it would be spread over it."""
+    if np.shape(array) != like.shape:
+        raise ValueError(f"{name}: expected shape {like.shape}, got {np.shape(array)}")
+    return like
+
+
+@_validation.checked
 @dataclasses.dataclass
 class Statistics:
     """Means and covariances of named numbers measured once a replicate.
@@ -102,7 +113,14 @@ class Statistics:
     @classmethod
     def of(cls, observations: Mapping[str, np.ndarray]) -> Statistics:
         """Return the statistics of equally long vectors of observations."""
-        table = np.stack([np.asarray(column, dtype=np.float64) for column in observations.values()], axis=1)
+        columns = [
+            _validation.as_array(column, f"observations, {name}") for name, column in observations.items()
+        ]
+        if {column.ndim for column in columns} != {1} or len({len(column) for column in columns}) != 1:
+            raise ValueError(
+                f"observations: expected vectors of one length, got shapes {[column.shape for column in columns]}"
+            )
+        table = np.stack(columns, axis=1).astype(np.float64)
         mean = table.mean(axis=0)
         centred = table - mean
         return cls(tuple(observations), len(table), mean, centred.T @ centred)
@@ -150,6 +168,7 @@ class Statistics:
         return at(self.mean), float(np.sqrt(max(variance, 0.0)))
 
 
+@_validation.checked
 @dataclasses.dataclass
 class Measurement:
     """What one block, or a whole study, measured: numbers once a replicate, and moments of maps.
@@ -180,7 +199,11 @@ class Measurement:
         >>> measurement({"a": np.array([1.0, 3.0])}).estimate("a")
         (2.0, 1.0, 2)
         """
-        smooth = function if callable(function) else operator.itemgetter(function)
+        smooth = (
+            function
+            if callable(function)
+            else operator.itemgetter(_validation.choice(function, self.statistics.names, "function"))
+        )
         return *self.statistics.estimate(smooth), self.replicates
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from theorylab import _validation
 from theorylab.networks.readout import Readout
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class GraphTrace:
     """What a forward pass leaves for the backward passes.

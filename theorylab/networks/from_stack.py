@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from theorylab import _random
+from theorylab import _random, _validation
 from theorylab.model.laws import Gaussian, WeightLaw
 from theorylab.model.pooling import MaxPool
 from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
@@ -14,7 +14,7 @@ from theorylab.model.stack import Layer, Stack
 from theorylab.networks import nodes as kinds
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Node
-from theorylab.networks.parameters import trace_shapes
+from theorylab.networks.parameters import draw_parameters, trace_shapes
 
 
 class Blueprint:
@@ -154,3 +154,34 @@ def from_stack(stack: Stack, *, seed: _random.Seed = 0, dtype: type = np.float64
     (1000,)
     """
     return Blueprint(stack).draw(_random.generator(seed), dtype)
+
+
+@_validation.checked
+def redrawn(network: GraphNetwork, seed: _random.Seed = 0) -> GraphNetwork:
+    """Return the same graph with random weights: Gaussian of variance 2 over the fan-in, biases 0, in the network's dtype.
+
+    Parameters
+    ----------
+    network : GraphNetwork
+    seed : int or Generator
+
+    Returns
+    -------
+    GraphNetwork
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the seed is neither an integer of at least 0 nor a generator.
+
+    Examples
+    --------
+    >>> from theorylab import training
+    >>> redrawn(training.small_classifier().network, seed=1).dtype
+    dtype('float32')
+    """
+    # Weights by fan-in ignore the law.
+    drawn = draw_parameters(
+        network.nodes, law=Gaussian(1.0), seed=seed, init="fan-in", dtype=network.dtype.type
+    )
+    return GraphNetwork(network.nodes, drawn)

@@ -6,11 +6,12 @@ import dataclasses
 
 import numpy as np
 
-from theorylab import _random
+from theorylab import _random, _validation
 from theorylab.kernels import normal
 from theorylab.model.laws import Gaussian
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class QuickGaussian(Gaussian):
     """The law of :class:`~theorylab.model.laws.Gaussian`, drawn by another algorithm: other numbers.

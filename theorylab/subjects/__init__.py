@@ -2,13 +2,12 @@
 
 from theorylab.subjects._given import given, of_module
 from theorylab.subjects._packaged import PACKAGED, SMALL, TORCHVISION, best, hed_is_present, small, vgg16
-from theorylab.subjects._subject import FanIn, Subject, column, gates, layer_titles
+from theorylab.subjects._subject import Subject, column, gates, layer_titles
 
 __all__ = [
     "PACKAGED",
     "SMALL",
     "TORCHVISION",
-    "FanIn",
     "Subject",
     "best",
     "column",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from theorylab import _imports, _validation
+from theorylab.networks import redrawn
 from theorylab.networks.nodes import Conv, Dense
 from theorylab.subjects._packaged import PACKAGED, SIDE, small, vgg16
-from theorylab.subjects._subject import FanIn, Subject, column
+from theorylab.subjects._subject import Subject, column
 
 
+@_validation.checked
 def given(
     weights: str | os.PathLike[str] | None = None,
     model: str | None = None,
@@ -56,13 +59,13 @@ def given(
     side = None if side is None else _validation.positive_integer(side, "size")
     if weights is not None and model is not None:
         raise ValueError("weights and model: expected one of the two")
+    if classes and model is None:
+        raise ValueError("classes: they name the logits of a model, and none is given")
     if weights is not None:
-        if not isinstance(weights, (str, os.PathLike)) or isinstance(os.fspath(weights), bytes):
-            raise TypeError(f"weights: expected a path or 'torchvision', got {type(weights).__name__}")
         source = os.fspath(weights)
         return small(side or 32, seed, source) if source in PACKAGED else vgg16(source, side or SIDE, seed)
     if model is None:
-        return small(seed=seed)
+        return small(side or 32, seed)
     where = f"model {model!r}"
     function = _imports.named(model, where)
     beside = vars(sys.modules[model.partition(":")[0]])
@@ -76,6 +79,7 @@ def given(
     )
 
 
+@_validation.checked
 def of_module(
     module: Any,
     name: str,
@@ -116,7 +120,9 @@ def of_module(
     try:
         network = torch_bridge.from_torch(module, (3, side, side))
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from error
+        raise type(error)(f"{name}, at size {side}: {error}") from error
+    if network.n_logits < 2:
+        raise ValueError(f"{name}: expected a classifier of two or more logits, got {network.n_logits}")
     if classes and len(classes) != network.n_logits:
         raise ValueError(
             f"{name}: expected {network.n_logits} classes, one for each logit, got {len(classes)}"
@@ -125,8 +131,14 @@ def of_module(
     if preprocess is not None:
         mean, scale = _colours(preprocess, side, f"{name}: preprocess")
     kinds = [sum(isinstance(node, kind) for node in network.nodes) for kind in (Conv, Dense)]
-    label = f"{name} ({kinds[0]} convolutions, {kinds[1]} dense layers, {network.n_logits} logits)"
-    return Subject(label, name, network, FanIn(network), True, mean, scale, tuple(classes), seed)
+    words = [
+        f"{n} {word}{'' if n == 1 else 's'}"
+        for n, word in zip(kinds, ("convolution", "dense layer"), strict=True)
+    ]
+    label = f"{name} ({', '.join(words)}, {network.n_logits} logits)"
+    return Subject(
+        label, name, network, functools.partial(redrawn, network), True, mean, scale, tuple(classes), seed
+    )
 
 
 def _colours(preprocess: Callable[[Any], Any], side: int, where: str) -> tuple[np.ndarray, np.ndarray]:

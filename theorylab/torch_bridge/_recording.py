@@ -125,7 +125,7 @@ class Recorder:
     def _guarded(self, given: Any) -> Any:
         try:
             return self.twin(given)
-        except Exception as error:  # whatever a forward may raise
+        except (Exception, SystemExit) as error:  # whatever a forward may raise
             self._refuse()
             where = self.failed[1] if self.failed[0] is error else "module"
             reason = [*str(error).strip().splitlines(), type(error).__name__][0]
@@ -174,7 +174,7 @@ class Recorder:
         self.scopes.append((path, twin))
         try:
             return forward(*args, **kwargs)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             trace, users = error.__traceback__, ""
             while trace is not None:
                 if not trace.tb_frame.f_code.co_filename.startswith(_not_users()):
@@ -219,7 +219,7 @@ class Recorder:
                 if seen is None
                 else _rectifiers.rectify(held[seen.source], seen, self.current)
             )
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._fail(error, str(node))
             raise
         if held:

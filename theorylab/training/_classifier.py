@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from theorylab import _random
-from theorylab.model.laws import Gaussian
-from theorylab.networks import GraphNetwork
+from theorylab import _random, _validation
+from theorylab.networks import GraphNetwork, redrawn
 from theorylab.networks.nodes import Node
-from theorylab.networks.parameters import draw_parameters, trace_shapes
+from theorylab.networks.parameters import trace_shapes
 from theorylab.training import _pictures, _weights
 from theorylab.training._nodes import small_nodes, small_residual_nodes
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Classifier:
     """The trained network, its accuracy, and the same architecture for other sizes or with random weights.
@@ -72,9 +72,7 @@ class Classifier:
         TypeError, ValueError
             If the seed is neither an integer of at least 0 nor a generator.
         """
-        nodes = self.network.nodes
-        # Weights by fan-in ignore the law.
-        return GraphNetwork(nodes, draw_parameters(nodes, law=Gaussian(1.0), seed=seed, init="fan-in"))
+        return redrawn(self.network, seed)
 
 
 def small_classifier() -> Classifier:

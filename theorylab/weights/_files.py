@@ -100,7 +100,14 @@ def _torch(path: str) -> Arrays:
     torch = needed("torch", "PyTorch", "torch")
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except (
+        pickle.UnpicklingError,
+        IndexError,
+        KeyError,
+        EOFError,
+        AttributeError,
+        UnicodeDecodeError,
+    ) as error:
         # PyTorch's own message is a page long and explains how to execute the file all the same.
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is None:
@@ -131,6 +138,10 @@ def _npz(path: str) -> Arrays:
     # Opened here, since NumPy leaves the file of a broken archive open.
     with open(path, "rb") as stream:
         try:
+            start = stream.read(2)
+            stream.seek(0)
+            if start not in (b"PK", b"\x93N"):  # NumPy takes everything else for a pickle
+                raise ValueError(f"not an archive that numpy.savez wrote; {_UNTOUCHED}")
             held = np.load(stream, allow_pickle=False)
             if isinstance(held, np.ndarray):
                 raise ValueError("expected an archive of named arrays, got a single array")
