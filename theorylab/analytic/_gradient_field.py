@@ -7,6 +7,8 @@ for all channels.
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -86,6 +88,21 @@ class Field:
         return np.asarray(sum(a * moved(x, s) for s, a in self.shifts.items()))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Windows:
+    """What the units of ``n`` windows depend on.  Without a pool each unit is a window of its own.
+
+    Of ``S`` windows of ``k`` units the receiving one comes first; windows beyond the plane have no activation.
+    """
+
+    part: slice  # which positions of the block's output they are
+    held: np.ndarray  # (n, k) flat positions of the units
+    gram: np.ndarray  # (n, S k, S k) covariances of the pre-activations
+    a: np.ndarray  # (n, S) coefficients of the windows' activations in V̂
+    noise: np.ndarray  # (n,) β, of all that is no such activation
+    rest: np.ndarray  # (n,) the share of β² that is not white noise but a mixture across the window's own activation
+
+
 class BlockLaw:
     """A block with the inner products of its input, of the patches it reads and of its output."""
 
@@ -126,43 +143,54 @@ class BlockLaw:
         return {HERE: coefficient}, np.where(size > 0, second, closed)
 
     def _with_neighbours(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
-        shifts, shape = sorted(field.shifts), self.patches.shape
-        coefficients, second = neighbour_moments(
-            self.block.std**2 * self.patches.gram(shifts),
-            np.stack([field.shifts[s].ravel() for s in shifts], axis=1),
-            field.beta.ravel(),
-            rule,
-            shifts.index(HERE),
-        )
-        planes = {s: coefficients[:, n].reshape(shape) for n, s in enumerate(shifts)}
-        return planes, second.reshape(shape)
+        shifts, shape = ordered(field.shifts), self.patches.shape
+        coefficients, second = np.empty((math.prod(shape), len(shifts))), np.empty(math.prod(shape))
+        for some in self.received(field):
+            coefficients[some.part], second[some.part] = neighbour_moments(
+                some.gram, some.a, some.noise, rule, 0
+            )
+        return {s: coefficients[:, n].reshape(shape) for n, s in enumerate(shifts)}, second.reshape(shape)
+
+    def received(self, field: Field) -> Iterator[Windows]:
+        """Yield what the units of some windows at a time depend on; without a pool each unit is a window of its own."""
+        if self.block.pool is None:
+            positions = np.arange(self.patches.energy.size)[:, None]
+            shifts = listed = ordered(field.shifts)
+        else:
+            positions, shifts = self.block.pool.windows(self.patches.shape), ordered(self._step.windows)
+            listed = places(shifts, self.block.pool)
+        noise, rest = field.beta.ravel(), np.zeros(field.beta.size)
+        if len(shifts) > 1 or field.plain:
+            ones = np.ones(field.beta.shape)
+            a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in shifts], axis=1)
+        else:
+            projection = field.projection(self.output, self.block.n_filters)
+            a, whole = projection.alpha.reshape(-1, 1), projection.beta.ravel()
+            rest = np.divide(whole**2 - noise**2, whole**2, out=rest, where=whole > 0)
+            noise = whole
+        for part in chunks(len(positions), len(listed) ** 2):
+            gram = self.block.std**2 * self.patches.gram(listed, positions[part, 0])
+            yield Windows(part, positions[part], gram, a[part], noise[part], rest[part])
 
     def _behind_pool(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
-        pool, windows = self.block.pool, self._step.windows
+        pool = self.block.pool
         assert pool is not None
-        held, within, listed = pool.windows(self.patches.shape), offsets(pool), places(windows, pool)
-        told_apart = len(windows) > 1
-        projection = field.projection(self.output, self.block.n_filters)
-        # The window itself comes first.  Windows beyond the plane have no largest value.
-        ones = np.ones(field.beta.shape)
-        a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in ordered(windows)], axis=1)
+        within, listed = offsets(pool), places(self._step.windows, pool)
         planes: Planes = {s: np.zeros(self.patches.shape) for s in self._step.mixed}
         second = np.zeros(self.patches.shape)
-        for part in chunks(len(held), len(listed) ** 2):
-            gram = self.block.std**2 * self.patches.gram(listed, held[part, 0])
-            if told_apart:
-                coefficients, energies = mixed_moments(gram, a[part], field.beta.ravel()[part], rule)
+        for some in self.received(field):
+            gram, held = some.gram, some.held
+            if some.a.shape[1] > 1:
+                coefficients, energies = mixed_moments(gram, some.a, some.noise, rule)
             else:
-                coefficients, energies = pooled_moments(
-                    gram, projection.alpha.ravel()[part], projection.beta.ravel()[part], rule
-                )
-            second.flat[held[part]] = energies
+                coefficients, energies = pooled_moments(gram, some.a[:, 0], some.noise, rule)
+            second.flat[held] = energies
             for m, (row, column) in enumerate(within):
                 steps = [(down - row, right - column) for down, right in listed]
                 kept = np.array([s in planes for s in steps])
                 b = regression(gram, coefficients[:, m], kept)
                 for n in np.flatnonzero(kept):
-                    planes[steps[n]].flat[held[part, m]] = b[:, n]
+                    planes[steps[n]].flat[held[:, m]] = b[:, n]
         return planes, second
 
 

@@ -56,6 +56,7 @@ Its pattern is ``β²``'s (correlation 0.99).
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -69,6 +70,7 @@ from theorylab.analytic._gradient_field import BlockLaw, Field, Projection
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._plan import Step, plan
 from theorylab.analytic._residual import StageLaw
+from theorylab.analytic._two_logits import TwoLogits
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.model.rules import Rule
 from theorylab.model.stack import Layer
@@ -98,8 +100,14 @@ class LayerMaps:
     alpha: np.ndarray
     beta: np.ndarray
     alignment: float
+    distance: Callable[[], float] = dataclasses.field(repr=False)
     mean_map: np.ndarray | None = None
     variance_map: np.ndarray | None = None
+
+    @functools.cached_property
+    def class_distance(self) -> float:
+        """Expected distance between the unit-norm ``V̂`` of two logits of one network, computed at its first use."""
+        return self.distance()
 
 
 @_validation.checked
@@ -202,15 +210,19 @@ def depth_maps(
     field = Field.readout(blocks[-1].shape[1:])
     records: list[LayerMaps] = []
     layer, backward = sum(block.depth for block in blocks), math.log(readout_std)
+    logits = TwoLogits(rule, unit)
     for number, law in reversed(list(enumerate(laws))):
         forward = math.log(norm) + sum(gains[:number])
-        inside, field = law.gradients(field, rule)
+        above = field
+        inside, field = law.gradients(above, rule)
+        distance = functools.partial(logits.distance, logits.add(law, above, field))
         for depth, projection in inside:
-            records.append(_record(layer - depth, projection, backward, forward + gains[number]))
+            records.append(_record(layer - depth, projection, backward, forward + gains[number], distance))
         advance()
         layer -= law.block.depth
         backward += gains[number]
-        records.append(_record(layer, field.projection(law.input, law.block.channels), backward, forward))
+        projection = field.projection(law.input, law.block.channels)
+        records.append(_record(layer, projection, backward, forward, distance))
     # The image is x/norm here: the mean is a mixture of its entries, whatever their size.
     mean_map = _in_units(field.mean_map(x / norm), backward)
     variance_map = np.broadcast_to(_in_units(field.beta**2, 2 * backward), x.shape).copy()
@@ -232,7 +244,9 @@ def _energies(
     return laws
 
 
-def _record(layer: int, projection: Projection, backward: float, forward: float) -> LayerMaps:
+def _record(
+    layer: int, projection: Projection, backward: float, forward: float, distance: Callable[[], float]
+) -> LayerMaps:
     """One layer's record; the last two are logarithms of the true scale of gradients and of activations."""
     whole = float(projection.energy.sum()) * float(projection.power.sum())
     signal = float(projection.along.sum())
@@ -241,6 +255,7 @@ def _record(layer: int, projection: Projection, backward: float, forward: float)
         _in_units(projection.alpha, backward - forward),
         _in_units(projection.beta, backward),
         signal / math.sqrt(whole) if signal else 0.0,
+        distance,
     )
 
 
