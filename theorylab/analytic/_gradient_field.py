@@ -16,7 +16,7 @@ from theorylab.analytic._blocks import Block
 from theorylab.analytic._conditioning import chunks
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._joint_moments import mixed_moments, neighbour_moments, pooled_moments, regression
-from theorylab.analytic._plan import HERE, Shift, Step, has_mean, offsets, ordered, places, times
+from theorylab.analytic._plan import HERE, Shift, Step, differences, has_mean, offsets, ordered, places, times
 from theorylab.analytic._unit_moments import unit_moments
 from theorylab.analytic._windows import fold, moved
 from theorylab.model.rules import Rule
@@ -90,7 +90,7 @@ class Field:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Windows:
-    """What the units of ``n`` windows depend on.  Without a pool each unit is a window of its own.
+    """What the units of ``n`` windows depend on.
 
     Of ``S`` windows of ``k`` units the receiving one comes first; windows beyond the plane have no activation.
     """
@@ -100,7 +100,31 @@ class Windows:
     gram: np.ndarray  # (n, S k, S k) covariances of the pre-activations
     a: np.ndarray  # (n, S) coefficients of the windows' activations in V̂
     noise: np.ndarray  # (n,) β, of all that is no such activation
-    rest: np.ndarray  # (n,) the share of β² that is not white noise but a mixture across the window's own activation
+    rest: (
+        np.ndarray
+    )  # (n,) the share of β² that is not white noise but a mixture across the window's own activation
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Units:
+    """A block's units under the gradient at its output; without a pool each unit is a window of its own."""
+
+    block: Block
+    patches: InnerProducts
+    listed: list[Shift]  # of the units that one depends on, its own window first
+    a: np.ndarray  # these three as in `Windows`, for all positions
+    noise: np.ndarray
+    rest: np.ndarray
+
+    def windows(self) -> Iterator[Windows]:
+        """Yield some windows at a time."""
+        if self.block.pool is None:
+            held = np.arange(self.patches.energy.size)[:, None]
+        else:
+            held = self.block.pool.windows(self.patches.shape)
+        for part in chunks(len(held), len(self.listed) ** 2):
+            gram = self.block.std**2 * self.patches.gram(self.listed, held[part, 0])
+            yield Windows(part, held[part], gram, self.a[part], self.noise[part], self.rest[part])
 
 
 class BlockLaw:
@@ -145,19 +169,17 @@ class BlockLaw:
     def _with_neighbours(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
         shifts, shape = ordered(field.shifts), self.patches.shape
         coefficients, second = np.empty((math.prod(shape), len(shifts))), np.empty(math.prod(shape))
-        for some in self.received(field):
+        for some in self.units(field).windows():
             coefficients[some.part], second[some.part] = neighbour_moments(
                 some.gram, some.a, some.noise, rule, 0
             )
         return {s: coefficients[:, n].reshape(shape) for n, s in enumerate(shifts)}, second.reshape(shape)
 
-    def received(self, field: Field) -> Iterator[Windows]:
-        """Yield what the units of some windows at a time depend on; without a pool each unit is a window of its own."""
-        if self.block.pool is None:
-            positions = np.arange(self.patches.energy.size)[:, None]
-            shifts = listed = ordered(field.shifts)
-        else:
-            positions, shifts = self.block.pool.windows(self.patches.shape), ordered(self._step.windows)
+    def units(self, field: Field) -> Units:
+        """Return the units under a gradient, with no inner products but theirs."""
+        shifts = listed = ordered(field.shifts)
+        if self.block.pool is not None:
+            shifts = ordered(self._step.windows)
             listed = places(shifts, self.block.pool)
         noise, rest = field.beta.ravel(), np.zeros(field.beta.size)
         if len(shifts) > 1 or field.plain:
@@ -168,9 +190,7 @@ class BlockLaw:
             a, whole = projection.alpha.reshape(-1, 1), projection.beta.ravel()
             rest = np.divide(whole**2 - noise**2, whole**2, out=rest, where=whole > 0)
             noise = whole
-        for part in chunks(len(positions), len(listed) ** 2):
-            gram = self.block.std**2 * self.patches.gram(listed, positions[part, 0])
-            yield Windows(part, positions[part], gram, a[part], noise[part], rest[part])
+        return Units(self.block, self.patches.only(differences(listed)), listed, a, noise, rest)
 
     def _behind_pool(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
         pool = self.block.pool
@@ -178,7 +198,7 @@ class BlockLaw:
         within, listed = offsets(pool), places(self._step.windows, pool)
         planes: Planes = {s: np.zeros(self.patches.shape) for s in self._step.mixed}
         second = np.zeros(self.patches.shape)
-        for some in self.received(field):
+        for some in self.units(field).windows():
             gram, held = some.gram, some.held
             if some.a.shape[1] > 1:
                 coefficients, energies = mixed_moments(gram, some.a, some.noise, rule)

@@ -1,7 +1,7 @@
 """What two logits of one network leave of each other behind a unit or a pool: integrals over what they share.
 
-Both receive ``V̂ = M + τ η + δ ξ``: the mixture ``M = Σ_s a_s o_s`` of activations and the noise ``η`` are the same for both, ``ξ`` is
-each one's own and is integrated in closed form; ``β² = τ² + δ²``.  A unit hands on ``T``.
+Both receive ``V̂ = M + τ η + δ ξ``: the mixture ``M = Σ_s a_s o_s`` of activations and the noise ``η`` are the same for both,
+``ξ`` is each one's own and is integrated in closed form; ``β² = τ² + δ²``.  A unit hands on ``T``.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ def pair_moments(
 ) -> PairMoments:
     """Integrate over the pre-activations of ``S`` windows of ``k`` units, and over ``η``.
 
-    `gram` (n, S k, S k) is the covariance of the pre-activations, one window after the other and the receiving one first; `a` (n, S)
-    holds the coefficients of their activations, the largest entries behind the unit; `shared` and `own` are ``τ`` and ``δ``, (n,).
-    Windows of one unit are no pools.  Other units than the ReLU have no pools.
+    `gram` (n, S k, S k) is the covariance of the pre-activations, one window after the other and the receiving one first;
+    `a` (n, S) holds the coefficients of their activations, the largest entries behind the unit; `shared` and `own` are ``τ`` and
+    ``δ``, (n,).  Windows of one unit are no pools.  Other units than the ReLU have no pools.
 
     Examples
     --------

@@ -1,15 +1,22 @@
 """Two logits' scales, which vary over the plane, and how much of their distance that is: exact sums over pairs of positions.
 
-Where the gate is open a rule is homogeneous: if one logit's gradient is ``1 + ε(pos)`` times the other's, so is what is
-handed down, in windowed means.  Let ``ε_A`` and ``ε_B`` be the logarithms of the two logits' ratios of the mean's and of the noise's
-scale.  One layer down, with ``w_A = E[z T]/q`` and ``w_B = E[T²]`` of a unit at patch ``j``, ``q`` the patch's energy,
+A rule is homogeneous: if one logit's gradient is ``1 + ε(pos)`` times the other's, so is what is handed down, averaged over
+patches.  Let ``ε_A`` and ``ε_B`` be the logarithms of the ratios of the two logits' scales, of the mean and of the noise.
+One layer down, with ``w_A = E[z T]/q`` and ``w_B = E[T²]`` of a unit at patch ``j``, ``q`` the patch's energy,
 
 ``ε'_A(pos) = Σ_(j∋pos) w_A [f ε_A + (1 − f) ε_B + s_A]_j / Σ_(j∋pos) w_A``, and ``ε'_B`` with ``g``, ``w_B`` and ``s_B``.
 
 ``f`` and ``g`` are the shares of ``E[z T]`` and ``E[T²]`` that follow the mean's scale; Euler's theorem leaves the rest to the
-noise.  The sources ``s`` come from ``n`` filters: sums of ``z T`` and of ``T²`` differ between the logits by what each has
-alone, which is independent between patches.  All is linear, so a squared distance, a quadratic form of the fields at one
-layer, is a quadratic form of those above it: it is carried upwards, and the sources' covariances are read off on the way.
+noise.  The sources ``s``, independent between patches, are what two logits' sums of ``z T`` and of ``T²`` over ``n`` filters
+differ by because each has some noise alone, relative to their means; with variances and covariances over that noise,
+``Var s_A = 2 E[(z² − E z²) Var T]/(n E[z T]²)``, ``Cov(s_A, s_B) = E[z Cov(T, T²)]/(n E[z T] E[T²])`` and
+``Var s_B = E[Var T²]/(2 n E[T²]²)``.  The ``E z²`` is left out because the white part of the difference has it: it holds noise of
+every direction, ``y_j``'s among them.  This makes the matrix of the three indefinite, which does no harm: only sums are
+positive.
+
+All is linear.  A squared distance is a quadratic form of the fields at one layer, hence one of the fields above it: it is
+carried upwards, exactly, and meets the sources' covariances on the way.  It knows of pairs of positions only as far apart as
+the patches between the layers reach.
 """
 
 from __future__ import annotations
@@ -109,7 +116,9 @@ def _scaled(kernel: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarra
     result = np.empty(kernel.shape)
     rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
     for i, k in _offsets(kernel):
-        np.multiply(kernel[rows + i, columns + k], one * moved(other, (i, k)), out=result[rows + i, columns + k])
+        np.multiply(
+            kernel[rows + i, columns + k], one * moved(other, (i, k)), out=result[rows + i, columns + k]
+        )
     return result
 
 
@@ -125,9 +134,7 @@ def _turned(kernel: np.ndarray) -> np.ndarray:
 def _summed(kernel: np.ndarray, size: Extent, stride: Extent, padding: Extent, plane: Extent) -> np.ndarray:
     """Sum over both positions' windows: the kernel at pairs of windows, one axis after the other."""
     rows = _summed_rows(kernel, size[0], stride[0], padding[0], plane[0])
-    columns = _summed_rows(
-        rows.transpose(1, 0, 3, 2), size[1], stride[1], padding[1], plane[1]
-    )
+    columns = _summed_rows(rows.transpose(1, 0, 3, 2), size[1], stride[1], padding[1], plane[1])
     return columns.transpose(1, 0, 3, 2)
 
 

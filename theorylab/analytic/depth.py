@@ -138,12 +138,12 @@ def depth_profile(
 
     Where ``α`` stays 0, ``S = (up² + down²)(1 + shut²)/4``: saliency and DeconvNet have the same numbers.
 
-    *Two logits* share ``α o``, and a part of their noises.  Given the pre-activations of a layer, what ``Σ w T`` has across ``o`` is
-    normal for both, with the covariance ``c² Σ T T'``: so ``δ²``, the part of ``β²`` that each has alone, obeys
-    ``δ'² = c_l² n_l (E[T²] − E[T T'])``, closed in :mod:`theorylab.analytic._unit_moments`, from ``δ = β`` at the readout.  The
-    squared distance is ``2 δ²/β²`` over ``1 + ρ²``, again free of every scale, and at equal widths of the width.  Exact at every
-    width are ``√2`` of rules whose h is a multiple of the identity and, for rules without a gate, the topmost step; otherwise
-    the limit of wide layers, with a relative error of order depth over width.
+    *Two logits* share ``α o`` and a part of their noises.  Given the pre-activations of a layer, what ``Σ w T`` has across ``o``
+    is normal for both, with the covariance ``c² Σ T T'``: so ``δ²``, the part of ``β²`` that each has alone, obeys
+    ``δ'² = c_l² n_l (E[T²] − E[T T'])``, in closed form (:mod:`theorylab.analytic._unit_moments`), from ``δ = β`` at the readout.
+    The squared distance is ``2 δ²/β²`` over ``1 + ρ²``, again free of every scale, and at equal widths of the width.  Exact at
+    every width are ``√2`` of rules whose h is a multiple of the identity and the topmost step of rules without a gate;
+    otherwise it is the limit of wide layers, with a relative error of order depth over width.
     :func:`~theorylab.analytic.infinite_depth_class_distance` says what becomes of it.
 
     Examples

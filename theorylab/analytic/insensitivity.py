@@ -55,19 +55,20 @@ def infinite_depth_class_distance(rule: Rule | str) -> Decay:
 
     Notes
     -----
-    The limit of the recursion of :func:`~theorylab.analytic.depth_profile` in ``ε = δ²/β²``, the share of its noise that a logit has
-    alone; the distance is proportional to ``√ε``.
+    The limit of :func:`~theorylab.analytic.depth_profile`'s recursion for ``ε = δ²/β²``, the share of its noise that a logit
+    has alone.  The distance is proportional to ``√ε``.
 
-    *h a multiple of the identity*: ``L(t) = up² δ²/2`` a half, the same share of ``δ²`` as of ``β²``; ``ε`` stays 1.
+    *h a multiple of the identity*: ``L(t)`` and ``B(t)`` of :mod:`theorylab.analytic._unit_moments` are the same share of
+    ``δ²`` and of ``β²``; ``ε`` stays 1.
 
-    *Without a gate* ``t = 0``, and expanding ``2A − sin 2A`` makes ``ε' = ε − 4κ/(3π) ε √(ε/2)`` of
-    ``κ = (up + down)²/(up² + down²)``.  The distance ``√(2ε)`` loses ``κ/(3π)`` times its square a layer: it tends to ``3π/(κL)``.
-    For DeconvNet, ``κ = 1``, that is 0.942 at ``L = 10`` and 0.0942 at 100, where the recursion has 0.507 and 0.0846.
+    *Without a gate* ``t = 0``.  Expanded to the third order in ``A``, ``ε' = ε − 4κ/(3π) ε √(ε/2)`` with
+    ``κ = (up + down)²/(up² + down²)``: the distance ``d = √(2ε)`` loses ``κ d²/(3π)`` a layer and tends to ``3π/(κL)``.  For
+    DeconvNet, ``κ = 1``, that is 0.942 at ``L = 10`` and 0.0942 at 100, where the recursion has 0.507 and 0.0846.
 
-    *Guided backpropagation* at its fixed angle ``ψ`` (:func:`~theorylab.analytic.infinite_depth_alignment`): to first order a unit
-    hands on ``δ² P(z > 0, V̂ > 0)``, hence ``ε' = λ ε`` with ``λ = sin²ψ (π−ψ)/[(π−ψ) + ½ sin 2ψ] = 0.539``, and the distance
-    falls by ``√λ``.  In convolutions of finite width a part of order one over the width falls more slowly
-    (:func:`~theorylab.analytic.depth_maps`).
+    *Guided backpropagation* at its fixed angle ``ψ`` (:func:`~theorylab.analytic.infinite_depth_alignment`): to first order a
+    unit hands on ``δ² P(z > 0, V̂ > 0)``, hence ``ε' = λ ε`` with ``λ = sin²ψ (π−ψ)/[(π−ψ) + ½ sin 2ψ] = 0.539``, and the
+    distance falls by ``√λ``.  In convolutions of finite width a part of order one over the width falls more slowly
+    (:mod:`theorylab.analytic.conv_depth`).
 
     Examples
     --------
@@ -84,7 +85,7 @@ def infinite_depth_class_distance(rule: Rule | str) -> Decay:
         return Decay(1.0, 1.0, 3 * math.pi / share)
     if rule.up <= 0 or rule.down != 0:
         raise NoLaw(rule, RELU, "infinite depth", "depth_profile has its numbers at any depth")
-    signal, small = fixed_signal(), 1e-20
+    signal, small = fixed_signal(), 1e-40
     _, second = unit_moments(Rule.GUIDED, RELU, signal, 1.0)
     lost = lost_between(Rule.GUIDED, RELU, signal, 1.0, small)
     return Decay(float(np.sqrt(lost / (small * second))), 0.0, math.nan)
