@@ -100,9 +100,6 @@ class Windows:
     gram: np.ndarray  # (n, S k, S k) covariances of the pre-activations
     a: np.ndarray  # (n, S) coefficients of the windows' activations in V̂
     noise: np.ndarray  # (n,) β, of all that is no such activation
-    rest: (
-        np.ndarray
-    )  # (n,) the share of β² that is not white noise but a mixture across the window's own activation
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,9 +109,8 @@ class Units:
     block: Block
     patches: InnerProducts
     listed: list[Shift]  # of the units that one depends on, its own window first
-    a: np.ndarray  # these three as in `Windows`, for all positions
+    a: np.ndarray  # these two as in `Windows`, for all positions
     noise: np.ndarray
-    rest: np.ndarray
 
     def windows(self) -> Iterator[Windows]:
         """Yield some windows at a time."""
@@ -124,7 +120,7 @@ class Units:
             held = self.block.pool.windows(self.patches.shape)
         for part in chunks(len(held), len(self.listed) ** 2):
             gram = self.block.std**2 * self.patches.gram(self.listed, held[part, 0])
-            yield Windows(part, held[part], gram, self.a[part], self.noise[part], self.rest[part])
+            yield Windows(part, held[part], gram, self.a[part], self.noise[part])
 
 
 class BlockLaw:
@@ -181,16 +177,14 @@ class BlockLaw:
         if self.block.pool is not None:
             shifts = ordered(self._step.windows)
             listed = places(shifts, self.block.pool)
-        noise, rest = field.beta.ravel(), np.zeros(field.beta.size)
         if len(shifts) > 1 or field.plain:
             ones = np.ones(field.beta.shape)
             a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in shifts], axis=1)
+            noise = field.beta.ravel()
         else:
             projection = field.projection(self.output, self.block.n_filters)
-            a, whole = projection.alpha.reshape(-1, 1), projection.beta.ravel()
-            rest = np.divide(whole**2 - noise**2, whole**2, out=rest, where=whole > 0)
-            noise = whole
-        return Units(self.block, self.patches.only(differences(listed)), listed, a, noise, rest)
+            a, noise = projection.alpha.reshape(-1, 1), projection.beta.ravel()
+        return Units(self.block, self.patches.only(differences(listed)), listed, a, noise)
 
     def _behind_pool(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
         pool = self.block.pool

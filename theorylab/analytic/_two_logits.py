@@ -95,7 +95,7 @@ class TwoLogits:
         return np.where(size > 0, lost, 2 * shut / (1 + shut) * lost).reshape(units.patches.shape)
 
     def _integrated(self, units: Units, own: np.ndarray) -> dict[str, np.ndarray]:
-        """`PairMoments` as planes over the patches; what of the noise is a mixture of activations has the mean's scale."""
+        """`PairMoments` as planes over the patches."""
         planes = {field.name: np.zeros(units.patches.shape) for field in dataclasses.fields(PairMoments)}
         for some in units.windows():
             apart = own[some.part]
@@ -103,10 +103,6 @@ class TwoLogits:
             moments = pair_moments(some.gram, some.a, shared, np.sqrt(apart), self._rule, self._unit)
             for name, plane in planes.items():
                 plane.flat[some.held] = getattr(moments, name)
-            rest = some.rest[:, None]
-            for follows, whole in (("mean_in_along", moments.along), ("mean_in_second", moments.second)):
-                kept = getattr(moments, follows)
-                planes[follows].flat[some.held] = kept + rest * (whole - kept)
         return planes
 
 
