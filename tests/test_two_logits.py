@@ -393,6 +393,18 @@ def test_residual_blocks_are_refused_but_for_saliency():
         assert record.class_distance == math.sqrt(2)
 
 
+def test_planes_with_too_many_pairs_are_refused():
+    layers = [ConvSpec(4, 9, padding=4)] * 5
+    x = np.random.default_rng(0).standard_normal((1, 80, 80))
+    top, *_, last = analytic.depth_maps(x, layers, "guided")
+    assert top.class_distance > 1
+    with pytest.raises(
+        tl.NoLaw, match=r"'guided' .* plane of 80×80 under many layers: take a smaller picture"
+    ):
+        _ = last.class_distance
+    assert analytic.depth_maps(x, layers, "deconvnet")[-1].class_distance > 0.5
+
+
 def test_patches_of_zeros():
     x = X.copy()
     x[:, :9, :9] = 0

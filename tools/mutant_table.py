@@ -326,7 +326,7 @@ TERMS: tuple[Term, ...] = (
     *_in(
         "analytic._two_logits",
         ("TwoLogits.distance", "the white part dropped", "2 * layer.units.block.channels * float(self._own[number].sum()) / energy", "0.0"),
-        ("TwoLogits.distance", "the fields of scale dropped", "squared += form.through(transfer)", "pass"),
+        ("TwoLogits.distance", "the fields of scale dropped", "form.through(layer)", "0.0"),
         ("TwoLogits._closed", "patches of zeros counted as open", "2 * shut / (1 + shut) * lost", "lost"),
         ("_transfer", "sources of one filter for those of all", "n = units.block.n_filters", "n = 1"),
     ),

@@ -27,6 +27,10 @@ import numpy as np
 
 from theorylab.analytic._blocks import Block
 from theorylab.analytic._windows import fold, moved, padded, window_sums
+from theorylab.analytic.nolaw import SIMULATE, NoLaw
+
+MOST = 2**24
+"""Numbers of a kernel at most: 128 MB, of which a few are held at a time.  A VGG-16 at 224×224 needs a quarter."""
 
 Extent = tuple[int, int]
 
@@ -147,6 +151,9 @@ def _summed_rows(kernel: np.ndarray, size: int, stride: int, padding: int, count
         widened[size - 1 - r : size - 1 - r + kernel.shape[0]] += kernel
     first = -reach - size + 1  # of the offsets e
     new = min((reach + size - 1) // stride, count - 1)
+    if (2 * new + 1) * kernel.shape[1] * count * kernel.shape[3] > MOST:
+        where = f"two logits on a plane of {kernel.shape[2]}×{kernel.shape[3]} under many layers"
+        raise NoLaw(layer=where, instead=f"take a smaller picture, or {SIMULATE}")
     result = np.zeros((2 * new + 1, kernel.shape[1], count, kernel.shape[3]))
     for d in range(-new, new + 1):
         for r in range(size):

@@ -65,8 +65,10 @@ class TwoLogits:
         squared = 2 * layer.units.block.channels * float(self._own[number].sum()) / energy
         if self._scaled:
             form = Form(layer.mean / energy, layer.noise / energy)
-            for transfer in reversed(self._transfers[: number + 1]):
-                squared += form.through(transfer)
+            try:
+                squared += sum(form.through(layer) for layer in reversed(self._transfers[: number + 1]))
+            except NoLaw as refusal:
+                raise NoLaw(self._rule, self._unit, refusal.layer, refusal.instead) from None
         return math.sqrt(max(squared, 0.0))
 
     @property
