@@ -114,7 +114,7 @@ class LayerMaps:
     alpha: np.ndarray
     beta: np.ndarray
     alignment: float
-    distance: Callable[[], float] = dataclasses.field(repr=False)
+    _distance: Callable[[], float] = dataclasses.field(repr=False)
     mean_map: np.ndarray | None = None
     variance_map: np.ndarray | None = None
 
@@ -125,7 +125,7 @@ class LayerMaps:
         Below a residual block it raises :class:`theorylab.NoLaw`, except where it is ``√2`` because ``h`` is a multiple of the
         identity; and where too many pairs of positions would be needed.
         """
-        return self.distance()
+        return self._distance()
 
 
 @_validation.checked
@@ -184,7 +184,8 @@ def depth_maps(
     that skips a block is no longer normal: see :mod:`theorylab.analytic._residual`.
 
     :mod:`theorylab.analytic.conv_depth` says what is exact, what is a limit, what is approximate, and how large the errors
-    are.  A VGG-16 at 224×224 takes some twenty seconds and 0.6 GB; the distance of two logits as long again, at its first use.
+    are.  A VGG-16 at 224×224 takes some twenty seconds and 0.6 GB; the distance of two logits, at its first use, as long
+    again and 0.7 GB.
 
     Patches of zeros activate nothing; they are left out, but not by rules without a gate.
 
