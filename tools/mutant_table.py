@@ -307,7 +307,6 @@ TERMS: tuple[Term, ...] = (
         ("_open_half", "the wedge's own term tβ/(2π) dropped", "signal * noise / (2 * math.pi)", "0 * noise"),
         ("lost_between", "the half where the unit is shut dropped", "lost + shut**2 * _lost_in_open_half(rule, -unit.slope * signal, noise, own)", "lost"),
         ("_lost_in_open_half", "the kink of h at 0 dropped", "smooth - (rule.up + rule.down) ** 2 * kink", "smooth"),
-        ("_lost_in_open_half", "small angles by their sines", "4 / 3 * angle**3", "2 * angle - np.sin(2 * angle)"),
     ),
     *_in(
         "analytic._pair_moments",
