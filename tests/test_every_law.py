@@ -39,6 +39,7 @@ CHECKED_BY = {
     "halfspace.pair_matrix": "halfspace-mean",
     "halfspace.second_moment": "halfspace-mean",
     "infinite_depth_alignment": "depth-dense",
+    "infinite_depth_class_distance": "depth-dense",
     "law.class_distance": "class-insensitivity",
     "law.energy": "theorem2-saliency",
     "law.expected_cosine": "local-connections",

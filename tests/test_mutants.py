@@ -65,7 +65,7 @@ def test_every_part_of_a_returned_law_is_scaled(every):
     for law, names in parts.items():
         for name in names:
             assert f"{law}.{name} × 1.03" in scaled
-    for field in ("mean_map", "variance_map"):
+    for field in ("mean_map", "variance_map", "distance"):
         assert f"_deep {field} × 0.97" in scaled
 
 

@@ -8,9 +8,11 @@ import proofs_checks
 from proofs_checks.claim import Bench
 from proofs_checks.results import Verdict
 from proofs_checks.studies import trained_laws, trained_maps
-from theorylab import analytic, images, montecarlo, stats, training
+from theorylab import NoLaw, analytic, images, law, montecarlo, networks, stats, training
+from theorylab.model import models
 from theorylab.model.rules import PAPER
-from theorylab.networks.nodes import Conv
+from theorylab.networks.from_stack import from_stack
+from theorylab.networks.nodes import Conv, Dense, Flatten, Input
 
 IDS = ("equation9", "dead-zones", "fc1-histograms", "figure7", "fgsm", "figure9-dense", "figure9-depth")
 
@@ -71,6 +73,32 @@ def test_a_network_up_to_a_unit(classifier):
     kept = net.forward(crop, keep=["classifier.0"]).activations["classifier.0"]
     np.testing.assert_array_equal(below.logits(crop), kept)
     assert "classifier.2.weight" not in below.parameters
+
+
+def test_what_a_law_reads_of_a_graph(classifier):
+    def plain(stack):  # laws of two logits know no scale
+        return [str(layer).partition(", weights")[0] for layer in stack.layers]
+
+    shape = (3, 32, 32)
+    for net in (networks.vgg16(input_shape=shape, n_hidden=8, n_logits=2), classifier.network):
+        found = trained_laws.description(net.nodes)
+        again = trained_laws.description(from_stack(found).nodes)
+        assert plain(found) == plain(again)
+    vgg = models.vgg16(input_shape=shape, n_hidden=8)
+    assert plain(vgg) == plain(trained_laws.description(from_stack(vgg).nodes))
+    residual = training.small_residual_classifier().network
+    with pytest.raises(NoLaw, match=r"at layer1\.0\.add"):
+        trained_laws.description(residual.nodes)
+    with pytest.raises(NoLaw, match="with no unit before it"):
+        trained_laws.description(
+            [Input("x", (1, 4, 4)), Conv("conv", "x", 2, 3), Flatten("row", "conv"), Dense("fc", "row", 2)]
+        )
+    x = crop_of(3)
+    distances = [trained_laws.random_distance(classifier.network.nodes, [x], rule) for rule in PAPER]
+    assert distances[0] == pytest.approx(2**0.5)
+    assert distances == [
+        law(trained_laws.description(classifier.network.nodes), x, rule).class_distance for rule in PAPER
+    ]
 
 
 def test_layers_and_replacing_them(classifier):

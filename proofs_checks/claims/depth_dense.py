@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import Stack, cosine, dense, extrapolated
 from proofs_checks.studies.three_layers import unit
 from theorylab import Rule, montecarlo
-from theorylab.analytic import depth_profile, infinite_depth_alignment
+from theorylab.analytic import depth_profile, infinite_depth_alignment, infinite_depth_class_distance
 from theorylab.montecarlo import Measurement
 
 HIDDEN = 9
@@ -34,8 +35,11 @@ HIDDEN = 9
 SIDES = {64: 4, 256: 8}
 """Units of every hidden layer: side of the crop, so that units and entries of the input grow alike."""
 REPLICATES = {64: 480, 256: 400}
+PAIRED = {64: 2400, 256: 1600}
 NOISE_WIDTH, NOISE_REPLICATES = 64, 160
 COPIES = 16
+PAIRS = 8
+"""Networks with two logits each."""
 ZERO_MEAN = (Rule.SALIENCY, Rule.DECONVNET)
 
 
@@ -57,6 +61,31 @@ class Alignments:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Distances:
+    """Squared distances of two logits' unit-norm ``V̂^(l)`` under guided backpropagation: ``apart <l>``."""
+
+    stack: Stack
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
+        numbers = {}
+        for layer, _, gradients in self.stack.descend(rng, size, (Rule.GUIDED,)):
+            v = gradients[Rule.GUIDED]
+            numbers[f"apart {layer}"] = 2 - 2 * cosine(v[:, ::2], v[:, 1::2]).mean(axis=1)
+        return montecarlo.measurement(numbers)
+
+
+def apart(layer: int, mean: dict[str, float]) -> float:
+    """Return the distance at a layer."""
+    return math.sqrt(mean[f"apart {layer}"])
+
+
+def shrinks(mean: dict[str, float]) -> float:
+    """Return by which factor the distance falls from ``V̂^(2)`` to ``V̂^(1)``."""
+    return apart(1, mean) / apart(2, mean)
+
+
 def widths(units: int) -> list[int]:
     """Return the number of entries of the input and of units of the hidden layers."""
     return [3 * SIDES[units] ** 2, *[units] * HIDDEN]
@@ -72,6 +101,14 @@ def study(bench: Bench, units: int, rules: tuple[Rule, ...], replicates: int) ->
     return bench.study(name, Alignments(stack, rules), replicates, block=4)
 
 
+def two_logits(bench: Bench, units: int, replicates: int) -> Measurement:
+    """Measure how far apart two logits are at every layer, on the same crop."""
+    sizes = widths(units)
+    crop = unit(np.resize(shelf.small_crop(bench.x, SIDES[units]), (sizes[0], 1, 1)))
+    stack = Stack(crop, dense(sizes), PAIRS, logits=2)
+    return bench.study(f"dense depth, two logits, {units} units", Distances(stack), replicates, block=4)
+
+
 def noise(rule: Rule, mean: dict[str, float]) -> float:
     """Return one minus the alignment, averaged over the layers: 1 where nothing is recovered at any depth."""
     return 1 - sum(mean[f"{rule.value} {layer}"] for layer in range(HIDDEN)) / HIDDEN
@@ -83,6 +120,29 @@ def run(bench: Bench) -> Outcome:
     others = study(bench, NOISE_WIDTH, ZERO_MEAN, NOISE_REPLICATES)
     law = {record.layer: record.alignment for record in depth_profile(widths(max(SIDES)), Rule.GUIDED)}
     (shallow,) = depth_profile(widths(max(SIDES))[:2], Rule.GUIDED)
+    pairs = {units: two_logits(bench, units, count) for units, count in PAIRED.items()}
+    profile = {
+        record.layer: record.class_distance for record in depth_profile(widths(max(SIDES)), Rule.GUIDED)
+    }
+    factor = infinite_depth_class_distance(Rule.GUIDED).factor
+    classes = (
+        bench.judge(
+            f"guided: distance of two logits at the input below {HIDDEN} layers",
+            "ratio",
+            *extrapolated(pairs, functools.partial(apart, 0)),
+            profile[0],
+            Wrong("as one layer below the readout", profile[HIDDEN - 1]),
+        ),
+        bench.judge(
+            f"guided: factor by which it falls, {HIDDEN - 2} to {HIDDEN - 1} below the readout: the limit of infinite depth",
+            "approximation",
+            *extrapolated(pairs, shrinks),
+            factor,
+            Wrong("as for DeconvNet, whose distance falls like one over the depth", 1.0),
+            # As far as the law itself still is from its limit there.
+            tolerance=abs(profile[1] / profile[2] / factor - 1),
+        ),
+    )
     top = Wrong("the three-layer law at every depth", law[HIDDEN - 1])
     deeper = Wrong("as one layer deeper", law[HIDDEN - 2])
 
@@ -119,12 +179,13 @@ def run(bench: Bench) -> Outcome:
         f"Guided backpropagation recovers the input better under {HIDDEN} layers than under one: alignment "
         f"{recovered.estimate:.3f} for {shallow.alignment:.3f}. It also recovers every hidden layer, from "
         f"{upper[0].estimate:.3f} at the top to {bottom.estimate:.3f} (limit {infinite_depth_alignment():.3f}); saliency and "
-        "DeconvNet recover none, at any depth.",
+        f"DeconvNet recover none, at any depth. Two logits of guided backpropagation are {classes[0].estimate:.3f} apart at the "
+        f"input; every further layer multiplies that by {factor:.3f}.",
         (
             Evidence(recovered.estimate - shallow.alignment, *recovered.measured[1:]),
             *(Evidence(*others.estimate(f"{rule.value} 0")) for rule in ZERO_MEAN),
         ),
-        (*upper, bottom, recovered, *none),
+        (*upper, bottom, recovered, *none, *classes),
         recovered.name,
         (_figure(guided, others, law),),
     )
@@ -180,8 +241,11 @@ CLAIM = Claim(
     "Up to scale K₁ = (π−ψ) cos ψ + sin ψ is E[z T] and K₂ = (π−ψ)/2 + sin(2ψ)/4 is E[T²] for T = σ(V̂) 1(z>0), "
     "tan ψ = β/(α s). The recursion in ψ is a contraction: it has one limit, whatever the layers above are.\n\n"
     "At a finite width n the mean alignment errs by O(1/n). The check needs no tolerance: it extrapolates two widths, "
-    "n = 64 and 4n, to (4A(4n) − A(n))/3, which has no such term. Saliency and DeconvNet have α = 0 at every width.",
-    n_checks=7,
+    "n = 64 and 4n, to (4A(4n) − A(n))/3, which has no such term. Saliency and DeconvNet have α = 0 at every width.\n\n"
+    "Two logits share α o and the part of the noise that both hand on. What each has alone, of variance δ², a layer multiplies "
+    "by E[Var T] over E[T²], the variance given all that is shared. For small δ this is P(z > 0, V̂ > 0) δ²: far below the "
+    "readout the distance falls by √λ = 0.734 a layer, λ = sin²ψ (π−ψ)/[(π−ψ) + ½ sin 2ψ].",
+    n_checks=9,
     run=run,
     margins=(
         Margin(

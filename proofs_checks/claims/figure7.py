@@ -21,7 +21,7 @@ from proofs_checks.claim import (
 )
 from proofs_checks.studies import trained_laws, trained_maps
 from proofs_checks.studies.trained_maps import KINDS
-from theorylab import subjects
+from theorylab import NoLaw, subjects
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
 
@@ -29,6 +29,8 @@ CROPS = 18
 LOGITS = 12
 REPLICATES, OF_PACKAGED = 24, 700
 """Draws of a readout; so many more for the package's classifiers, which take little time and may have few features."""
+LAW_PICTURES = 3
+"""Pictures for which the distances are predicted: they differ by some percent."""
 BESIDE = {"trained": 0.12, "random": -0.12}
 """Where the two networks stand beside a rule's name."""
 
@@ -60,7 +62,7 @@ def run(bench: Bench) -> Outcome:
         tuple(Evidence(*measured.estimate(functools.partial(_share, *pair))) for pair in PAIRS),
         (check,),
         check.name,
-        (_bars(measured, bench.subject.label),),
+        (_bars(bench, measured),),
     )
 
 
@@ -80,16 +82,35 @@ def _saliency(bench: Bench) -> Check:
     )
 
 
-def _bars(measured: Measurement, label: str) -> CurveFigure:
+def _predicted(bench: Bench) -> tuple[dict[Rule, float], str]:
+    """Return what is predicted for random weights, and a sentence about it."""
+    known = {Rule.SALIENCY: math.sqrt(2)}
+    images = list(bench.crops("pictures whose law is drawn", LAW_PICTURES))
+    try:
+        for rule in trained_maps.RECTIFIED:
+            known[rule] = trained_laws.random_distance(bench.subject.trained.nodes, images, rule)
+    except NoLaw as refusal:
+        return known, f"Guided and DeconvNet: no law at {refusal.layer}."
+    numbers = " and ".join(f"{known[rule]:.3f} for {rule.title}" for rule in trained_maps.RECTIFIED)
+    return known, f"The limit of wide layers has {numbers}, a mean over {len(images)} pictures."
+
+
+def _bars(bench: Bench, measured: Measurement) -> CurveFigure:
     """Draw the distances of each rule, random and trained, beside the law of the random network."""
+    predicted, words = _predicted(bench)
     return CurveFigure(
         "figure7",
-        f"Distance of the unit maps of two random logits: means with 95 % intervals over {measured.replicates} pictures. {label}."
-        " Predicted for saliency with random weights: √2 in root mean square, exactly. Guided and DeconvNet: no law for a "
-        "network of this depth.",
+        f"Distance of the unit maps of two random logits: means with 95 % intervals over {measured.replicates} pictures. "
+        f"{bench.subject.label}. Predicted for saliency with random weights: √2 in root mean square, exactly. {words}",
         "",
         "mean l2 distance",
-        (Line("random, predicted for saliency", np.array([-0.3, 0.3]), np.full(2, math.sqrt(2))),),
+        tuple(
+            Line(
+                f"random, predicted for {rule.title}", at + np.array([-0.3, 0.3]), np.full(2, predicted[rule])
+            )
+            for at, rule in enumerate(PAPER)
+            if rule in predicted
+        ),
         tuple(
             Points.of(
                 kind,

@@ -14,18 +14,19 @@ from theorylab.montecarlo import Measurement
 
 @dataclasses.dataclass(frozen=True)
 class Stack:
-    """Random networks of convolutions and ReLUs on one picture; the readout of one logit has variance 1.
+    """Random networks of convolutions and ReLUs on one picture; the readout of every logit has variance 1.
 
     A dense layer is a 1×1 convolution of a picture of one position.
 
     Gaussian weights are symmetric: a network in which the weights of some layers are negated has the same law, and other
-    units open.  One draw of weights therefore serves `copies` networks, each with signs and a readout of its own.  They
-    are dependent, so a replicate is the mean over them.
+    units open.  One draw of weights therefore serves `copies` networks, each with signs and readouts of its own.  They
+    are dependent, so a replicate is the mean over them.  The `logits` of one network stand beside each other.
     """
 
     x: np.ndarray
     layers: tuple[ConvSpec, ...]
     copies: int = 1
+    logits: int = 1
 
     @property
     def grids(self) -> list[PatchGrid]:
@@ -43,11 +44,12 @@ class Stack:
     ) -> Iterator[tuple[int, np.ndarray, dict[Rule, np.ndarray]]]:
         """Draw `size` sets of weights; from the top layer down yield ``l``, ``o^(l)`` and each rule's ``V̂^(l)``.
 
-        Both arrays are (size, copies, C, H, W), in single precision.
+        Both arrays are (size, copies · logits, C, H, W), in single precision.
         """
-        lead = (size, self.copies)
+        lead = (size, self.copies * self.logits)
         grids = self.grids
-        signs = rng.choice(np.array([-1, 1], dtype=np.float32), (len(grids), *lead, 1, 1))
+        signs = rng.choice(np.array([-1, 1], dtype=np.float32), (len(grids), size, self.copies, 1, 1))
+        signs = signs.repeat(self.logits, axis=2)
         outputs: list[np.ndarray] = [np.broadcast_to(self.x.astype(np.float32), (*lead, *self.x.shape))]
         weights, before = [], []
         for grid, layer, sign in zip(grids, self.layers, signs, strict=True):

@@ -5,6 +5,7 @@ from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.depth import deconvnet_correlation, depth_profile, infinite_depth_alignment
 from theorylab.analytic.estimation import estimation_error, filters_needed
 from theorylab.analytic.gates import active_coverage, local_contrast
+from theorylab.analytic.insensitivity import infinite_depth_class_distance
 from theorylab.analytic.kurtosis import fourth_cumulant_map
 from theorylab.analytic.maximum import maximum_logit_mean_map, maximum_logit_moment, maximum_moment
 from theorylab.analytic.orthant import orthant_probability, orthant_probability_with_error
@@ -35,6 +36,7 @@ __all__ = [
     "fourth_cumulant_map",
     "halfspace",
     "infinite_depth_alignment",
+    "infinite_depth_class_distance",
     "local_contrast",
     "maximum_logit_mean_map",
     "maximum_logit_moment",

@@ -7,6 +7,8 @@ for all channels.
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from theorylab.analytic._blocks import Block
 from theorylab.analytic._conditioning import chunks
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._joint_moments import mixed_moments, neighbour_moments, pooled_moments, regression
-from theorylab.analytic._plan import HERE, Shift, Step, has_mean, offsets, ordered, places, times
+from theorylab.analytic._plan import HERE, Shift, Step, differences, has_mean, offsets, ordered, places, times
 from theorylab.analytic._unit_moments import unit_moments
 from theorylab.analytic._windows import fold, moved
 from theorylab.model.rules import Rule
@@ -86,6 +88,41 @@ class Field:
         return np.asarray(sum(a * moved(x, s) for s, a in self.shifts.items()))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Windows:
+    """What the units of ``n`` windows depend on.
+
+    Of ``S`` windows of ``k`` units the receiving one comes first; windows beyond the plane have no activation.
+    """
+
+    part: slice  # which positions of the block's output they are
+    held: np.ndarray  # (n, k) flat positions of the units
+    gram: np.ndarray  # (n, S k, S k) covariances of the pre-activations
+    a: np.ndarray  # (n, S) coefficients of the windows' activations in V̂
+    noise: np.ndarray  # (n,) β, of all that is no such activation
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Units:
+    """A block's units under the gradient at its output; without a pool each unit is a window of its own."""
+
+    block: Block
+    patches: InnerProducts
+    listed: list[Shift]  # of the units that one depends on, its own window first
+    a: np.ndarray  # these two as in `Windows`, for all positions
+    noise: np.ndarray
+
+    def windows(self) -> Iterator[Windows]:
+        """Yield some windows at a time."""
+        if self.block.pool is None:
+            held = np.arange(self.patches.energy.size)[:, None]
+        else:
+            held = self.block.pool.windows(self.patches.shape)
+        for part in chunks(len(held), len(self.listed) ** 2):
+            gram = self.block.std**2 * self.patches.gram(self.listed, held[part, 0])
+            yield Windows(part, held[part], gram, self.a[part], self.noise[part])
+
+
 class BlockLaw:
     """A block with the inner products of its input, of the patches it reads and of its output."""
 
@@ -126,43 +163,48 @@ class BlockLaw:
         return {HERE: coefficient}, np.where(size > 0, second, closed)
 
     def _with_neighbours(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
-        shifts, shape = sorted(field.shifts), self.patches.shape
-        coefficients, second = neighbour_moments(
-            self.block.std**2 * self.patches.gram(shifts),
-            np.stack([field.shifts[s].ravel() for s in shifts], axis=1),
-            field.beta.ravel(),
-            rule,
-            shifts.index(HERE),
-        )
-        planes = {s: coefficients[:, n].reshape(shape) for n, s in enumerate(shifts)}
-        return planes, second.reshape(shape)
+        shifts, shape = ordered(field.shifts), self.patches.shape
+        coefficients, second = np.empty((math.prod(shape), len(shifts))), np.empty(math.prod(shape))
+        for some in self.units(field).windows():
+            coefficients[some.part], second[some.part] = neighbour_moments(
+                some.gram, some.a, some.noise, rule, 0
+            )
+        return {s: coefficients[:, n].reshape(shape) for n, s in enumerate(shifts)}, second.reshape(shape)
+
+    def units(self, field: Field) -> Units:
+        """Return the units under a gradient, with no inner products but theirs."""
+        shifts = listed = ordered(field.shifts)
+        if self.block.pool is not None:
+            shifts = ordered(self._step.windows)
+            listed = places(shifts, self.block.pool)
+        if len(shifts) > 1 or field.plain:
+            ones = np.ones(field.beta.shape)
+            a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in shifts], axis=1)
+            noise = field.beta.ravel()
+        else:
+            projection = field.projection(self.output, self.block.n_filters)
+            a, noise = projection.alpha.reshape(-1, 1), projection.beta.ravel()
+        return Units(self.block, self.patches.only(differences(listed)), listed, a, noise)
 
     def _behind_pool(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
-        pool, windows = self.block.pool, self._step.windows
+        pool = self.block.pool
         assert pool is not None
-        held, within, listed = pool.windows(self.patches.shape), offsets(pool), places(windows, pool)
-        told_apart = len(windows) > 1
-        projection = field.projection(self.output, self.block.n_filters)
-        # The window itself comes first.  Windows beyond the plane have no largest value.
-        ones = np.ones(field.beta.shape)
-        a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in ordered(windows)], axis=1)
+        within, listed = offsets(pool), places(self._step.windows, pool)
         planes: Planes = {s: np.zeros(self.patches.shape) for s in self._step.mixed}
         second = np.zeros(self.patches.shape)
-        for part in chunks(len(held), len(listed) ** 2):
-            gram = self.block.std**2 * self.patches.gram(listed, held[part, 0])
-            if told_apart:
-                coefficients, energies = mixed_moments(gram, a[part], field.beta.ravel()[part], rule)
+        for some in self.units(field).windows():
+            gram, held = some.gram, some.held
+            if some.a.shape[1] > 1:
+                coefficients, energies = mixed_moments(gram, some.a, some.noise, rule)
             else:
-                coefficients, energies = pooled_moments(
-                    gram, projection.alpha.ravel()[part], projection.beta.ravel()[part], rule
-                )
-            second.flat[held[part]] = energies
+                coefficients, energies = pooled_moments(gram, some.a[:, 0], some.noise, rule)
+            second.flat[held] = energies
             for m, (row, column) in enumerate(within):
                 steps = [(down - row, right - column) for down, right in listed]
                 kept = np.array([s in planes for s in steps])
                 b = regression(gram, coefficients[:, m], kept)
                 for n in np.flatnonzero(kept):
-                    planes[steps[n]].flat[held[part, m]] = b[:, n]
+                    planes[steps[n]].flat[held[:, m]] = b[:, n]
         return planes, second
 
 

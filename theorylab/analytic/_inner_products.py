@@ -33,7 +33,7 @@ def arc_cosine(cosine: np.ndarray) -> np.ndarray:
     return np.asarray((np.sqrt(1 - cosine**2) + (math.pi - np.arccos(cosine)) * cosine) / math.pi)
 
 
-def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """0 where the denominator is 0."""
     return np.asarray(np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator > 0))
 
@@ -71,6 +71,10 @@ class InnerProducts:
         if shift in self._planes:
             return self._planes[shift]
         return moved(self._planes[opposite(shift)], shift)
+
+    def only(self, shifts: Iterable[Shift]) -> InnerProducts:
+        """Those at some of the shifts."""
+        return InnerProducts({s: self._planes[s] for s in half(shifts)}, self.labels)
 
     def gram(self, shifts: Sequence[Shift], at: np.ndarray | None = None) -> np.ndarray:
         """``⟨o_(pos+s), o_(pos+s')⟩`` for all pairs of ``S`` shifts, (n, S, S), at some flat positions or at all of them.
@@ -127,7 +131,7 @@ class InnerProducts:
 
     def _cosine(self, s: Shift) -> np.ndarray:
         # Exactly 1 at no distance, also for a patch of zeros, whose size is 0 anyway.
-        return _quotient(self.at(s), self._sizes(s)) if s != HERE else np.ones(self.shape)
+        return quotient(self.at(s), self._sizes(s)) if s != HERE else np.ones(self.shape)
 
     def _rectified_cosine(self, s: Shift) -> np.ndarray:
         return arc_cosine(self._cosine(s))
@@ -170,12 +174,12 @@ class InnerProducts:
             sizes = np.sqrt(energy * moved(energy, s))
             known = sizes > 0
             for total, cosine in (
-                (pooled, _quotient(planes[s], sizes)),
+                (pooled, quotient(planes[s], sizes)),
                 (entries, self._cosine_of_entries(pool, s)),
             ):
                 distance = known * (1 - cosine)
                 total += distance + moved(distance, opposite(s))
-        return np.where(entries > 0, _quotient(pooled, entries), 1.0)
+        return np.where(entries > 0, quotient(pooled, entries), 1.0)
 
     def _cosine_of_entries(self, pool: MaxPool, s: Shift) -> np.ndarray:
         cosine = self._rectified_cosine(times(s, pool.stride)).ravel()[pool.windows(self.shape)]

@@ -27,6 +27,15 @@ def _draws(gram: np.ndarray, points: int) -> Iterator[tuple[slice, np.ndarray]]:
         yield part, u @ factors(gram[part])[0].swapaxes(1, 2)
 
 
+def winner(z: np.ndarray, gram: np.ndarray, rule: Rule) -> np.ndarray:
+    """Which entry of a window receives the gradient, (n, points), from `z` (n, k, points) and its covariance."""
+    size = z.shape[1]
+    scale = np.sqrt(np.trace(gram, axis1=1, axis2=2) / size)
+    first = (z - _TIE * scale[:, None, None] * np.arange(size)[:, None]).argmax(axis=1)
+    # Without a gate a closed window sends it to its first entry.
+    return first if rule.gate else np.where(z.max(axis=1) > 0, first, 0)
+
+
 def largest_energy(gram: np.ndarray, points: int = POINTS) -> np.ndarray:
     """``E[max(0, z_1, …, z_k)²]`` for ``z ~ N(0, gram)``: (n,) from (n, k, k).
 
@@ -103,20 +112,15 @@ def pooled_moments(
     size = gram.shape[-1]
     u = normals(size, points)
     coefficients, second = np.empty(gram.shape), np.empty(gram.shape[:2])
-    handicap = _TIE * np.arange(size)
     for part in chunks(len(gram), points * size):
         root, inverse = factors(gram[part])
-        z = u @ root.swapaxes(1, 2)
-        scale = np.sqrt(np.trace(gram[part], axis1=1, axis2=2) / size)
-        winner = (z - scale[:, None, None] * handicap).argmax(axis=2)
-        largest = np.maximum(np.take_along_axis(z, winner[..., None], axis=2)[..., 0], 0)
+        z = root @ u.T
+        largest = np.maximum(z.max(axis=1), 0)
         mean, std = alpha[part, None] * largest, np.broadcast_to(beta[part, None], largest.shape)
         _, first, energy = handed_on(rule, mean, std)
         if rule.gate:
             first, energy = first * (largest > 0), energy * (largest > 0)
-        else:
-            winner = np.where(largest > 0, winner, 0)
-        wins = winner[:, None] == np.arange(size)[:, None]  # (n, k, points)
+        wins = winner(z, gram[part], rule)[:, None] == np.arange(size)[:, None]  # (n, k, points)
         second[part] = (wins * energy[:, None]).mean(axis=2)
         coefficients[part] = (wins * first[:, None]) @ u / points @ inverse.swapaxes(1, 2)
     return coefficients, second
@@ -158,17 +162,13 @@ def mixed_moments(
         left = factors(gram[part, size:, size:] - shared.swapaxes(1, 2) @ shared)[0]
         z = np.concatenate([root @ own.T, shared.swapaxes(1, 2) @ own.T + left @ others.T], axis=1)
         z = z.reshape(len(inner), windows, size, points)
-        scale = np.sqrt(np.trace(inner, axis1=1, axis2=2) / size)
-        winner = (z[:, 0] - _TIE * scale[:, None, None] * np.arange(size)[:, None]).argmax(axis=1)
         largest = np.maximum(z.max(axis=2), 0)
         mean = (weights[:, None] @ largest)[:, 0]
         slope, first, energy = handed_on(rule, mean, np.broadcast_to(beta[part, None], mean.shape))
         is_open = largest[:, 0] > 0
         if rule.gate:
             slope, first, energy = slope * is_open, first * is_open, energy * is_open
-        else:
-            winner = np.where(is_open, winner, 0)
-        wins = winner[:, None] == np.arange(size)[:, None]  # (n, k, points)
+        wins = winner(z[:, 0], inner, rule)[:, None] == np.arange(size)[:, None]  # (n, k, points)
         second[part] = (wins * energy[:, None]).mean(axis=2)
         chosen = z[:, 1:].argmax(axis=2)[:, :, None] == np.arange(size)[:, None]
         chosen &= largest[:, 1:, None] > 0

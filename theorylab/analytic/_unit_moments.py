@@ -13,6 +13,17 @@ the half ``ζ > 0`` has ``E[h(V̂)²; ζ > 0] = B(t) = up² K(t) + down² K(−t
 By Stein's lemma ``E[ζ T] = E[∂T/∂ζ]``.  Where ``ζ > 0`` the slope has the mean ``G(t) = t (up P(t) − down P(−t))``, where
 ``ζ < 0`` it has ``−shut G(−a t)``.  At ``ζ = 0``, where the density is ``1/√(2π)``, ``T`` jumps by ``(1 − shut) h(βξ)``, of mean
 ``(1 − shut)(up + down) β/√(2π)``.  This form loses no digits: rules without a mean get an exact 0.
+
+*Two logits* of one network send ``V̂ = α φ(z) + τ η + δ ξ`` and ``V̂' = α φ(z) + τ η + δ ξ'``, with ``τ² + δ² = β²``: they share
+``z`` and ``η``, and each has a ``ξ`` of its own.  Of what they share they lose ``L = E[T²] − E[T T'] = E[Var(T | z, η)]``.  On
+the half ``ζ > 0`` let ``h`` be the positive part, and ``u, v`` the two signals, of variance ``r² = t² + β²`` and covariance
+``k = r² − δ²``.  Stein's lemma on ``E[u v; u, v, ζ > 0]``, along ``u``, gives three terms: ``k P₃`` with the orthant
+``P₃ = 1/8 + [2 asin(t/r) + asin(k/r²)]/(4π)``; from the edge ``u = 0``, where ``v`` and ``ζ`` have the correlation
+``c = t δ²/(β √(r⁴ − k²))``, ``√(r⁴ − k²) (1 + c)/(4π)``; and from the edge ``ζ = 0``, ``t (2β² − δ²)/(4πβ)``.  Let
+``sin A = δ/(√2 r)``: then ``P(t) − P₃ = A/(2π)`` and ``√(r⁴ − k²) = r² sin 2A``.  Of the last two terms ``t δ²`` cancels
+and ``t β`` is in ``K(t)``, which leaves ``L = δ² P₃ + r² (2A − sin 2A)/(4π)``, with all its digits as ``δ`` falls.  Any ``h`` is
+``(up + down) max(v, 0) − down v``, and the same steps give
+``L(t) = δ² [up² P(t) + down² P(−t)] − (up + down)² [δ² A/(2π) − r² (2A − sin 2A)/(4π)]``: to first order ``δ² E[h'(V̂)²]``.
 """
 
 from __future__ import annotations
@@ -61,3 +72,42 @@ def _open_half(rule: Rule, signal: np.ndarray, noise: np.ndarray) -> tuple[np.nd
         signal * ((rule.up + rule.down) * probability - rule.down / 2),
         (rule.up**2 - rule.down**2) * rectified + rule.down**2 * energy / 2,
     )
+
+
+def lost_between(
+    rule: Rule,
+    unit: Unit,
+    signal: float | np.ndarray,
+    noise: float | np.ndarray,
+    own: float | np.ndarray,
+) -> np.ndarray:
+    """``E[T²] − E[T T']`` for two logits of one network; `own` is ``δ²``, what each has alone of the noise's variance ``β²``.
+
+    Examples
+    --------
+    Two independent weights of a readout under DeconvNet: ``E[σ(V)²] − E[σ(V)]²``.
+
+    >>> from theorylab.model.units import RELU
+    >>> bool(abs(lost_between(Rule.DECONVNET, RELU, 0.0, 1.0, 1.0) - (1 / 2 - 1 / (2 * np.pi))) < 1e-15)
+    True
+    """
+    signal, noise, own = (np.asarray(value, dtype=np.float64) for value in (signal, noise, own))
+    lost = _lost_in_open_half(rule, signal, noise, own)
+    shut = rule.shut(unit)
+    if shut:
+        lost = lost + shut**2 * _lost_in_open_half(rule, -unit.slope * signal, noise, own)
+    return np.asarray(np.maximum(lost, 0.0))
+
+
+def _lost_in_open_half(rule: Rule, signal: np.ndarray, noise: np.ndarray, own: np.ndarray) -> np.ndarray:
+    probability = np.arctan2(noise, -signal) / (2 * math.pi)
+    energy = signal**2 + noise**2
+    sine = np.sqrt(
+        np.divide(own / 2, energy, out=np.zeros(np.broadcast(own, energy).shape), where=energy > 0)
+    )
+    angle = np.arcsin(np.minimum(sine, 1.0))
+    # 2A − sin 2A, whose digits cancel at small angles.
+    bend = np.where(angle < 1e-3, 4 / 3 * angle**3, 2 * angle - np.sin(2 * angle))
+    smooth = own * ((rule.up**2 - rule.down**2) * probability + rule.down**2 / 2)
+    kink = own * angle / (2 * math.pi) - energy * bend / (4 * math.pi)
+    return np.asarray(smooth - (rule.up + rule.down) ** 2 * kink)

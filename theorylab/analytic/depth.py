@@ -32,7 +32,7 @@ import numpy as np
 from scipy import optimize
 
 from theorylab import _validation
-from theorylab.analytic._unit_moments import unit_moments
+from theorylab.analytic._unit_moments import lost_between, unit_moments
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.model.rules import Rule
 from theorylab.model.units import RELU, Unit
@@ -50,12 +50,15 @@ class LayerProfile:
         Infinite, or zero, where the number is beyond a double's range.
     alignment : float
         Cosine between ``V̂`` and ``o``: ``α‖o‖/√(α²‖o‖² + β² n)``.
+    class_distance : float
+        Distance between the unit-norm ``V̂`` of two logits of one network, from a ratio of expectations.
     """
 
     layer: int
     alpha: float
     beta: float
     alignment: float
+    class_distance: float
 
 
 def _exponential(logarithm: float) -> float:
@@ -135,14 +138,28 @@ def depth_profile(
 
     Where ``α`` stays 0, ``S = (up² + down²)(1 + shut²)/4``: saliency and DeconvNet have the same numbers.
 
+    *Two logits* share ``α o`` and a part of their noises.  Given the pre-activations of a layer, what ``Σ w T`` has across ``o``
+    is normal for both, with the covariance ``c² Σ T T'``: so ``δ²``, the part of ``β²`` that each has alone, obeys
+    ``δ'² = c_l² n_l (E[T²] − E[T T'])``, in closed form (:mod:`theorylab.analytic._unit_moments`), from ``δ = β`` at the readout.
+    The squared distance is ``2 δ²/β²`` over ``1 + ρ²``, again free of every scale, and at equal widths of the width.  Exact at
+    every width are ``√2`` of rules whose h is a multiple of the identity and the topmost step of rules without a gate;
+    otherwise it is the limit of wide layers, with a relative error of order depth over width.
+    :func:`~theorylab.analytic.infinite_depth_class_distance` says what becomes of it.
+
     Examples
     --------
     Guided backpropagation recovers every hidden layer, and the input better than three layers would (0.483):
 
-    >>> [round(record.alignment, 3) for record in depth_profile([1000] + [3000] * 5, "guided")]
+    >>> records = depth_profile([1000] + [3000] * 5, "guided")
+    >>> [round(record.alignment, 3) for record in records]
     [0.303, 0.409, 0.442, 0.452, 0.663]
+
+    And it forgets which logit is explained:
+
+    >>> [round(record.class_distance, 3) for record in records]
+    [1.113, 0.805, 0.57, 0.405, 0.243]
     >>> depth_profile([50, 100], "saliency")
-    [LayerProfile(layer=0, alpha=0.0, beta=1.414..., alignment=0.0)]
+    [LayerProfile(layer=0, alpha=0.0, beta=1.414..., alignment=0.0, class_distance=1.414...)]
     """
     rule = Rule(rule)
     if not unit.homogeneous:
@@ -157,17 +174,20 @@ def depth_profile(
         log_norms.append(log_norms[-1] + math.log(width) / 2 + math.log(std) + math.log(active))
 
     records = []
-    signal, log_beta = 0.0, math.log(readout)
+    signal, log_beta, apart = 0.0, math.log(readout), 1.0  # the last one is δ²/β²
     for layer in range(len(sizes) - 2, -1, -1):
         above, below = sizes[layer + 1], sizes[layer]
         first, second = (float(moment) for moment in unit_moments(rule, unit, signal, 1.0))
+        apart = float(lost_between(rule, unit, signal, 1.0, apart)) / second
         log_beta += math.log(hidden[layer]) + math.log(above) / 2 + math.log(second) / 2
         ratio = math.sqrt(above / below) * first / math.sqrt(second)
         alpha = 0.0
         if ratio:
             size = math.log(abs(ratio)) + log_beta + math.log(below) / 2 - log_norms[layer]
             alpha = math.copysign(_exponential(size), ratio)
-        records.append(LayerProfile(layer, alpha, _exponential(log_beta), ratio / math.hypot(1.0, ratio)))
+        whole = math.hypot(1.0, ratio)
+        distance = math.sqrt(2 * apart) / whole
+        records.append(LayerProfile(layer, alpha, _exponential(log_beta), ratio / whole, distance))
         signal = ratio / active
     return records
 
@@ -201,13 +221,18 @@ def infinite_depth_alignment() -> float:
     >>> round(depth_profile([500] * 40, "guided")[-1].alignment, 6)
     0.455901
     """
+    ratio = fixed_signal() / math.sqrt(2)
+    return float(ratio / math.hypot(1.0, ratio))
+
+
+def fixed_signal() -> float:
+    """``t = α s/β`` of guided backpropagation far below the readout, all widths equal; see `infinite_depth_alignment`."""
 
     def excess(signal: float) -> float:
         first, second = unit_moments(Rule.GUIDED, RELU, signal, 1.0)
         return float(math.sqrt(2) * first / np.sqrt(second)) - signal
 
-    ratio = optimize.brentq(excess, 0.0, 1.0, xtol=1e-15, rtol=1e-15) / math.sqrt(2)
-    return float(ratio / math.hypot(1.0, ratio))
+    return float(optimize.brentq(excess, 0.0, 1.0, xtol=1e-15, rtol=1e-15))
 
 
 def deconvnet_correlation(depth: int) -> float:

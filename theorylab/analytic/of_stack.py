@@ -27,13 +27,14 @@ _KNOWN = (ConvSpec, Dense, MaxPool, AdaptiveAveragePool, Residual)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Moments(MapLaw):
-    """A law with mean and variance alone."""
+    """A law of moments, with the distance of two logits if `distance` is given."""
 
     x: np.ndarray
     rule: Rule
     kind: str
     mean_map: Callable[[], np.ndarray]
     variance_map: Callable[[], np.ndarray]
+    distance: Callable[[], float] | None = None
 
     @functools.cached_property
     def mean(self) -> np.ndarray:
@@ -42,6 +43,11 @@ class _Moments(MapLaw):
     @functools.cached_property
     def variance(self) -> np.ndarray:
         return self.variance_map()
+
+    @property
+    def class_distance(self) -> float:
+        """Of `distance`, if there is one."""
+        return super().class_distance if self.distance is None else self.distance()
 
 
 @_validation.checked
@@ -148,4 +154,6 @@ def _deep(
     mean, variance = record.mean_map, record.variance_map
     assert mean is not None  # the input's record has both
     assert variance is not None
-    return _Moments(x, rule, "limit", lambda: scale * mean, lambda: scale**2 * variance)
+    return _Moments(
+        x, rule, "limit", lambda: scale * mean, lambda: scale**2 * variance, lambda: record.class_distance
+    )

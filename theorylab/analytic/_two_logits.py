@@ -1,0 +1,123 @@
+"""How far apart the gradients of two logits of one network are at every layer, from the readout down."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from theorylab.analytic._gradient_field import BlockLaw, Field, Units
+from theorylab.analytic._inner_products import quotient
+from theorylab.analytic._pair_moments import PairMoments, pair_moments
+from theorylab.analytic._plan import has_mean
+from theorylab.analytic._residual import StageLaw
+from theorylab.analytic._scale_fields import Form, Transfer
+from theorylab.analytic._unit_moments import lost_between
+from theorylab.analytic._windows import fold
+from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.rules import Rule
+from theorylab.model.units import Unit
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Layer:
+    """One block's units, and ``‖mean‖²`` and the noise's energy at each position of its input."""
+
+    units: Units
+    mean: np.ndarray
+    noise: np.ndarray
+
+
+class TwoLogits:
+    """What two logits have alone, layer by layer from the top down; each layer is worked out when it is first asked for.
+
+    ``V̂ = m + τ η + δ ξ``: the mean ``m`` and ``η`` are the same for both, ``ξ`` is a logit's own.  Given what is shared, what the
+    filters of one patch hand on for one logit and for the other differs by a mean of zero, independently of other patches.  So
+    the difference is white, and ``δ'²(pos) = n c² Σ_(j∋pos) E[Var(T_j | shared)]``.  To that come the scales, of order
+    ``1/n`` but slow to fall: :mod:`theorylab.analytic._scale_fields`.
+    """
+
+    def __init__(self, rule: Rule, unit: Unit) -> None:
+        self._rule, self._unit = rule, unit
+        self._layers: list[_Layer | None] = []
+        self._own: list[np.ndarray] = []  # δ² at the input of each
+        self._transfers: list[Transfer] = []
+
+    def add(self, law: BlockLaw | StageLaw, above: Field, below: Field) -> int:
+        """Go on, from the top down, with a law and the fields at its output and at its input; return its number."""
+        if isinstance(law, StageLaw):
+            self._layers.append(None)
+        else:
+            noise = law.block.channels * below.beta**2
+            self._layers.append(_Layer(law.units(above), below.power(law.input), noise))
+        return len(self._layers) - 1
+
+    def distance(self, number: int) -> float:
+        """Return the distance at the input of the law that was added as this number."""
+        if self._rule.up + self._rule.down == 0:
+            return math.sqrt(2)
+        while len(self._own) <= number:
+            self._descend(self._layers[len(self._own)])
+        layer = self._layers[number]
+        assert layer is not None
+        energy = float(layer.mean.sum() + layer.noise.sum())
+        squared = 2 * layer.units.block.channels * float(self._own[number].sum()) / energy
+        if self._scaled:
+            form = Form(layer.mean / energy, layer.noise / energy)
+            try:
+                squared += sum(form.through(layer) for layer in reversed(self._transfers[: number + 1]))
+            except NoLaw as refusal:
+                raise NoLaw(self._rule, self._unit, refusal.layer, refusal.instead) from None
+        return math.sqrt(max(squared, 0.0))
+
+    @property
+    def _scaled(self) -> bool:
+        """Whether the white part dies out, and the scales count: where there is a gate and a mean."""
+        return self._rule.gate and has_mean(self._rule)
+
+    def _descend(self, layer: _Layer | None) -> None:
+        if layer is None:
+            raise NoLaw(self._rule, self._unit, "two logits through a residual block")
+        units = layer.units
+        own = self._own[-1].ravel() if self._own else np.ones(units.noise.shape)
+        alone = len(units.listed) == 1
+        planes = {} if alone and not self._scaled else self._integrated(units, own)
+        lost = self._closed(units, own) if alone else planes["lost"]
+        if self._scaled:
+            self._transfers.append(_transfer(units, planes))
+        self._own.append(units.block.energy_gain * fold(lost, units.block.grid))
+
+    def _closed(self, units: Units, own: np.ndarray) -> np.ndarray:
+        """Use the closed form where a unit's own pre-activation is all that its gradient knows."""
+        size = units.block.std * np.sqrt(units.patches.energy).ravel()
+        lost = lost_between(self._rule, self._unit, units.a[:, 0] * size, units.noise, own)
+        # A patch of zeros activates nothing: both halves are as the gate shuts them.
+        shut = self._rule.shut(self._unit) ** 2
+        return np.where(size > 0, lost, 2 * shut / (1 + shut) * lost).reshape(units.patches.shape)
+
+    def _integrated(self, units: Units, own: np.ndarray) -> dict[str, np.ndarray]:
+        """`PairMoments` as planes over the patches."""
+        planes = {field.name: np.zeros(units.patches.shape) for field in dataclasses.fields(PairMoments)}
+        for some in units.windows():
+            apart = own[some.part]
+            shared = np.sqrt(np.maximum(some.noise**2 - apart, 0))
+            moments = pair_moments(some.gram, some.a, shared, np.sqrt(apart), self._rule, self._unit)
+            for name, plane in planes.items():
+                plane.flat[some.held] = getattr(moments, name)
+        return planes
+
+
+def _transfer(units: Units, planes: dict[str, np.ndarray]) -> Transfer:
+    along, second = np.maximum(planes["along"], 0), planes["second"]
+    n = units.block.n_filters
+    return Transfer(
+        units.block,
+        (quotient(along, units.patches.energy), second),
+        (quotient(planes["mean_in_along"], along), quotient(planes["mean_in_second"], second)),
+        (
+            quotient(2 * planes["scatter_along"], n * along**2),
+            quotient(planes["scatter_both"], n * along * second),
+            quotient(planes["scatter_second"], 2 * n * second**2),
+        ),
+    )
