@@ -219,17 +219,14 @@ def checked(function: Checked) -> Checked:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
             return function(*args, **kwargs)
-        for name, value in bound.arguments.items():
-            if name not in known:
-                continue
-            words, check, array = known[name]
+        for name in filter(known.__contains__, bound.arguments):
+            value, (words, check, array) = bound.arguments[name], known[name]
             if check(value):
                 continue
-            if array:
-                bound.arguments[name] = as_array(value, name)
-                continue
-            what = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-            raise WrongKind(f"{name}: expected {what}, got {kind(value)}")
+            if not array:
+                what = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+                raise WrongKind(f"{name}: expected {what}, got {kind(value)}")
+            bound.arguments[name] = as_array(value, name)
         return function(*bound.args, **bound.kwargs)
 
     return typing.cast(Checked, called)

@@ -132,6 +132,7 @@ def run(bench: Bench) -> Outcome:
             *extrapolated(pairs, functools.partial(apart, 0)),
             profile[0],
             Wrong("as one layer below the readout", profile[HIDDEN - 1]),
+            share=common_share(pairs.values()),
         ),
         bench.judge(
             f"guided: factor by which it falls, {HIDDEN - 2} to {HIDDEN - 1} below the readout: the limit of infinite depth",
@@ -139,6 +140,7 @@ def run(bench: Bench) -> Outcome:
             *extrapolated(pairs, shrinks),
             factor,
             Wrong("as for DeconvNet, whose distance falls like one over the depth", 1.0),
+            share=common_share(pairs.values()),
             # As far as the law itself still is from its limit there.
             tolerance=abs(profile[1] / profile[2] / factor - 1),
         ),
