@@ -82,7 +82,7 @@ def run(bench: Bench) -> Outcome:
         ),
     )
     return Outcome(
-        f"The mean map is x⊙κ ({100 * shape.estimate:.1f} % of its energy); its cosine to x is "
+        f"The mean map is x⊙κ ({100 * min(shape.estimate, 1):.1f} % of its energy); its cosine to x is "
         f"{direction.estimate:.3f}, and no number of filters moves it. Strides and borders alone would leave "
         f"{inner(unit(plain), bench.x):.3f}; to x times coverage the cosine is {end:.3f}.",
         (Evidence(*single, reached, checked=direction.convincing and shape.convincing),),
