@@ -84,6 +84,7 @@ def fields(value):
 
 GOOD = {
     "output": "numpy",
+    "begin": 0,
     "nodes_at": tl.training.small_nodes,
     "accuracy": 0.5,
     "array": np.eye(3),
@@ -261,6 +262,8 @@ OWN = {
     "NetworkAttribution.expected_distance": {"x": BIG},
     "NetworkAttribution.many": {"x": BIG},
     "NetworkAttribution.randomized": {"layers": ["fc1"][:0]},
+    "MethodAttribution.randomized": {"layers": ["fc1"][:0]},
+    "Method.check_options": {"names": []},
     "ModuleAttribution.randomized": {"layers": ["0"]},
     "CaptumAttribution.randomized": {"layers": ["0"]},
     "CheckpointFolder.load": {"block": 0},
@@ -341,7 +344,7 @@ OWN = {
     },
     "auditing.Verdict": fields(REPORT.verdict),
     "montecarlo.ArrayMoments": {"mean": X, "deviations": X},
-    "montecarlo.Measurement": {"maps": {}},
+    "montecarlo.Measurement": {"maps": {}, "share": 1.0},
     "montecarlo.Statistics": fields(STATISTICS),
     "montecarlo.measurement": {"maps": {}},
     "figures.FinishedFigure": fields(FIGURE),
@@ -442,7 +445,7 @@ def methods():
         "Design.of": Design.of,
     }
     for name, owner in list(PUBLIC.items()):
-        if not inspect.isclass(owner) or name in NO_OBJECT:
+        if not inspect.isclass(owner) or issubclass(owner, BaseException) or name in NO_OBJECT:
             continue
         one = MADE.get(name) or owner(**good(name))
         for key in dir(one):

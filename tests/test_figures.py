@@ -75,7 +75,8 @@ def check_rules(canvas):
     words = [" ".join(axes.get_title().split()) for axes in canvas.axes]
     assert not {"guided", "deconvnet", "saliency"} & {word.split(",")[0].split(":")[0] for word in words}
     named = [word for word in words if word in titles]
-    assert named == titles * (len(named) // 3)
+    shown = [title for title in titles if title in named]
+    assert named == shown * (len(named) // max(1, len(shown)))
 
 
 def test_rules_go_by_their_titles_in_the_figures_of_claims():

@@ -41,6 +41,7 @@ class Layered(Protocol):
         """Return the same attribution with these layers' weights drawn anew (variance 2 over the fan-in)."""
 
 
+@_validation.checked
 class _OfNetwork:
     """What attributions of the package's own networks share: the plain gradient, layers drawn anew."""
 
@@ -114,7 +115,7 @@ class MethodAttribution(_OfNetwork):
     def __init__(self, net: GraphNetwork, method: Method | str, *, seed: int = 0, **options: Any) -> None:
         super().__init__(net)
         self.method, self.seed, self.options = methods.method(method), seed, options
-        self.method.check_options(options)
+        self.method.check_options(list(options))
 
     def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
         """Return the map of one target."""

@@ -151,7 +151,7 @@ def visualized(
     names = methods.NAMES if method == "all" else () if method is None else (method,)
     chosen = [methods.method(name) for name in names]
     for known in chosen:
-        known.check_options(options)
+        known.check_options(list(options))
     shown: list[Rule | methods.Method] = [*rules, *chosen]
     checked = visualization.check_target(target, net.n_logits)
     trace = net.forward(x, progress=tell)

@@ -87,7 +87,7 @@ def attribute(
     True
     """
     chosen = method_of(method)
-    chosen.check_options(options)
+    chosen.check_options(list(options))
     target = check_target(target, net.n_logits)
     trace = net.forward(x, keep=[node.name for node in net.nodes[:-1]])
     (gradient,) = logit_gradients([target], net.n_logits, lambda: trace.logits, seed)

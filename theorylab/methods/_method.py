@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -81,7 +81,7 @@ class Method:
         _, *options = inspect.signature(self.run).parameters.values()
         return {option.name: option.default for option in options}
 
-    def check_options(self, names: Any) -> None:
+    def check_options(self, names: Sequence[str]) -> None:
         """Raise a TypeError for an option that the method does not have."""
         known = self.options
         for name in names:
