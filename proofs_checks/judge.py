@@ -168,7 +168,7 @@ class Judge:
         if passed and share < 1:
             ends = stats.interval(estimate, error, replicates - 1, confidence=1 - 2 * ACCEPTED_WRONGLY)
             farthest = max(abs(end - law) for end in ends)
-            if not (rejected and farthest <= (tolerance + max(self.wanted, seen)) * abs(law)):
+            if not (rejected and farthest <= max(self.wanted, tolerance + seen) * abs(law)):
                 self.unsettled.append(name)
         return Check(
             name=name,
