@@ -163,12 +163,12 @@ class Judge:
         p_value, control = p_value_of(law), p_value_of(chosen.value)
         last_error, last_replicates = error * math.sqrt(share), round(replicates / share)
         last_level = level if share == 1 else self.level * LOOKS[-1].spent
-        seen = stats.detectable_effect(last_error, law, last_replicates - 1, level=last_level)
+        seen = tolerance + stats.detectable_effect(last_error, law, last_replicates - 1, level=last_level)
         passed, rejected = p_value >= level, control < level
         if passed and share < 1:
             ends = stats.interval(estimate, error, replicates - 1, confidence=1 - 2 * ACCEPTED_WRONGLY)
             farthest = max(abs(end - law) for end in ends)
-            if not (rejected and farthest <= max(self.wanted, tolerance + seen) * abs(law)):
+            if not (rejected and farthest <= max(self.wanted, seen) * abs(law)):
                 self.unsettled.append(name)
         return Check(
             name=name,
@@ -178,7 +178,7 @@ class Judge:
             standard_error=error,
             p_value=p_value,
             replicates=replicates,
-            detectable_effect=tolerance + seen,
+            detectable_effect=seen,
             passed=passed,
             negative_control=NegativeControl(chosen.what, control, rejected),
             tolerance=tolerance,

@@ -431,7 +431,7 @@ TERMS: tuple[Term, ...] = (
     Term("one degree of freedom too many", "proofs_checks.judge", "Judge.judge", "stats.compare_p_value(beyond, error, 0.0, replicates - 1)", "stats.compare_p_value(beyond, error, 0.0, replicates)"),
     Term("the tolerance held against the law", "proofs_checks.judge", "Judge.judge", "abs(estimate - value) - tolerance * abs(value)", "abs(estimate - value) + tolerance * abs(value)"),
     Term("the control judged by the law", "proofs_checks.judge", "Judge.judge", "control < level", "p_value < level"),
-    Term("the tolerance left out of what is seen", "proofs_checks.judge", "Judge.judge", "tolerance + seen", "seen"),
+    Term("the tolerance left out of what is seen", "proofs_checks.judge", "Judge.judge", "tolerance + stats.detectable_effect(last_error, law, last_replicates - 1, level=last_level)", "stats.detectable_effect(last_error, law, last_replicates - 1, level=last_level)"),
     Term("what was spent before forgotten", "proofs_checks.judge", "Judge.judge", "1 - self.look.before", "1.0"),
     Term("an early look that spends all", "proofs_checks.judge", "Judge.judge", "self.look.spent", "1.0"),
     Term("no room for chance at an early look", "proofs_checks.judge", "Judge.judge", "1 - 2 * ACCEPTED_WRONGLY", "0.2"),
