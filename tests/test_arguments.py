@@ -499,6 +499,12 @@ def test_every_parameter_has_a_value_that_works():
             ), (name, parameter.name)
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """What is saved by a name without a folder must not lie in the checkout."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name not in NOT_CALLED])
 def test_good_arguments_work(name):
@@ -509,8 +515,7 @@ def test_good_arguments_work(name):
 @pytest.mark.parametrize(
     "name", [name for name in PUBLIC if name not in ("subjects.vgg16", "CheckpointFolder.save")]
 )
-def test_wrong_arguments_are_one_line_that_names_them(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_wrong_arguments_are_one_line_that_names_them(name):
     assert not list(faults(name))
 
 
