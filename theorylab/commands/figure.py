@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,7 @@ def figure(
     Its numbers are written beside it.  --json prints a list: the content of each figure's
     JSON file, and the names of its files.
     """
-    from theorylab import _files, _json, _validation, figures, images, progress
+    from theorylab import _files, _validation, figures, images, progress
 
     name = _validation.choice(name, _names(), "figure")
     names = figures.NAMES if name == options.ALL else (name,)
@@ -96,8 +97,9 @@ def figure(
             used = dataclasses.replace(settings, progress=report, weights=None if resnet else weights)
             finished = figures.make(each, used)
         written = figures.save(finished, folder, used)
-        shown = {**figures.content(finished, used), "files": [str(file) for file in written]}
-        contents.append(shown | {"run": _json.run()})
+        # As it stands in the file, the time of writing included.
+        said = json.loads(written[1].read_text(encoding="utf-8"))
+        contents.append({**said, "files": [str(file) for file in written]})
         if not (quiet or as_json):
             output.line(f"Figure {each}: {finished.caption}\nWritten: {', '.join(map(str, written))}")
     if as_json:
