@@ -403,6 +403,24 @@ def test_a_slip_on_the_command_line(words, guess):
     assert guess in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("converge --filters 4,4", "--filters: expected different values"),
+        ("converge --over kernel --filters 4,8", "--filters: expected one value"),
+        ("visualize cat --filters 1000000000000000", "too little memory: Unable to allocate"),
+        ("visualize cat --logits 1000000000000000", "too little memory: Unable to allocate"),
+        ("converge --jobs 1 --filters 1000000000000000", "too little memory: Unable to allocate"),
+        ("converge --jobs 2 --filters 1000000000000000", "too little memory: Unable to allocate"),
+    ],
+)
+def test_what_cannot_be_is_one_line_in_the_words_of_the_shell(here, words, told):
+    done = run(*words.split())
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"theorylab: error: {told}")
+    assert done.stderr.count("\n") == 1
+
+
 @given(st.sampled_from(["--size", "--filters", "--kernel", "--stride"]), st.integers(-9, 0) | st.just("many"))
 def test_a_number_that_does_not_fit_is_repeated(option, value):
     for words in ([option, value], [f"{option}={value}"]):

@@ -1,6 +1,5 @@
 """Trained networks that a user gives: what was trained, how pictures are prepared, and errors in one line."""
 
-import functools
 import sys
 
 import numpy as np
@@ -146,9 +145,7 @@ def test_a_file_of_convolutions_leaves_the_dense_layers(tmp_path):
 
 def test_vgg16_is_known_by_its_convolutions():
     def of(net):
-        return subjects.Subject(
-            "", "", net, functools.partial(networks.redrawn, net), True, np.zeros((3, 1, 1)), np.eye(3)
-        )
+        return subjects.Subject("", "", net, networks.redrawn, True, np.zeros((3, 1, 1)), np.eye(3))
 
     vgg = networks.vgg16(input_shape=(3, 32, 32), n_logits=2, n_hidden=4)
     assert of(vgg).is_vgg16
@@ -156,6 +153,18 @@ def test_vgg16_is_known_by_its_convolutions():
     assert of(vgg).features == "flatten"
     assert not subjects.small().is_vgg16
     assert not of(networks.resnet50(input_shape=(3, 32, 32), n_logits=2)).is_vgg16
+
+
+def test_a_mapped_subject_is_the_same_one_in_a_file(tmp_path):
+    plain = subjects.small()
+    mapped = plain.mapped(tmp_path)
+    for name, array in plain.trained.parameters.items():
+        held = mapped.trained.parameters[name]
+        np.testing.assert_array_equal(held, array)
+        assert not held.flags.writeable
+    x = np.random.default_rng(0).standard_normal(plain.trained.input_shape)
+    np.testing.assert_array_equal(mapped.trained.forward(x).logits, plain.trained.forward(x).logits)
+    np.testing.assert_array_equal(mapped.draw(3).forward(x).logits, plain.draw(3).forward(x).logits)
 
 
 # --- pictures

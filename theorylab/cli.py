@@ -113,7 +113,10 @@ def _words(message: str, given: Sequence[str], names: Sequence[str]) -> str:
 
 
 def _fail(message: str, status: int = BAD_INPUT) -> NoReturn:
-    output.line(f"theorylab: error: {' '.join(message.split())}", err=True)
+    as_option = re.sub(
+        r"^n_(\w+):", r"--\1:", message
+    )  # the library has n_filters where the shell has --filters
+    output.line(f"theorylab: error: {' '.join(as_option.split())}", err=True)
     raise typer.Exit(status)
 
 
@@ -135,6 +138,10 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             _fail(
                 f"{where}: {error.strerror}" if where and error.strerror else str(error),
                 NOT_WRITTEN if late else BAD_INPUT,
+            )
+        except MemoryError as error:
+            _fail(
+                f"too little memory: {error or 'no more to be had'}; fewer filters or logits, or a smaller picture, need less"
             )
         except (ModuleNotFoundError, NotImplementedError, TypeError, ValueError) as error:
             if isinstance(error, ModuleNotFoundError) and error.name is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -136,9 +135,7 @@ def of_module(
         for n, word in zip(kinds, ("convolution", "dense layer"), strict=True)
     ]
     label = f"{name} ({', '.join(words)}, {network.n_logits} logits)"
-    return Subject(
-        label, name, network, functools.partial(redrawn, network), True, mean, scale, tuple(classes), seed
-    )
+    return Subject(label, name, network, redrawn, True, mean, scale, tuple(classes), seed)
 
 
 def _colours(preprocess: Callable[[Any], Any], side: int, where: str) -> tuple[np.ndarray, np.ndarray]:

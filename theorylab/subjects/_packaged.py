@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import importlib.util
 import os
 from importlib import metadata
@@ -67,19 +65,13 @@ def vgg16(source: str, side: int = SIDE, seed: int = 0) -> Subject:
     label = f"VGG-16, trained weights ({name})"
     if not dense:
         label = f"VGG-16, trained convolutions ({name}), random dense layers"
-    return Subject(label, source, trained, _Vgg16(side), dense, mean, scale, seed=seed)
+    return Subject(label, source, trained, _vgg16_redrawn, dense, mean, scale, seed=seed)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Vgg16:
-    """Draws VGG-16 as the paper does."""
+def _vgg16_redrawn(network: GraphNetwork, seed: _random.Seed) -> GraphNetwork:
+    from theorylab import networks
 
-    side: int
-
-    def __call__(self, seed: _random.Seed) -> GraphNetwork:
-        from theorylab import networks
-
-        return networks.vgg16(input_shape=(3, self.side, self.side), seed=seed)
+    return networks.vgg16(input_shape=network.input_shape, seed=seed)
 
 
 @_validation.checked
@@ -98,7 +90,7 @@ def small(side: int = 32, seed: int = 0, source: str = SMALL) -> Subject:
         f"{kind} classifier of the package (test accuracy {classifier.accuracy:.2f})",
         source,
         network,
-        functools.partial(redrawn, network),
+        redrawn,
         True,
         column(images.MEAN_COLOUR),
         training.INPUT_SCALE * np.eye(3),

@@ -7,6 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Collection
 
+import joblib
 import numpy as np
 
 from theorylab import _random, _validation, images
@@ -28,8 +29,8 @@ class Subject:
         "small", "hed", or the weights or the model that the user named.
     trained : GraphNetwork
         Its layers that were not trained are random.
-    draw : callable
-        ``draw(seed) -> GraphNetwork``: the same graph with every weight random.
+    redraw : callable
+        ``redraw(network, seed) -> GraphNetwork``: the same graph with every weight random.
     trained_dense : bool
         Whether the dense layers are trained too.
     mean : array, (3, 1, 1)
@@ -45,12 +46,24 @@ class Subject:
     label: str
     source: str
     trained: GraphNetwork
-    draw: Callable[[_random.Seed], GraphNetwork]
+    redraw: Callable[[GraphNetwork, _random.Seed], GraphNetwork]
     trained_dense: bool
     mean: np.ndarray
     scale: np.ndarray
     classes: tuple[str, ...] = ()
     seed: int = 0
+
+    def draw(self, seed: _random.Seed) -> GraphNetwork:
+        """Return a random twin: the same graph with every weight random."""
+        return self.redraw(self.trained, seed)
+
+    def mapped(self, folder: str | os.PathLike[str]) -> Subject:
+        """Return the same subject with its parameters in a file in `folder`, of which processes hold one copy together."""
+        file = os.path.join(folder, "parameters")
+        joblib.dump(dict(self.trained.parameters), file)
+        return dataclasses.replace(
+            self, trained=self.trained.with_parameters(joblib.load(file, mmap_mode="r"))
+        )
 
     @functools.cached_property
     def random(self) -> GraphNetwork:
