@@ -103,7 +103,7 @@ MAY_IMPORT = {
     "adversarial": f"{MODEL} networks subjects",
     # What joins the two.
     "estimates": f"{MODEL} analytic",
-    "exhibits": f"{MODEL} charts measures visualization networks methods weights analytic estimates",
+    "exhibits": f"{MODEL} charts measures visualization networks sampling methods weights analytic description estimates",
     "figures": f"{MODEL} stats charts images display measures photographs drawing visualization networks sampling"
     " training weights subjects adversarial analytic estimates exhibits",
     "explorer": f"{GROUND_FLOOR} images drawing",
