@@ -75,9 +75,11 @@ def beside(
     rows, numbers = [], []
     for one, shown in zip(found, maps, strict=True):
         mean, title = one.maps["mean"], one.rule.title
+        drawn = DRAWN if one.law == "simulation" else 0
+        note = f"mean of {drawn} drawn networks" if drawn else "" if mean.any() else MEAN_IS_ZERO
         panels += [
             MapPanel("input", x),
-            MapPanel(f"{title}: if it knew nothing", mean, note="" if mean.any() else MEAN_IS_ZERO),
+            MapPanel(f"{title}: if it knew nothing", mean, note=note),
             MapPanel(f"{title}: what it shows", shown),
         ]
         own: list[Cosine] = [(cosine(shown, x), 0.0), (cosine(shown, mean) if mean.any() else None, 0.0)]
@@ -85,7 +87,7 @@ def beside(
         numbers.append(
             {
                 **one.numbers,
-                "networks_drawn": DRAWN if one.law == "simulation" else 0,
+                "networks_drawn": drawn,
                 "model_cosine_with_input": own[0][0],
                 "model_cosine_with_mean_map": own[1][0],
             }
