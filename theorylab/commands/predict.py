@@ -15,7 +15,7 @@ EXAMPLES = (
     ("theorylab predict cat --network vgg16", "all layers of VGG-16, a quarter of a minute"),
     (
         "theorylab predict photo.jpg --model mymodels:net",
-        "what your own network would show if it knew nothing, beside what it shows",
+        "your network, and what it would show if it knew nothing",
     ),
     ("theorylab predict cat --json", "the numbers of the table, for programs"),
 )
