@@ -359,6 +359,7 @@ OWN = {
     "rules.define": {"name": "test-arguments", "h": "relu"},
     "training.crops": {"n": 2},
     "torch_bridge.from_torch": {"input_shape": X.shape},
+    "torch_bridge.stack_of": {"input_shape": X.shape, "init": "kaiming"},
     "models.vgg16": {"readout": 0.5},
     "figures.files_of": {"folder": Path("x")},
     "analytic.pooled_variance_map": {"rule": "saliency"},

@@ -483,7 +483,8 @@ IDLE = {
     "--preset paper": ("audit cat",),
     "--crops 2": ("figure 4", "figure edges"),
     "--pictures .": ("figure 2", "figure resnet"),
-    "--classes a,b": ("verify fgsm", "verify fgsm --weights small"),
+    "--classes a,b": ("verify fgsm", "verify fgsm --weights small", "predict cat"),
+    "--target max": ("predict cat",),
 }
 
 

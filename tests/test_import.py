@@ -88,6 +88,7 @@ MAY_IMPORT = {
     "montecarlo": GROUND_FLOOR,
     "visualization": MODEL,
     # Simulation, and beside it closed forms: neither names the other.
+    "analytic": MODEL,
     "layers": MODEL,
     "kernels": f"{MODEL} layers",
     "networks": f"{MODEL} layers kernels",
@@ -95,13 +96,14 @@ MAY_IMPORT = {
     "methods": f"{MODEL} visualization networks",
     "training": f"{MODEL} images networks",
     "weights": f"{MODEL} networks",
-    "torch_bridge": f"{MODEL} visualization networks",
+    # A graph read as a Stack, or refused as a law refuses: no law is evaluated.
+    "description": f"{MODEL} networks analytic",
+    "torch_bridge": f"{MODEL} visualization networks description",
     "subjects": f"{MODEL} images networks training weights torch_bridge",
     "adversarial": f"{MODEL} networks subjects",
-    "analytic": MODEL,
     # What joins the two.
     "estimates": f"{MODEL} analytic",
-    "exhibits": f"{MODEL} charts measures visualization networks methods weights analytic estimates",
+    "exhibits": f"{MODEL} charts measures visualization networks sampling methods weights analytic description estimates",
     "figures": f"{MODEL} stats charts images display measures photographs drawing visualization networks sampling"
     " training weights subjects adversarial analytic estimates exhibits",
     "explorer": f"{GROUND_FLOOR} images drawing",

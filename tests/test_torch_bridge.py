@@ -785,7 +785,7 @@ def test_other_bad_input():
 
 
 def test_the_public_names():
-    assert torch_bridge.__all__ == ["attribute", "attribute_many", "from_torch"]
+    assert torch_bridge.__all__ == ["attribute", "attribute_many", "from_torch", "stack_of"]
 
 
 def test_without_pytorch_one_line_says_what_to_install(monkeypatch):

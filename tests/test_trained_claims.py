@@ -9,10 +9,11 @@ from proofs_checks.claim import Bench
 from proofs_checks.results import Verdict
 from proofs_checks.studies import trained_laws, trained_maps
 from theorylab import NoLaw, analytic, images, law, montecarlo, networks, stats, training
+from theorylab.description import description
 from theorylab.model import models
 from theorylab.model.rules import PAPER
 from theorylab.networks.from_stack import from_stack
-from theorylab.networks.nodes import Conv, Dense, Flatten, Input
+from theorylab.networks.nodes import Conv
 
 IDS = ("equation9", "dead-zones", "fc1-histograms", "figure7", "fgsm", "figure9-dense", "figure9-depth")
 
@@ -81,23 +82,19 @@ def test_what_a_law_reads_of_a_graph(classifier):
 
     shape = (3, 32, 32)
     for net in (networks.vgg16(input_shape=shape, n_hidden=8, n_logits=2), classifier.network):
-        found = trained_laws.description(net.nodes)
-        again = trained_laws.description(from_stack(found).nodes)
+        found = description(net.nodes, "kaiming")
+        again = description(from_stack(found).nodes, "kaiming")
         assert plain(found) == plain(again)
     vgg = models.vgg16(input_shape=shape, n_hidden=8)
-    assert plain(vgg) == plain(trained_laws.description(from_stack(vgg).nodes))
+    assert plain(vgg) == plain(description(from_stack(vgg).nodes, "kaiming"))
     residual = training.small_residual_classifier().network
-    with pytest.raises(NoLaw, match=r"at layer1\.0\.add"):
-        trained_laws.description(residual.nodes)
-    with pytest.raises(NoLaw, match="with no unit before it"):
-        trained_laws.description(
-            [Input("x", (1, 4, 4)), Conv("conv", "x", 2, 3), Flatten("row", "conv"), Dense("fc", "row", 2)]
-        )
+    with pytest.raises(NoLaw, match="AdaptiveAveragePool"):
+        trained_laws.random_distance(residual.nodes, [crop_of(3)], PAPER[1])
     x = crop_of(3)
     distances = [trained_laws.random_distance(classifier.network.nodes, [x], rule) for rule in PAPER]
     assert distances[0] == pytest.approx(2**0.5)
     assert distances == [
-        law(trained_laws.description(classifier.network.nodes), x, rule).class_distance for rule in PAPER
+        law(description(classifier.network.nodes, "kaiming"), x, rule).class_distance for rule in PAPER
     ]
 
 

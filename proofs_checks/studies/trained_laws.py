@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from proofs_checks.claim import Bench
 from proofs_checks.studies.trained_maps import distances, unit_rows
-from theorylab import NoLaw, PatchGrid, Rule, Stack, law, montecarlo
+from theorylab import PatchGrid, Rule, law, montecarlo
+from theorylab.description import description
 from theorylab.layers import conv, unit
-from theorylab.model import specs
-from theorylab.model.pooling import MaxPool
-from theorylab.model.stack import Layer
-from theorylab.model.units import Unit
 from theorylab.montecarlo import Measurement
 from theorylab.networks import GraphNetwork
-from theorylab.networks.nodes import Activation, AdaptiveAveragePool, Conv, Dense, Flatten, Input, Node
-from theorylab.networks.nodes import MaxPool as Pool
+from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input, Node
 
 LOGITS = 10
 """Of random dense layers."""
@@ -46,50 +42,9 @@ def below_dense(bench: Bench) -> np.ndarray:
     return np.ascontiguousarray(read[:, :: -(-read.shape[1] // ENTRIES)])
 
 
-def description(nodes: Iterable[Node]) -> Stack:
-    """Return what `law` reads of a graph whose weights are random and whose biases are 0: a chain that ends in the logits.
-
-    Raises
-    ------
-    NoLaw
-        If it is no such chain; the message names the layer.
-    """
-    first, *others = nodes
-    assert isinstance(first, Input)
-    layers: list[Layer] = []
-    found: set[Unit] = set()
-    last, linear = first.name, False  # whether what is there has not passed a unit
-    for node in others:
-        if getattr(node, "source", None) != last:
-            raise NoLaw(layer=f"{node.name}, which does not follow {last}")
-        last = node.name
-        if isinstance(node, Activation) and linear:
-            found.add(node.unit)
-        elif linear and not isinstance(node, Flatten):
-            raise NoLaw(layer=f"{node.name}, with no unit before it")
-        linear = isinstance(node, (Conv, Dense)) or (linear and isinstance(node, Flatten))
-        match node:
-            case Conv():
-                layers.append(specs.ConvSpec(node.n_filters, node.kernel, node.stride, node.padding))
-            case Dense():
-                layers.append(specs.Dense(node.n_outputs))
-            case Pool(windows=MaxPool() as windows):
-                layers.append(windows)
-            case AdaptiveAveragePool():
-                layers.append(specs.AdaptiveAveragePool(node.size))
-            case Activation() | Flatten():
-                pass
-            case _:
-                raise NoLaw(layer=f"{node.name}, {type(node).__name__}")
-    if not isinstance(layers[-1], specs.Dense) or not linear or len(found) != 1:
-        raise NoLaw(layer=f"{last}: layers of one unit and linear logits are described")
-    channels, height, width = first.shape
-    return Stack((channels, height, width), tuple(layers[:-1]), found.pop())
-
-
-def random_distance(nodes: Iterable[Node], images: Sequence[np.ndarray], rule: Rule) -> float:
+def random_distance(nodes: Sequence[Node], images: Sequence[np.ndarray], rule: Rule) -> float:
     """Return the predicted distance of two logits' unit maps with random weights, the mean over pictures."""
-    stack = description(nodes)
+    stack = description(nodes, "kaiming")  # as the random twin is drawn
     return float(np.mean([law(stack, image, rule).class_distance for image in images]))
 
 

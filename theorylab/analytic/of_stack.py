@@ -139,6 +139,8 @@ def _deep(
     layers: list[Layer] = []
     scale = 1.0
     for number, layer in enumerate(stack.layers):
+        if isinstance(layer, MaxPool) and not (layers and not isinstance(layers[-1], MaxPool)):
+            raise NoLaw(rule, stack.unit, f"layers[{number}], a MaxPool that pools no unit")
         if not isinstance(layer, AdaptiveAveragePool):
             layers.append(layer)
             continue

@@ -126,6 +126,11 @@ def of_method(method: str | None, given: Sequence[str] | None) -> dict[str, Any]
     return found
 
 
+def logit(target: str) -> int | str:
+    """Return a target as a number, if it is one."""
+    return int(target) if target.lstrip("+-").isdecimal() else target
+
+
 Image = Annotated[
     str, typer.Argument(help="A picture: a path, or a bundled one (cat, astronaut, coffee, rocket).")
 ]
@@ -164,6 +169,17 @@ Weights = Annotated[
         help="Trained weights of vgg16 or resnet50: torchvision, hed, or a .pth, .pt, .safetensors or .npz file. "
         "[default: random]"
     ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODULE:FUNCTION",
+        help="Your own classifier: a function that returns a torch.nn.Module of pictures in [0, 1]; "
+        "preprocess(batch) and SIZE beside it are used.",
+    ),
+]
+Classes = Annotated[
+    str | None, typer.Option(help="Names of the model's logits, apart by commas. [default: numbers]")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same numbers.")]
 Quiet = Annotated[

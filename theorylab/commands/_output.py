@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from theorylab.exhibits import Exhibit
+    from theorylab.subjects import Subject
 
 _PIPE = 140  # columns
 # One character for one, where that is possible: tables stay aligned.
@@ -59,11 +60,17 @@ def figure_file(out: str | None, image: str, kind: str) -> Path:
     return file
 
 
-def picture(image: str, size: int, preset: str, fit: str) -> tuple[np.ndarray, dict[str, Any], str]:
-    """Return a prepared picture, what there is to say of it for programs, and what was done to it in words."""
+def picture(
+    image: str, size: int, preset: str, fit: str, subject: Subject | None = None
+) -> tuple[np.ndarray, dict[str, Any], str]:
+    """Return a prepared picture, what there is to say of it for programs, and what was done to it in words.
+
+    The preset "model" prepares it as `subject` does.
+    """
     from theorylab import _json, images
 
-    x = images.load(image, size, preset, fit)
+    own = None if subject is None else subject.prepared(subject.picture(image, fit))
+    x = images.load(image, size, preset, fit) if own is None else own
     height, width = images.original(image).shape[:2]
     done = {"squeeze": "squeezed", "crop": "cropped"}[fit] if height != width else "resized"
     grown = ", enlarged" if min(height, width) < size else ""

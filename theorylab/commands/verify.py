@@ -57,21 +57,12 @@ def verify(
             ".npz file, of the convolutions alone, too; small or small-residual: a classifier of the package. [default: small]"
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULE:FUNCTION",
-            help="In place of weights, your own classifier: a function that returns a torch.nn.Module of pictures in [0, 1]; "
-            "preprocess(batch) and SIZE beside it are used.",
-        ),
-    ] = None,
+    model: options.Model = None,
     size: Annotated[
         int | None,
         typer.Option(min=8, help="Side of the pictures for the trained network. [default: SIZE, or 224]"),
     ] = None,
-    classes: Annotated[
-        str | None, typer.Option(help="Names of the model's logits, apart by commas. [default: numbers]")
-    ] = None,
+    classes: options.Classes = None,
     pictures: Annotated[
         str | None,
         typer.Option(

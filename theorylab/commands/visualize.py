@@ -80,7 +80,7 @@ def visualize(
             rule=rule or (None if method else options.ALL),
             method=method,
             options=given,
-            target=int(target) if target.lstrip("+-").isdecimal() else target,
+            target=options.logit(target),
             seed=seed,
             read_logit=as_json,
             progress=report,

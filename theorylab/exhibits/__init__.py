@@ -3,8 +3,9 @@
 Here networks are run and laws are evaluated; the drawing is done elsewhere (:mod:`theorylab.drawing`).
 """
 
+from theorylab.exhibits._beside import beside
 from theorylab.exhibits._exhibit import Exhibit, rules_named
 from theorylab.exhibits._predicted import predicted
 from theorylab.exhibits._visualized import NetworkChoice, visualized
 
-__all__ = ["Exhibit", "NetworkChoice", "predicted", "rules_named", "visualized"]
+__all__ = ["Exhibit", "NetworkChoice", "beside", "predicted", "rules_named", "visualized"]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from theorylab.charts import MapFigure
 from theorylab.model.rules import PAPER, Rule
+from theorylab.networks import GraphTrace
+from theorylab.visualization import check_target, logit_gradients
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,3 +51,13 @@ def rules_named(name: Rule | str) -> tuple[Rule, ...]:
     (['guided'], 3)
     """
     return PAPER if name == "all" else (Rule(name),)
+
+
+def maps_shown(
+    net: Any, trace: GraphTrace, rules: Iterable[Rule], target: int | str, seed: int
+) -> tuple[list[np.ndarray], int | None]:
+    """Return the map of each rule behind a forward pass, and the index of the logit; none of the cost, a function of all."""
+    checked = check_target(target, net.n_logits)
+    gradients = logit_gradients([checked], net.n_logits, lambda: trace.logits, seed)
+    maps = net.backward(trace, gradients, list(rules))[:, 0]
+    return [*maps], None if checked == "cost" else int(np.argmax(gradients[0]))

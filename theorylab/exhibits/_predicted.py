@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,9 @@ LAWS = {
     "limit": "the law is a limit of large patches; with Gaussian filters it is exact",
 }
 """What is said of the law of one hidden layer, by its kind."""
+EXPECTED = ("expected cosine with the input", "with the mean map")
+"""Titles of the columns of cosines."""
+MEAN_IS_ZERO = "the mean is zero"
 _NO_SPREAD = "there is no law of the standard deviation"
 Cosine = tuple[float | None, float]
 """A value, None where the mean map is zero and has no direction, and its standard error, 0 where it is exact."""
@@ -68,41 +73,64 @@ def predicted(
     ['input', 'guided backpropagation: mean', 'guided backpropagation: standard deviation']
     """
     panels: list[MapPanel] = []
-    rows, numbers = [], []
-    notes: dict[str, list[str]] = {}
-    for each in rules_named(rule):
-        report = None if progress is None else functools.partial(progress, f"{each.title}, the law")
-        known = law(stack, x, each, progress=report)
-        maps, cosines = _maps_and_cosines(stack, known)
-        if not panels or len(maps) > 1:  # the input before each pair of maps, else once
+    found = [by_law(stack, x, each, progress) for each in rules_named(rule)]
+    for one in found:
+        if not panels or len(one.maps) > 1:  # the input before each pair of maps, else once
             panels.append(MapPanel("input", x))
-        said = ["" if known.mean.any() else "the mean is zero", _NO_SPREAD if len(maps) == 1 else ""]
+        said = ["" if one.maps["mean"].any() else MEAN_IS_ZERO, _NO_SPREAD if len(one.maps) == 1 else ""]
         beside = {"mean": ", ".join(filter(None, said))}
         panels += [
-            MapPanel(f"{each.title}: {name}", map_, note=beside.get(name, "")) for name, map_ in maps.items()
+            MapPanel(f"{one.rule.title}: {name}", map_, note=beside.get(name, ""))
+            for name, map_ in one.maps.items()
         ]
-        rows.append((each.title, *map(_cell, cosines)))
-        row: dict[str, Any] = {"rule": each.value}
-        for name, (value, error) in zip(("input", "mean_map"), cosines, strict=True):
-            row[f"expected_cosine_with_{name}"] = value
-            row[f"standard_error_with_{name}"] = None if value is None else error
-        off = _tolerance(stack, each)
-        law_words = (
-            LAWS[known.kind] if off is None else f"the law is a limit of wide layers, measured as {off.words}"
-        )
-        for sentence in (
-            law_words,
-            *([f"{_NO_SPREAD} behind a max-pool, so none is shown"] if len(maps) == 1 else []),
-        ):
-            notes.setdefault(sentence, []).append(each.title)
-        numbers.append(row | {"law": known.kind, "tolerance": None if off is None else off._asdict()})
     return Exhibit(
         MapFigure("prediction", "Predicted maps of one logit; no network was run.", tuple(panels)),
-        ("rule", "expected cosine with the input", "with the mean map"),
-        tuple(rows),
-        {"input_shape": list(x.shape), "maps": numbers},
-        tuple(f"{', '.join(titles)}: {said}." for said, titles in notes.items()),
+        ("rule", *EXPECTED),
+        tuple((one.rule.title, *map(cell, one.cosines)) for one in found),
+        {"input_shape": list(x.shape), "maps": [one.numbers for one in found]},
+        said_of(found),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What is predicted of one rule's map: maps by name, cosines with the input and with the mean map, and where that is from."""
+
+    rule: Rule
+    maps: dict[str, np.ndarray]
+    cosines: list[Cosine]
+    law: str
+    notes: tuple[str, ...]
+    off: Tolerance | None = None
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """For programs."""
+        row: dict[str, Any] = {"rule": self.rule.value}
+        for name, (value, error) in zip(("input", "mean_map"), self.cosines, strict=True):
+            row[f"expected_cosine_with_{name}"] = value
+            row[f"standard_error_with_{name}"] = None if value is None or math.isnan(value) else error
+        return row | {"law": self.law, "tolerance": None if self.off is None else self.off._asdict()}
+
+
+def by_law(stack: Stack, x: np.ndarray, rule: Rule, progress: Progress | None) -> Prediction:
+    """Predict the map of a rule in closed form, or raise NoLaw."""
+    report = None if progress is None else functools.partial(progress, f"{rule.title}, the law")
+    known = law(stack, x, rule, progress=report)
+    maps, cosines = _maps_and_cosines(stack, known)
+    off = _tolerance(stack, rule)
+    words = LAWS[known.kind] if off is None else f"the law is a limit of wide layers, measured as {off.words}"
+    spread = (f"{_NO_SPREAD} behind a max-pool, so none is shown",) if len(maps) == 1 else ()
+    return Prediction(rule, maps, cosines, known.kind, (words, *spread), off)
+
+
+def said_of(found: Iterable[Prediction]) -> tuple[str, ...]:
+    """Return the notes, a line each, that name the rules which they are about."""
+    notes: dict[str, list[str]] = {}
+    for one in found:
+        for sentence in one.notes:
+            notes.setdefault(sentence, []).append(one.rule.title)
+    return tuple(f"{', '.join(titles)}: {said}." for said, titles in notes.items())
 
 
 def _tolerance(stack: Stack, rule: Rule) -> Tolerance | None:
@@ -113,10 +141,13 @@ def _tolerance(stack: Stack, rule: Rule) -> Tolerance | None:
     return tolerance(stack.input_shape, layers, rule)
 
 
-def _cell(cosine: Cosine) -> str | float | tuple[float, float]:
+def cell(cosine: Cosine) -> str | float | tuple[float, float]:
+    """Return a cosine for a table."""
     value, error = cosine
     if value is None:
         return "mean is zero"
+    if math.isnan(value):
+        return "not known"
     return (value, error) if error else value
 
 

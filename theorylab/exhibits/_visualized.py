@@ -14,7 +14,7 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.charts import MapFigure, MapPanel
-from theorylab.exhibits._exhibit import Exhibit, rules_named
+from theorylab.exhibits._exhibit import Exhibit, maps_shown, rules_named
 from theorylab.measures import cosine, similarity
 from theorylab.model.rules import Rule
 from theorylab.progress import Progress
@@ -155,10 +155,7 @@ def visualized(
     shown: list[Rule | methods.Method] = [*rules, *chosen]
     checked = visualization.check_target(target, net.n_logits)
     trace = net.forward(x, progress=tell)
-    gradients = visualization.logit_gradients([checked], net.n_logits, lambda: trace.logits, seed)
-    maps = [*net.backward(trace, gradients, list(rules))[:, 0]]
-    # The cost is a function of all logits.
-    index = None if checked == "cost" else int(np.argmax(gradients[0]))
+    maps, index = maps_shown(net, trace, rules, checked, seed)
     same = "cost" if index is None else index
     maps += [methods.attribute(net, x, one, same, seed=seed, **options) for one in chosen]
     logit = float(trace.logit(index)) if read_logit and index is not None else None

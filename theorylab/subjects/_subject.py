@@ -110,9 +110,9 @@ class Subject:
         """Return the gradient with respect to the picture of a gradient with respect to what the networks read."""
         return np.asarray(np.einsum("ab,...ahw->...bhw", self.scale, _coloured(gradient, "gradient")))
 
-    def picture(self, image: str | os.PathLike[str] | None) -> np.ndarray:
+    def picture(self, image: str | os.PathLike[str] | None, fit: str = "squeeze") -> np.ndarray:
         """Load a picture, ``(3, H, W)`` of 0–255, in the size that the networks take."""
-        return np.asarray(images.load(image, self.side, "authors") + column(images.MEAN_COLOUR))
+        return np.asarray(images.load(image, self.side, "authors", fit) + column(images.MEAN_COLOUR))
 
     def name_of(self, logit: int) -> str:
         """Return the name of a class, or its number."""

@@ -36,7 +36,7 @@ class _Tensor:
         self.memory.append(self)
 
 
-class _Unknown(ValueError):
+class NoCounterpart(ValueError):
     """What an operation without a counterpart was called, for those who read its value."""
 
 
@@ -49,7 +49,7 @@ class Translation:
         self.shapes: dict[str, Shape] = {"input": image.output_shape()}
         self.nodes: list[nodes.Node] = [image]
         self.parameters: dict[str, Any] = {}
-        self.values: dict[Node, _Tensor | _Unknown] = {}
+        self.values: dict[Node, _Tensor | NoCounterpart] = {}
         self.reserved = {str(call.target) for call in calls if call.op == "module"}
 
     def run(self, result: Any) -> str:
@@ -61,16 +61,13 @@ class Translation:
             try:
                 self.values[call] = self.translate(call)
             except (TypeError, ValueError) as error:
-                unknown = error if isinstance(error, _Unknown) else _Unknown(f"{call}: {error}")
+                unknown = error if isinstance(error, NoCounterpart) else NoCounterpart(f"{call}: {error}")
                 if call.writes:
-                    raise ValueError(str(unknown)) from None
+                    raise unknown from None
                 self.values[call] = unknown  # the end of it, unless somebody reads it
         if result is None:
             raise ValueError("module: its output does not depend on the image")
-        try:
-            return self.read(result).node
-        except _Unknown as error:
-            raise ValueError(str(error)) from None
+        return self.read(result).node
 
     def read(self, value: Any) -> _Tensor:
         """Return the tensor that an argument is."""
@@ -78,7 +75,7 @@ class Translation:
         if tensor is None:
             words = "a constant tensor" if hasattr(value, "shape") else repr(value)
             raise ValueError(f"expected a tensor computed from the image, got {words}")
-        if isinstance(tensor, _Unknown):
+        if isinstance(tensor, NoCounterpart):
             raise tensor
         if tensor.stale:
             raise ValueError(tensor.stale)
