@@ -20,7 +20,7 @@ def guided(module, x, target):
 
 def deconvnet(module, x, target):
     """Return the map of a DeconvNet."""
-    return _by(composites.Deconvnet(), module, x, target)
+    return _by(composites.DeconvNet(), module, x, target)
 
 
 def epsilon_plus(module, x, target):

@@ -75,7 +75,9 @@ class Caller:
 
         return getattr(torch, self.precision)
 
-    def __call__(self, module: Any, x: np.ndarray, target: int, where: str, *, fresh: bool = True) -> np.ndarray:
+    def __call__(
+        self, module: Any, x: np.ndarray, target: int, where: str, *, fresh: bool = True
+    ) -> np.ndarray:
         """Return the map of one target, (C, H, W) or (1, H, W), by a copy of the module unless it is not to be `fresh`."""
         import torch
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.checking import _calling, _networks, _references
+from theorylab.checking import _calling, _networks, _noise, _references
 from theorylab.checking._calling import Caller
 from theorylab.checking._matching import FAULTS, Match, matches
 from theorylab.checking._references import LOST, MISSED, Case
@@ -121,7 +122,8 @@ class _Trial:
         for kind in dict.fromkeys(one.kind for one in known if one.kind in rules and not one.seed):
             known += _references.wrong(kind)
         ranked = sorted(matches(self.cases, known), key=lambda match: match.order)
-        return self._report(self._with_steps(self._by_epsilon(ranked), first), others, ranked)
+        ranked = self._by_epsilon(ranked)
+        return self._report(self._with_steps(ranked[0], first), others, ranked)
 
     def _run_on(self, name: str, number: int) -> None:
         """Run the callable on one network; on the first that it runs on, look at what it leaves behind."""
@@ -174,7 +176,9 @@ class _Trial:
             with _calling.kept(self.seed):
                 after = _calling.fingerprint(used, cases[0].x)
             if _differ(after, before):
-                self.faults.append("it leaves the module changed: its logits or plain gradients are others afterwards")
+                self.faults.append(
+                    "it leaves the module changed: its logits or plain gradients are others afterwards"
+                )
         except Exception as error:  # anything can happen in what it left there
             self.faults.append(f"a module that it was called with cannot be used again: {_first_line(error)}")
 
@@ -182,7 +186,7 @@ class _Trial:
         """Tell input × gradient from lrp-epsilon, if both are left, by small activations."""
         best = ranked[0]
         left = [match for match in ranked if _as_good(match, best)]
-        if not {"input-x-gradient", "lrp-epsilon"} <= {match.reference.kind for match in left}:
+        if not set(_TWINS) <= {match.reference.kind for match in left}:
             return ranked
         name = next(iter(_networks.KINDS))
         module, (trace, *_) = self._made(name, 0, _SMALL)
@@ -191,27 +195,40 @@ class _Trial:
         except ValueError:
             return ranked
         small = matches([Case(name, trace, 0, map_)], [match.reference for match in left])
-        off = {match.reference: match.worst for match in small if match.done == best.done}
+        off = {match.reference: match.worst for match in small if match.way == best.way}
         seen = [match for match in left if off[match.reference] < _EXACT]
         told = [min(seen, key=lambda match: off[match.reference])] if seen else left
         return told + [match for match in ranked if match not in left]
 
-    def _with_steps(self, ranked: list[Match], first: Sequence[Case]) -> Match:
+    def _with_steps(self, best: Match, first: Sequence[Case]) -> Match:
         """Find the quadrature of integrated gradients."""
-        best = ranked[0]
         if best.reference.tolerance == _references.DISCRETE and not best.reference.seed:
-            for one in _references.quadratures():
-                if any(match.agrees for match in matches(first[:1], [one]) if match.done == best.done):
-                    found = min(matches(self.cases, [one]), key=lambda match: match.order)
-                    if found.done == best.done and found.agrees >= best.agrees:
+            for ways in _references.quadratures():
+                near = [match.reference for match in matches(first[:1], ways) if match.agrees]
+                if near:
+                    found = min(matches(self.cases, list(set(near))), key=lambda match: match.order)
+                    if len(found.done) <= len(best.done) and found.agrees >= best.agrees:
                         return found
             off = max(best.deviations[name] for name in best.agrees)
             self.notes.append(f"off by {off:.1%} of the exact integral, as quadratures are")
         return best
 
     def _of_random_maps(self, case: Case) -> dict[str, Any]:
-        self.faults.append("two calls give different maps")
-        return self._report(None, [])
+        """Compare the mean of many calls with SmoothGrad's."""
+        module, _ = self._made(case.network, list(_networks.KINDS).index(case.network))
+        where = f" of the network {case.network!r}"
+        maps = [self.caller(module, case.x, case.target, where) for _ in range(_noise.CALLS)]
+        words = _noise.smoothgrad(case, np.stack(maps), _random.child(self.seed, len(_networks.KINDS)))
+        (self.notes if words else self.faults).append("two calls give different maps")
+        found = self._report(None, [])
+        if not words:
+            return found
+        only = tuple(
+            dataclasses.replace(one, kind="smoothgrad" if one.name == case.network else "")
+            for one in found["networks"]
+        )
+        more = [words, f"of the mean of {_noise.CALLS} calls on the network {case.network!r} alone"]
+        return found | {"kind": "smoothgrad", "notes": [*more, *self.notes], "networks": only}
 
     def _report(
         self, best: Match | None, others: Sequence[Match], ranked: Sequence[Match] = ()
@@ -225,7 +242,11 @@ class _Trial:
             kinds |= dict.fromkeys(best.agrees, reference.kind)
             self.faults += [_WHERE.get(fault, fault) for fault in reference.faults]
             self.faults += [word for word in best.done if word in FAULTS]
-            self.notes = [*reference.remarks, *(word for word in best.done if word not in FAULTS), *self.notes]
+            self.notes = [
+                *reference.remarks,
+                *(word for word in best.done if word not in FAULTS),
+                *self.notes,
+            ]
             if MISSED in reference.faults:
                 kinds[_networks.FUNCTIONAL] = "saliency"
             if LOST in reference.faults:
@@ -235,10 +256,11 @@ class _Trial:
                 self.faults.append(f"on the network {name!r} ({_networks.KINDS[name]}) it is {words}")
             same = [match.reference.kind for match in ranked if _as_good(match, best)]
             alike = dict.fromkeys(kind for kind in same if kind != reference.kind)
+            twins = _TWINS if reference.kind in _TWINS else ()
             others = [
                 match
                 for match in others
-                if match.done == best.done and match.reference.kind not in (reference.kind, *alike)
+                if match.way == best.way and match.reference.kind not in (reference.kind, *alike, *twins)
             ]
         nearest = min(others, key=lambda match: match.worst, default=None)
         networks = [
@@ -258,7 +280,7 @@ class _Trial:
     def _kind_on(self, name: str, best: Match) -> tuple[str, str]:
         """Say which kind the maps of one network are, as a name and in words."""
         here = [case for case in self.cases if case.network == name]
-        found = [match for match in matches(here, list(_references.plain())) if match.done == best.done]
+        found = [match for match in matches(here, list(_references.plain())) if match.way == best.way]
         nearest = min(found, key=lambda match: match.order)
         if nearest.agrees:
             kind = nearest.reference.kind
@@ -267,6 +289,7 @@ class _Trial:
 
 
 _EXACT = 1e-3
+_TWINS = ("input-x-gradient", "lrp-epsilon")
 _WHERE = {
     MISSED: f"{MISSED}: on the network {_networks.FUNCTIONAL!r} it is the plain gradient, saliency",
     LOST: f"{LOST}: on the network {_networks.OVERLAPPING!r}, of pixels that win in two windows the last window's share alone is left",
@@ -280,7 +303,7 @@ def _differ(one: np.ndarray, other: np.ndarray) -> bool:
 def _as_good(match: Match, best: Match) -> bool:
     """Whether a match says the same of another kind."""
     faults = match.reference.faults == best.reference.faults
-    return faults and match.done == best.done and match.agrees == best.agrees
+    return faults and match.way == best.way and match.agrees == best.agrees
 
 
 def _first_line(error: Exception) -> str:

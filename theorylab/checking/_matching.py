@@ -37,9 +37,10 @@ FAULTS = {_LOGIT, _NEGATIVE, "scaled by the logit's size"}
 
 @dataclasses.dataclass(frozen=True)
 class Match:
-    """A known map, what was done to it, and how far the callable's maps are from that on each network."""
+    """A known map, what was done to it, by name and in words, and how far the callable's maps are from that on each network."""
 
     reference: Reference
+    way: tuple[str, ...]
     done: tuple[str, ...]
     deviations: dict[str, float]
 
@@ -124,7 +125,9 @@ def matches(cases: Sequence[Case], references: Sequence[Reference]) -> list[Matc
             by_network = np.array([off[[case.network == name for case in cases]].max(0) for name in networks])
             for n, reference in enumerate(references):
                 words = done + more if constants is None else _scaled(done, constants[n])
-                found.append(Match(reference, words, dict(zip(networks, by_network[:, n], strict=True))))
+                found.append(
+                    Match(reference, done + more, words, dict(zip(networks, by_network[:, n], strict=True)))
+                )
     return found
 
 

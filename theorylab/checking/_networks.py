@@ -34,7 +34,9 @@ def _classes() -> dict[str, type]:
 
     class Chain(nn.Sequential):
         def forward(self, x: Any) -> Any:
-            for layer in self:  # no layer of its own for the change of shape, for which Captum's LRP has no rule
+            for (
+                layer
+            ) in self:  # no layer of its own for the change of shape, for which Captum's LRP has no rule
                 x = layer(x.flatten(1) if isinstance(layer, nn.Linear) else x)
             return x
 
@@ -76,7 +78,14 @@ def _weighted(nn: Any, stride: int = 1, bias: bool = True) -> list[Any]:
 
 
 def _pooled(nn: Any, pool: Any, size: int) -> list[Any]:
-    return [nn.Conv2d(3, 6, 3, padding=1), pool, nn.ReLU(), nn.Conv2d(6, 8, 2), nn.ReLU(), nn.Linear(size, LOGITS)]
+    return [
+        nn.Conv2d(3, 6, 3, padding=1),
+        pool,
+        nn.ReLU(),
+        nn.Conv2d(6, 8, 2),
+        nn.ReLU(),
+        nn.Linear(size, LOGITS),
+    ]
 
 
 def _between(layers: list[Any], units: Callable[[], Any]) -> list[Any]:

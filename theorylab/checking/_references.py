@@ -29,7 +29,9 @@ SEEDS: dict[str, Seeds] = {
     "": lambda f, k: np.eye(len(f))[k],
     "scaled by the logit": lambda f, k: np.eye(len(f))[k] * f[k],
     "of minus the logit": lambda f, k: -np.eye(len(f))[k],
-    "of the softmax, not of the logit": lambda f, k: special.softmax(f)[k] * (np.eye(len(f))[k] - special.softmax(f)),
+    "of the softmax, not of the logit": lambda f, k: (
+        special.softmax(f)[k] * (np.eye(len(f))[k] - special.softmax(f))
+    ),
     "of the logarithm of the softmax, not of the logit": lambda f, k: np.eye(len(f))[k] - special.softmax(f),
     "of the cross entropy, not of the logit": lambda f, k: special.softmax(f) - np.eye(len(f))[k],
     "of the sum of all logits": lambda f, k: np.ones(len(f)),
@@ -85,7 +87,12 @@ def _ruled(rule: Rule, *wrong: str) -> Reference:
             winners, plane = saved
             flat = np.zeros((*gradient.shape[:2], plane[0] * plane[1]))
             at = winners.reshape(*winners.shape[:2], -1)
-            np.put_along_axis(flat, np.broadcast_to(at, (*flat.shape[:2], at.shape[2])), gradient.reshape(*flat.shape[:2], -1), 2)
+            np.put_along_axis(
+                flat,
+                np.broadcast_to(at, (*flat.shape[:2], at.shape[2])),
+                gradient.reshape(*flat.shape[:2], -1),
+                2,
+            )
             return (flat.reshape(*flat.shape[:2], *plane),)
 
         return substituted(asked.trace, asked.gradient, backward)
@@ -190,8 +197,8 @@ def seeded() -> Iterator[Reference]:
             yield dataclasses.replace(one, seed=seed, faults=(seed,))
 
 
-def quadratures() -> Iterator[Reference]:
-    """Yield integrated gradients with the numbers of steps and the quadratures that are in use."""
+def quadratures() -> Iterator[list[Reference]]:
+    """Yield integrated gradients by the quadratures that are in use, for each number of steps that is."""
     for steps in (50, 20, 100, 10, 25, 30, 32, 40, 64, 128, 200, 256, 300):
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         k = np.arange(steps)
@@ -204,6 +211,9 @@ def quadratures() -> Iterator[Reference]:
             "midpoints": _equal((k + 0.5) / steps),
             "both ends, equally weighted": _equal(k / (steps - 1)),
             "trapezoids": (k / (steps - 1), ends),
+            "Captum's trapezoids": (k / (steps - 1), ends * (steps - 1) / steps),
         }
-        for words, (points, weights) in rules.items():
-            yield Reference("integrated-gradients", _path(points, weights), remarks=(f"{steps} steps, {words}",))
+        yield [
+            Reference("integrated-gradients", _path(*way), remarks=(f"{steps} steps, {words}",))
+            for words, way in rules.items()
+        ]

@@ -115,7 +115,12 @@ class CheckReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain data, with None for NaN."""
-        content = {"theorylab": __version__, "sentence": str(self), "right": self.right, "remarks": self.remarks}
+        content = {
+            "theorylab": __version__,
+            "sentence": str(self),
+            "right": self.right,
+            "remarks": self.remarks,
+        }
         plain: dict[str, Any] = _json.plain(
             content | {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         )
