@@ -1,5 +1,6 @@
-"""Which rule or method an implementation is: it is run on small random PyTorch modules and compared with all of ours.
+"""Which rule or method an implementation is.
 
+It is run on small random PyTorch modules and compared with all of ours;
 :func:`check` is the whole of it; ``theorylab check`` is the same from a shell.
 """
 

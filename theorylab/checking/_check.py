@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.checking import _calling, _networks, _noise, _references
+from theorylab.checking import _networks, _noise, _references
 from theorylab.checking._calling import Caller
 from theorylab.checking._matching import FAULTS, Match, matches
 from theorylab.checking._references import LOST, MISSED, Case
 from theorylab.checking._report import CheckReport, OnNetwork
+from theorylab.checking._runs import Runs
 
 _SMALL = 1e-7  # the size of activations at which epsilons show
 
@@ -89,21 +90,13 @@ def check(attribute: Callable[..., Any], *, seed: _random.Seed = 0) -> CheckRepo
     )
 
 
-class _Trial:
-    """The runs of one callable, and what is concluded from them."""
-
-    def __init__(self, caller: Caller, seed: np.random.SeedSequence) -> None:
-        self.caller, self.seed = caller, seed
-        self.cases: list[Case] = []
-        self.said: dict[str, str] = {}
-        self.faults: list[str] = []
-        self.notes: list[str] = []
-        self.random = False
+class _Trial(Runs):
+    """What is concluded from the runs of one callable."""
 
     def run(self) -> dict[str, Any]:
         """Return what the report says."""
         for number, name in enumerate(_networks.KINDS):
-            self._run_on(name, number)
+            self.run_on(name, number)
         self.notes += [f"it does not run on the network {name!r}" for name in self.said]
         first = [case for case in self.cases if case.network == self.cases[0].network]
         if not any(case.map.any() for case in first):
@@ -125,63 +118,6 @@ class _Trial:
         ranked = self._by_epsilon(ranked)
         return self._report(self._with_steps(ranked[0], first), others, ranked)
 
-    def _run_on(self, name: str, number: int) -> None:
-        """Run the callable on one network; on the first that it runs on, look at what it leaves behind."""
-        where = f" of the network {name!r}"
-        module, traces = self._made(name, number)
-        found = []
-        try:
-            if not self.cases:
-                self.caller.choose(module, traces[0].image, where)
-            for place, trace in enumerate(traces):
-                # The largest logit, the smallest and one between: of both signs, mostly.
-                target = int(np.argsort(trace.logits)[(-1, 0, 2)[place]])
-                found.append(Case(name, trace, target, self.caller(module, trace.image, target, where)))
-        except ValueError as error:
-            self.said[name] = str(error)
-            if len(self.said) == len(_networks.KINDS):
-                raise ValueError(next(iter(self.said.values()))) from error
-            return
-        if not self.cases:
-            self._look_behind(module, found, where)
-        self.cases += found
-
-    def _made(self, name: str, number: int, size: float = 1.0) -> tuple[Any, list[Any]]:
-        """Return a module and what it makes of pictures."""
-        import torch
-
-        from theorylab.torch_bridge import from_torch
-
-        with _calling.kept(self.seed):
-            drawn = _networks.module(name, _random.child(self.seed, number), torch.float64)
-            module = _networks.scaled(drawn, size)
-            net = from_torch(module, _networks.SHAPE)
-        keep = [node.name for node in net.nodes[:-1]]
-        pictures = (_networks.picture(_random.child(self.seed, number, place)) for place in range(3))
-        return module, [net.forward(size * picture, keep=keep) for picture in pictures]
-
-    def _look_behind(self, module: Any, cases: Sequence[Case], where: str) -> None:
-        """Find out whether maps differ from call to call, and what becomes of a module that is used again and again."""
-        again = self.caller(module, cases[0].x, cases[0].target, where)
-        self.random = _differ(again, cases[0].map)
-        used = self.caller.module(module)
-        try:
-            with _calling.kept(self.seed):
-                before = _calling.fingerprint(used, cases[0].x)
-            for case in [*cases, cases[0]]:
-                map_ = self.caller(used, case.x, case.target, where, fresh=False)
-                if not self.random and _differ(map_, case.map):
-                    self.faults.append("a call changes the map of the next one with the same module")
-                    break
-            with _calling.kept(self.seed):
-                after = _calling.fingerprint(used, cases[0].x)
-            if _differ(after, before):
-                self.faults.append(
-                    "it leaves the module changed: its logits or plain gradients are others afterwards"
-                )
-        except Exception as error:  # anything can happen in what it left there
-            self.faults.append(f"a module that it was called with cannot be used again: {_first_line(error)}")
-
     def _by_epsilon(self, ranked: list[Match]) -> list[Match]:
         """Tell input × gradient from lrp-epsilon, if both are left, by small activations."""
         best = ranked[0]
@@ -189,7 +125,7 @@ class _Trial:
         if not set(_TWINS) <= {match.reference.kind for match in left}:
             return ranked
         name = next(iter(_networks.KINDS))
-        module, (trace, *_) = self._made(name, 0, _SMALL)
+        module, (trace, *_) = self.made(name, 0, _SMALL)
         try:
             map_ = self.caller(module, trace.image, 0, f" of the network {name!r}")
         except ValueError:
@@ -215,7 +151,7 @@ class _Trial:
 
     def _of_random_maps(self, case: Case) -> dict[str, Any]:
         """Compare the mean of many calls with SmoothGrad's."""
-        module, _ = self._made(case.network, list(_networks.KINDS).index(case.network))
+        module, _ = self.made(case.network, list(_networks.KINDS).index(case.network))
         where = f" of the network {case.network!r}"
         maps = [self.caller(module, case.x, case.target, where) for _ in range(_noise.CALLS)]
         words = _noise.smoothgrad(case, np.stack(maps), _random.child(self.seed, len(_networks.KINDS)))
@@ -251,7 +187,7 @@ class _Trial:
                 kinds[_networks.FUNCTIONAL] = "saliency"
             if LOST in reference.faults:
                 kinds[_networks.OVERLAPPING] = "unknown"
-            for name in best.deviations.keys() - best.agrees:
+            for name in [name for name in best.deviations if name not in best.agrees]:
                 kinds[name], words = self._kind_on(name, best)
                 self.faults.append(f"on the network {name!r} ({_networks.KINDS[name]}) it is {words}")
             same = [match.reference.kind for match in ranked if _as_good(match, best)]
@@ -288,23 +224,16 @@ class _Trial:
         return "unknown", f"something else, off by {best.deviations[name]:.2g}"
 
 
-_EXACT = 1e-3
+_EXACT = 1e-3  # of maps where activations are small: epsilons ten times as large or as small are off by 0.01 or more
 _TWINS = ("input-x-gradient", "lrp-epsilon")
+_OVERWRITTEN = "a pixel that wins in several windows gets one window's share"
 _WHERE = {
     MISSED: f"{MISSED}: on the network {_networks.FUNCTIONAL!r} it is the plain gradient, saliency",
-    LOST: f"{LOST}: on the network {_networks.OVERLAPPING!r}, of pixels that win in two windows the last window's share alone is left",
+    LOST: f"{LOST}: on the network {_networks.OVERLAPPING!r} {_OVERWRITTEN}",
 }
-
-
-def _differ(one: np.ndarray, other: np.ndarray) -> bool:
-    return bool(np.abs(one - other).max() > 1e-5 * np.abs(other).max())
 
 
 def _as_good(match: Match, best: Match) -> bool:
     """Whether a match says the same of another kind."""
     faults = match.reference.faults == best.reference.faults
     return faults and match.way == best.way and match.agrees == best.agrees
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from theorylab.checking._references import Case, Reference
 
-_POINTWISE = {
+Change = Callable[[np.ndarray], np.ndarray]
+_POINTWISE: dict[tuple[str, ...], Change] = {
     (): lambda maps: maps,
     ("absolute value",): np.abs,
     ("only the positive part",): lambda maps: np.maximum(maps, 0),
 }
-_JOINED = {
+_JOINED: dict[tuple[str, ...], Change] = {
     ("channels summed",): lambda maps: maps.sum(1, keepdims=True),
     ("largest of the channels",): lambda maps: maps.max(1, keepdims=True),
     ("norm over the channels",): lambda maps: np.sqrt(np.square(maps).sum(1, keepdims=True)),
 }
 _LOGIT, _NEGATIVE = "scaled by the logit", "negative of the map"
 # Factors that a map of each case may have, as functions of its logit: with what is said, and whether that is a fault.
-_FACTORS = {
+_FACTORS: dict[tuple[str, ...], Change] = {
     (): lambda f: np.ones_like(f),
     (_NEGATIVE,): lambda f: -np.ones_like(f),
     (_LOGIT,): lambda f: f,
@@ -82,7 +83,7 @@ def _shown(maps: np.ndarray, x: np.ndarray, plane: bool) -> Iterator[tuple[tuple
 
 def _fit(map_: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return for each known map, (N, D): its norm over the map's, their product, what an affine fit leaves, if both are 0."""
-    size, zero = np.linalg.norm(map_), ~known.any(1)
+    size, zero = np.linalg.norm(map_), np.equal(known.any(1), False)
     if not size:
         return (np.full(len(known), np.nan),) * 3 + (zero,)
     norms, products = np.linalg.norm(known, axis=1) / size, known @ map_ / size**2
@@ -94,7 +95,7 @@ def _fit(map_: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def _deviation(norms: np.ndarray, products: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Return ``‖u − c m‖/‖u‖``."""
-    return np.sqrt(np.maximum(1 - 2 * factor * products + (factor * norms) ** 2, 0))
+    return np.asarray(np.sqrt(np.maximum(1 - 2 * factor * products + (factor * norms) ** 2, 0)))
 
 
 def matches(cases: Sequence[Case], references: Sequence[Reference]) -> list[Match]:

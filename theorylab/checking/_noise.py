@@ -1,4 +1,4 @@
-"""Maps that differ from call to call: are their means those of SmoothGrad?"""
+"""Maps that differ from call to call: their means beside those of SmoothGrad."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def smoothgrad(case: Case, maps: np.ndarray, seed: np.random.SeedSequence) -> st
             for words, size in sizes.items()
         ]
         best[rule] = min(found) if plain > _OTHER else (plain, "")
-    (off, words), rule = min((value, rule.value) for rule, value in best.items())
-    others = [value for other, (value, _) in best.items() if other.value != rule]
-    return f"rule {rule}, noise {words}" if words and off < _SAME and min(others) > _OTHER else ""
+    nearest = min(best, key=lambda rule: best[rule][0])
+    off, words = best[nearest]
+    others = [value for rule, (value, _) in best.items() if rule is not nearest]
+    return f"rule {nearest.value}, noise {words}" if words and off < _SAME and min(others) > _OTHER else ""

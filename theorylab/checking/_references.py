@@ -15,7 +15,7 @@ from theorylab.methods._method import Asked
 from theorylab.model.rules import PAPER, Rule, registered
 from theorylab.networks import GraphTrace
 from theorylab.networks.batches import batch_gradients, substituted
-from theorylab.networks.nodes import Activation, Conv, MaxPool
+from theorylab.networks.nodes import Conv, MaxPool
 
 TOLERANCE = 1e-4
 """How far a map may be from a rule's or a method's, as a share of its norm; float32 is off by 1e-6."""
