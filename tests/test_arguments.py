@@ -70,6 +70,7 @@ DESIGN = Design.of(X, n_filters=[2], kernel=3, replicates=2, block=2, rules=["gu
 POINT, GUIDED = DESIGN.points[0], Rule.GUIDED
 ESTIMATE = Estimate.of(RNG.normal(size=4))
 REPORT = tl.audit(lambda x, target: x, X, [0, 1])
+CHECKED = tl.check(lambda module, x, target: x)
 STATISTICS = montecarlo.Statistics.of({"a": RNG.normal(size=4)})
 FIGURE = tl.figures.FinishedFigure("4", "A caption.", Figure((1, 1)), {})
 
@@ -256,6 +257,10 @@ THREE = {"trace": NET.forward(X), "logit_gradients": np.eye(3), "rules": ["guide
 
 OWN = {
     "subjects.Subject": fields(SUBJECT),
+    "check": {"attribute": lambda module, x, target: x},
+    "checking.check": {"attribute": lambda module, x, target: x},
+    "checking.CheckReport": fields(CHECKED),
+    "checking.OnNetwork": fields(CHECKED.networks[0]),
     "subjects.best": {"source": "small"},
     "subjects.given": {"model": None},
     "NetworkAttribution.backward_cosines": {"x": BIG, "first": 0, "second": 1},

@@ -20,7 +20,7 @@ import proofs_checks
 from theorylab import cli, progress
 from theorylab.model.rules import PAPER
 
-COMMANDS = ("claims", "verify", "visualize", "predict", "figure", "converge", "audit", "explore")
+COMMANDS = ("claims", "verify", "visualize", "predict", "figure", "converge", "audit", "check", "explore")
 PREDICT = ["predict", "cat", "--size", "16", "--filters", "4"]
 FAKE = (
     f"__path__ = {list(proofs_checks.__path__)}\n"

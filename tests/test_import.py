@@ -109,7 +109,8 @@ MAY_IMPORT = {
     "explorer": f"{GROUND_FLOOR} images drawing",
     "convergence": f"{MODEL} stats charts drawing montecarlo sampling analytic estimates",
     "auditing": f"{MODEL} stats charts measures drawing visualization networks methods torch_bridge analytic",
-    "commands": f"{MODEL} analytic images drawing subjects exhibits figures convergence auditing explorer",
+    "checking": f"{MODEL} visualization networks methods torch_bridge auditing",
+    "commands": f"{MODEL} analytic images drawing subjects exhibits figures convergence auditing checking explorer",
 }
 TOP = {"__init__", "__main__", "cli"}  # the doors of the package, which may import any room
 

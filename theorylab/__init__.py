@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from theorylab import (
         analytic,
         auditing,
+        checking,
         convergence,
         display,
         estimates,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from theorylab.analytic.nolaw import NoLaw
     from theorylab.analytic.of_stack import law
     from theorylab.auditing import audit
+    from theorylab.checking import check
     from theorylab.model import models, rules
     from theorylab.model.laws import Gaussian, TruncatedGaussian
     from theorylab.model.patches import PatchGrid
@@ -61,6 +63,8 @@ __all__ = [
     "analytic",
     "audit",
     "auditing",
+    "check",
+    "checking",
     "convergence",
     "display",
     "draw",
@@ -89,6 +93,7 @@ _HOMES = {
     "analytic.nolaw": ("NoLaw",),
     "analytic.of_stack": ("law",),
     "auditing": ("audit",),
+    "checking": ("check",),
     "model.laws": ("Gaussian", "TruncatedGaussian"),
     "model.models": ("models",),
     "model.patches": ("PatchGrid",),

@@ -16,7 +16,7 @@ import typer.core
 
 from theorylab._files import NotWritten
 from theorylab.commands import _output as output
-from theorylab.commands import audit, claims, converge, explore, figure, predict, verify, visualize
+from theorylab.commands import audit, check, claims, converge, explore, figure, predict, verify, visualize
 
 BAD_INPUT, NOT_WRITTEN, INTERRUPTED = 2, 3, 130  # exit statuses
 # What happens to an output whatever the input is.
@@ -25,7 +25,7 @@ _FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EROFS, getattr(errno, "EDQU
 _AS_IT_STANDS = "\b\n"
 _STATUS = """Exit status:
   0    every check passed, every negative control was rejected
-  1    a check failed, or a negative control was not rejected
+  1    a check failed, or a negative control was not rejected; check: not right
   2    bad input: one message on stderr, nothing half-written
   3    the work was done, but a file or stdout could not be written: a full disk
   130  interrupted"""
@@ -156,7 +156,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for module in (claims, verify, visualize, predict, figure, converge, audit, explore):
+for module in (claims, verify, visualize, predict, figure, converge, audit, check, explore):
     command = getattr(module, module.__name__.rpartition(".")[2])
     epilog = "\n\n".join([_examples(module.EXAMPLES), *filter(None, [getattr(module, "NOTES", "")])])
     app.command(cls=_Command, epilog=epilog)(_guarded(command))

@@ -20,20 +20,20 @@ def called_many(attribute: Attribute, x: np.ndarray, targets: Sequence[int]) -> 
     if not hasattr(attribute, "many"):
         return np.stack([called(attribute, x, target) for target in targets])
     named = targets if len(targets) <= 4 else (*targets[:2], "…", targets[-1])
-    with _of_the_user(attribute, f"targets {', '.join(map(str, named))}"):
-        maps = [_as_array(map_) for map_ in attribute.many(x, targets)]
+    with of_the_user(attribute, f"targets {', '.join(map(str, named))}"):
+        maps = [as_array(map_) for map_ in attribute.many(x, targets)]
     return np.stack([checked(map_, x, target) for map_, target in zip(maps, targets, strict=True)])
 
 
 def called(attribute: Attribute, x: np.ndarray, target: int) -> np.ndarray:
     """Return the map of one target, (C, H, W) float64."""
-    with _of_the_user(attribute, f"target {target}", lambda: attribute(x.copy(), 0)):
-        map_ = _as_array(attribute(x.copy(), target))
+    with of_the_user(attribute, f"target {target}", lambda: attribute(x.copy(), 0)):
+        map_ = as_array(attribute(x.copy(), target))
     return checked(map_, x, target)
 
 
 @contextlib.contextmanager
-def _of_the_user(attribute: Any, what: str, first: Callable[[], object] | None = None) -> Iterator[None]:
+def of_the_user(attribute: Any, what: str, first: Callable[[], object] | None = None) -> Iterator[None]:
     """Report whatever the user's callable raises, SystemExit too, as a ValueError that names the target and the place.
 
     An index that is out of range is the target's only if the callable works for target 0, which `first` tries.
@@ -67,24 +67,25 @@ def _place(attribute: Any, error: BaseException) -> str:
     return f" (in {module}:{name}, line {line})"
 
 
-def _as_array(returned: Any) -> np.ndarray:
+def as_array(returned: Any) -> np.ndarray:
     """Return what a callable gave as an array: a map, or a tuple of one."""
     if isinstance(returned, (tuple, list)) and len(returned) == 1:
         (returned,) = returned
     return _validation.as_array(returned, "map")
 
 
-def checked(map_: np.ndarray, x: np.ndarray, target: int) -> np.ndarray:
-    """Return a map as ``(C, H, W)`` float64, or raise a ValueError that says what came instead."""
+def checked(map_: np.ndarray, x: np.ndarray, target: int, where: str = "") -> np.ndarray:
+    """Return a map as ``(C, H, W)`` float64, or raise a ValueError that says what came instead, for which target and where."""
     if map_.ndim == 4 and len(map_) == 1:
         map_ = map_[0]
     if map_.ndim == 2:
         map_ = map_[None]
     if map_.ndim != 3 or map_.shape[1:] != x.shape[1:] or map_.shape[0] not in (1, x.shape[0]):
         raise ValueError(
-            f"attribute: expected a map of {x.shape} or {x.shape[1:]} for target {target}, got {map_.shape}"
+            f"attribute: expected a map of {x.shape} or {x.shape[1:]} for target {target}{where}, "
+            f"got {map_.shape}"
         )
     map_ = map_.astype(np.float64)
     if not np.isfinite(map_).all():
-        raise ValueError(f"attribute: the map of target {target} is not finite (NaN or infinity)")
+        raise ValueError(f"attribute: the map of target {target}{where} is not finite (NaN or infinity)")
     return map_

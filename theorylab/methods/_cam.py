@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 
@@ -20,6 +22,11 @@ def grad_cam(asked: Asked, *, layer: str | None = None) -> np.ndarray:
     It comes to the picture's size by bilinear interpolation, pixels being areas (``align_corners=False`` of PyTorch), and is
     the same for all channels of the picture.
     """
+    return weighed(asked, layer, lambda plane: np.maximum(plane, 0))
+
+
+def weighed(asked: Asked, layer: str | None, rectified: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return the weighted sum of a layer's channels at the picture's size, as `rectified` leaves it."""
     net = asked.net
     if layer is None:
         units = [node.name for node in net.nodes if isinstance(node, Activation)]
@@ -32,7 +39,7 @@ def grad_cam(asked: Asked, *, layer: str | None = None) -> np.ndarray:
         raise ValueError(f"layer: expected a node with planes, such as {named[-1]!r}, got {layer!r}")
     arrived = net.layer_gradients(asked.trace, asked.gradient[None], [Rule.SALIENCY], [layer])
     weights = arrived[layer][0][0, 0].mean(axis=(1, 2))
-    plane = np.maximum(np.einsum("k,kij->ij", weights, asked.trace.activations[layer]), 0)
+    plane = rectified(np.einsum("k,kij->ij", weights, asked.trace.activations[layer]))
     ratio = [new / old for new, old in zip(asked.x.shape[1:], plane.shape, strict=True)]
     full = ndimage.zoom(plane, ratio, order=1, mode="nearest", grid_mode=True)
     return np.asarray(np.repeat(full[None], len(asked.x), axis=0))
