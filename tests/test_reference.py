@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reference
 from numpy.testing import assert_allclose
+
+import reference
 
 FILES = sorted(Path(reference.FOLDER).glob("*.json"))
 NETWORKS = 450
@@ -92,7 +93,12 @@ def simulated(x, setting, rng):
         np.put_along_axis(signals[logit], winners, readout, axis=0)
     gate = np.where(inputs > 0, 1.0, slope)
     rectified = np.maximum(signals, 0)
-    below = {"saliency": gate * signals, "deconvnet": rectified, "guided": gate * rectified, "linear": signals}
+    below = {
+        "saliency": gate * signals,
+        "deconvnet": rectified,
+        "guided": gate * rectified,
+        "linear": signals,
+    }
     maps = {}
     for method, signal in below.items():
         shares = signal @ filters

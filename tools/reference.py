@@ -44,7 +44,12 @@ CASES: dict[str, tuple[Callable[[], np.ndarray], tuple[tuple[int, int, int, int,
 def corner(values: np.ndarray) -> list[list[float]]:
     """Return entries of a map as [channel, row, column, value]: a corner, two off the middle, and one at the border."""
     _, height, width = values.shape
-    places = [(0, 0, 0), (0, height // 2, width // 2), (1, height // 2, width // 3), (2, height - 1, width // 2)]
+    places = [
+        (0, 0, 0),
+        (0, height // 2, width // 2),
+        (1, height // 2, width // 3),
+        (2, height - 1, width // 2),
+    ]
     return [[*place, float(values[place])] for place in places]
 
 
@@ -87,7 +92,13 @@ def document(name: str) -> dict[str, Any]:
             unit=tl.LeakyReLU(slope) if slope else tl.ReLU(),
             pool=tl.MaxPool(pool) if pool > 1 else None,
         )
-        setting = {"kernel": kernel, "stride": stride, "padding": padding, "n_filters": n_filters, "slope": slope}
+        setting = {
+            "kernel": kernel,
+            "stride": stride,
+            "padding": padding,
+            "n_filters": n_filters,
+            "slope": slope,
+        }
         maps = {method: predicted(tl.law(stack, x, method)) for method in METHODS}
         networks.append({**setting, "pool": pool, "maps": maps})
     return {"picture": {"name": name, "shape": list(x.shape), "entries": corner(x)}, "networks": networks}
