@@ -22,7 +22,7 @@ ROOT = Path(theorylab.__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "reference" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [page for page in PAGES if page.name != "laws.md"]
 CODE = [(page, number) for page in PAGES for number in range(len(blocks.blocks(page)))]
-SLOW = ("vgg16()", "vgg16(n_logits=1)", "NetworkAttribution")
+SLOW = ("vgg16()", "vgg16(n_logits=1", "NetworkAttribution", "1024, size=16")
 NEEDS = {"torch": "torch", '"hed"': "hed"}
 
 
@@ -58,7 +58,8 @@ def test_a_block_runs_and_prints_what_the_page_says(page, number, monkeypatch, t
     if printed:
         assert capsys.readouterr().out == printed
     for name in blocks.pictures(code) if page.stem == "gallery" else ():
-        assert Image.open(tmp_path / name).size == Image.open(page.parent / name).size, "make gallery"
+        with Image.open(tmp_path / name) as drawn, Image.open(page.parent / name) as shown:
+            assert drawn.size == shown.size, "make gallery"
 
 
 def test_every_reader_has_code():
@@ -114,7 +115,7 @@ def test_verdicts_are_those_of_the_claims():
     assert verdicts.page(kept()) == verdicts.PAGE.read_text(encoding="utf-8"), "make verdicts"
 
 
-def test_the_kept_run_is_whole():
+def test_the_shownrun_is_whole():
     found = {result["id"]: len(result["checks"]) for result in kept()["claims"]}
     assert found == {claim.id: claim.n_checks for claim in proofs_checks.registry()}, "make verdicts"
 
@@ -128,7 +129,7 @@ def test_laws_stand_beside_their_checks():
         assert all(str(markupsafe.escape(part)) in section for part in claim.proof.split("\n\n"))
 
 
-def test_first_page_counts_verdicts_as_the_kept_run_does():
+def test_first_page_counts_verdicts_as_the_shownrun_does():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = [result["verdict"] for result in kept()["claims"]]
     checks = sum(len(result["checks"]) for result in kept()["claims"])
