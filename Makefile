@@ -4,7 +4,7 @@ VENV ?= .venv
 BUDGET ?= standard
 BIN := $(VENV)/bin
 
-.PHONY: verify test test-all nojit lowest lint docs mutants bench classifier depth-errors calibration pictures verdicts check clean
+.PHONY: verify test test-all nojit lowest lint docs mutants bench classifier depth-errors calibration pictures verdicts gallery reference check clean
 
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
@@ -50,7 +50,7 @@ classifier: $(VENV)/installed
 pictures: $(VENV)/tested
 	$(BIN)/python tools/pictures.py $(ARGS)
 
-# The page of statements, margins and answers, from a run at the standard budget.
+# The page of statements, margins and answers, and the checks beside the proofs, from a run at the standard budget.
 verdicts: $(VENV)/tested
 	$(BIN)/theorylab verify --out out $(ARGS)
 	$(BIN)/python tools/verdicts.py out/results.json
@@ -64,14 +64,25 @@ calibration: $(VENV)/tested
 depth-errors: $(VENV)/installed
 	$(BIN)/python tools/depth_errors.py $(ARGS)
 
-# API pages from the docstrings; a warning is an error.
-docs: $(VENV)/tested
-	$(BIN)/python -W error -m pdoc --docformat numpy -o docs/api theorylab
+# The site, docs/_build/html/index.html, readable offline; a warning, such as a link that leads nowhere, is an error.
+docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	rm -rf docs/_build docs/api
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "Written: docs/_build/html/index.html"
+
+# The pictures of the gallery, by the code that stands beside them.
+gallery: $(VENV)/installed
+	$(BIN)/python tools/blocks.py docs/gallery.md
+
+# Exact numbers for the tests of other libraries: reference/*.json.
+reference: $(VENV)/installed
+	$(BIN)/python tools/reference.py
 
 check: lint nojit test-all
 
 clean:
-	rm -rf $(VENV) .venv-lowest out docs/api build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest out docs/_build docs/api docs/laws.md build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

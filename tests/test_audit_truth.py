@@ -441,7 +441,9 @@ def test_thresholds_are_stated_with_their_origin():
     assert content["thresholds"].keys() == THRESHOLDS.keys()
     help_words = " ".join(CliRunner().invoke(cli.app, ["audit", "--help"]).output.split())
     root = Path(tl.__file__).parents[1]
-    pages = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/audit-calibration.md")]
+    pages = [
+        (root / name).read_text(encoding="utf-8") for name in ("docs/audit.md", "docs/audit-calibration.md")
+    ]
     docstring = " ".join(tl.audit.__doc__.replace("\\|", "|").split())
     for name, (value, of) in THRESHOLDS.items():
         words = " ".join(f"{name}: {value}, {of}.".split())

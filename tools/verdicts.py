@@ -1,6 +1,7 @@
 """Write docs/verdicts.md: for every claim the statement, what decides it, what the authors would answer, what we answer.
 
-``python tools/verdicts.py results.json`` takes the answers from a run of ``theorylab verify`` at the standard budget.
+``python tools/verdicts.py results.json`` takes the answers from a run of ``theorylab verify`` at the standard budget, and keeps
+what the documentation shows of that run in docs/checks.json.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from proofs_checks.claim import Claim
 from proofs_checks.report import words
 from proofs_checks.results import Verdict
 
-PAGE = Path(__file__).parent.parent / "docs" / "verdicts.md"
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE, CHECKS = DOCS / "verdicts.md", DOCS / "checks.json"
 
 
 def declared(claim: Claim) -> str:
@@ -59,5 +61,19 @@ def page(results: dict[str, Any]) -> str:
     )
 
 
+def kept(results: dict[str, Any]) -> dict[str, Any]:
+    """Return what was found by a run, without what the claims themselves state."""
+    names = ("id", "verdict", "seen", "network", "finding", "checks")
+    claims = [{name: result[name] for name in names} for result in results["claims"]]
+    return {name: results[name] for name in ("image", "budget", "seed")} | {"claims": claims}
+
+
+def main(path: str) -> None:
+    """Write both files from the ``results.json`` at a path."""
+    run = kept(json.loads(Path(path).read_text(encoding="utf-8")))
+    PAGE.write_text(page(run), encoding="utf-8")
+    CHECKS.write_text(json.dumps(run, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(json.loads(Path(sys.argv[1]).read_text())))
+    main(sys.argv[1])

@@ -236,7 +236,7 @@ class GraphNetwork:
         Returns
         -------
         dict of node name to (gradients, exponents)
-            (R, T, *shape of the node's output) and (R, T): the gradient is ``gradients[r, t] · 2**exponents[r, t]``; the
+            (R, T, then the shape of the node's output) and (R, T): the gradient is ``gradients[r, t] · 2**exponents[r, t]``; the
             exponent is 0 wherever the dtype can hold it.
 
         Raises

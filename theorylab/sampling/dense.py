@@ -69,7 +69,7 @@ class DenseSampler:
     def draw(
         self, rng: Generator, rules: Sequence[Rule], *, n_readouts: int = 1, n_logits: int | None = None
     ) -> np.ndarray:
-        """Draw the maps of one fresh network, (rules, n_readouts, *shape of the image).
+        """Draw the maps of one fresh network, (rules, n_readouts, then the shape of the image).
 
         Parameters: as for :meth:`theorylab.sampling.of_stack.Sampler.draw`.
         """
