@@ -171,7 +171,7 @@ def test_the_report_names_the_command(laboratory, tmp_path, monkeypatch):
         (ValueError("unknown claim 'three':\n choose one of one, two"), "unknown claim 'three': choose one"),
         (TypeError("seed: expected an integer"), "seed: expected an integer"),
         (OSError(2, "No such file or directory", "/x"), "/x: No such file or directory"),
-        (MemoryError("no"), None),
+        (MemoryError("no"), "too little memory: no"),
         (KeyError("bug"), None),
     ],
 )
