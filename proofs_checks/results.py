@@ -271,3 +271,11 @@ class Verification:
             **{name: _json.plain(getattr(self, name)) for name in run},
             "claims": [{name: _json.plain(getattr(claim, name)) for name in each} for claim in self.claims],
         }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a record for each check, with its claim and verdict; a claim without checks has one that is empty there."""
+        return [
+            {"claim": claim["id"], "verdict": claim["verdict"], **check}
+            for claim in self.to_json()["claims"]
+            for check in claim["checks"] or [{}]
+        ]

@@ -326,6 +326,7 @@ OWN = {
     "images.load": {"size": 8},
     "images.pixels": {"path": f"{FOLDER.name}/picture.png"},
     "images.in_folder": {"folder": FOLDER.name},
+    "Subject.mapped": {"folder": f"{FOLDER.name}/parameters"},
     "figures.save": {"folder": f"{FOLDER.name}/figures"},
     "montecarlo.CheckpointFolder": {"folder": f"{FOLDER.name}/blocks"},
     "weights.load": {"net": CLASSIFIER},

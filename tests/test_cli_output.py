@@ -1,5 +1,6 @@
 """What commands print: a table for people, JSON for programs, nothing for nobody."""
 
+import csv
 import datetime
 import json
 import os
@@ -286,3 +287,41 @@ def test_what_ones_own_code_prints_does_not_get_into_the_json(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "pictures" in json.loads(done.stdout)
     assert "here" in done.stderr
+
+
+def read_table(path):
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def as_cell(value):
+    return "" if value is None else str(value)
+
+
+def test_checks_as_a_table_are_those_of_the_json(tmp_path):
+    table = tmp_path / "checks, all.csv"
+    words = ["verify", "lemma1", "error-rate", "fc1-histograms", "--budget", "quick", "--jobs", 1]
+    found = json.loads(run(*words, "--json", "--csv", table).stdout)["claims"]
+    rows = read_table(table)
+    assert [row["claim"] for row in rows] == [c["id"] for c in found for _ in c["checks"] or [None]]
+    checks = [(claim, check) for claim in found for check in claim["checks"] or [{}]]
+    for row, (claim, check) in zip(rows, checks, strict=True):
+        assert row["verdict"] == claim["verdict"]
+        for name in ("name", "estimate", "expected", "standard_error", "p_value", "replicates", "passed"):
+            assert row[name] == as_cell(check.get(name))
+        assert row["negative_control_what"] == as_cell(check.get("negative_control", {}).get("what"))
+    missing = run(*words, "--csv", tmp_path / "no such folder" / "a.csv")
+    assert missing.exit_code == 2
+    assert "no such folder" in missing.stderr
+
+
+def test_curves_as_a_table_are_those_of_the_json(tmp_path):
+    words = ["converge", "--size", 12, "--kernel", 3, "--filters", "2,4", "--replicates", 12, "--jobs", 1]
+    table = tmp_path / "curves.csv"
+    found = json.loads(run(*words, "--json", "--out", tmp_path / "study", "--csv", table).stdout)["results"]
+    rows = read_table(table)
+    assert len(rows) == 2 * 3 * 5
+    for row in rows:
+        point = next(one for one in found if str(one["n_filters"]) == row["n_filters"])
+        measured = point["rules"][row["rule"]][row["quantity"]]
+        assert {name: row[name] for name in measured} == {name: as_cell(v) for name, v in measured.items()}

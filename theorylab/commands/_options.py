@@ -185,6 +185,12 @@ Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same num
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="No progress, no table and no notes; errors are still shown.")
 ]
+AsCsv = Annotated[
+    str | None,
+    typer.Option(
+        "--csv", metavar="FILE", help="Write the numbers as a table too, for spreadsheets and pandas."
+    ),
+]
 AsJson = Annotated[
     bool,
     typer.Option("--json", help="The result as JSON and nothing else on stdout; progress goes to stderr."),

@@ -52,6 +52,7 @@ def converge(
     out: Annotated[
         str | None, typer.Option(help="Folder for blocks and results. [default: named after the picture]")
     ] = None,
+    as_csv: options.AsCsv = None,
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -63,7 +64,7 @@ def converge(
         raise ValueError("--jobs: the workers of --scheduler run the blocks, give one of the two")
     import joblib
 
-    from theorylab import _files, convergence, exhibits, images, progress
+    from theorylab import _csv, _files, convergence, exhibits, images, progress
 
     x = images.load(image, size)
     name = Path(image or images.bundled()[0])
@@ -71,6 +72,8 @@ def converge(
     _files.check_folder(
         folder, ("results.json", "run.json", "table.txt", "figures/a figure", "blocks/a study/a block")
     )
+    if as_csv is not None:
+        _files.check_file(_files.place(as_csv))
     lists = {"n_filters": filters, "kernel": kernel, "stride": stride, "pool": pool, "depth": depth}
     axes = {key: _integers(text, key.removeprefix("n_")) for key, text in lists.items()}
     design = convergence.Design.of(
@@ -99,13 +102,19 @@ def converge(
         command = shlex.join(["theorylab", *sys.argv[1:]])
         output.line(f"theorylab: finished blocks are kept in {folder}; resume with: {command}", err=True)
         raise
+    if as_csv is not None:
+        _files.write_atomically(as_csv, _csv.text(result.rows()))
     if as_json:
         print(result.render(), end="", flush=True)
     elif not quiet:
         from theorylab.convergence import files
 
         output.display(files.table(result))
-        output.line(f"Written: {folder / 'results.json'}, {folder / 'table.txt'}, {folder / 'figures'}")
+        written = [
+            *(str(folder / name) for name in ("results.json", "table.txt", "figures")),
+            *filter(None, [as_csv]),
+        ]
+        output.line(f"Written: {', '.join(written)}")
 
 
 def _integers(text: str | None, name: str) -> list[int] | None:

@@ -72,6 +72,7 @@ def verify(
     law_scale: Annotated[
         float, typer.Option(help="Self-test: multiply every exact law; at 1.03 every check must fail.")
     ] = 1.0,
+    as_csv: options.AsCsv = None,
     details: Annotated[bool, typer.Option("--details", help="List all checks.")] = False,
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
@@ -85,13 +86,15 @@ def verify(
 
     import proofs_checks
     from proofs_checks.report import save, terminal
-    from theorylab import _files, _validation, images, progress
+    from theorylab import _csv, _files, _validation, images, progress
 
     # Check the input before the long run.
     _validation.positive_number(law_scale, "--law-scale")
     folder = None if out is None else Path(_files.place(out))
     if folder is not None:
         save.check_folder(folder)
+    if as_csv is not None:
+        _files.check_file(_files.place(as_csv))
     images.load(image)
     with progress.live(quiet) as report:
         result = proofs_checks.verify(
@@ -113,11 +116,15 @@ def verify(
     try:
         if folder is not None:
             save.save(result, folder)
+        if as_csv is not None:
+            _files.write_atomically(as_csv, _csv.text(result.rows()))
     finally:  # what was found in minutes is not lost with a full disk
         if as_json:
             output.as_text(result.to_json())
         elif not (quiet and result.passed):
             output.display(terminal.render(result, details))
-    if folder is not None and not as_json and not quiet:
-        output.line(f"Written: {folder / 'report.html'}, {folder / 'results.json'}")
+    written = [] if folder is None else [str(folder / "report.html"), str(folder / "results.json")]
+    written += [] if as_csv is None else [as_csv]
+    if written and not as_json and not quiet:
+        output.line(f"Written: {', '.join(written)}")
     raise typer.Exit(0 if result.passed else 1)

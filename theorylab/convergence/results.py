@@ -161,6 +161,21 @@ class Convergence:
         level = stats.bonferroni(1 - SIMULTANEOUS, len(exact))
         return [entry for entry in exact if _p_value(entry[0], entry[3]) < level]
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a record for each quantity of each rule at each point, with its interval and its law."""
+        return [
+            {
+                **dataclasses.asdict(result.point),
+                "replicates": result.replicates,
+                "rule": rule.value,
+                "quantity": quantity,
+                **comparison.to_json(),
+            }
+            for result in self.points
+            for rule, comparisons in result.rules.items()
+            for quantity, comparison in comparisons.items()
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``results.json``: standard types only, nothing of the time, the machine or the workers."""
         return {

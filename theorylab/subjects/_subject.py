@@ -58,7 +58,11 @@ class Subject:
         return self.redraw(self.trained, seed)
 
     def mapped(self, folder: str | os.PathLike[str]) -> Subject:
-        """Return the same subject with its parameters in a file in `folder`, of which processes hold one copy together."""
+        """Return the same subject with its parameters in a file in `folder`, of which processes hold one copy together.
+
+        An OSError if the folder cannot be made or written.
+        """
+        os.makedirs(folder, exist_ok=True)
         file = os.path.join(folder, "parameters")
         joblib.dump(dict(self.trained.parameters), file)
         return dataclasses.replace(
