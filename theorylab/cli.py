@@ -44,7 +44,7 @@ app = typer.Typer(
         (
             _examples(
                 (
-                    ("theorylab verify --budget quick", "every claim of the paper, in some two minutes"),
+                    ("theorylab verify --budget quick", "every claim of the paper, in a minute"),
                     ("theorylab visualize photo.jpg", "three rules on your picture: photo-maps.png"),
                     ("theorylab COMMAND --help", "options of one command, and more examples"),
                 )

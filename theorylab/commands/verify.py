@@ -13,7 +13,7 @@ from theorylab.commands import _options as options
 from theorylab.commands import _output as output
 
 EXAMPLES = (
-    ("theorylab verify --budget quick", "every claim, in some two minutes"),
+    ("theorylab verify --budget quick", "every claim, in a minute"),
     ("theorylab verify theorem1 maxpool --details", "some claims, or a family of them"),
     ("theorylab verify --image photo.jpg --seed 3 --out results", "on your picture, with a report"),
     ("theorylab verify figure7 fgsm --weights vgg16.pth", "claims about trained networks, on VGG-16"),
