@@ -137,7 +137,8 @@ def judged(
 def _sentence(ruling: Ruling) -> str:
     """Say from which size a law holds, or what would decide, or why nothing does."""
     if ruling.verdict is Verdict.HOLDS_IN_THE_LIMIT:
-        return f"From {ruling.size} = {ruling.reached:,.0f} on the {ruling.margin.quantity} lies inside the margin."
+        size = f"{ruling.size} = {ruling.reached:,.0f}"
+        return f"From {size} on, in place of the size measured, the {ruling.margin.quantity} lies inside the margin."
     if ruling.verdict is Verdict.UNDECIDED and math.isnan(ruling.low):
         return f"Undecided: the {ruling.margin.quantity} could not be measured."
     if ruling.verdict is Verdict.UNDECIDED and math.isnan(ruling.factor):

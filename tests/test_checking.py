@@ -247,6 +247,7 @@ def test_smoothgrad_is_known_by_its_mean():
 
     report = tl.check(noisy)
     assert (report.kind, report.right) == ("smoothgrad", True), str(report)
+    assert "smoothgrad, right (by the mean of many calls on one network)" in str(report)
     assert report.notes[0] == "rule saliency, noise 0.5"
     report = tl.check(lambda module, x, target: torch.randn_like(x))
     assert (report.kind, report.faults) == ("unknown", ["two calls give different maps"]), str(report)

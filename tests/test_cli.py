@@ -16,7 +16,7 @@ from proofs_checks.results import Check, ClaimResult, Margin, NegativeControl, V
 from theorylab import cli, networks
 
 DECLARED = {"formula": ("a = b",), "margins": (Margin("cosine", low=0.9, why="why"),), "n_checks": 2}
-DECLARED |= {"authors": "They would agree.", "network": ""}
+DECLARED |= {"authors": "They would agree.", "trained": ()}
 CLAIMS = (
     types.SimpleNamespace(
         id="one", section="Sec. 1", statement="A [statement].", exact_law="a = b", **DECLARED
@@ -84,10 +84,18 @@ def test_claims(laboratory):
         "formula": ["a = b"],
         "margins": [{"quantity": "cosine", "low": 0.9, "high": None, "why": "why", "setting": ""}],
         "authors": "They would agree.",
-        "network": "",
+        "trained": [],
         "checks": 2,
     }
     assert run("claims", "--quiet").stdout == "one\ntwo\n"
+
+
+def test_the_registry_is_listed_as_json():
+    known = {claim["id"]: claim for claim in json.loads(run("claims", "--json").stdout)}
+    assert list(known) == [claim.id for claim in proofs_checks.registry()]
+    assert known["figure7"]["trained"] == ["convolutions", "dense"]
+    assert known["lemma1"]["trained"] == []
+    assert all(claim["exact_law"] and claim["checks"] >= 0 for claim in known.values())
 
 
 def test_verify_passes_on_what_it_was_given(laboratory):

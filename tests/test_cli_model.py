@@ -94,7 +94,7 @@ def test_what_has_no_law_is_simulated_and_said_so(user, function, reason):
     assert f"guided backpropagation: no law at layers[{1 + (function == 'twice')}]" in said
     assert reason in said
     assert f"{DRAWN} networks were drawn: a simulation" in said
-    assert "Biases of 2 layers are left out" in said
+    assert "The prediction leaves out the biases of these layers: " in said
 
 
 @pytest.mark.parametrize(

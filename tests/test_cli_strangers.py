@@ -509,3 +509,47 @@ def test_a_precision_is_a_share():
     done = run("converge", "--size", "16", "--precision", "2")
     assert done.exit_code == 2
     assert "precision: a share of the estimate, expected below 1, got 2" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["visualize", "predict"])
+def test_what_is_read_is_not_replaced(here, command):
+    before = Path("a.png").read_bytes()
+    Path("link.png").symlink_to("a.png")
+    for read, out in (("a.png", "a.png"), ("a.png", "link.png"), ("link.png", "./a.png")):
+        done = run(command, read, *SMALL, "--out", out)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "is what is read, and will not be replaced" in done.stderr
+    assert Path("a.png").read_bytes() == before
+
+
+def test_a_page_is_written_as_a_page_alone(here):
+    before = Path("a.png").read_bytes()
+    done = run("explore", "a.png", "--out", "a.png")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--out: expected a name that ends with .html, got 'a.png'" in done.stderr
+    assert Path("a.png").read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["predict", "--help"]])
+def test_help_into_a_full_disk_is_one_line(words):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "theorylab", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert done.stderr == "theorylab: error: the output: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "guess"),
+    [("sub/mymaps.py:half", "sub.mymaps:half"), ("./mymaps.py:f", "mymaps:f"), ("a/b:f", "a.b:f")],
+)
+def test_a_path_in_the_place_of_a_module_is_answered_with_the_module(here, spec, guess):
+    done = run("check", spec)
+    assert done.exit_code == 2
+    assert f"did you mean {guess}?" in done.stderr

@@ -137,6 +137,15 @@ def test_a_file_of_convolutions_leaves_the_dense_layers(tmp_path):
             if name in loaded.parameters:
                 source = theirs if node.name.startswith("features") else ours
                 np.testing.assert_array_equal(loaded.parameters[name], source.parameters[name])
+    trained = {name: array for name, array in theirs.parameters.items() if name.startswith("features")}
+    np.savez(tmp_path / "named.npz", **trained)
+    tensors = {name: torch.tensor(array) for name, array in trained.items()}
+    torch.save(tensors, tmp_path / "bare.pth")
+    torch.save({"epoch": 3, "model_state_dict": tensors}, tmp_path / "tutorial.pth")
+    for file in ("named.npz", "bare.pth", "tutorial.pth"):
+        again = weights.load(ours, tmp_path / file)
+        for name, array in loaded.parameters.items():
+            np.testing.assert_array_equal(again.parameters[name], array)
     with pytest.raises(ValueError, match="missing"):
         weights.load(ours, tmp_path / "half.npz")
     with pytest.raises(ValueError, match=r"^up_to: no weights are loaded for a layer 'classifier.3'"):

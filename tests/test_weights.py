@@ -543,8 +543,8 @@ def test_truncated_files(net, trained, tmp_path, suffix):
     ("held", "message"),
     [
         ([1, 2], "expected a state dict, got list"),
-        ({"epoch": 3}, "its entry 'epoch' is a int"),
-        ({1: torch.ones(1)}, "its entry 1 is a Tensor"),
+        ({"epoch": 3}, "its entry 'epoch' is of type int"),
+        ({1: torch.ones(1)}, "its entry 1 is of type Tensor"),
         ({"a": torch.ones(2, 2).to_sparse()}, "a is no plain tensor"),
     ],
 )

@@ -131,10 +131,15 @@ def write_together(folder: str | os.PathLike[str], content: Mapping[str, bytes |
     return targets
 
 
-def check_file(path: str | os.PathLike[str]) -> None:
-    """Raise an OSError, and leave nothing behind, if no file can be written at `path`: the error says why."""
+def check_file(path: str | os.PathLike[str], read: str | os.PathLike[str] | None = None) -> None:
+    """Raise an OSError, and leave nothing behind, if no file can be written at `path`: the error says why.
+
+    A file that is `read` is not written.
+    """
     given = place(path)
     target = Path(os.path.realpath(given))
+    if read is not None and target.exists() and target == Path(os.path.realpath(place(read))):
+        raise FileExistsError(f"{given}: is what is read, and will not be replaced")
     if target.is_dir():
         raise IsADirectoryError(f"{given}: is a folder, not a file")
     if target.exists() and not target.is_file():

@@ -38,6 +38,10 @@ def named(spec: str, option: str) -> Any:
     module, _, name = spec.partition(":") if isinstance(spec, str) else ("", "", "")
     if not module or not name:
         raise ValueError(f"{option}: expected module:name, got {spec!r}")
+    dotted = module.removesuffix(".py").strip("./").replace("/", ".")
+    guess = f"; did you mean {dotted}:{name}?" if dotted != module else ""
+    if module.startswith("."):
+        raise ValueError(f"{option}: expected module:name, got {spec!r}{guess}")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
@@ -45,7 +49,6 @@ def named(spec: str, option: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0] and error.name != module:
             raise ValueError(f"{option}: {module!r} needs {error.name!r}, which is not installed") from error
-        guess = f"; did you mean {module[:-3]}:{name}?" if module.endswith(".py") else ""
         raise ValueError(f"{option}: there is no module {module!r} here{guess}") from None
     except (Exception, SystemExit) as error:
         raise ValueError(

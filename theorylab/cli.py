@@ -171,3 +171,9 @@ def main() -> None:
         app(prog_name="theorylab")
     except KeyboardInterrupt:  # while a module was being imported
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        # --help or --version, which no command guards
+        print(f"theorylab: error: the output: {error.strerror}", file=sys.stderr)
+        sys.exit(NOT_WRITTEN)

@@ -38,11 +38,11 @@ class Tolerance(NamedTuple):
         >>> for part in TOLERANCE.words.split("; "):
         ...     print(part)
         alignments within 0.02, the mean map's size within 3 %, its direction within a cosine of 0.99
-        narrow layers add one over the width
+        narrow layers add a share of one over their width
         """
         return (
             f"alignments within {self.alignment:g}, the mean map's size within {100 * self.size:g} %, its direction within a "
-            f"cosine of {self.cosine:g}; narrow layers add one over the width"
+            f"cosine of {self.cosine:g}; narrow layers add a share of one over their width"
         )
 
 

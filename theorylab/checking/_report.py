@@ -98,15 +98,19 @@ class CheckReport:
         ran = [one for one in self.networks if one.kind]
         same = sum(one.kind == self.kind for one in ran)
         other, off = self.nearest
-        if self.kind == "unknown":
+        if self.kind == "smoothgrad":
+            about = "by the mean of many calls on one network"
+        elif self.kind == "unknown":
             about = f"the nearest, {other}, is off by {off:.2g}" if other else "there is nothing to compare"
         else:
             about = (
                 f"on {same} of {len(ran)} networks, off by at most {self.deviation:.1g}; "
                 f"the nearest other kind, {other}, is off by {off:.2g}"
             )
-        right = "right" if self.right else "wrong" if self.faults else "not known"
-        lines = [f"{self.name}: {self.kind}, {right} ({about})"]
+        right = (
+            "" if self.kind == "unknown" and not self.faults else f", {'right' if self.right else 'wrong'}"
+        )
+        lines = [f"{self.name}: {self.kind}{right} ({about})"]
         lines += [f"  wrong: {fault}" for fault in self.faults]
         lines += [f"  note: {note}" for note in self.notes]
         if self.alike:

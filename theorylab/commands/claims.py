@@ -21,7 +21,7 @@ def claims(quiet: options.Quiet = False, as_json: options.AsJson = False) -> Non
 
     known = proofs_checks.registry()
     if as_json:
-        names = ("id", "section", "statement", "margins", "authors", "network", "exact_law", "formula")
+        names = ("id", "section", "statement", "margins", "authors", "trained", "exact_law", "formula")
         output.as_text(
             [{**{name: getattr(claim, name) for name in names}, "checks": claim.n_checks} for claim in known]
         )

@@ -35,6 +35,8 @@ def explore(
     from theorylab import _files, explorer, images
 
     file = Path(_files.place(out))
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--out: expected a name that ends with .html, got {out!r}")
     _files.check_file(file)
     page = explorer.page(image)
     before = file.exists()

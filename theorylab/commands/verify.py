@@ -123,7 +123,11 @@ def verify(
             output.as_text(result.to_json())
         elif not (quiet and result.passed):
             output.display(terminal.render(result, details))
-    written = [] if folder is None else [str(folder / "report.html"), str(folder / "results.json")]
+    written = (
+        []
+        if folder is None
+        else [str(folder / name) for name in ("report.html", "results.json", "explore.html", "figures")]
+    )
     written += [] if as_csv is None else [as_csv]
     if written and not as_json and not quiet:
         output.line(f"Written: {', '.join(written)}")

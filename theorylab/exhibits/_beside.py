@@ -11,7 +11,7 @@ from theorylab.analytic.nolaw import NoLaw
 from theorylab.charts import MapFigure, MapPanel
 from theorylab.description import biased, description
 from theorylab.exhibits._exhibit import Exhibit, maps_shown, rules_named
-from theorylab.exhibits._predicted import EXPECTED, MEAN_IS_ZERO, Cosine, Prediction, by_law, cell, said_of
+from theorylab.exhibits._predicted import MEAN_IS_ZERO, Cosine, Prediction, by_law, cell, said_of
 from theorylab.measures import cosine
 from theorylab.model.rules import Rule
 from theorylab.model.stack import Stack
@@ -83,7 +83,7 @@ def beside(
             MapPanel(f"{title}: what it shows", shown),
         ]
         own: list[Cosine] = [(cosine(shown, x), 0.0), (cosine(shown, mean) if mean.any() else None, 0.0)]
-        rows.append((title, *map(cell, (*one.cosines, *own))))
+        rows += [(title, "predicted", *map(cell, one.cosines)), ("", "shown", *map(cell, own))]
         numbers.append(
             {
                 **one.numbers,
@@ -96,15 +96,16 @@ def beside(
     name += f" ({classes[index]})" if classes and index is not None else ""
     left_out = biased(net.nodes, net.parameters)
     more = [
-        f"What it shows: {name}. If it knew nothing: independent Gaussian weights of the same size in each layer."
+        f"What it shows is the map of {name}. What it would show if it knew nothing is the mean over Gaussian weights that are "
+        "independent and as large as its own in each layer."
     ]
     if left_out:
         more.append(
-            f"Biases of {len(left_out)} layers are left out of the prediction: the law knows none yet."
+            f"The prediction leaves out the biases of these layers: {', '.join(left_out)}. No law has biases yet."
         )
     return Exhibit(
         MapFigure("prediction", f"Mean map of random weights, and the map of {name}.", tuple(panels)),
-        ("rule", *EXPECTED, "what it shows: cosine with the input", "with the mean map"),
+        ("rule", "map", "cosine with the input", "with the mean map"),
         tuple(rows),
         {
             "input_shape": list(x.shape),
@@ -121,7 +122,7 @@ def _prediction(stack: Stack, x: np.ndarray, rule: Rule, progress: Progress | No
     try:
         return by_law(stack, x, rule, progress)
     except NoLaw as refusal:
-        layer = refusal.layer
+        why = f"{refusal.layer} under {stack.unit}"
     maps = []
     for seed in range(DRAWN):
         if progress is not None:
@@ -129,7 +130,7 @@ def _prediction(stack: Stack, x: np.ndarray, rule: Rule, progress: Progress | No
         maps.append(draw(stack, x, rule, size=1, seed=seed, dtype=np.float32)[0, 0, 0])
     cosines = [cosine(map_, x) for map_ in maps]
     error = float(np.std(cosines, ddof=1)) / math.sqrt(DRAWN)
-    words = f"no law at {layer}, so {DRAWN} networks were drawn: a simulation, its mean map and mean cosine"
+    words = f"no law at {why}, so {DRAWN} networks were drawn: a simulation, its mean map and mean cosine"
     mean = np.asarray(np.mean(maps, axis=0, dtype=np.float64))
     return Prediction(
         rule, {"mean": mean}, [(float(np.mean(cosines)), error), (math.nan, 0.0)], "simulation", (words,)

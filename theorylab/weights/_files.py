@@ -86,7 +86,7 @@ def tensors(held: object) -> Arrays:
     arrays = {}
     for name, entry in _state_dict(held).items():
         if not isinstance(name, str) or not isinstance(entry, torch.Tensor):
-            raise ValueError(f"expected a state dict; its entry {name!r} is a {type(entry).__name__}")
+            raise ValueError(f"expected a state dict; its entry {name!r} is of type {type(entry).__name__}")
         if entry.is_floating_point() and entry.dtype != torch.float64:
             entry = entry.float()  # NumPy does not know all of the short ones; all of them fit
         try:

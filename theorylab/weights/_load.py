@@ -9,6 +9,7 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.networks.graph import GraphNetwork
+from theorylab.networks.nodes import Dense
 from theorylab.weights import _packages, _vgg
 from theorylab.weights._files import SUFFIXES, read
 
@@ -44,9 +45,9 @@ def load(
         - ``.safetensors``.
         - ``.npz``: arrays named as the network's parameters, or VGG-16 in the layout of the authors'
           ``vgg16_weights.npz``: "conv1_1_W" (kh, kw, C, N), "fc6_W" (n_in, n_out), "conv1_1_b", …  Its images
-          are RGB of 0–255 less :data:`theorylab.images.MEAN_COLOUR`: the preset "authors".  Without any "fc" it holds
-          the convolutions alone, and dense layers stay as they are.
+          are RGB of 0–255 less :data:`theorylab.images.MEAN_COLOUR`: the preset "authors".
 
+        A file without any weight of a dense layer holds the convolutions alone, and dense layers stay as they are.
         A prefix that all names share and the network lacks ("module.", "_orig_mod.", "model.") is dropped, and the counters
         ``num_batches_tracked`` are.
     up_to : str, optional
@@ -113,7 +114,15 @@ def load(
                 wanted = [name for name in authors.values() if name in net.parameters]
                 layers = _layers(wanted, options)
             arrays = _vgg.translated(net, arrays, authors, where)
-    checked = _checked(net, _own_names(arrays, net), wanted, where)
+    arrays = _own_names(arrays, net)
+    dense = {
+        f"{node.name}.{part}" for node in net.nodes if isinstance(node, Dense) for part in ("weight", "bias")
+    }
+    if arrays and dense.isdisjoint(arrays):
+        # A file of the convolutions alone, as features are often saved.
+        wanted = [name for name in wanted if name not in dense] or wanted
+        layers = _layers(wanted, options)
+    checked = _checked(net, arrays, wanted, where)
     return net.with_parameters(checked, layers)
 
 
