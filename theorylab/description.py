@@ -99,7 +99,8 @@ def refusal(layer: str) -> NoLaw:
     """Return the error for a layer that no Stack describes."""
     return NoLaw(
         layer=layer,
-        instead="no Stack describes it; theorylab.torch_bridge.attribute shows the module's own maps, by the rules that are defined for its layers",
+        instead="no Stack describes it; theorylab.torch_bridge.attribute shows the module's own maps, by the rules that are "
+        "defined for its layers",
     )
 
 
