@@ -10,7 +10,7 @@ verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
 
 # A process for each processor, and one thread of BLAS and of PyTorch in each: two would wait for each other.  ARGS="-n 0" for one process.
-PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 # All but what is marked slow: notebooks, the standard budget, calibrations, VGG-16 as trained.
 test: $(VENV)/tested

@@ -151,7 +151,7 @@ def test_a_tilde_is_the_home_folder_and_nothing_else_is(name):
 @pytest.mark.parametrize("out", ["~/new", "~"])
 def test_every_command_writes_into_the_home_folder(here, out):
     Path("a.png").rename(here / "home" / "a.png")
-    file = f"{out}/a.png" if out == "~" else f"{out}.png"
+    file = f"{out}/map.png" if out == "~" else f"{out}.png"
     audit = ["audit", "~/a.png", "--attribute", "mymaps:copy", "--targets", 2, "--no-randomize"]
     for words in (
         ["visualize", "~/a.png", *SMALL, f"--out={out}/../x.png" if out == "~" else f"--out={file}"],

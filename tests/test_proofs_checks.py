@@ -415,7 +415,6 @@ def standard():
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("the standard budget")  # minutes, once: not in each process
 class TestStandardBudget:
     def test_number_of_checks_is_as_declared(self, standard):
         for claim in proofs_checks.registry():
