@@ -111,8 +111,6 @@ def load(
         if os.fspath(source).lower().endswith(SUFFIXES[0]) and not authors.keys().isdisjoint(arrays):
             if not any(name.startswith("fc") for name in arrays):
                 authors = {theirs: ours for theirs, ours in authors.items() if theirs.startswith("conv")}
-                wanted = [name for name in authors.values() if name in net.parameters]
-                layers = _layers(wanted, options)
             arrays = _vgg.translated(net, arrays, authors, where)
     arrays = _own_names(arrays, net)
     dense = {
