@@ -17,28 +17,37 @@ if TYPE_CHECKING:
     from proofs_checks.results import ClaimResult, Verification
     from theorylab.progress import Progress
 
-__all__ = ["registry", "verify"]
+__all__ = ["GROUPS", "registry", "verify"]
+
+GROUPS = {"paper": "claims", "beyond": "beyond", "literature": "literature"}
+"""The folder of each group of claims: the paper's, laws that go beyond it, and what others claim of such maps."""
 
 
 @functools.cache
-def registry() -> tuple[Claim, ...]:
-    """Return every claim, in the order of the paper: those of the files in ``proofs_checks/claims``.
+def registry(group: str = "paper") -> tuple[Claim, ...]:
+    """Return every claim of a group, in its order: those of the files in the group's folder.
+
+    Parameters
+    ----------
+    group : {"paper", "beyond", "literature"}
 
     Examples
     --------
     >>> [claim.id for claim in registry()][:3]
     ['lemma1', 'halfspace-mean', 'theorem1']
     """
-    from proofs_checks import claims
+    from theorylab import _validation
 
-    names = [module.name for module in pkgutil.iter_modules(claims.__path__)]
-    loaded = [importlib.import_module(f"{claims.__name__}.{name}").CLAIM for name in names]
+    folder = importlib.import_module(f"{__name__}.{GROUPS[_validation.choice(group, GROUPS, 'group')]}")
+    names = [module.name for module in pkgutil.iter_modules(folder.__path__)]
+    loaded = [importlib.import_module(f"{folder.__name__}.{name}").CLAIM for name in names]
     return tuple(sorted(loaded, key=lambda claim: claim.order))
 
 
 def verify(
     claims: Sequence[str] = (),
     *,
+    group: str = "paper",
     image: str | os.PathLike[str] | None = None,
     budget: str = "standard",
     seed: int = 0,
@@ -51,12 +60,15 @@ def verify(
     pictures: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Check claims of the paper on a picture.
+    """Check claims of a group on a picture.
 
     Parameters
     ----------
     claims : sequence of str
-        Identifiers, or the part before a hyphen that several share ("maxpool", "theorem2"); all if empty.
+        Identifiers, or the part before a hyphen that several share ("maxpool", "theorem2"); all of the group if empty.
+    group : {"paper", "beyond", "literature"}
+        The paper's claims, laws that go beyond it, or what others claim of such maps.  The correction for multiplicity is
+        the group's.
     image : path, optional
         Any photograph; a bundled one if not given.
     budget : {"quick", "standard", "full"}
@@ -102,14 +114,15 @@ def verify(
     from theorylab import _json, _random, _validation, images, photographs, stats, subjects
     from theorylab._version import __version__
 
-    known = {claim.id: claim for claim in registry()}
-    selected = {id_: known[id_] for name in claims for id_ in _selected(name, known)} or known
+    every = registry(group)
+    known = {claim.id: claim for claim in every}
+    selected = {id_: known[id_] for name in claims for id_ in _selected(name, known, group)} or known
     budget = _validation.choice(budget, BUDGETS, "budget")
     _random.sequence(seed)
     law_scale = _validation.positive_number(law_scale, "law_scale")
     jobs = joblib.cpu_count() if jobs is None else _validation.positive_integer(jobs, "jobs")
-    n_checks = sum(claim.n_checks for claim in registry())
-    n_margins = sum(len(claim.margins) for claim in registry())
+    n_checks = sum(claim.n_checks for claim in every)
+    n_margins = sum(len(claim.margins) for claim in every)
     budgeted = FALSE_ALARM_PROBABILITY / RESERVE
     level = stats.bonferroni(budgeted, n_checks)
     if progress is not None:
@@ -140,12 +153,13 @@ def verify(
         budget=budget,
         image=name,
         false_alarm_probability=FALSE_ALARM_PROBABILITY,
-        correction=f"Bonferroni over all {n_checks} checks of the registry, each at level "
+        correction=f"Bonferroni over all {n_checks} checks of the {'registry' if group == 'paper' else 'group'}, each at level "
         f"{level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
         "between the t statistic's tail and Student's. A claim looks at an eighth, a quarter, a half and all of its replicates, "
         "until it is decided; a level is shared out among its looks. "
         f"The intervals of the {n_margins} quantities that make the verdicts are corrected likewise, apart from the checks.",
         claims=found,
+        group=group,
         law_scale=law_scale,
         weights=None if weights is None else os.fspath(weights),
         model=model,
@@ -159,10 +173,13 @@ def verify(
     return dataclasses.replace(result, command=result.command_for(*claims))
 
 
-def _selected(name: str, known: Iterable[str]) -> list[str]:
+def _selected(name: str, known: Iterable[str], group: str = "paper") -> list[str]:
     """Return the claims that a name stands for: the claim itself, or all of its family."""
     from theorylab import _validation
 
+    for other in GROUPS:
+        if other != group and name in {claim.id for claim in registry(other)}:
+            raise ValueError(f"claim: {name} is of the group {other!r}, not {group!r}")
     parts = (itertools.accumulate(id_.split("-"), "{}-{}".format) for id_ in known)
     name = _validation.choice(name, dict.fromkeys(itertools.chain(known, *parts)), "claim")
     return [id_ for id_ in known if id_ == name or id_.startswith(f"{name}-")]

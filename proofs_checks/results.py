@@ -180,10 +180,10 @@ class ClaimResult:
 class Verification:
     """A whole run of ``theorylab verify``.
 
-    `law_scale`, `weights`, `model`, `size`, `classes` and `folder` are what the run was given; `pictures` are the names of
-    those that the trained network was shown, where it was given, and `skipped` of those that need a download; `picture` is the
-    name, digest and shape of the prepared image; `command` is the command line that made it, if it was one. Every exact law
-    was multiplied by `law_scale`: what is not 1 is a self-test, which says nothing of the paper.
+    `group`, `law_scale`, `weights`, `model`, `size`, `classes` and `folder` are what the run was given; `pictures` are the names
+    of those that the trained network was shown, where it was given, and `skipped` of those that need a download; `picture` is
+    the name, digest and shape of the prepared image; `command` is the command line that made it, if it was one. Every exact
+    law was multiplied by `law_scale`: what is not 1 is a self-test, which says nothing of the paper.
     """
 
     version: str
@@ -202,6 +202,7 @@ class Verification:
     folder: str | None = None
     pictures: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    group: str = "paper"
     picture: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def command_for(self, *claims: str) -> str:
@@ -216,6 +217,7 @@ class Verification:
         "theorylab verify theorem1 --image 'my cat.png' --budget quick --seed 7"
         """
         words = ["theorylab", "verify", *claims]
+        words += [] if self.group == "paper" else [f"--{self.group}"]
         if self.image:
             words += ["--image", self.image]
         given = {"weights": self.weights, "model": self.model, "size": self.size, "pictures": self.folder}
@@ -240,6 +242,7 @@ class Verification:
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``results.json``: standard types only, every number finite (null where it is not)."""
         run = (
+            "group",
             "seed",
             "budget",
             "image",

@@ -11,7 +11,6 @@ import pytest
 from scipy import stats as scipy_stats
 
 import proofs_checks
-from proofs_checks import claims
 from proofs_checks.bench import BUDGETS
 from proofs_checks.claim import Bench, Wrong
 from proofs_checks.claims import halfspace_mean
@@ -57,6 +56,7 @@ TOP_KEYS = {
     "budget",
     "image",
     "picture",
+    "group",
     "law_scale",
     "weights",
     "model",
@@ -89,8 +89,16 @@ def all_checks(verification):
     return {(claim.id, check.name): check for claim in verification.claims for check in claim.checks}
 
 
-def test_registry():
-    registry = proofs_checks.registry()
+def test_no_claim_of_two_groups_has_one_name():
+    ids = [claim.id for group in proofs_checks.GROUPS for claim in proofs_checks.registry(group)]
+    assert len(set(ids)) == len(ids)
+    with pytest.raises(ValueError, match="lemma1 is of the group 'paper', not 'beyond'"):
+        proofs_checks.verify(["lemma1"], group="beyond")
+
+
+@pytest.mark.parametrize("group", proofs_checks.GROUPS)
+def test_registry(group):
+    registry = proofs_checks.registry(group)
     assert len({claim.id for claim in registry}) == len(registry) > 1
     assert [claim.order for claim in registry] == sorted({claim.order for claim in registry})
     for claim in registry:
@@ -101,9 +109,10 @@ def test_registry():
             assert text == text.strip()
 
 
-def test_a_claim_is_a_file_and_nothing_else():
-    files = {path.stem for path in Path(claims.__path__[0]).glob("*.py")} - {"__init__"}
-    assert {claim.id.replace("-", "_") for claim in proofs_checks.registry()} == files
+@pytest.mark.parametrize(("group", "folder"), proofs_checks.GROUPS.items())
+def test_a_claim_is_a_file_and_nothing_else(group, folder):
+    files = {path.stem for path in (Path(proofs_checks.__path__[0]) / folder).glob("*.py")} - {"__init__"}
+    assert {claim.id.replace("-", "_") for claim in proofs_checks.registry(group)} == files
 
 
 def test_the_correction_counts_every_check_of_the_registry(quick):

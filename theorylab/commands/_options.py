@@ -185,6 +185,21 @@ Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same num
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="No progress, no table and no notes; errors are still shown.")
 ]
+Beyond = Annotated[
+    bool, typer.Option("--beyond", help="In place of the paper's claims: laws of ours that go beyond it.")
+]
+Literature = Annotated[
+    bool, typer.Option("--literature", help="In place of the paper's claims: what others claim of such maps.")
+]
+
+
+def group(beyond: bool, literature: bool) -> str:
+    """Return the group of claims that is asked for."""
+    if beyond and literature:
+        raise typer.BadParameter("--beyond and --literature: one group at a time")
+    return "beyond" if beyond else "literature" if literature else "paper"
+
+
 AsCsv = Annotated[
     str | None,
     typer.Option(

@@ -8,18 +8,24 @@ from theorylab.commands import _output as output
 EXAMPLES = (
     ("theorylab claims", "what is claimed, and where in the paper"),
     ("theorylab claims --json > claims.json", "with laws and formulas, for programs"),
+    ("theorylab claims --beyond", "laws of our own, that go beyond the paper"),
     ("theorylab verify $(theorylab claims --quiet | grep pool)", "the ids alone, for the shell"),
 )
 
 
-def claims(quiet: options.Quiet = False, as_json: options.AsJson = False) -> None:
-    """List the claims of the paper that can be verified.
+def claims(
+    beyond: options.Beyond = False,
+    literature: options.Literature = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """List the claims of the paper that can be verified, or another group of claims.
 
     With --quiet the ids alone, one a line.
     """
     import proofs_checks
 
-    known = proofs_checks.registry()
+    known = proofs_checks.registry(options.group(beyond, literature))
     if as_json:
         names = ("id", "section", "statement", "margins", "authors", "trained", "exact_law", "formula")
         output.as_text(

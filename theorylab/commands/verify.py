@@ -23,7 +23,7 @@ EXAMPLES = (
 def _ids() -> list[str]:
     import proofs_checks
 
-    return [claim.id for claim in proofs_checks.registry()]
+    return [claim.id for group in proofs_checks.GROUPS for claim in proofs_checks.registry(group)]
 
 
 def verify(
@@ -35,6 +35,8 @@ def verify(
             autocompletion=options.completion(_ids),
         ),
     ] = None,
+    beyond: options.Beyond = False,
+    literature: options.Literature = False,
     image: options.ImageOption = None,
     budget: Annotated[
         str,
@@ -99,6 +101,7 @@ def verify(
     with progress.live(quiet) as report:
         result = proofs_checks.verify(
             names or (),
+            group=options.group(beyond, literature),
             image=image,
             budget=budget,
             seed=seed,
