@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
 
-# A process for each processor, and one thread of BLAS and of PyTorch in each: two would wait for each other.  ARGS="-n 0" for one process.
-PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+# A process for each processor, and one thread of BLAS and of PyTorch in each: two would wait for each other.  A module or class
+# stays in one process, which makes its fixtures once.  ARGS="-n 0" for one process.
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
 # All but what is marked slow: notebooks, the standard budget, calibrations, VGG-16 as trained.
 test: $(VENV)/tested
@@ -50,10 +51,12 @@ classifier: $(VENV)/installed
 pictures: $(VENV)/tested
 	$(BIN)/python tools/pictures.py $(ARGS)
 
-# The page of statements, margins and answers, and the checks beside the proofs, from a run at the standard budget.
+# The page of statements, margins and answers, and the checks beside the proofs, from runs at the standard budget.
 verdicts: $(VENV)/tested
 	$(BIN)/theorylab verify --out out $(ARGS)
-	$(BIN)/python tools/verdicts.py out/results.json
+	$(BIN)/theorylab verify --beyond --out out/beyond $(ARGS)
+	$(BIN)/theorylab verify --literature --out out/literature $(ARGS)
+	$(BIN)/python tools/verdicts.py out/results.json out/beyond/results.json out/literature/results.json
 
 # How often the audit is wrong, on attributions whose answer is known, six minutes: docs/audit-calibration.md.
 calibration: $(VENV)/tested

@@ -65,7 +65,8 @@ def page(run: dict[str, Any]) -> str:
             "network": found[claim.id]["network"],
             "checks": [checked(fields) for fields in found[claim.id]["checks"]],
         }
-        for claim in proofs_checks.registry()
+        for group in proofs_checks.GROUPS
+        for claim in proofs_checks.registry(group)
     ]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(DOCS), autoescape=True, trim_blocks=True, lstrip_blocks=True
