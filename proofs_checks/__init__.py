@@ -8,7 +8,7 @@ import itertools
 import math
 import os
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def verify(
     size: int | None = None,
     classes: Sequence[str] = (),
     pictures: str | os.PathLike[str] | None = None,
+    scheduler: str | None = None,
     progress: Progress | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Verification:
     """Check claims of a group on a picture.
 
@@ -91,8 +93,12 @@ def verify(
     pictures : path, optional
         A folder of pictures for the claims about trained networks; crops of the photographs that scikit-image ships if not
         given.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers run the networks instead; the same numbers.
     progress : callable, optional
         ``progress(study, done, total)``; and ``progress("claims", done, total)``, from the start on.
+    warn : callable, optional
+        ``warn(message)``: a cluster without workers.
 
     Returns
     -------
@@ -101,7 +107,7 @@ def verify(
     Raises
     ------
     ValueError, TypeError, OSError
-        For an unknown claim or budget, a bad seed, or a picture, weights or a model that cannot be used.
+        For an unknown claim or budget, a bad seed, or a picture, weights, a model or a cluster that cannot be used.
     """
     import dataclasses
     import tempfile
@@ -111,7 +117,7 @@ def verify(
     from proofs_checks.bench import BUDGETS, Bench
     from proofs_checks.judge import FALSE_ALARM_PROBABILITY, LARGEST_ERROR_UNSEEN, RESERVE
     from proofs_checks.results import Verification
-    from theorylab import _json, _random, _validation, images, photographs, stats, subjects
+    from theorylab import _json, _random, _validation, images, montecarlo, photographs, stats, subjects
     from theorylab._version import __version__
 
     every = registry(group)
@@ -125,6 +131,10 @@ def verify(
     n_margins = sum(len(claim.margins) for claim in every)
     budgeted = FALSE_ALARM_PROBABILITY / RESERVE
     level = stats.bonferroni(budgeted, n_checks)
+    executor = None
+    if scheduler is not None:
+        executor = montecarlo.DaskExecutor(scheduler, notify=warn)
+        executor.connect()  # before anything takes time
     if progress is not None:
         progress("claims", 0, len(selected))
     # Read what the user gives first, so that a bad file is noticed before the long studies.
@@ -134,6 +144,7 @@ def verify(
         budget=budget,
         seed=seed,
         jobs=jobs,
+        executor=executor,
         level=level,
         law_scale=law_scale,
         wanted=LARGEST_ERROR_UNSEEN / math.sqrt(BUDGETS[budget]),

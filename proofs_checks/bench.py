@@ -17,6 +17,7 @@ from proofs_checks.judge import LOOKS, Judge, Look, Undecidable
 from proofs_checks.pictures import PerPicture
 from theorylab import PatchGrid, _random, images, montecarlo, photographs, subjects, training
 from theorylab.montecarlo import Measurement, Simulation
+from theorylab.montecarlo.executors import Executor
 from theorylab.progress import Progress
 from theorylab.subjects import Subject
 
@@ -37,6 +38,8 @@ class Bench(Judge):
     ----------
     x : array, (3, H, W)
         The prepared image, norm 1.
+    executor : Executor, optional
+        Where studies run, in the place of `jobs` worker processes.
     subject : Subject
         The trained network for the claims about one; the small classifier if none is given.
     folder : path, optional
@@ -54,6 +57,7 @@ class Bench(Judge):
     budget: str
     seed: int
     jobs: int
+    executor: Executor | None = None
     subject: Subject = dataclasses.field(default_factory=subjects.small)
     folder: str | os.PathLike[str] | None = None
     progress: Progress | None = None
@@ -102,6 +106,7 @@ class Bench(Judge):
                 block=1 if self.pictures else block,
                 seed=self.seed_of(name),
                 jobs=self.jobs,
+                executor=self.executor,
                 name=name,
                 progress=self.progress,
             )
@@ -153,6 +158,7 @@ class Bench(Judge):
                 block=block,
                 seed=self.seed_of(name),
                 jobs=self.jobs,
+                executor=self.executor,
                 name=name,
                 progress=self.progress,
                 begin=begin,

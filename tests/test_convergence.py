@@ -25,6 +25,7 @@ from scipy import stats
 from strategies import OTHERS, RULES, image_with_zeros
 from typer.testing import CliRunner
 
+import proofs_checks
 from theorylab import ConvSpec, _files, analytic, cli, convergence, estimates
 from theorylab.convergence import Design, Point, files
 from theorylab.convergence.predictions import Predictor
@@ -483,7 +484,7 @@ def test_a_folder_that_cannot_be_written_ends_in_one_line(tmp_path, monkeypatch)
         (["--filters", "8,x"], "--filters: expected integers with commas between them, got '8,x'"),
         (
             ["--jobs", "2", "--scheduler", "tcp://127.0.0.1:9"],
-            "--jobs: the workers of --scheduler run the blocks",
+            "--jobs: the workers of --scheduler run the networks",
         ),
         (["--image", "nothing.png"], "nothing.png"),
         (["--kernel", "3,5"], "kernel: expected one value"),
@@ -526,6 +527,10 @@ def cluster(n_workers):
     single = ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
     workers = [subprocess.Popen([*dask, "worker", address, *single], **quiet) for _ in range(n_workers)]
     try:
+        for _ in range(600):  # a minute on a busy machine
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(port))):
+                break
+            time.sleep(0.1)
         yield address, [*workers, scheduler]
     finally:
         for process in (*workers, scheduler):
@@ -542,6 +547,13 @@ def test_a_cluster_gives_the_same_bytes_and_survives_a_worker(uninterrupted, tmp
         _, said = process.communicate(timeout=80)
         assert process.returncode == 0, said
     assert (folder / "results.json").read_bytes() == (uninterrupted / "results.json").read_bytes()
+
+
+def test_verify_on_a_cluster_gives_the_same_numbers():
+    claims = ["theorem1", "class-insensitivity"]
+    with cluster(2) as (address, _):
+        there = proofs_checks.verify(claims, budget="quick", scheduler=address)
+    assert there.to_json() == proofs_checks.verify(claims, budget="quick", jobs=1).to_json()
 
 
 def test_a_lost_scheduler_ends_in_one_line_and_keeps_the_blocks(tmp_path):

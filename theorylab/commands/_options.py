@@ -153,6 +153,17 @@ Jobs = Annotated[
     int | None,
     typer.Option("--jobs", min=1, help="Worker processes; results do not depend on it. [default: all]"),
 ]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
+]
+
+
+def one_place(jobs: int | None, scheduler: str | None) -> None:
+    """Refuse worker processes here beside those of a cluster."""
+    if jobs is not None and scheduler is not None:
+        raise ValueError("--jobs: the workers of --scheduler run the networks, give one of the two")
+
+
 # Paths are strings: pathlib would make "./~", a folder of that name, "~", the home.
 Out = Annotated[
     str | None,

@@ -51,6 +51,11 @@ def line(text: str, *, err: bool = False) -> None:
     print(text, file=stream, flush=True)
 
 
+def warn(text: str) -> None:
+    """Print a warning on stderr."""
+    line(f"theorylab: warning: {text}", err=True)
+
+
 def figure_file(out: str | None, image: str, kind: str) -> Path:
     """Return the file of a figure, after a check that it can be written."""
     from theorylab import _files, drawing

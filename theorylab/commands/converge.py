@@ -46,9 +46,7 @@ def converge(
     ] = None,
     seed: options.Seed = 0,
     jobs: options.Jobs = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Run on the workers of this Dask scheduler.")
-    ] = None,
+    scheduler: options.Scheduler = None,
     out: Annotated[
         str | None, typer.Option(help="Folder for blocks and results. [default: named after the picture]")
     ] = None,
@@ -60,8 +58,7 @@ def converge(
 
     The same command resumes a run that was ended.  --json prints the content of results.json.
     """
-    if jobs is not None and scheduler is not None:
-        raise ValueError("--jobs: the workers of --scheduler run the blocks, give one of the two")
+    options.one_place(jobs, scheduler)
     import joblib
 
     from theorylab import _csv, _files, convergence, exhibits, images, progress
@@ -96,7 +93,7 @@ def converge(
                 scheduler=scheduler,
                 out=folder,
                 progress=report,
-                warn=lambda message: output.line(f"theorylab: warning: {message}", err=True),
+                warn=output.warn,
             )
     except KeyboardInterrupt:
         command = shlex.join(["theorylab", *sys.argv[1:]])

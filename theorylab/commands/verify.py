@@ -48,6 +48,7 @@ def verify(
     ] = "standard",
     seed: options.Seed = 0,
     jobs: options.Jobs = None,
+    scheduler: options.Scheduler = None,
     out: Annotated[
         str | None,
         typer.Option(help="Write results.json, report.html, explore.html and figures/ into this folder."),
@@ -91,6 +92,7 @@ def verify(
     from theorylab import _csv, _files, _validation, images, progress
 
     # Check the input before the long run.
+    options.one_place(jobs, scheduler)
     _validation.positive_number(law_scale, "--law-scale")
     folder = None if out is None else Path(_files.place(out))
     if folder is not None:
@@ -112,7 +114,9 @@ def verify(
             size=size,
             classes=classes.split(",") if classes else (),
             pictures=pictures,
+            scheduler=scheduler,
             progress=report,
+            warn=output.warn,
         )
     if not result.command:
         result = dataclasses.replace(result, command=shlex.join(["theorylab", *sys.argv[1:]]))

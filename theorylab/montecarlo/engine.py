@@ -222,6 +222,7 @@ def replicate(
     block: int,
     seed: _random.Seed | np.random.SeedSequence,
     jobs: int = 1,
+    executor: Executor | None = None,
     name: str = "replicates",
     progress: Progress | None = None,
     begin: int = 0,
@@ -234,6 +235,8 @@ def replicate(
         As in :class:`Study`.
     jobs : int
         Worker processes; as every executor of :func:`replicate_all` they give the same bits.
+    executor : Executor, optional
+        In the place of worker processes.
     name, progress
         ``progress(name, done, total)`` is told in replicates.
 
@@ -258,6 +261,7 @@ def replicate(
     True
     """
     study = Study(name, simulate, replicates, block, seed, begin=begin)
-    executor = JoblibExecutor(min(_validation.positive_integer(jobs, "jobs"), study.n_blocks - begin))
+    if executor is None:
+        executor = JoblibExecutor(min(_validation.positive_integer(jobs, "jobs"), study.n_blocks - begin))
     (measured,) = replicate_all([study], executor=executor, progress=progress)
     return measured
