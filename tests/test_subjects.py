@@ -98,7 +98,7 @@ def test_a_user_says_size_and_classes(user):
         ({"function": "one"}, "two or more logits, got 1"),
         ({"function": "nothing"}, "'mine' has no 'nothing'"),
         ({"function": "SIZE"}, "not callable"),
-        ({"weights": "a.npz"}, "expected one of the two"),
+        ({"weights": "a.npz"}, "give one of the two"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(user, options, line):

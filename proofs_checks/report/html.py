@@ -51,7 +51,7 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
         n_blind=sum(check.blind for claim in verification.claims for check in claim.checks),
         n_checks=sum(len(claim.checks) for claim in results),
         readings=words.counts(results),
-        tally=words.tally(results),
+        tally=words.tally(results, verification.group),
         seen=words.seen(results),
         alarm=words.p_value(verification.false_alarm_probability),
         command=verification.command or verification.command_for(),

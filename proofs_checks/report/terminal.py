@@ -173,7 +173,7 @@ def conclusion(verification: Verification) -> Text:
             f"; needing a download: {', '.join(verification.skipped)}" if verification.skipped else "", "dim"
         )
         text.append(".", "dim")
-    return text.append(f"\n{words.tally(verification.claims)}", "bold")
+    return text.append(f"\n{words.tally(verification.claims, verification.group)}", "bold")
 
 
 def _count(how_many: int, noun: str) -> str:

@@ -71,8 +71,12 @@ def counts(claims: Iterable[ClaimResult]) -> list[tuple[Reading, int]]:
     return [(each, found[each.words]) for each in (*VERDICTS.values(), NOT_TESTED)]
 
 
-def tally(claims: Sequence[ClaimResult]) -> str:
-    """Write how many of the paper's statements have each verdict.
+STATEMENTS = {"paper": "The paper's", "beyond": "Beyond the paper:", "literature": "The literature's"}
+"""Whose the statements of each group of claims are."""
+
+
+def tally(claims: Sequence[ClaimResult], group: str = "paper") -> str:
+    """Write how many statements of a group have each verdict.
 
     Examples
     --------
@@ -81,7 +85,7 @@ def tally(claims: Sequence[ClaimResult]) -> str:
     >>> tally([ClaimResult("a", "3", "", verdict, "", "", "", (), "") for verdict in found])
     "The paper's 3 statements, as written: 2 hold, 1 refuted."
     """
-    several = "The paper's statement" if len(claims) == 1 else f"The paper's {len(claims)} statements"
+    several = f"{STATEMENTS[group]} {'statement' if len(claims) == 1 else f'{len(claims)} statements'}"
     listed = (
         f"{count} {each.words if count == 1 else re.sub('^holds', 'hold', each.words)}"
         for each, count in counts(claims)
@@ -91,20 +95,25 @@ def tally(claims: Sequence[ClaimResult]) -> str:
 
 
 def seen(claims: Iterable[ClaimResult]) -> list[str]:
-    """Write, for each network that is not the one the statements speak of, what was seen there.
+    """Write, for each network that is not the one the statements speak of, what was seen there, with what decided it.
 
     Examples
     --------
     >>> from proofs_checks.results import ClaimResult
-    >>> claim = ClaimResult("fgsm", "4.4", "", Verdict.NOT_RUN, "", "", "", (), "", network="small", seen=Verdict.REFUTED)
-    >>> seen([claim])
-    ['Seen on small: fgsm refuted.']
+    >>> ruling = Ruling(Margin("cosine", low=0.9), 0.36, 0.3, 0.4, Verdict.REFUTED)
+    >>> found = {"network": "small", "seen": ruling.verdict, "rulings": (ruling,)}
+    >>> seen([ClaimResult("fgsm", "4.4", "", Verdict.NOT_RUN, "", "", "", (), "", **found)])
+    ['Seen on small:', '  fgsm refuted: cosine, at least 0.9: 0.36 (0.3 to 0.4)']
     """
     found: dict[str, list[str]] = {}
     for claim in claims:
         if claim.seen is not None:
-            found.setdefault(claim.network, []).append(f"{claim.id} {VERDICTS[claim.seen].words}")
-    return [f"Seen on {network}: {', '.join(each)}." for network, each in found.items()]
+            decided = [margin(ruling) for ruling in claim.rulings if ruling.verdict is claim.seen]
+            line = f"  {claim.id} {VERDICTS[claim.seen].words}"
+            if decided:
+                line += f": {decided[0].rpartition(', ')[0]}"
+            found.setdefault(claim.network, []).append(line)
+    return [line for network, each in found.items() for line in (f"Seen on {network}:", *each)]
 
 
 def wanted(margin: Margin) -> str:

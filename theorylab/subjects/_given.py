@@ -57,7 +57,7 @@ def given(
     """
     side = None if side is None else _validation.positive_integer(side, "size")
     if weights is not None and model is not None:
-        raise ValueError("weights and model: expected one of the two")
+        raise ValueError("--weights and --model (weights= and model=): give one of the two")
     if classes and model is None:
         raise ValueError("classes: they name the logits of a model, and none is given")
     if weights is not None:
