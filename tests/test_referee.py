@@ -1,8 +1,6 @@
 """The one rule that makes every verdict."""
 
-import importlib.util
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,20 +127,6 @@ def test_only_what_the_paper_claims_is_judged():
     assert without == {"maximum-logit"}
     settings = {m.setting for claim in proofs_checks.registry() for m in claim.margins if m.setting}
     assert len(settings) == 2  # the stride of the text and that of the code
-
-
-TOOL = Path(__file__).parent.parent / "tools" / "verdicts.py"
-
-
-@pytest.mark.skipif(not TOOL.exists(), reason="the tool is in the repository only")
-def test_the_page_of_verdicts_says_what_the_registry_declares():
-    spec = importlib.util.spec_from_file_location("verdicts", TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    page = tool.PAGE.read_text()
-    for claim in proofs_checks.registry():
-        assert tool.declared(claim) in page, f"{claim.id}: run make verdicts"
-    assert page.count("**We answer.**") == len(proofs_checks.registry())
 
 
 def test_a_share_is_between_nothing_and_all_and_few_pictures_say_how_many_would_decide():

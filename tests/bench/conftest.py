@@ -8,9 +8,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from table import ROUNDS, Growth, Row
+
+from theorylab import _csv
 
 # Threads of a pool spin for a while after their last product: the next one to be timed waits until they have stopped.
 _REST = 0.03
@@ -122,9 +125,34 @@ def _seconds(value: float | None) -> str:
     return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.3g} ms"
 
 
+def _keep() -> Path:
+    """Add the lines of this run to those of its day, as a table for pandas."""
+    folder = Path(__file__).parents[2] / "bench" / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{time.strftime('%Y-%m-%d')}.csv"
+    lines = [
+        {
+            "time": time.strftime("%H:%M"),
+            "work": row.work,
+            "against": row.against,
+            "ours_s": row.ours,
+            "theirs_s": row.theirs,
+            "wanted": row.target,
+            "rounds": ROUNDS,
+            "machine": _machine(),
+        }
+        for row in _rows
+    ]
+    text = _csv.text(lines)
+    with open(file, "a", encoding="utf-8", newline="") as stream:
+        stream.write(text.split("\r\n", 1)[1] if stream.tell() else text)
+    return file
+
+
 def pytest_terminal_summary(terminalreporter):
     write = terminalreporter.write_line
     if _rows:
+        write(f"Written: {_keep()}")
         write("")
         write("| work | against | ours | theirs | ratio | wanted |")
         write("|---|---|---|---|---|---|")
@@ -145,4 +173,6 @@ def pytest_terminal_summary(terminalreporter):
             write(f"| {found.work} | {found.size} | {span} | {found.exponent:.2f} |")
     if _rows or _growths:
         write("")
-        write(f"Medians of {ROUNDS} rounds in turn, single precision. {_machine()}")
+        write(
+            f"{time.strftime('%Y-%m-%d')}. Medians of {ROUNDS} rounds in turn, of one for `verify`. {_machine()}"
+        )

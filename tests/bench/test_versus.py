@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -11,13 +12,14 @@ import torch
 import torch_models
 from table import ROUNDS, Row
 
-from theorylab import analytic, images, visualize_many
-from theorylab.kernels import conv, normal
+from theorylab import analytic, draw, images, visualize_many
+from theorylab.kernels import conv
+from theorylab.model import models
+from theorylab.model.laws import Gaussian
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER, Rule
-from theorylab.networks import GraphNetwork, vgg16
+from theorylab.networks import GraphNetwork, resnet50, three_layer_cnn, vgg16
 from theorylab.networks._trace import GraphTrace
-from theorylab.sampling.tiled import TiledSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Captum says that it sets hooks
 
@@ -34,42 +36,40 @@ def relative(found, wanted):
     return np.sqrt(((found - wanted) ** 2).sum(axes) / (wanted**2).sum(axes))
 
 
-def test_replicate(versus):
-    x = images.load()
-    sampler = TiledSampler(x, PAPER, N_FILTERS)
-    model = torch_models.three_layer(N_FILTERS, 7, 2, PAPER.n_patches)
-    image = torch.from_numpy(x.astype(np.float32))[None]
+@pytest.mark.parametrize(("dtype", "wanted"), [(np.float32, (0.25, 0.30)), (np.float64, (0.40, 0.40))])
+def test_three_layers(versus, dtype, wanted):
+    """Fresh networks, by both ways that a user has; first the same weights for both tools."""
+    x = images.load().astype(dtype)
+    image = torch.from_numpy(x)[None]
+    model = torch_models.three_layer(N_FILTERS, 7, 2, PAPER.n_patches).to(image.dtype)
+    net = three_layer_cnn(PAPER, N_FILTERS, 1, law=Gaussian(1.0), dtype=dtype)
+    with torch.no_grad():
+        model[0].weight.copy_(torch.from_numpy(net.filters))
+        model[3].weight.copy_(torch.from_numpy(net.readout_rows.array().reshape(1, -1)))
+    found, theirs = visualize_many(net, x, RULES, [0]), torch_models.maps(model, image, RULES, [0])
+    assert relative(found, theirs).max() < (1e-3 if dtype is np.float32 else 1e-9)
 
-    def redraw():
+    def redrawn():
         with torch.no_grad():
             for layer in (model[0], model[3]):
                 layer.weight.normal_()
+        return torch_models.maps(model, image, RULES, [0])
 
-    # The same weights once: what the sampler draws from seed 0, drawn again from the same streams.
-    found = sampler.draw(np.random.default_rng(0), RULES)[:, 0]
-    rng = np.random.default_rng(0)
-    filters = rng.standard_normal((PAPER.patch_size, N_FILTERS), dtype=np.float32)
-    step = sampler._rows * PAPER.output_shape[1]
-    starts = range(0, PAPER.n_patches, step)
-    readout = np.concatenate(
-        [
-            normal.standard_normal(stream, (min(step, PAPER.n_patches - start), N_FILTERS))
-            for start, stream in zip(starts, rng.spawn(len(starts)), strict=True)
-        ]
-    )
-    with torch.no_grad():
-        model[0].weight.copy_(torch.from_numpy(filters.T.reshape(N_FILTERS, 3, 7, 7)))
-        model[3].weight.copy_(torch.from_numpy(readout.T.reshape(1, -1)))
-    assert relative(found, torch_models.maps(model, image, RULES, [0])[:, 0]).max() < 1e-3
+    seeds, stack = itertools.count(), models.three_layer(PAPER, N_FILTERS)
 
-    rng = np.random.default_rng(1)
-    versus(
-        "three-layer replicate: fresh weights, 224×224×3, 7×7 stride 2, N = 256, one logit, three rules",
-        lambda: sampler.draw(rng, RULES),
-        lambda: (redraw(), torch_models.maps(model, image, RULES, [0])),
-        against="Captum, weights redrawn in place",
-        target=0.40,
+    def by_network():
+        fresh = three_layer_cnn(PAPER, N_FILTERS, 1, law=Gaussian(1.0), seed=next(seeds), dtype=dtype)
+        return visualize_many(fresh, x, RULES, [0])
+
+    precision = "single precision" if dtype is np.float32 else "double precision"
+    work = f"fresh three-layer network, 224×224×3, 7×7 stride 2, N = 256, three maps, {precision}"
+    against = f"Captum in {precision}, weights redrawn in place"
+    ways = (
+        ("`tl.draw`", lambda: draw(stack, x, RULES, size=1, seed=next(seeds), dtype=dtype)),
+        ("`networks.three_layer_cnn`, `visualize_many`", by_network),
     )
+    for (way, run), target in zip(ways, wanted, strict=True):
+        versus(f"{work}: {way}", run, redrawn, against=against, target=target)
 
 
 def test_vgg16(versus):
@@ -105,7 +105,31 @@ def test_vgg16(versus):
         lambda: visualize_many(net, x, RULES, targets),
         lambda: torch_models.maps(model, image, RULES, targets),
         against="Captum's six",
-        target=0.50,
+        target=0.30,
+    )
+    fast = torch_models.compiled(model, RULES, targets)
+    assert np.median(relative(fast(image).numpy().reshape(exact.shape), exact)) < 1e-3
+    versus(
+        "VGG-16: six maps of one picture, against the strongest rival",
+        lambda: visualize_many(net, x, RULES, targets),
+        lambda: fast(image),
+        against="one graph, `torch.compile`d: one forward pass, six signals back as a batch",
+        target=1.0,
+    )
+
+
+def test_resnet50(versus):
+    x = np.random.default_rng(0).standard_normal((3, 224, 224)).astype(np.float32)
+    net = resnet50(init="fan-in", dtype=np.float32)
+    model, image, targets = torch_models.residual(net), torch.from_numpy(x)[None], [3, 700]
+    theirs = torch_models.maps(model, image, RULES, targets)
+    assert np.median(relative(visualize_many(net, x, RULES, targets), theirs)) < 0.02
+    versus(
+        "ResNet-50: six maps of one picture (three rules, two logits)",
+        lambda: visualize_many(net, x, RULES, targets),
+        lambda: torch_models.maps(model, image, RULES, targets),
+        against="Captum's six",
+        target=0.40,
     )
 
 
@@ -166,8 +190,7 @@ def test_convolutions_together(record):
 def test_closed_form(versus, benchmark, record):
     """The simulation's time is that of one network, many times over: all of it would take the better part of an hour."""
     x = images.load()
-    sampler = TiledSampler(x, PAPER, N_FILTERS)
-    rng = np.random.default_rng(2)
+    stack, seeds = models.three_layer(PAPER, N_FILTERS), itertools.count()
 
     def closed():
         for law in (analytic.mean_map, analytic.variance_map):
@@ -176,7 +199,7 @@ def test_closed_form(versus, benchmark, record):
     versus(
         "mean and variance map in closed form",
         closed,
-        lambda: sampler.draw(rng, [Rule.GUIDED]),
+        lambda: draw(stack, x, Rule.GUIDED, size=1, seed=next(seeds), dtype=np.float32),
         against="one network",
         target=1.0,
         listed=False,
@@ -235,4 +258,18 @@ def test_first_map(versus):
         against="–",
         target=2.0,
         clear=ended,
+    )
+
+
+@pytest.mark.parametrize(("budget", "target"), [("quick", 30.0), ("standard", 120.0)])
+def test_verify(versus, budget, target):
+    """The whole command, its second run: what is compiled is kept."""
+    command = [sys.executable, "-m", "theorylab", "verify", "--budget", budget, "--quiet"]
+    versus(
+        f"`theorylab verify --budget {budget}`, second run",
+        lambda: subprocess.run(command, check=True, capture_output=True),
+        None,
+        against="–",
+        target=target,
+        rounds=1,
     )

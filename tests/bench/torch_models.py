@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch_graphs
 from captum.attr import Deconvolution, GuidedBackprop, Saliency
 from torch import nn
 
@@ -64,3 +65,69 @@ def batch_maps(model, xs, rules, targets):
             map_ = _METHODS[rule](model).attribute(own, target=target, **options)
             found.append(map_.detach().cpu().numpy())
     return np.array(found).reshape(len(rules), len(targets), *xs.shape)
+
+
+def residual(net):
+    """ResNet-50 with the parameters of ours."""
+    return torch_graphs.loaded(lambda: torch_graphs.ResNet(None, net.n_logits), net.parameters)
+
+
+def compiled(model, rules, targets):
+    """Six maps of a model without branches as one graph that PyTorch compiles: ``run(x)`` gives (R * T, C, H, W).
+
+    One forward pass keeps masks and winners; the signals of all rules and logits go back as one batch, each rule's gate
+    written out.
+    """
+    layers = list(model)
+    seeds = torch.eye(layers[-1].out_features)[targets].repeat(len(rules), 1)
+    count = len(targets)
+
+    def gated(v, mask):
+        rows = []
+        for index, rule in enumerate(rules):
+            own = v[count * index : count * (index + 1)]
+            own = own.clamp(min=0) if rule in (Rule.DECONVNET, Rule.GUIDED) else own
+            rows.append(own if rule is Rule.DECONVNET else own * mask)
+        return torch.cat(rows)
+
+    def six(x):
+        y, kept = x, []
+        for layer in layers:
+            match layer:
+                case nn.ReLU():
+                    kept.append(y > 0)
+                    y = layer(y)
+                case nn.MaxPool2d():
+                    shape = y.shape
+                    y, winners = nn.functional.max_pool2d(y, layer.kernel_size, return_indices=True)
+                    kept.append((shape, winners))
+                case nn.AdaptiveAvgPool2d():  # the identity at this size
+                    kept.append(None)
+                case _:
+                    kept.append(y.shape)
+                    y = layer(y)
+        v = seeds
+        for layer, saved in zip(reversed(layers), reversed(kept), strict=True):
+            match layer:
+                case nn.Linear():
+                    v = v @ layer.weight
+                case nn.Flatten():
+                    v = v.reshape(-1, *saved[1:])
+                case nn.ReLU():
+                    v = gated(v, saved)
+                case nn.MaxPool2d():
+                    (_, channels, height, width), winners = saved
+                    flat = torch.zeros(len(v), channels, height * width)
+                    flat = flat.scatter(2, winners.flatten(2).expand(len(v), -1, -1), v.flatten(2))
+                    v = flat.reshape(-1, channels, height, width)
+                case nn.Conv2d():
+                    v = nn.functional.conv_transpose2d(v, layer.weight, padding=layer.padding)
+        return v
+
+    fast = torch.compile(six)
+
+    def run(x):
+        with torch.no_grad():
+            return fast(x)
+
+    return run
