@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from theorylab.stats import bonferroni, compare_p_value, detectable_effect, interval
+from theorylab.stats import anytime_interval, bonferroni, compare_p_value, detectable_effect, interval
 
 STUDIES = 4000
 
@@ -99,6 +99,26 @@ def test_intervals_cover_as_often_as_they_say(n, confidence):
         )
     ]
     assert abs(np.mean(covered) - confidence) < 4 * math.sqrt(confidence * (1 - confidence) / STUDIES)
+
+
+@pytest.mark.parametrize("draw", ["standard_normal", "standard_exponential"])
+def test_anytime_intervals_cover_at_all_counts_at_once(draw):
+    """Looked at after each of 2000 samples; Student's, looked at as often, leave the expectation out in every third run."""
+    runs, last, first = 400, 2000, 30
+    samples = getattr(np.random.default_rng(5), draw)((runs, last)) - (draw == "standard_exponential")
+    counts = np.arange(1, last + 1)
+    means = samples.cumsum(axis=1) / counts
+    errors = np.sqrt(((samples**2).cumsum(axis=1) / counts - means**2) / np.maximum(counts - 1, 1))
+    missed = {"anytime": np.zeros(runs, bool), "fixed": np.zeros(runs, bool)}
+    for place in range(first - 1, last):
+        for kind, reach in (
+            ("anytime", anytime_interval(0.0, 1.0, place + 1)[1]),
+            ("fixed", interval(0.0, 1.0, place)[1]),
+        ):
+            missed[kind] |= abs(means[:, place]) > reach * errors[:, place]
+    # Four standard errors of a share of 0.05; the exponential's third moment is felt by the first counts.
+    assert missed["anytime"].mean() < 0.05 + 4 * math.sqrt(0.05 * 0.95 / runs)
+    assert missed["fixed"].mean() > 0.3
 
 
 def test_interval_holds_the_laws_that_are_not_rejected():

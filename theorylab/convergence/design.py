@@ -148,7 +148,8 @@ class Design:
             Networks a block: what is lost of a run that is killed, at most, for each worker.
         precision : float, optional
             Draw no more networks at a point once every 95 % interval's half width is below this share of the estimate.
-            Asked after each block in the order of blocks, from 30 networks on; not of the kurtosis, nor of what is 0.
+            The intervals then hold at any end (:func:`theorylab.stats.anytime_interval`), and are wider.  Asked after each
+            block in the order of blocks, from 30 networks on; not of the kurtosis, nor of what is 0.
         seed : int
 
         Raises

@@ -79,10 +79,11 @@ class Prediction:
     entries: np.ndarray  # flat indices of those that one patch alone holds
     centres: dict[Rule, np.ndarray]  # the exact means of these entries, where they are known
 
-    def compared(self, measured: Measurement) -> dict[Rule, dict[str, Comparison]]:
+    def compared(self, measured: Measurement, *, anytime: bool) -> dict[Rule, dict[str, Comparison]]:
         """Every quantity of every rule, from the means that :class:`~theorylab.convergence.run.Maps` measured."""
         return {
-            rule: compare(measured, rule, laws, self.targets[rule].size) for rule, laws in self.laws.items()
+            rule: compare(measured, rule, laws, self.targets[rule].size, anytime=anytime)
+            for rule, laws in self.laws.items()
         }
 
 

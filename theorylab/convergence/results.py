@@ -62,7 +62,8 @@ class Comparison:
     Attributes
     ----------
     measured, standard_error, low, high : float or None
-        The estimate and its 95 % interval (Student's t, delta method); None where it is not measured.
+        The estimate and its 95 % interval (Student's t, delta method; of a study that ends at a precision, one that holds
+        at any end); None where it is not measured.
     law : Law
     """
 
@@ -89,8 +90,13 @@ class Comparison:
         }
 
 
-def compare(measured: Measurement, rule: Rule, laws: Mapping[str, Law], size: int) -> dict[str, Comparison]:
-    """All quantities of one rule from the means that were measured, beside their laws; `size` is a map's entries."""
+def compare(
+    measured: Measurement, rule: Rule, laws: Mapping[str, Law], size: int, *, anytime: bool
+) -> dict[str, Comparison]:
+    """All quantities of one rule from the means that were measured, beside their laws; `size` is a map's entries.
+
+    `anytime` asks for intervals that hold whenever the study ends.
+    """
     statistics, name = measured.statistics, rule.value
     along = statistics.names.index(f"{name} along")
     # Squaring an estimated mean adds its variance, in expectation.
@@ -109,7 +115,10 @@ def compare(measured: Measurement, rule: Rule, laws: Mapping[str, Law], size: in
             comparisons[quantity] = Comparison(None, None, None, None, law)
             continue
         value, error = statistics.estimate(estimator)
-        low, high = stats.interval(value, error, measured.replicates - 1, confidence=CONFIDENCE)
+        if anytime:
+            low, high = stats.anytime_interval(value, error, measured.replicates, confidence=CONFIDENCE)
+        else:
+            low, high = stats.interval(value, error, measured.replicates - 1, confidence=CONFIDENCE)
         comparisons[quantity] = Comparison(value, error, low, high, law)
     return comparisons
 

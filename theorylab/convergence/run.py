@@ -157,9 +157,13 @@ def study(
             for point, prediction in zip(design.points, predictions, strict=True)
         ]
         measured = replicate_all(studies, executor=executor, checkpoints=checkpoints, progress=progress)
+        anytime = design.precision is not None
         results = tuple(
             PointResult(
-                point, found.replicates, _precise(design, prediction, found), prediction.compared(found)
+                point,
+                found.replicates,
+                _precise(design, prediction, found),
+                prediction.compared(found, anytime=anytime),
             )
             for point, prediction, found in zip(design.points, predictions, measured, strict=True)
         )
@@ -179,7 +183,7 @@ def _precise(design: Design, prediction: Prediction, measured: Measurement) -> b
     # neither is waited for.
     return all(
         comparison.narrow <= design.precision
-        for comparisons in prediction.compared(measured).values()
+        for comparisons in prediction.compared(measured, anytime=True).values()
         for quantity, comparison in comparisons.items()
         if quantity != "kurtosis" and comparison.law.value != 0
     )
