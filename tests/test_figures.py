@@ -31,7 +31,7 @@ from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER
 
 TABBY = Path(__file__).parents[2] / "shared" / "data" / "tabby.png"
-TRAINED = ("2", "3", "7", "8", "9", "edges")
+TRAINED = ("2", "3", "7", "8", "9", "edges", "methods")
 
 
 def run(*words):

