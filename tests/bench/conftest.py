@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from table import ROUNDS, Growth, Row
+from table import ROUNDS, WHOLE, Growth, Row
 
 from theorylab import _csv
 
@@ -152,7 +152,8 @@ def _keep() -> Path:
 def pytest_terminal_summary(terminalreporter):
     write = terminalreporter.write_line
     if _rows:
-        write(f"Written: {_keep()}")
+        if ROUNDS >= WHOLE:
+            write(f"Written: {_keep()}")
         write("")
         write("| work | against | ours | theirs | ratio | wanted |")
         write("|---|---|---|---|---|---|")
