@@ -91,6 +91,8 @@ PUBLIC: dict[str, tuple[str, str, str]] = {
     "pooled_mean_map_with_error": ("first", "", "-1"),
     "pooled_patch_variance": ("value", "", "0"),
     "pooled_variance_map": ("value", "", "-1"),
+    "relevance_collapse": ("all", "", ""),
+    "relevance_cosine": ("value", "", ""),
     "selection_probabilities": ("all_zero positive_given_chosen chosen_given_positive", "one", ""),
     "variance_map": ("value", "", "-1"),
 }
@@ -201,6 +203,15 @@ TERMS: tuple[Term, ...] = (
         ("_open_pairs", "the part along u − u' dropped", "rows -= ((active * minus)[:, None] * apart).T[:, :, None] * apart", "pass"),
         ("_open_pairs", "every patch put back one pixel off", "inside = indices[j] >= 0", "indices[j] -= 1\ninside = indices[j] >= 0"),
         ("_open_pairs", "patches of zeros counted as open", "units.any(axis=1)", "np.ones(len(units), dtype=bool)"),
+    ),
+    *_in(
+        "analytic.relevance",
+        ("relevance_cosine", "the fluctuation of the positive parts dropped", "_SPREAD * (a @ b)", "0"),
+        ("relevance_collapse", "relevance that leaves the readout taken for flat", "mean_square, above = math.pi, 0.0", "mean_square, above = 1.0, 0.0"),
+        ("relevance_collapse", "activations do not weigh the units", "_SPREAD * mean_square * math.pi / width", "_SPREAD * mean_square / width"),
+        ("relevance_collapse", "z independent of its unit", "_ROOT * spread", "0"),
+        ("relevance_collapse", "variance of the positive parts not shifted", "kappa * skew", "0"),
+        ("relevance_collapse", "mean of the positive parts not shifted above", "tau * (_ROOT * spread - kappa * skew) + under - above", "tau * (_ROOT * spread - kappa * skew) + under"),
     ),
     *_in(
         "analytic.kurtosis",

@@ -11,6 +11,7 @@ from theorylab.analytic.maximum import maximum_logit_mean_map, maximum_logit_mom
 from theorylab.analytic.orthant import orthant_probability, orthant_probability_with_error
 from theorylab.analytic.pooled import pooled_mean_map, pooled_mean_map_with_error, selection_probabilities
 from theorylab.analytic.pooled_moments import pooled_patch_variance, pooled_variance_map
+from theorylab.analytic.relevance import relevance_collapse, relevance_cosine
 from theorylab.analytic.shallow import (
     class_distance,
     expected_class_product,
@@ -48,6 +49,8 @@ __all__ = [
     "pooled_mean_map_with_error",
     "pooled_patch_variance",
     "pooled_variance_map",
+    "relevance_collapse",
+    "relevance_cosine",
     "selection_probabilities",
     "variance_map",
 ]
