@@ -116,6 +116,10 @@ RETURNED = (
     Law(LAW_OF, "_Moments.variance", shifted="-1"),
     Law(LAW_OF, "_deep", "mean_map variance_map distance", "lazy"),
     Law("theorylab.analytic.conv_depth", "LayerMaps.class_distance"),
+    Law("theorylab.analytic.relevance_maps", "RelevanceLaw.mean", shifted="-1"),
+    Law("theorylab.analytic.relevance_maps", "RelevanceLaw.variance", shifted="-1"),
+    Law("theorylab.analytic.relevance_maps", "RelevanceLaw.class_distance"),
+    Law("theorylab.analytic.relevance_maps", "RelevanceLaw.expected_cosine"),
 )
 
 # Fields of records that are maps, and so are shifted too.  A dense layer's variance is the same everywhere.
@@ -212,6 +216,14 @@ TERMS: tuple[Term, ...] = (
         ("relevance_collapse", "z independent of its unit", "_ROOT * spread", "0"),
         ("relevance_collapse", "variance of the positive parts not shifted", "kappa * skew", "0"),
         ("relevance_collapse", "mean of the positive parts not shifted above", "tau * (_ROOT * spread - kappa * skew) + under - above", "tau * (_ROOT * spread - kappa * skew) + under"),
+    ),
+    *_in(
+        "analytic.relevance_maps",
+        ("RelevanceLaw.direction", "entries of the padding have relevance", "inside * (1 + u**2)", "1 + u**2"),
+        ("RelevanceLaw.direction", "a filter independent of its unit", "inside * (1 + u**2)", "inside"),
+        ("RelevanceLaw.direction", "α1β0 to first order", "u * arc_cosine(u)", "u"),
+        ("RelevanceLaw.class_distance", "the part along the mean counted", "whole - along", "whole"),
+        ("RelevanceLaw.class_distance", "second moment for variance", "self.readout.relu_second_moment / self.readout.relu_mean**2 - 1", "self.readout.relu_second_moment / self.readout.relu_mean**2"),
     ),
     *_in(
         "analytic.kurtosis",

@@ -44,7 +44,9 @@ def descend(
     found, relevance = [], ones
     for w, a in zip((readout, *reversed(weights)), reversed(outputs), strict=True):
         parts = np.maximum(w * np.sign(a), 0)
-        relevance = np.abs(a) * ((relevance / (parts @ np.abs(a))) @ parts)
+        z = parts @ np.abs(a)
+        ratio = np.divide(relevance, z, out=np.zeros_like(relevance), where=z > 0)
+        relevance = np.abs(a) * (ratio @ parts)
         found.append(relevance)
     return found
 
