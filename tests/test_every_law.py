@@ -34,6 +34,7 @@ CHECKED_BY = {
     "expected_energy": "theorem2-deconvnet",
     "filters_needed": "filters-needed",
     "fourth_cumulant_map": "gaussianity",
+    "gradient_correlation": "shattered-gradients",
     "halfspace.mean": "halfspace-mean",
     "halfspace.pair_matrix": "halfspace-mean",
     "halfspace.second_moment": "halfspace-mean",

@@ -77,6 +77,7 @@ PUBLIC: dict[str, tuple[str, str, str]] = {
     "expected_energy": ("value", "", ""),
     "filters_needed": ("integer", "", ""),
     "fourth_cumulant_map": ("value", "", "-1"),
+    "gradient_correlation": ("value", "", ""),
     "infinite_depth_alignment": ("value", "", ""),
     "infinite_depth_class_distance": ("factor power coefficient", "one", ""),
     "local_contrast": ("value", "", "-1"),
@@ -224,6 +225,12 @@ TERMS: tuple[Term, ...] = (
         ("RelevanceLaw.direction", "α1β0 to first order", "u * arc_cosine(u)", "u"),
         ("RelevanceLaw.class_distance", "the part along the mean counted", "whole - along", "whole"),
         ("RelevanceLaw.class_distance", "second moment for variance", "self.readout.relu_second_moment / self.readout.relu_mean**2 - 1", "self.readout.relu_second_moment / self.readout.relu_mean**2"),
+    ),
+    *_in(
+        "analytic.gradients",
+        ("gradient_correlation", "a quarter of the units open for both", "1 - share * angle / math.pi", "1 - share / 2"),
+        ("gradient_correlation", "the branch's energy for its share", "1 / (1 + _validation.positive_number(branch_scale, \"branch_scale\") ** -2)", "_validation.positive_number(branch_scale, \"branch_scale\") ** 2"),
+        ("gradient_correlation", "the angle of the first layer in all", "cosine = (1 - share) * cosine + share * rectified", "pass"),
     ),
     *_in(
         "analytic.kurtosis",
