@@ -35,6 +35,7 @@ CHECKED_BY = {
     "filters_needed": "filters-needed",
     "fourth_cumulant_map": "gaussianity",
     "gradient_correlation": "shattered-gradients",
+    "gradient_fourth_moment": "finite-width",
     "halfspace.mean": "halfspace-mean",
     "halfspace.pair_matrix": "halfspace-mean",
     "halfspace.second_moment": "halfspace-mean",

@@ -12,7 +12,8 @@ from scipy import stats as scipy_stats
 
 from proofs_checks.literature import shattered_gradients
 from proofs_checks.literature.shattered_gradients import Layers
-from theorylab.analytic import gradient_correlation
+from theorylab import LeakyReLU, ReLU
+from theorylab.analytic import gradient_correlation, gradient_fourth_moment
 
 
 def by_integrals(cosine, depth, branch):
@@ -87,6 +88,52 @@ def test_the_claims_derivatives_are_pytorchs(residual):
     assert found.products()["pair"] == pytest.approx(gram[~np.eye(len(gram), dtype=bool)].mean())
     cosines = x @ x.T
     np.testing.assert_allclose(cosines, np.where(np.eye(len(x)), 1, shattered_gradients.COSINE), rtol=1e-6)
+
+
+widths_of_nets = st.lists(st.integers(1, 30), min_size=2, max_size=5)
+
+
+@given(widths_of_nets)
+def test_fourth_moment_by_sums_over_open_units(widths):
+    """With ``k`` of ``n`` gates open ‖D g‖² is χ² of ``k`` degrees of freedom, whose moments SciPy has."""
+
+    def moment(n, power):
+        k = np.arange(1, n + 1)
+        return scipy_stats.binom(n, 0.5).pmf(k) @ [scipy_stats.chi2(m).moment(power) for m in k]
+
+    expected = scipy_stats.chi2(widths[0]).moment(2) / widths[0] ** 2
+    for n in widths[1:]:
+        expected *= moment(n, 2) / moment(n, 1) ** 2
+    assert gradient_fourth_moment(widths) == pytest.approx(expected, rel=1e-9)
+    assert gradient_fourth_moment(widths) >= gradient_fourth_moment(widths, unit=LeakyReLU(0.5))
+    linear = math.prod(1 + 2 / n for n in widths)
+    assert gradient_fourth_moment(widths, unit=LeakyReLU(1.0)) == pytest.approx(linear)
+
+
+@pytest.mark.parametrize(("unit", "wrong"), [(ReLU(), LeakyReLU(0.4)), (LeakyReLU(0.4), ReLU())])
+def test_fourth_moment_of_narrow_networks(unit, wrong):
+    """Exact where a limit of wide layers would be far off: three and four units, on whole networks."""
+    rng, size, widths = np.random.default_rng(7), 300_000, [5, 4, 3]
+    o = np.broadcast_to([1.0, -2.0, 0.5, 0.0, 3.0], (size, 5))
+    jacobian = np.broadcast_to(np.eye(5), (size, 5, 5))
+    for n in widths[1:]:
+        w = rng.standard_normal((size, n, o.shape[1]))
+        z = np.einsum("sij,sj->si", w, o)
+        slopes = np.where(z > 0, 1, unit.slope)
+        o, jacobian = slopes * z, slopes[:, :, None] * (w @ jacobian)
+    gradients = np.einsum("si,sij->sj", rng.standard_normal((size, 3)), jacobian)
+    square = (gradients**2).sum(axis=1)
+    mean = square.mean()
+    # Of the ratio of means, to first order.
+    influence = square**2 / mean**2 - 2 * (square**2).mean() / mean**3 * square
+    found, error = (square**2).mean() / mean**2, influence.std() / math.sqrt(size)
+    assert abs(found - gradient_fourth_moment(widths, unit=unit)) < 4 * error
+    assert abs(found - gradient_fourth_moment(widths, unit=wrong)) > 8 * error
+
+
+def test_bad_widths():
+    with pytest.raises(ValueError, match="widths: expected the input's and at least one hidden layer's"):
+        gradient_fourth_moment([4])
 
 
 @pytest.mark.parametrize(

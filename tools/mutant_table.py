@@ -78,6 +78,7 @@ PUBLIC: dict[str, tuple[str, str, str]] = {
     "filters_needed": ("integer", "", ""),
     "fourth_cumulant_map": ("value", "", "-1"),
     "gradient_correlation": ("value", "", ""),
+    "gradient_fourth_moment": ("value", "", ""),
     "infinite_depth_alignment": ("value", "", ""),
     "infinite_depth_class_distance": ("factor power coefficient", "one", ""),
     "local_contrast": ("value", "", "-1"),
@@ -230,6 +231,8 @@ TERMS: tuple[Term, ...] = (
         "analytic.gradients",
         ("gradient_correlation", "a quarter of the units open for both", "1 - share * angle / math.pi", "1 - share / 2"),
         ("gradient_correlation", "the branch's energy for its share", "1 / (1 + _validation.positive_number(branch_scale, \"branch_scale\") ** -2)", "_validation.positive_number(branch_scale, \"branch_scale\") ** 2"),
+        ("gradient_fourth_moment", "the input's χ² dropped", "(1 + 2 / sizes[0])", "1"),
+        ("gradient_fourth_moment", "all units open", "6 * (1 + square**2) / (1 + square) ** 2 - 1", "2"),
         ("gradient_correlation", "the angle of the first layer in all", "cosine = (1 - share) * cosine + share * rectified", "pass"),
     ),
     *_in(

@@ -5,7 +5,7 @@ from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.depth import deconvnet_correlation, depth_profile, infinite_depth_alignment
 from theorylab.analytic.estimation import estimation_error, filters_needed
 from theorylab.analytic.gates import active_coverage, local_contrast
-from theorylab.analytic.gradients import gradient_correlation
+from theorylab.analytic.gradients import gradient_correlation, gradient_fourth_moment
 from theorylab.analytic.insensitivity import infinite_depth_class_distance
 from theorylab.analytic.kurtosis import fourth_cumulant_map
 from theorylab.analytic.maximum import maximum_logit_mean_map, maximum_logit_moment, maximum_moment
@@ -37,6 +37,7 @@ __all__ = [
     "filters_needed",
     "fourth_cumulant_map",
     "gradient_correlation",
+    "gradient_fourth_moment",
     "halfspace",
     "infinite_depth_alignment",
     "infinite_depth_class_distance",

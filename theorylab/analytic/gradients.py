@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from theorylab import _validation
+from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.units import RELU, Unit
 
 
 @_validation.checked
@@ -71,3 +74,58 @@ def gradient_correlation(cosine: float, depth: int, *, branch_scale: float | Non
         rectified = (math.sin(angle) + (math.pi - angle) * cosine) / math.pi
         cosine = (1 - share) * cosine + share * rectified
     return correlation
+
+
+@_validation.checked
+def gradient_fourth_moment(widths: Sequence[int], *, unit: Unit = RELU) -> float:
+    """Return ``E‖∇‖⁴/(E‖∇‖²)²`` of a logit's gradient in a random dense network; exact for all widths.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Entries of the input, then units of each hidden layer; at least one hidden layer.
+    unit : Unit, default ReLU()
+        Of the hidden layers, of the slope ``a`` below 0.
+
+    Returns
+    -------
+    float
+        At least 1; free of the input and of the scales of the Gaussian weights and readout.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a width is not a positive integer, or there is no hidden layer.
+    NoLaw
+        For a unit that is not homogeneous.
+
+    Notes
+    -----
+    A unit's gate depends on its weights by the sign of its pre-activation alone, and a column of Gaussian weights above it
+    takes any sign without a change of law.  So the gradient has the law of a product of Gaussian matrices and of gates ``D``
+    that are 1 or ``a``, each with probability ½, independent of each other and of the matrices, at every width.  (Hanin and
+    Nica, 2020, arXiv 1812.05994, prove it for ReLUs.)  A Gaussian matrix turns a vector into its length times a standard normal
+    one, hence
+
+    ``‖∇‖² = c² χ²(n_0) ∏_{l=1}^{L} S_l``, ``S_l = Σ_{i ≤ n_l} D_i² g_i²``,
+
+    all independent, ``c`` the product of the weights' standard deviations.  ``E S = n(1 + a²)/2``, ``Var S = n[3(1 + a⁴)/2 −
+    (1 + a²)²/4]``, and ``E χ⁴/(E χ²)² = 1 + 2/n``: the ratio is
+
+    ``(1 + 2/n_0) ∏_l (1 + κ/n_l)``, ``κ = 6(1 + a⁴)/(1 + a²)² − 1``, which is 5 of ReLUs.
+
+    For many wide layers ``ln ‖∇‖²`` is nearly normal with the variance ``2/n_0 + κ Σ_l 1/n_l``.
+
+    Examples
+    --------
+    >>> round(gradient_fourth_moment([20, 20, 20, 20]), 4) == round(1.1 * 1.25**3, 4)
+    True
+    """
+    if not unit.homogeneous:
+        raise NoLaw(None, unit, "gradient_fourth_moment")
+    sizes = [_validation.positive_integer(width, "widths") for width in widths]
+    if len(sizes) < 2:
+        raise ValueError(f"widths: expected the input's and at least one hidden layer's, got {sizes}")
+    square = unit.slope**2
+    scatter = 6 * (1 + square**2) / (1 + square) ** 2 - 1
+    return (1 + 2 / sizes[0]) * math.prod(1 + scatter / size for size in sizes[1:])
