@@ -37,6 +37,8 @@ KILLERS = (
     "tests/test_depth_moments.py",
     "tests/test_depth.py",
     "tests/test_residual_depth.py",
+    "tests/test_relevance.py",
+    "tests/test_gradients.py",
     "tests/test_pooled_cosine.py",
     "tests/test_pooled_moments.py",
     "tests/test_pooled.py",

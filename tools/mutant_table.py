@@ -77,6 +77,8 @@ PUBLIC: dict[str, tuple[str, str, str]] = {
     "expected_energy": ("value", "", ""),
     "filters_needed": ("integer", "", ""),
     "fourth_cumulant_map": ("value", "", "-1"),
+    "gradient_correlation": ("value", "", ""),
+    "gradient_fourth_moment": ("value", "", ""),
     "infinite_depth_alignment": ("value", "", ""),
     "infinite_depth_class_distance": ("factor power coefficient", "one", ""),
     "local_contrast": ("value", "", "-1"),
@@ -91,6 +93,8 @@ PUBLIC: dict[str, tuple[str, str, str]] = {
     "pooled_mean_map_with_error": ("first", "", "-1"),
     "pooled_patch_variance": ("value", "", "0"),
     "pooled_variance_map": ("value", "", "-1"),
+    "relevance_collapse": ("all", "", ""),
+    "relevance_cosine": ("value", "", ""),
     "selection_probabilities": ("all_zero positive_given_chosen chosen_given_positive", "one", ""),
     "variance_map": ("value", "", "-1"),
 }
@@ -114,6 +118,10 @@ RETURNED = (
     Law(LAW_OF, "_Moments.variance", shifted="-1"),
     Law(LAW_OF, "_deep", "mean_map variance_map distance", "lazy"),
     Law("theorylab.analytic.conv_depth", "LayerMaps.class_distance"),
+    Law("theorylab.analytic.relevance_maps", "RelevanceLaw.mean", shifted="-1"),
+    Law("theorylab.analytic.relevance_maps", "RelevanceLaw.variance", shifted="-1"),
+    Law("theorylab.analytic.relevance_maps", "RelevanceLaw.class_distance"),
+    Law("theorylab.analytic.relevance_maps", "RelevanceLaw.expected_cosine"),
 )
 
 # Fields of records that are maps, and so are shifted too.  A dense layer's variance is the same everywhere.
@@ -201,6 +209,31 @@ TERMS: tuple[Term, ...] = (
         ("_open_pairs", "the part along u − u' dropped", "rows -= ((active * minus)[:, None] * apart).T[:, :, None] * apart", "pass"),
         ("_open_pairs", "every patch put back one pixel off", "inside = indices[j] >= 0", "indices[j] -= 1\ninside = indices[j] >= 0"),
         ("_open_pairs", "patches of zeros counted as open", "units.any(axis=1)", "np.ones(len(units), dtype=bool)"),
+    ),
+    *_in(
+        "analytic.relevance",
+        ("relevance_cosine", "the fluctuation of the positive parts dropped", "_SPREAD * (a @ b)", "0"),
+        ("relevance_collapse", "relevance that leaves the readout taken for flat", "mean_square, above = math.pi, 0.0", "mean_square, above = 1.0, 0.0"),
+        ("relevance_collapse", "activations do not weigh the units", "_SPREAD * mean_square * math.pi / width", "_SPREAD * mean_square / width"),
+        ("relevance_collapse", "z independent of its unit", "_ROOT * spread", "0"),
+        ("relevance_collapse", "variance of the positive parts not shifted", "kappa * skew", "0"),
+        ("relevance_collapse", "mean of the positive parts not shifted above", "tau * (_ROOT * spread - kappa * skew) + under - above", "tau * (_ROOT * spread - kappa * skew) + under"),
+    ),
+    *_in(
+        "analytic.relevance_maps",
+        ("RelevanceLaw.direction", "entries of the padding have relevance", "inside * (1 + u**2)", "1 + u**2"),
+        ("RelevanceLaw.direction", "a filter independent of its unit", "inside * (1 + u**2)", "inside"),
+        ("RelevanceLaw.direction", "α1β0 to first order", "u * arc_cosine(u)", "u"),
+        ("RelevanceLaw.class_distance", "the part along the mean counted", "whole - along", "whole"),
+        ("RelevanceLaw.class_distance", "second moment for variance", "self.readout.relu_second_moment / self.readout.relu_mean**2 - 1", "self.readout.relu_second_moment / self.readout.relu_mean**2"),
+    ),
+    *_in(
+        "analytic.gradients",
+        ("gradient_correlation", "a quarter of the units open for both", "1 - share * angle / math.pi", "1 - share / 2"),
+        ("gradient_correlation", "the branch's energy for its share", "1 / (1 + _validation.positive_number(branch_scale, \"branch_scale\") ** -2)", "_validation.positive_number(branch_scale, \"branch_scale\") ** 2"),
+        ("gradient_fourth_moment", "the input's χ² dropped", "(1 + 2 / sizes[0])", "1"),
+        ("gradient_fourth_moment", "all units open", "6 * (1 + square**2) / (1 + square) ** 2 - 1", "2"),
+        ("gradient_correlation", "the angle of the first layer in all", "cosine = (1 - share) * cosine + share * rectified", "pass"),
     ),
     *_in(
         "analytic.kurtosis",

@@ -5,12 +5,14 @@ from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.depth import deconvnet_correlation, depth_profile, infinite_depth_alignment
 from theorylab.analytic.estimation import estimation_error, filters_needed
 from theorylab.analytic.gates import active_coverage, local_contrast
+from theorylab.analytic.gradients import gradient_correlation, gradient_fourth_moment
 from theorylab.analytic.insensitivity import infinite_depth_class_distance
 from theorylab.analytic.kurtosis import fourth_cumulant_map
 from theorylab.analytic.maximum import maximum_logit_mean_map, maximum_logit_moment, maximum_moment
 from theorylab.analytic.orthant import orthant_probability, orthant_probability_with_error
 from theorylab.analytic.pooled import pooled_mean_map, pooled_mean_map_with_error, selection_probabilities
 from theorylab.analytic.pooled_moments import pooled_patch_variance, pooled_variance_map
+from theorylab.analytic.relevance import relevance_collapse, relevance_cosine
 from theorylab.analytic.shallow import (
     class_distance,
     expected_class_product,
@@ -34,6 +36,8 @@ __all__ = [
     "expected_energy",
     "filters_needed",
     "fourth_cumulant_map",
+    "gradient_correlation",
+    "gradient_fourth_moment",
     "halfspace",
     "infinite_depth_alignment",
     "infinite_depth_class_distance",
@@ -48,6 +52,8 @@ __all__ = [
     "pooled_mean_map_with_error",
     "pooled_patch_variance",
     "pooled_variance_map",
+    "relevance_collapse",
+    "relevance_cosine",
     "selection_probabilities",
     "variance_map",
 ]
