@@ -9,6 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from theorylab import _validation
+from theorylab.analytic import cam
+from theorylab.analytic._one_layer import ATTRIBUTE
 from theorylab.analytic._pool_windows import require_law
 from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.nolaw import SIMULATE, NoLaw
@@ -62,7 +64,7 @@ def law(
     x : array, (C, H, W)
         The image.
     rule : Rule or str
-        A rule, or the name of a method; of these only input-x-gradient has a law.
+        A rule, or the name of a method that has a law.
     progress : callable, optional
         ``progress(done, total)`` in large pooling windows to integrate, or in layers of a deep network.
 
@@ -87,6 +89,7 @@ def law(
 
     The map of input-x-gradient is ``x ⊙ S`` with ``S`` the gradient: its mean is ``x ⊙ E S``, which is 0, its variance
     ``x² ⊙ Var S``, and the maps of two logits are uncorrelated as their gradients are: their distance is ``√2``.
+    grad-cam: :mod:`theorylab.analytic.cam`.  All other methods are refused by name.
 
     Examples
     --------
@@ -99,15 +102,13 @@ def law(
     """
     if not isinstance(stack, Stack):
         raise TypeError(f"stack: expected a Stack, got {type(stack).__name__}")
-    method = rule.casefold() if isinstance(rule, str) else ""
-    if method == "input-x-gradient":
-        plain = law(stack, x, Rule.SALIENCY, progress=progress)
-        moments = (lambda: plain.x * plain.mean), (lambda: plain.x**2 * plain.variance)
-        return _Moments(plain.x, plain.rule, plain.kind, *moments)
-    if method in TITLES:
-        raise NoLaw(method=method, instead="theorylab.methods.attribute runs it in a network")
-    rule = Rule(rule)
     x = _validation.image(x, stack.input_shape).astype(np.float64, copy=False)
+    method = rule.casefold() if isinstance(rule, str) else ""
+    if method in _OF_METHODS:
+        return _OF_METHODS[method](stack, x)
+    if method in TITLES:
+        raise NoLaw(method=method, instead=ATTRIBUTE)
+    rule = Rule(rule)
     if stack.bias_std:
         raise NoLaw(rule, stack.unit, f"a hidden layer with biases of std {stack.bias_std:g}")
     for number, layer in enumerate(stack.layers):
@@ -131,6 +132,18 @@ def law(
     if not isinstance(stack.readout, Gaussian):
         raise NoLaw(rule, stack.unit, f"a readout of the law {stack.readout!r} above a deep network")
     return _deep(stack, x, rule, stack.readout.std, progress)
+
+
+def _input_x_gradient(stack: Stack, x: np.ndarray) -> MapLaw:
+    plain = law(stack, x, Rule.SALIENCY)
+    return _Moments(x, plain.rule, plain.kind, lambda: x * plain.mean, lambda: x**2 * plain.variance)
+
+
+_OF_METHODS: dict[str, Callable[..., MapLaw]] = {
+    "input-x-gradient": _input_x_gradient,
+    "grad-cam": cam.of_stack,
+}
+"""The law of each method that has one, of a stack and a picture that fits it; :class:`NoLaw` where the stack has none."""
 
 
 def _deep(
