@@ -42,6 +42,10 @@ CHECKED_BY = {
     "halfspace.second_moment": "halfspace-mean",
     "infinite_depth_alignment": "depth-dense",
     "infinite_depth_class_distance": "depth-dense",
+    "input-x-gradient.class_distance": "input-x-gradient",
+    "input-x-gradient.variance": "input-x-gradient",
+    "law.absolute_class_distance": "input-x-gradient",
+    "law.absolute_cosine": "input-x-gradient",
     "law.class_distance": "class-insensitivity",
     "law.energy": "theorem2-saliency",
     "law.expected_cosine": "local-connections",
@@ -65,7 +69,10 @@ CHECKED_BY = {
 """Each public number and a claim that checks it."""
 
 
-METHODS = {"grad-cam": ("class_distance", "mean", "variance")}
+METHODS = {
+    "grad-cam": ("class_distance", "mean", "variance"),
+    "input-x-gradient": ("class_distance", "variance"),
+}
 """What `law` says of each method, by its name."""
 
 

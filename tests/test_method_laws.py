@@ -127,6 +127,94 @@ def test_the_law_of_grad_cam_follows_the_size_of_the_picture():
         np.testing.assert_allclose(sized.correlation((0, 1)), plain.correlation((0, 1)), rtol=1e-12)
 
 
+# Input × gradient and what equals it
+
+
+@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks")
+def test_captums_own_classes_agree_where_there_are_no_biases():
+    torch, captum = pytest.importorskip("torch"), pytest.importorskip("captum.attr")
+    torch.manual_seed(0)
+    nn = torch.nn
+    layers = [
+        nn.Conv2d(2, 6, 3, bias=False),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(54, 9, bias=False),
+    ]
+    module = nn.Sequential(*layers, nn.ReLU(), nn.Linear(9, 4, bias=False)).double().eval()
+    x = torch.randn(1, 2, 8, 8, dtype=torch.float64)
+    expected = captum.InputXGradient(module).attribute(x.requires_grad_(), target=1)
+    others = {
+        "integrated-gradients": captum.IntegratedGradients(module).attribute(x, target=1, n_steps=5),
+        "DeepLIFT": captum.DeepLift(module).attribute(x, target=1),
+    }
+    for name, map_ in others.items():
+        np.testing.assert_allclose(map_.detach(), expected.detach(), atol=1e-12, err_msg=name)
+    net, picture = tl.torch_bridge.from_torch(module, (2, 8, 8)), x.detach().numpy()[0]
+    for name, options in (("lrp-epsilon", {"epsilon": 0.0}), ("integrated-gradients", {"steps": 2})):
+        ours = tl.methods.attribute(net, picture, name, 1, **options)
+        np.testing.assert_allclose(ours, expected.detach()[0], atol=1e-12, err_msg=name)
+
+
+def test_one_law_for_methods_that_are_one_map():
+    x = np.random.default_rng(3).standard_normal((2, 5, 6))
+    stack = tl.models.three_layer(tl.PatchGrid(x.shape, 3), 6)
+    saliency, *laws = (
+        tl.law(stack, x, name)
+        for name in ("saliency", "input-x-gradient", "integrated-gradients", "lrp-epsilon")
+    )
+    for known in laws:
+        assert not known.mean.any()
+        np.testing.assert_allclose(known.variance, x**2 * saliency.variance, rtol=1e-14)
+        assert known.class_distance == math.sqrt(2)
+    assert [known.kind for known in laws] == ["exact", "exact", "limit"]
+    assert tl.law(stack, x, "integrated-gradients", baseline=0.0).kind == "exact"
+    with pytest.raises(
+        tl.NoLaw, match=r"no law for method 'integrated-gradients' .* a baseline other than 0"
+    ):
+        tl.law(stack, x, "integrated-gradients", baseline=np.ones(x.shape))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("grad-cam", {"layer": "unit"}, "options: the law of grad-cam has no option 'layer': it has none"),
+        ("integrated-gradients", {"steps": 3}, "no option 'steps': it has baseline"),
+        ("guided", {"noise": 0.1}, "options: the law of guided has no option 'noise': it has none"),
+        (tl.Rule.GUIDED, {"noise": 0.1}, "has no option 'noise': it has none"),
+    ],
+)
+def test_unknown_options_are_refused(name, options, words):
+    stack = tl.models.three_layer(tl.PatchGrid((1, 4, 4), 3), 6)
+    with pytest.raises(TypeError, match=words):
+        tl.law(stack, np.ones((1, 4, 4)), name, **options)
+
+
+@pytest.mark.parametrize(("n", "left_out"), [(16, 0.5 / 16), (400, 0.5 / 400)])
+def test_absolute_values_of_saliency(n, left_out):
+    """One hidden layer, every network drawn in two lines; E|S| is the limit of many filters, the distance exact."""
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal((1, 6, 6)) + 1
+    grid, size = tl.PatchGrid(x.shape, 3), 4000
+    cosine, product, energy = np.empty(size), np.empty(size), np.empty(size)
+    for i in range(size):
+        w = rng.standard_normal((grid.patch_size, n))
+        gate = grid.extract(x) @ w > 0
+        first, second = (abs(grid.fold((gate * rng.standard_normal(gate.shape)) @ w.T)) for _ in range(2))
+        cosine[i], product[i] = (first * abs(x)).sum(), (first * second).sum()
+        energy[i] = (first**2).sum()
+    known = tl.law(tl.models.three_layer(grid, n), x, "saliency")
+    size_of = np.linalg.norm(x) * math.sqrt(known.energy)
+    ratio, error = cosine.mean() / size_of, cosine.std() / size_of / math.sqrt(size)
+    assert -5 * error <= known.absolute_cosine - ratio <= 5 * error + left_out * ratio
+    assert within(product - (1 - known.absolute_class_distance**2 / 2) * energy, 0.0)
+    guided = tl.law(tl.models.three_layer(grid, n), x, "guided")
+    for part in ("absolute_cosine", "absolute_class_distance"):
+        with pytest.raises(tl.NoLaw, match="rule 'guided' at the absolute value of a map with a mean"):
+            getattr(guided, part)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

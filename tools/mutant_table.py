@@ -110,6 +110,8 @@ RETURNED = (
     Law(THREE, "MapLaw.energy"),
     Law(THREE, "MapLaw.expected_cosine"),
     Law(THREE, "MapLaw.class_distance"),
+    Law(THREE, "MapLaw.absolute_cosine"),
+    Law(THREE, "MapLaw.absolute_class_distance"),
     Law(LAW_OF, "_Moments.mean", shifted="-1"),
     Law(LAW_OF, "_Moments.variance", shifted="-1"),
     Law(LAW_OF, "_deep", "mean_map variance_map distance", "lazy"),
@@ -401,6 +403,7 @@ TERMS: tuple[Term, ...] = (
     ),
     *_in(
         "analytic.of_stack",
+        ("_input_x_gradient", "x for x²", "x**2 * plain.variance", "x * plain.variance"),
         ("_deep", "the mean over positions taken for their sum", "1 / (shape[1] * shape[2])", "1.0"),
         ("_deep", "its scale not squared in the variance", "scale**2", "scale"),
     ),

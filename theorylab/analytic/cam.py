@@ -69,7 +69,7 @@ class CamLaw(MapLaw):
     def _everywhere(self, plane: np.ndarray, degree: int) -> np.ndarray:
         """Give a map of this degree in the picture its scale, and all channels."""
         plane = _windows.rescaled(plane, -degree * self._scaled[1])
-        return np.broadcast_to(plane, self.grid.input_shape).copy()
+        return np.array(np.broadcast_to(plane, self.grid.input_shape))
 
     @functools.cached_property
     def mean(self) -> np.ndarray:
