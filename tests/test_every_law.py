@@ -36,11 +36,18 @@ CHECKED_BY = {
     "fourth_cumulant_map": "gaussianity",
     "gradient_correlation": "shattered-gradients",
     "gradient_fourth_moment": "finite-width",
+    "grad-cam.class_distance": "grad-cam",
+    "grad-cam.mean": "grad-cam",
+    "grad-cam.variance": "grad-cam",
     "halfspace.mean": "halfspace-mean",
     "halfspace.pair_matrix": "halfspace-mean",
     "halfspace.second_moment": "halfspace-mean",
     "infinite_depth_alignment": "depth-dense",
     "infinite_depth_class_distance": "depth-dense",
+    "input-x-gradient.class_distance": "input-x-gradient",
+    "input-x-gradient.variance": "input-x-gradient",
+    "law.absolute_class_distance": "input-x-gradient",
+    "law.absolute_cosine": "input-x-gradient",
     "law.class_distance": "class-insensitivity",
     "law.energy": "theorem2-saliency",
     "law.expected_cosine": "local-connections",
@@ -68,6 +75,13 @@ CHECKED_BY = {
 CLAIMS = {claim.id: claim for group in proofs_checks.GROUPS for claim in proofs_checks.registry(group)}
 
 
+METHODS = {
+    "grad-cam": ("class_distance", "mean", "variance"),
+    "input-x-gradient": ("class_distance", "variance"),
+}
+"""What `law` says of each method, by its name."""
+
+
 LAWS_OF_A_HALF_SPACE = ("mean", "second_moment", "pair_matrix")
 """The others are their parts: unit vectors, and the terms of the pair matrix."""
 
@@ -82,6 +96,7 @@ def public_numbers():
         and value.__module__ == halfspace.__name__
         and name in LAWS_OF_A_HALF_SPACE
     }
+    names |= {f"{method}.{part}" for method, parts in METHODS.items() for part in parts}
     return names | {f"law.{name}" for name in vars(MapLaw) if name[0] != "_" and name != "kind"}
 
 
@@ -119,7 +134,7 @@ class BentLaw:
 def bend(monkeypatch, name):
     """Bend a law wherever the claims see it."""
     place, _, part = name.rpartition(".")
-    if place == "law":
+    if place in ("law", *METHODS):
         original, change = theorylab.law, functools.partial(BentLaw, part=part)
     elif place == "halfspace":
         original, change = getattr(halfspace, part), bent
@@ -127,7 +142,9 @@ def bend(monkeypatch, name):
         original, change = getattr(analytic if name in analytic.__all__ else estimates, name), bent
 
     def replaced(*args, **kwargs):
-        return change(original(*args, **kwargs))
+        found = original(*args, **kwargs)
+        other = place in METHODS and place not in [arg for arg in args if isinstance(arg, str)]
+        return found if other else change(found)
 
     rooms = [module for title, module in sys.modules.items() if title.split(".")[0] == "proofs_checks"]
     for room in (theorylab, analytic, estimates, halfspace, *rooms):

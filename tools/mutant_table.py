@@ -114,6 +114,8 @@ RETURNED = (
     Law(THREE, "MapLaw.energy"),
     Law(THREE, "MapLaw.expected_cosine"),
     Law(THREE, "MapLaw.class_distance"),
+    Law(THREE, "MapLaw.absolute_cosine"),
+    Law(THREE, "MapLaw.absolute_class_distance"),
     Law(LAW_OF, "_Moments.mean", shifted="-1"),
     Law(LAW_OF, "_Moments.variance", shifted="-1"),
     Law(LAW_OF, "_deep", "mean_map variance_map distance", "lazy"),
@@ -122,6 +124,10 @@ RETURNED = (
     Law("theorylab.analytic.relevance_maps", "RelevanceLaw.variance", shifted="-1"),
     Law("theorylab.analytic.relevance_maps", "RelevanceLaw.class_distance"),
     Law("theorylab.analytic.relevance_maps", "RelevanceLaw.expected_cosine"),
+    Law("theorylab.analytic.cam", "CamLaw.mean", shifted="-1"),
+    Law("theorylab.analytic.cam", "CamLaw.variance", shifted="-1"),
+    Law("theorylab.analytic.cam", "CamLaw.both_positive"),
+    Law("theorylab.analytic.cam", "CamLaw.class_distance"),
 )
 
 # Fields of records that are maps, and so are shifted too.  A dense layer's variance is the same everywhere.
@@ -430,8 +436,19 @@ TERMS: tuple[Term, ...] = (
     ),
     *_in(
         "analytic.of_stack",
+        ("_input_x_gradient", "x for x²", "x**2 * plain.variance", "x * plain.variance"),
         ("_deep", "the mean over positions taken for their sum", "1 / (shape[1] * shape[2])", "1.0"),
         ("_deep", "its scale not squared in the variance", "scale**2", "scale"),
+    ),
+    *_in(
+        "analytic.cam",
+        ("CamLaw.variance", "neighbours taken for one position", "norms * _windows.moved(norms, offset) * arc_cosine(self.correlation(offset))", "norms**2"),
+        ("CamLaw.variance", "one of each pair of offsets", "(1 + any(offset))", "1"),
+        ("CamLaw.variance", "the mean left in", "self._everywhere(self.gain * self.n_filters / 4 * second, 2) - self.mean**2", "self._everywhere(self.gain * self.n_filters / 4 * second, 2)"),
+        ("CamLaw.correlation", "strides forgotten", "offset[0] * self.grid.stride[0], offset[1] * self.grid.stride[1]", "offset"),
+        ("CamLaw.correlation", "angles of patches for those of features", "arc_cosine(quotient(products, sizes))", "quotient(products, sizes)"),
+        ("mean_norm", "the limit of many filters", "math.sqrt(2) * float(np.exp(logs).sum())", "math.sqrt(n / 2)"),
+        ("of_stack", "windows of a pool taken for positions", "math.prod(stack.shape_above[1:]) if pool else grid.n_patches", "grid.n_patches"),
     ),
     *_in(
         "estimates.pooled_cosine",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from theorylab import _validation
-from theorylab.analytic import relevance_maps
+from theorylab.analytic import cam, relevance_maps
 from theorylab.analytic._one_layer import ATTRIBUTE
 from theorylab.analytic._pool_windows import require_law
 from theorylab.analytic.conv_depth import depth_maps
@@ -54,7 +56,12 @@ class _Moments(MapLaw):
 
 @_validation.checked
 def law(
-    stack: Stack, x: np.ndarray, rule: Rule | str, *, progress: Callable[[int, int], None] | None = None
+    stack: Stack,
+    x: np.ndarray,
+    rule: Rule | str,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> MapLaw:
     """Return the law of the raw map of one logit of a random network.
 
@@ -67,6 +74,8 @@ def law(
         A rule, or the name of a method that has a law.
     progress : callable, optional
         ``progress(done, total)`` in large pooling windows to integrate, or in layers of a deep network.
+    **options
+        Of a method, as :func:`theorylab.methods.attribute` takes them, where the law depends on them.
 
     Returns
     -------
@@ -78,7 +87,7 @@ def law(
     NoLaw
         If there is no closed form; the message names rule or method, unit and layer, and what to call instead.
     TypeError, ValueError
-        If `stack` is no stack, the rule is unknown, or `x` is no finite image of its input shape or zero everywhere.
+        If `stack` is no stack, the rule or an option is unknown, or `x` is no finite image of its input shape or zero everywhere.
 
     Notes
     -----
@@ -87,9 +96,12 @@ def law(
     dense layers, convolutions, pools and residual blocks: :func:`~theorylab.analytic.depth_maps`, a limit of wide layers.  They
     hold for Gaussian filters; for others they are limits of large patches.  :func:`theorylab.draw` simulates the same maps.
 
-    The map of input-x-gradient is ``x ⊙ S`` with ``S`` the gradient: its mean is ``x ⊙ E S``, which is 0, its variance
-    ``x² ⊙ Var S``, and the maps of two logits are uncorrelated as their gradients are: their distance is ``√2``.
-    lrp-alpha1beta0 and deep-taylor: :mod:`theorylab.analytic.relevance_maps`.  All other methods are refused by name.
+    Methods, whose name is given for a rule: the map of input-x-gradient is ``x ⊙ S`` with ``S`` the gradient: its mean is
+    ``x ⊙ E S``, which is 0, its variance ``x² ⊙ Var S``, and the maps of two logits are uncorrelated as their gradients are:
+    their distance is ``√2``.  It is also the map of integrated-gradients from 0 and, as its epsilon falls to 0, of lrp-epsilon:
+    without biases these stacks are homogeneous, and the gradient is the same all the way to 0 (Ancona et al. 2018).  grad-cam:
+    :mod:`theorylab.analytic.cam`.  lrp-alpha1beta0 and deep-taylor: :mod:`theorylab.analytic.relevance_maps`.  All other
+    methods are refused by name.
 
     Examples
     --------
@@ -104,10 +116,15 @@ def law(
         raise TypeError(f"stack: expected a Stack, got {type(stack).__name__}")
     x = _validation.image(x, stack.input_shape).astype(np.float64, copy=False)
     method = rule.casefold() if isinstance(rule, str) else ""
-    if method in _OF_METHODS:
-        return _OF_METHODS[method](stack, x)
-    if method in TITLES:
+    if method in TITLES and method not in _OF_METHODS:
         raise NoLaw(method=method, instead=ATTRIBUTE)
+    taken = list(inspect.signature(_OF_METHODS[method]).parameters)[2:] if method in _OF_METHODS else []
+    for name in options:
+        if name not in taken:
+            has = f"it has {', '.join(taken)}" if taken else "it has none"
+            raise TypeError(f"options: the law of {method or Rule(rule).value} has no option {name!r}: {has}")
+    if method in _OF_METHODS:
+        return _OF_METHODS[method](stack, x, **options)
     rule = Rule(rule)
     if stack.bias_std:
         raise NoLaw(rule, stack.unit, f"a hidden layer with biases of std {stack.bias_std:g}")
@@ -139,8 +156,22 @@ def _input_x_gradient(stack: Stack, x: np.ndarray) -> MapLaw:
     return _Moments(x, plain.rule, plain.kind, lambda: x * plain.mean, lambda: x**2 * plain.variance)
 
 
+def _integrated_gradients(stack: Stack, x: np.ndarray, *, baseline: float = 0.0) -> MapLaw:
+    if np.any(baseline):
+        what = "a baseline other than 0"
+        raise NoLaw(None, stack.unit, what, ATTRIBUTE, "integrated-gradients")
+    return _input_x_gradient(stack, x)
+
+
+def _lrp_epsilon(stack: Stack, x: np.ndarray) -> MapLaw:
+    return dataclasses.replace(_input_x_gradient(stack, x), kind="limit")
+
+
 _OF_METHODS: dict[str, Callable[..., MapLaw]] = {
     "input-x-gradient": _input_x_gradient,
+    "integrated-gradients": _integrated_gradients,
+    "grad-cam": cam.of_stack,
+    "lrp-epsilon": _lrp_epsilon,
     "lrp-alpha1beta0": relevance_maps.lrp_alpha1beta0,
     "deep-taylor": relevance_maps.deep_taylor,
 }

@@ -67,6 +67,32 @@ class MapLaw(Protocol):
             return math.sqrt(2)
         raise NoLaw(self.rule, None, "two logits of a deep or pooled network", SIMULATE)
 
+    @property
+    def absolute_cosine(self) -> float:
+        """Cosine of ``|S|`` and ``|x|``, as a ratio of expectations, for a map that is linear in the readout.
+
+        Such a map is Gaussian given the filters, so ``E|S_t| = √(2/π) √Var S_t`` in the limit of many filters ``N``: measured,
+        the cosine is too large by ``0.5/N`` of itself or less, 0.2 % at 256 filters.
+        """
+        self._check_linear()
+        scale = np.sqrt(self.variance)
+        x = abs(_windows.scaled(self.x)[0])
+        return math.sqrt(2 / math.pi) * float((scale * x).sum() / (np.linalg.norm(scale) * np.linalg.norm(x)))
+
+    @property
+    def absolute_class_distance(self) -> float:
+        """Distance of the unit-norm maps ``|S|`` of two logits, from a ratio of expectations: ``√(2 − 4/π)`` for such maps.
+
+        Given the filters the two maps are independent and Gaussian, of one variance: of their energy ``2/π`` overlaps.  Exact for
+        one hidden layer and a Gaussian readout.
+        """
+        self._check_linear()
+        return math.sqrt(2 - 4 / math.pi)
+
+    def _check_linear(self) -> None:
+        if self.rule.up + self.rule.down != 0:
+            raise NoLaw(self.rule, None, "the absolute value of a map with a mean", SIMULATE)
+
     def expected_cosine(self, target: str = "input") -> float:
         """Return the cosine of the map to the image ("input") or to its mean ("mean"), as a ratio of expectations."""
         check_target(target)
