@@ -193,8 +193,8 @@ CLAIM = Claim(
     proof="The sum of the K_j readout weights that come to a patch is normal, with K_j times the variance of one, and the "
     "backward ReLU of it has the mean √K_j m₀. Given the filter the sums of different patches are independent, because each "
     "window has one winner. K_j depends on w through the patches of the windows that hold j. With R an orthonormal basis of "
-    "their span, u = Rᵀ w is standard normal and independent of the rest of w, so E[w √K_j] = R E[u √K_j], an integral over at most 25 "
-    "normals for windows of 3×3 at stride 2.\n\n"
+    "their span, u = Rᵀ w is standard normal and independent of the rest of w, so E[w √K_j] = R E[u √K_j], an integral over at "
+    "most 25 normals for windows of 3×3 at stride 2.\n\n"
     "Saliency is linear in the readout weights: windows contribute without correlation, whether they share patches or not, "
     "each as if it were alone.",
     n_checks=9,
