@@ -77,7 +77,7 @@ def test_saliency_and_bad_input():
     with pytest.raises(ValueError, match="draws"):
         pooled_expected_cosine(x, GRID, "guided", 5, pool=MaxPool(2), draws=1)
     with pytest.raises(NoLaw, match="overlap"):
-        pooled_expected_cosine(x, GRID, "guided", 5, pool=MaxPool(3, stride=1))
+        pooled_expected_cosine(x, GRID, "guided", 5, pool=MaxPool(3, stride=1), law=TruncatedGaussian(1.0))
 
 
 @pytest.mark.parametrize("target", ["input", "mean"])

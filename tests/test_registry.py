@@ -48,6 +48,7 @@ LAYERS = {
 }  # fmt: skip
 # Where there is a law of at least the mean; everywhere else it must refuse.
 EXACT = {"convolution", "one patch", "two readings"}
+POOLED = {"max-pool", "overlapping max-pool"}  # whose means are exact
 # What the laws of depth leave out is of order depth over width: of a mean's size, and of what maps scatter about it, where
 # the scale of a whole map varies from network to network.
 LEFT_OUT, LEFT_OUT_OF_SCATTER = 6 / WIDE, 24 / WIDE
@@ -97,7 +98,7 @@ def test_the_law_is_that_of_the_draws_or_refuses(rule, unit, layer):
         assert (refusal.value.rule, refusal.value.unit) == (tl.Rule(rule), unit)
         return
     law, mean = known
-    assert law.kind == ("exact" if layer in EXACT or layer == "max-pool" else "limit")
+    assert law.kind == ("exact" if layer in EXACT | POOLED else "limit")
     maps = drawn(unit, layer)[:, [r.value for r in rules.registered()].index(rule)]
     left_out = 0.0 if law.kind == "exact" else LEFT_OUT
     rng = np.random.default_rng(1)
@@ -111,7 +112,7 @@ def test_the_law_is_that_of_the_draws_or_refuses(rule, unit, layer):
     try:
         variance = law.variance.ravel()
     except tl.NoLaw:
-        assert layer == "max-pool"
+        assert layer in POOLED
     else:
         weights = np.concatenate([np.ones((1, X.size)), rng.random((3, X.size))])
         # About the draws' own mean: an error of the law's is seen above.

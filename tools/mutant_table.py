@@ -316,11 +316,21 @@ TERMS: tuple[Term, ...] = (
     ),
     *_in(
         "analytic.pooled",
-        ("pooled_mean_maps", "c of the filters dropped", "plain.n_filters * plain.h_mean * plain.filter_std * grid.fold(means)", "plain.n_filters * plain.h_mean * grid.fold(means)"),
+        ("pooled_mean_maps", "c of the filters dropped", "plain.n_filters * plain.h_mean * plain.filter_std", "plain.n_filters * plain.h_mean"),
         ("pooled_mean_maps", "every patch put back one pixel off", "grid.fold(means)", "np.roll(grid.fold(means), 1, axis=1)"),
         ("pooled_mean_maps", "one integration for all", "first[r] @ basis.swapaxes(1, 2)", "first[0] @ basis.swapaxes(1, 2)"),
         ("selection_probabilities", "every unit counted as open", "active.sum() / 2", "active.sum()"),
         ("selection_probabilities", "one standard error for three", "3 * float(_conditioning.error(sums))", "float(_conditioning.error(sums))"),
+    ),
+    *_in(
+        "analytic._unions",
+        ("filter_means", "K for √K: the weights of a patch's windows rectified one by one", "np.sqrt(one) - np.sqrt(mirrored)", "one - mirrored"),
+        ("filter_means", "won or not: one window a patch", "np.sqrt(one) - np.sqrt(mirrored)", "(one > 0).astype(float) - (mirrored > 0)"),
+        ("filter_energies", "what is left of the filter outside the span forgotten", "spread -= probability[:, None, None] * np.eye(len(normals))", "pass"),
+        ("filter_energies", "a winner tells nothing of its filter", "spread = (counts[:, None] * normals) @ normals.T / (2 * points)", "spread = probability[:, None, None] * np.eye(len(normals))"),
+        ("_wins", "all-zero windows of DeconvNet dropped", "not gate and window[0] == own", "False"),
+        ("_wins", "the last position receives what all-zero windows send", "window[0] == own", "window[-1] == own"),
+        ("_wins", "an equal patch before takes no win", "equal[:, : own + 1] = False", "equal[:, own] = False"),
     ),
     *_in(
         "analytic._pool_windows",

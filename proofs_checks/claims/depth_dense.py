@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from proofs_checks.claim import (
 from proofs_checks.judge import common_share
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
-from proofs_checks.studies.depth import Stack, cosine, dense, extrapolated
+from proofs_checks.studies.depth import Distances, Stack, apart, cosine, dense, extrapolated
 from proofs_checks.studies.three_layers import unit
 from theorylab import Rule, montecarlo
 from theorylab.analytic import depth_profile, infinite_depth_alignment, infinite_depth_class_distance
@@ -61,29 +60,9 @@ class Alignments:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class Distances:
-    """Squared distances of two logits' unit-norm ``V̂^(l)`` under guided backpropagation: ``apart <l>``."""
-
-    stack: Stack
-
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
-        numbers = {}
-        for layer, _, gradients in self.stack.descend(rng, size, (Rule.GUIDED,)):
-            v = gradients[Rule.GUIDED]
-            numbers[f"apart {layer}"] = 2 - 2 * cosine(v[:, ::2], v[:, 1::2]).mean(axis=1)
-        return montecarlo.measurement(numbers)
-
-
-def apart(layer: int, mean: dict[str, float]) -> float:
-    """Return the distance at a layer."""
-    return math.sqrt(mean[f"apart {layer}"])
-
-
 def shrinks(mean: dict[str, float]) -> float:
     """Return by which factor the distance falls from ``V̂^(2)`` to ``V̂^(1)``."""
-    return apart(1, mean) / apart(2, mean)
+    return apart(Rule.GUIDED, 1, mean) / apart(Rule.GUIDED, 2, mean)
 
 
 def widths(units: int) -> list[int]:
@@ -106,7 +85,9 @@ def two_logits(bench: Bench, units: int, replicates: int) -> Measurement:
     sizes = widths(units)
     crop = unit(np.resize(shelf.small_crop(bench.x, SIDES[units]), (sizes[0], 1, 1)))
     stack = Stack(crop, dense(sizes), PAIRS, logits=2)
-    return bench.study(f"dense depth, two logits, {units} units", Distances(stack), replicates, block=4)
+    return bench.study(
+        f"dense depth, two logits, {units} units", Distances(stack, (Rule.GUIDED,)), replicates, block=4
+    )
 
 
 def noise(rule: Rule, mean: dict[str, float]) -> float:
@@ -129,7 +110,7 @@ def run(bench: Bench) -> Outcome:
         bench.judge(
             f"guided: distance of two logits at the input below {HIDDEN} layers",
             "ratio",
-            *extrapolated(pairs, functools.partial(apart, 0)),
+            *extrapolated(pairs, functools.partial(apart, Rule.GUIDED, 0)),
             profile[0],
             Wrong("as one layer below the readout", profile[HIDDEN - 1]),
             share=common_share(pairs.values()),

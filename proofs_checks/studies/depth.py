@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from theorylab import ConvSpec, PatchGrid, Rule
+from theorylab import ConvSpec, PatchGrid, Rule, montecarlo
 from theorylab.montecarlo import Measurement
 
 
@@ -87,6 +87,29 @@ def dense(widths: Sequence[int]) -> tuple[ConvSpec, ...]:
     """Return dense layers, from the entries of the input up, of variance 2 over the fan-in."""
     sides = [1] * (len(widths) - 1)
     return stacked(widths[0], widths[1:], sides, sides)
+
+
+@dataclasses.dataclass(frozen=True)
+class Distances:
+    """Squared distances of two logits' unit-norm ``V̂^(l)`` in networks of two logits: ``<rule> apart <l>``, 0 is the input."""
+
+    stack: Stack
+    rules: tuple[Rule, ...]
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
+        return montecarlo.measurement(
+            {
+                f"{rule.value} apart {layer}": 2 - 2 * cosine(v[:, ::2], v[:, 1::2]).mean(axis=1)
+                for layer, _, gradients in self.stack.descend(rng, size, self.rules)
+                for rule, v in gradients.items()
+            }
+        )
+
+
+def apart(rule: Rule, layer: int, mean: Mapping[str, float]) -> float:
+    """Return the distance of two logits at a layer."""
+    return math.sqrt(mean[f"{rule.value} apart {layer}"])
 
 
 def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from theorylab import _validation
 from theorylab.analytic import _windows
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
-from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
@@ -89,16 +89,22 @@ def windows_of(x: np.ndarray, grid: PatchGrid, pool: MaxPool, work: int) -> Iter
         yield Windows(part, basis, held @ basis, gaps, equal)
 
 
-def require_law(pool: MaxPool, rule: Rule | None = None, unit: Unit = RELU) -> None:
-    """Raise NoLaw for other units than the ReLU, and for overlapping windows.
+def require_law(pool: MaxPool, rule: Rule, unit: Unit = RELU, readout: WeightLaw = STANDARD_NORMAL) -> None:
+    """Raise NoLaw for other units than the ReLU, and for overlapping windows under a readout that is not Gaussian.
 
-    One unit can win several of them, and its rule then acts on a sum of readout weights.
+    One unit can win ``k`` of them, and its rule then acts on a sum of readout weights: ``√k`` times one where they are normal.
     """
     if unit != RELU:
         raise NoLaw(rule, unit, repr(pool))
+    if not isinstance(readout, Gaussian) and rule.mean(readout) != 0:
+        require_disjoint(pool, rule, f" below a readout of the law {readout!r}")
+
+
+def require_disjoint(pool: MaxPool, rule: Rule | None = None, where: str = "") -> None:
+    """Raise NoLaw for overlapping windows."""
     if not pool.disjoint:
         what = f"max-pooling whose windows overlap, of size {pool.size} at stride {pool.stride}"
-        raise NoLaw(rule, RELU, what)
+        raise NoLaw(rule, RELU, what + where)
 
 
 @_validation.checked
@@ -114,6 +120,6 @@ def checked(
 ) -> tuple[ThreeLayerLaw, MaxPool]:
     """Check the arguments of a law behind a max-pool; return the law without the pool, and the pool."""
     plain = law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std)
-    require_law(pool, plain.rule)
+    require_law(pool, plain.rule, readout=law)
     pool.output_shape(grid.output_shape)
     return plain, pool

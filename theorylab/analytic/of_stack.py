@@ -92,7 +92,8 @@ def law(
     Notes
     -----
     One hidden layer without pooling: :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`, exact, for every rule and unit.
-    One hidden layer with max-pooling of disjoint windows: :mod:`theorylab.analytic.pooled`, for the ReLU alone.  Other stacks of
+    One hidden layer with max-pooling: :mod:`theorylab.analytic.pooled`, for the ReLU alone; the mean map of every rule, and
+    saliency's variance.  Other stacks of
     dense layers, convolutions, pools and residual blocks: :func:`~theorylab.analytic.depth_maps`, a limit of wide layers.  They
     hold for Gaussian filters; for others they are limits of large patches.  :func:`theorylab.draw` simulates the same maps.
 
@@ -138,7 +139,7 @@ def law(
         grid = grid_of(hidden, stack.input_shape)
         if pool is None:
             return ThreeLayerLaw(x, grid, rule, hidden.n_filters, stack.readout, hidden.std, stack.unit, kind)
-        require_law(pool, rule, stack.unit)
+        require_law(pool, rule, stack.unit, stack.readout)
         mean, variance = (
             functools.partial(
                 moment, x, grid, rule, hidden.n_filters, law=stack.readout, pool=pool, filter_std=hidden.std

@@ -42,7 +42,7 @@ def mean_map(
     law : WeightLaw, default Gaussian(1.0)
         Law of the readout.
     pool : MaxPool, optional
-        Disjoint windows between the units and the readout: see
+        Between the units and the readout: see
         :func:`~theorylab.analytic.pooled.pooled_mean_map`.
     filter_std : float, optional
         ``c`` of the Gaussian filters; ``law.std`` if not given.
@@ -56,10 +56,9 @@ def mean_map(
     Raises
     ------
     TypeError, ValueError
-        For an image of the wrong shape, not finite or zero everywhere; an unknown rule; no filters; overlapping
-        windows, which :func:`theorylab.sampling.three_layer_maps` simulates.
+        For an image of the wrong shape, not finite or zero everywhere; an unknown rule; no filters.
     NoLaw
-        For pooling of any unit but the ReLU.
+        For pooling of any unit but the ReLU, or in overlapping windows under a readout that is not Gaussian.
 
     Notes
     -----
@@ -73,7 +72,7 @@ def mean_map(
     array([[[ 9.549, 28.648,  0.   ]]])
     """
     if pool is not None:
-        require_law(pool, Rule(rule), unit)
+        require_law(pool, Rule(rule), unit, law)
         return pooled.pooled_mean_map(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std)
     return law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std, unit=unit).mean
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from theorylab import _random, _validation
 from theorylab.analytic import _conditioning, _windows
+from theorylab.analytic._pool_windows import checked
 from theorylab.analytic.pooled import pooled_mean_maps
-from theorylab.analytic.three_layer import check_target, law_of
+from theorylab.analytic.three_layer import check_target
 from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
@@ -60,13 +61,13 @@ def pooled_expected_cosine(
 
     Notes
     -----
-    Let ``F(w) = Σ_j D_jᵀ w 1_j(w)``, the sum over the patches that win for filter ``w``.  Given the filters the readout
-    weights are independent, so per filter ``E‖S‖² = m₀² E‖F‖² + (m₂ − m₀²) E Σ_j ‖D_jᵀ w‖² 1_j`` and ``E S = m₀ E F``, with
-    ``m₀ = E[h(V)]`` and ``m₂ = E[h(V)²]``.
-    ``E F`` is in closed form for windows of up to four.  Beyond, its integrations are independent of each other: products of
-    two of them have no bias, as the square of their mean has, and leaving out one at a time says the error (jackknife).  The two
-    energies couple pairs of windows (eight conditions at 2×2) and have no known closed form: they are averaged over drawn
-    filters.
+    Let ``F(w) = Σ_j D_jᵀ w √K_j(w)``, ``K_j`` the number of windows that patch ``j`` wins for filter ``w``: 0 or 1 where they
+    are disjoint.  Given the filters the patches receive independent sums of readout weights, so per filter
+    ``E‖S‖² = m₀² E‖F‖² + (m₂ − m₀²) E Σ_j ‖D_jᵀ w‖² K_j`` and ``E S = m₀ E F``, with ``m₀ = E[h(V)]`` and ``m₂ = E[h(V)²]``.
+    ``E F`` is in closed form for disjoint windows of up to four.  Beyond, its integrations are independent of each other:
+    products of two of them have no bias, as the square of their mean has, and leaving out one at a time says the error
+    (jackknife).  The two energies couple pairs of windows (eight conditions at 2×2) and have no known closed form: they are
+    averaged over drawn filters.
 
     Examples
     --------
@@ -83,7 +84,7 @@ def pooled_expected_cosine(
             f"unit_mean: expected (..., {', '.join(map(str, grid.input_shape))}), got {means.shape}"
         )
     means = means.reshape(-1, *grid.input_shape)
-    plain = law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std)
+    plain, _ = checked(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std)
     x, rule = _windows.scaled(plain.x)[0], plain.rule
     draws = _validation.positive_integer(draws, "draws")
     if draws < 2:
@@ -105,9 +106,8 @@ def pooled_expected_cosine(
         winners = np.take_along_axis(windows, values.argmax(axis=1)[:, None], axis=1)[:, 0]
         if rule.gate:
             winners = winners[values.max(axis=1) > 0]
-        wins = np.zeros((grid.n_patches, 1))
-        wins[winners] = 1
-        whole[i] = (grid.fold(wins * w) ** 2).sum()
+        wins = np.sqrt(np.bincount(winners, minlength=grid.n_patches))
+        whole[i] = (grid.fold(wins[:, None] * w) ** 2).sum()
         alone[i] = (inside[winners] @ w**2).sum()
     # The cosine is ⟨E F, t⟩/‖t‖ over √(‖E F‖² + (E‖S‖²/m₀² − ‖E F‖²)/N); the scale of the filters cancels.
     ratio = rule.second_moment(law) / rule.mean(law) ** 2 - 1

@@ -177,7 +177,8 @@ def _estimated_cosines(stack: Stack, x: np.ndarray, rule: Rule, mean: np.ndarray
     # The mean map of one filter and unit laws, to both of which it is proportional; large windows are integrated once more,
     # for the error of the integrals.
     unit = filters.n_filters * filters.std * stack.readout.relu_mean / STANDARD_NORMAL.relu_mean
-    means = mean / unit if math.prod(pool.size) <= 4 else pooled_mean_maps(x, grid, rule, 1, pool=pool)
+    closed = pool.disjoint and math.prod(pool.size) <= 4
+    means = mean / unit if closed else pooled_mean_maps(x, grid, rule, 1, pool=pool)
     return [
         estimates.pooled_expected_cosine(
             x,
