@@ -104,7 +104,7 @@ MAY_IMPORT = {
     # What joins the two.
     "estimates": f"{MODEL} analytic",
     "exhibits": f"{MODEL} charts measures visualization networks sampling methods weights analytic description estimates",
-    "figures": f"{MODEL} stats charts images display measures photographs drawing visualization networks sampling"
+    "figures": f"{MODEL} methods stats charts images display measures photographs drawing visualization networks sampling"
     " training weights subjects adversarial analytic estimates exhibits",
     "explorer": f"{GROUND_FLOOR} images drawing",
     "convergence": f"{MODEL} stats charts drawing montecarlo sampling analytic estimates",
