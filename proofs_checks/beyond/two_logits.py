@@ -134,7 +134,8 @@ CLAIM = Claim(
     "by a fixed factor, DeconvNet's like one over the depth, and saliency's as much at every depth.",
     exact_law="V̂ = α o + β (√ρ η + √(1−ρ) ξ) for each of two logits in the limit of wide layers, with a ξ of its own: distance "
     "√(2 (1−ρ)/(R² + 1)), R the alignment's tangent, ρ' = E[T T']/E[T²] from ρ = 0 at the readout. Saliency: √2 at every depth. "
-    "DeconvNet: ρ' = k(ρ), 1.168 below one layer, 3π/L below many. Guided: times √λ = 0.7343 a layer far below the readout, λ = 0.539.",
+    "DeconvNet: ρ' = k(ρ), 1.168 below one layer, 3π/L below many. Guided: times √λ = 0.7343 a layer far below the "
+    "readout, λ = 0.539.",
     formula=(
         r"d = \sqrt{\dfrac{2\,(1 - \rho)}{R^2 + 1}},\quad \rho_{\text{next}} = \dfrac{\mathrm{E}[T\,T']}{\mathrm{E}[T^2]},"
         r"\quad \rho_{\text{readout}} = 0",
