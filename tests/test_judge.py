@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import types
 
 import numpy as np
 import pytest
@@ -11,7 +12,15 @@ import proofs_checks
 from proofs_checks import judge, referee
 from proofs_checks.bench import Bench
 from proofs_checks.claim import Outcome, decide
-from proofs_checks.judge import FALSE_ALARM_PROBABILITY, LOOKS, RESERVE, Judge, Wrong, weighted_slope
+from proofs_checks.judge import (
+    FALSE_ALARM_PROBABILITY,
+    LOOKS,
+    RESERVE,
+    Judge,
+    Wrong,
+    common_share,
+    weighted_slope,
+)
 from proofs_checks.referee import Evidence
 from proofs_checks.results import ClaimResult, Margin, Verdict, Verification
 from theorylab import montecarlo
@@ -83,6 +92,13 @@ def test_a_slope_has_the_degrees_of_freedom_of_its_smallest_study():
     assert found.replicates == 20
     beyond = abs(found.estimate + 0.5) / found.standard_error
     assert found.p_value == pytest.approx(2 * scipy_stats.t.sf(beyond, 19), rel=1e-9)
+
+
+def test_studies_that_are_looked_at_together_are_complete_together():
+    shares = lambda *numbers: [types.SimpleNamespace(share=number) for number in numbers]  # noqa: E731
+    assert common_share(shares(1.0, 1.0)) == 1
+    assert common_share(shares(0.25, 0.5)) == 0.5
+    assert 0.5 < common_share(shares(0.5, 1.0)) < 1
 
 
 def test_what_was_measured_without_error_is_a_point():
