@@ -264,6 +264,14 @@ def test_looks_keep_their_promises():
     assert abs(seen.mean() / 0.015 - 1) < 0.03
 
 
+def test_what_settles_an_early_look():
+    """A law that is refused is settled, and so is one of which all has been seen; what passes without a sure answer is not."""
+    for estimate, share, unsettled in ((2.0, 0.125, []), (1.01, 0.125, ["n"]), (1.01, 1.0, [])):
+        early = Judge(level=LEVEL, look=LOOKS[0 if share < 1 else -1], wanted=0.01)
+        early.judge("n", "ratio", estimate, 0.02, 40, 1.0, Wrong("w", 3.0), share=share)
+        assert early.unsettled == unsettled, (estimate, share)
+
+
 def test_an_early_look_that_accepted_at_once_would_miss_what_it_has_to_see(monkeypatch):
     """A control of the test above: with no room for chance too many wrong laws pass."""
     monkeypatch.setattr(judge, "ACCEPTED_WRONGLY", 0.4)
