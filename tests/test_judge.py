@@ -24,7 +24,7 @@ from proofs_checks.judge import (
 from proofs_checks.referee import Evidence
 from proofs_checks.results import ClaimResult, Margin, Verdict, Verification
 from theorylab import montecarlo
-from theorylab.stats import bounded_interval
+from theorylab.stats import bounded_interval, interval
 
 LEVEL = 1e-6
 
@@ -270,6 +270,18 @@ def test_what_settles_an_early_look():
         early = Judge(level=LEVEL, look=LOOKS[0 if share < 1 else -1], wanted=0.01)
         early.judge("n", "ratio", estimate, 0.02, 40, 1.0, Wrong("w", 3.0), share=share)
         assert early.unsettled == unsettled, (estimate, share)
+
+
+def test_an_early_look_is_sure_as_soon_as_its_interval_reaches_no_farther_than_wanted():
+    low, high = interval(1.001, 0.001, 39, confidence=1 - 2 * judge.ACCEPTED_WRONGLY)
+    farthest = max(abs(low - 1), abs(high - 1))
+    for wanted, unsettled in ((farthest, []), (math.nextafter(farthest, 0), ["n"])):
+        early = Judge(level=LEVEL, look=LOOKS[0], wanted=wanted)
+        seen = early.judge(
+            "n", "ratio", 1.001, 0.001, 40, 1.0, Wrong("w", 3.0), share=0.125
+        ).detectable_effect
+        assert seen < wanted, "what is seen decides, and not what is wanted"
+        assert early.unsettled == unsettled
 
 
 def test_an_early_look_that_accepted_at_once_would_miss_what_it_has_to_see(monkeypatch):
