@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 from scipy import stats as scipy_stats
 
-from proofs_checks.literature import shattered_gradients
+from proofs_checks.literature import shattered_gradients, single_step
 from proofs_checks.literature.shattered_gradients import Layers
 from theorylab import LeakyReLU, ReLU
 from theorylab.analytic import gradient_correlation, gradient_fourth_moment
@@ -129,6 +129,28 @@ def test_fourth_moment_of_narrow_networks(unit, wrong):
     found, error = (square**2).mean() / mean**2, influence.std() / math.sqrt(size)
     assert abs(found - gradient_fourth_moment(widths, unit=unit)) < 4 * error
     assert abs(found - gradient_fourth_moment(widths, unit=wrong)) > 8 * error
+
+
+def test_the_distance_to_the_boundary_is_a_cosine():
+    """By PyTorch's gradients of one network drawn as the claim draws it: |f|/‖∇f‖ is ‖x‖ |cos(∇f, x)|."""
+    x = np.random.default_rng(2).standard_normal((1, 2, 3))
+    units = 5
+    found = single_step.Steps(x, units)(np.random.default_rng(3), 1 + 1).statistics
+    rng, squares, flips = np.random.default_rng(3), [], []
+    for _ in range(2):
+        w = torch.tensor(rng.standard_normal((units, x.size)))
+        readout = torch.tensor(rng.standard_normal((single_step.LOGITS, units)))
+        flat = torch.tensor(x.ravel())
+        logits = readout @ torch.relu(w @ flat)
+        jacobian = torch.autograd.functional.jacobian(lambda a, w=w, v=readout: v @ torch.relu(w @ a), flat)
+        cosines = torch.nn.functional.cosine_similarity(jacobian, flat[None])
+        squares.append(float((cosines**2).mean()) * float(flat @ flat))
+        for f, g, v in zip(logits, jacobian, readout, strict=True):
+            step = single_step.STEP / math.sqrt(x.size) * torch.sign(f) * g / g.norm()
+            flips.append(float((v @ torch.relu(w @ (flat - step))) * f < 0))
+    mean = dict(zip(found.names, found.mean, strict=True))
+    assert mean["square"] == pytest.approx(np.mean(squares), rel=1e-9)
+    assert mean["flipped"] == pytest.approx(np.mean(flips), rel=1e-9)
 
 
 def test_bad_widths():

@@ -78,7 +78,7 @@ class Maps:
         rows = []
         kept: dict[str, list[np.ndarray]] = {method: [] for method in METHODS}
         for _ in range(size):
-            row = {}
+            row: dict[str, float] = {}
             both = [
                 relevances(
                     x,

@@ -71,7 +71,7 @@ class RelevanceLaw(MapLaw):
         u, norms, inside = self._patches
         shares = inside * (1 + u**2) if self.method == "deep-taylor" else u * arc_cosine(u)
         relevance = norms * quotient(shares, shares.sum(axis=1, keepdims=True))
-        return self.grid.fold(relevance) / norms.sum()
+        return np.asarray(self.grid.fold(relevance) / norms.sum())
 
     @functools.cached_property
     def _logit(self) -> float:
