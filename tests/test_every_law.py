@@ -32,6 +32,7 @@ CHECKED_BY = {
     "expected_class_product": "class-insensitivity",
     "expected_cosine": "recovery-rate",
     "expected_energy": "theorem2-deconvnet",
+    "feature_cosine": "feature-geometry",
     "filters_needed": "filters-needed",
     "fourth_cumulant_map": "gaussianity",
     "gradient_correlation": "shattered-gradients",
