@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -107,6 +108,11 @@ class Maps:
         return montecarlo.measurement(rows, maps_of)
 
 
+def cosine_to_strength(method: str, mean: dict[str, float]) -> float:
+    """Return the cosine of the mean map and |x|."""
+    return mean[f"{method} strength"] / math.sqrt(mean[f"{method} common"])
+
+
 def run(bench: Bench) -> Outcome:
     """Compare mean maps with their laws, and measure how far the maps of two logits are apart."""
     crop = shelf.small_crop(bench.x, SIDE)
@@ -139,7 +145,7 @@ def run(bench: Bench) -> Outcome:
         bench.judge(
             f"{method}: cosine of the mean map and the picture's strength |x|, many filters",
             kind,
-            *extrapolated(studies, lambda m, of=method: m[f"{of} strength"] / math.sqrt(m[f"{of} common"])),
+            *extrapolated(studies, functools.partial(cosine_to_strength, method)),
             inner(directions[method], strength),
             (Wrong("coverage alone: no picture", inner(flat, strength)), Wrong("the map is |x|", 1.0)),
             share=share,
