@@ -1,5 +1,6 @@
-"""Laws of gradients in deep random networks: against integrals, PyTorch's gradients and draws."""
+"""Laws of gradients and features in random networks: against integrals, PyTorch's gradients and draws."""
 
+import functools
 import math
 
 import numpy as np
@@ -10,10 +11,10 @@ from hypothesis import strategies as st
 from scipy import integrate
 from scipy import stats as scipy_stats
 
-from proofs_checks.literature import shattered_gradients
+from proofs_checks.literature import shattered_gradients, single_step
 from proofs_checks.literature.shattered_gradients import Layers
-from theorylab import LeakyReLU, ReLU
-from theorylab.analytic import gradient_correlation, gradient_fourth_moment
+from theorylab import LeakyReLU, PatchGrid, ReLU
+from theorylab.analytic import feature_cosine, gradient_correlation, gradient_fourth_moment
 
 
 def by_integrals(cosine, depth, branch):
@@ -90,6 +91,7 @@ def test_the_claims_derivatives_are_pytorchs(residual):
     np.testing.assert_allclose(cosines, np.where(np.eye(len(x)), 1, shattered_gradients.COSINE), rtol=1e-6)
 
 
+chi_squared_moment = functools.cache(lambda k, power: float(scipy_stats.chi2(k).moment(power)))
 widths_of_nets = st.lists(st.integers(1, 30), min_size=2, max_size=5)
 
 
@@ -99,9 +101,9 @@ def test_fourth_moment_by_sums_over_open_units(widths):
 
     def moment(n, power):
         k = np.arange(1, n + 1)
-        return scipy_stats.binom(n, 0.5).pmf(k) @ [scipy_stats.chi2(m).moment(power) for m in k]
+        return scipy_stats.binom(n, 0.5).pmf(k) @ [chi_squared_moment(int(m), power) for m in k]
 
-    expected = scipy_stats.chi2(widths[0]).moment(2) / widths[0] ** 2
+    expected = chi_squared_moment(widths[0], 2) / widths[0] ** 2
     for n in widths[1:]:
         expected *= moment(n, 2) / moment(n, 1) ** 2
     assert gradient_fourth_moment(widths) == pytest.approx(expected, rel=1e-9)
@@ -129,6 +131,53 @@ def test_fourth_moment_of_narrow_networks(unit, wrong):
     found, error = (square**2).mean() / mean**2, influence.std() / math.sqrt(size)
     assert abs(found - gradient_fourth_moment(widths, unit=unit)) < 4 * error
     assert abs(found - gradient_fourth_moment(widths, unit=wrong)) > 8 * error
+
+
+def test_the_distance_to_the_boundary_is_a_cosine():
+    """By PyTorch's gradients of one network drawn as the claim draws it: |f|/‖∇f‖ is ‖x‖ |cos(∇f, x)|."""
+    x = np.random.default_rng(2).standard_normal((1, 2, 3))
+    units = 5
+    found = single_step.Steps(x, units)(np.random.default_rng(3), 1 + 1).statistics
+    rng, squares, flips = np.random.default_rng(3), [], []
+    for _ in range(2):
+        w = torch.tensor(rng.standard_normal((units, x.size)))
+        readout = torch.tensor(rng.standard_normal((single_step.LOGITS, units)))
+        flat = torch.tensor(x.ravel())
+        logits = readout @ torch.relu(w @ flat)
+        jacobian = torch.autograd.functional.jacobian(lambda a, w=w, v=readout: v @ torch.relu(w @ a), flat)
+        cosines = torch.nn.functional.cosine_similarity(jacobian, flat[None])
+        squares.append(float((cosines**2).mean()) * float(flat @ flat))
+        for f, g, v in zip(logits, jacobian, readout, strict=True):
+            step = single_step.STEP / math.sqrt(x.size) * torch.sign(f) * g / g.norm()
+            flips.append(float((v @ torch.relu(w @ (flat - step))) * f < 0))
+    mean = dict(zip(found.names, found.mean, strict=True))
+    assert mean["square"] == pytest.approx(np.mean(squares), rel=1e-9)
+    assert mean["flipped"] == pytest.approx(np.mean(flips), rel=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_features_by_integrals(seed):
+    """Two entries a patch, so that a filter is an angle: inner products of rectified outputs, integrated."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((2, 1, 1, 5))
+    grid = PatchGrid((1, 1, 5), (1, 2), (1, 2))
+    # The rectangle rule: the integrand is periodic and has kinks, no jumps.
+    angles = np.arange(4000) * (2 * math.pi / 4000)
+    filters = np.array([np.cos(angles), np.sin(angles)])
+
+    def product(a, b):
+        first, second = (np.maximum(grid.extract(picture) @ filters, 0) for picture in (a, b))
+        return float((first * second).sum())
+
+    expected = product(x, y) / math.sqrt(product(x, x) * product(y, y))
+    assert feature_cosine(x, y, grid) == pytest.approx(expected, abs=1e-5)
+    assert feature_cosine(1e200 * x, 1e-200 * y, grid) == pytest.approx(feature_cosine(x, y, grid), rel=1e-12)
+
+
+def test_what_no_patch_holds_is_refused():
+    x = np.eye(1, 5, 4).reshape(1, 1, 5)
+    with pytest.raises(ValueError, match="second: every patch of the grid is zero"):
+        feature_cosine(np.ones_like(x), x, PatchGrid((1, 1, 5), (1, 2), (1, 2)))
 
 
 def test_bad_widths():

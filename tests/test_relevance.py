@@ -142,6 +142,9 @@ def test_deep_taylor_by_integrals(seed):
         float((mean * x).sum()) / np.linalg.norm(mean) / np.linalg.norm(x)
     )
     assert law.expected_cosine("mean") == pytest.approx(1)
+    strength = float((mean * abs(x)).sum()) / np.linalg.norm(mean) / np.linalg.norm(x)
+    assert law.absolute_cosine == pytest.approx(strength)
+    assert law.absolute_class_distance == law.class_distance
     d = grid.extract(mean / np.linalg.norm(mean))
     # Squares are homogeneous of degree 2, and E‖w‖² = 2.
     across = (

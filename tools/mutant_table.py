@@ -75,6 +75,7 @@ PUBLIC: dict[str, tuple[str, str, str]] = {
     "expected_class_product": ("value", "", ""),
     "expected_cosine": ("value", "", ""),
     "expected_energy": ("value", "", ""),
+    "feature_cosine": ("value", "", ""),
     "filters_needed": ("integer", "", ""),
     "fourth_cumulant_map": ("value", "", "-1"),
     "gradient_correlation": ("value", "", ""),
@@ -232,6 +233,11 @@ TERMS: tuple[Term, ...] = (
         ("RelevanceLaw.direction", "α1β0 to first order", "u * arc_cosine(u)", "u"),
         ("RelevanceLaw.class_distance", "the part along the mean counted", "whole - along", "whole"),
         ("RelevanceLaw.class_distance", "second moment for variance", "self.readout.relu_second_moment / self.readout.relu_mean**2 - 1", "self.readout.relu_second_moment / self.readout.relu_mean**2"),
+    ),
+    *_in(
+        "analytic.features",
+        ("feature_cosine", "angles kept", "arc_cosine(angles)", "angles"),
+        ("feature_cosine", "one weight for every position", "sizes * arc_cosine(angles)", "sizes.mean() * arc_cosine(angles)"),
     ),
     *_in(
         "analytic.gradients",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -64,7 +65,8 @@ class Maps:
     """Of pairs of networks: means over logits and both, and what the two have in common.
 
     By method ``<method> along``, ⟨R, d⟩ for a unit `direction`, ``common``, ⟨R, R'⟩ of the networks' mean maps, ``toward``, the
-    cosine to the picture, ``apart``, the mean squared distance of two logits' unit-norm maps; of maps of sum 1.
+    cosine to the picture, ``strength``, ⟨R, |x|⟩/‖x‖, ``apart``, the mean squared distance of two logits' unit-norm maps; of
+    maps of sum 1.
     """
 
     x: np.ndarray
@@ -78,7 +80,7 @@ class Maps:
         rows = []
         kept: dict[str, list[np.ndarray]] = {method: [] for method in METHODS}
         for _ in range(size):
-            row = {}
+            row: dict[str, float] = {}
             both = [
                 relevances(
                     x,
@@ -97,12 +99,18 @@ class Maps:
                 row |= {
                     f"{method} along": float((means * self.directions[method]).sum()) / 2,
                     f"{method} common": inner(means[0], means[1]),
+                    f"{method} strength": inner(means.mean(axis=0), unit(np.abs(self.x))),
                     f"{method} toward": inner(units.mean(axis=(0, 1)), unit(self.x)),
                     f"{method} apart": float((centred**2).sum()) / (LOGITS - 1),
                 }
             rows.append(row)
         maps_of = {method: ArrayMoments.of(np.array(maps)) for method, maps in kept.items()}
         return montecarlo.measurement(rows, maps_of)
+
+
+def cosine_to_strength(method: str, mean: dict[str, float]) -> float:
+    """Return the cosine of the mean map and |x|."""
+    return mean[f"{method} strength"] / math.sqrt(mean[f"{method} common"])
 
 
 def run(bench: Bench) -> Outcome:
@@ -133,6 +141,18 @@ def run(bench: Bench) -> Outcome:
     def along(method: str, direction: np.ndarray) -> float:
         return inner(directions[method], direction) ** 2
 
+    strengths = [
+        bench.judge(
+            f"{method}: cosine of the mean map and the picture's strength |x|, many filters",
+            kind,
+            *extrapolated(studies, functools.partial(cosine_to_strength, method)),
+            inner(directions[method], strength),
+            (Wrong("coverage alone: no picture", inner(flat, strength)), Wrong("the map is |x|", 1.0)),
+            share=share,
+            tolerance=tolerance,
+        )
+        for method, kind, tolerance in ((METHODS[0], "approximation", 5e-3), (METHODS[1], "ratio", 0.0))
+    ]
     first, second = METHODS
     shapes = (
         # The law is a limit of large patches; its cosine to the mean map was measured as 0.9999 at 27 entries.
@@ -191,7 +211,7 @@ def run(bench: Bench) -> Outcome:
         f"mean's energy along it is {shapes[0].estimate:.4f} and {shapes[1].estimate:.4f}. Two logits of one network of {most} "
         f"filters have deep Taylor maps with a cosine of {alike[0]:.3f}; what is left falls as 1/N.",
         (Evidence(*alike, reached=distance**2 / 2 / (1 - ALIKE_ENOUGH), checked=apart.convincing),),
-        (*shapes, toward, apart),
+        (*shapes, *strengths, toward, apart),
         apart.name,
         (_figure(crop, directions, studies[most]),),
     )
@@ -239,7 +259,7 @@ CLAIM = Claim(
     "which settles on its mean for patches of many entries; the numerator's mean E[σ(w·y) σ(w_t)] is an arc-cosine "
     "kernel.\n\nAt N filters two logits differ by their readouts' positive parts, of variance π − 1 relative to the squared "
     "mean, which gives the distance to first order in 1/√N. The checks extrapolate N and 4N to infinity.",
-    n_checks=4,
+    n_checks=6,
     run=run,
     margins=(
         Margin(

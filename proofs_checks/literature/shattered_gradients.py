@@ -207,10 +207,10 @@ def _figure(dense: dict[int, Measurement], residual: dict[int, Measurement]) -> 
 CLAIM = Claim(
     id="shattered-gradients",
     order=60,
-    section="Balduzzi et al. 2017, arXiv 1702.08591, Theorems 1 and 2",
-    statement="In feedforward ReLU networks with He's random weights the correlation of the gradients at two inputs decays "
-    "exponentially with depth, as 2⁻ᴸ, if each layer opens a quarter of its units for both, which batch normalisation brings "
-    "about; without it more are open. Skip connections make the decay slower: (3/4)ᴸ, and sublinear with normalised branches.",
+    section="Balduzzi et al. 2017, arXiv 1702.08591",
+    statement="In standard feedforward ReLU networks with He's random weights the correlation of the gradients at two inputs "
+    "decays exponentially with depth, until they resemble white noise: as 2⁻ᴸ, if two inputs open a quarter of the units of "
+    "every layer together, as batch normalisation has them do. Skip connections make gradients far more resistant.",
     exact_law="Without normalisation ∏_l (1 − θ_l/π) in wide layers, θ_l the angle of the two inputs of layer l, cos θ' = "
     "[sin θ + (π−θ) cos θ]/π: θ_l → 3π/l, and the correlation falls as L⁻³. Residual blocks have ∏ (1 − θ_l/2π), which falls "
     "as L⁻³ too, later.",
@@ -238,6 +238,6 @@ CLAIM = Claim(
             why="an exponential has 2, whatever its rate; a tenth to either side",
         ),
     ),
-    authors="The theorem says what it takes for granted; batch normalisation, with which networks are trained, keeps the "
-    "co-active share near a quarter, and then the decay is exponential.",
+    authors="The exponential rests on the co-active quarter, which batch normalisation keeps up; without it more units are open "
+    "for both inputs.",
 )

@@ -4,6 +4,7 @@ from theorylab.analytic import halfspace
 from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.depth import deconvnet_correlation, depth_profile, infinite_depth_alignment
 from theorylab.analytic.estimation import estimation_error, filters_needed
+from theorylab.analytic.features import feature_cosine
 from theorylab.analytic.gates import active_coverage, local_contrast
 from theorylab.analytic.gradients import gradient_correlation, gradient_fourth_moment
 from theorylab.analytic.insensitivity import infinite_depth_class_distance
@@ -34,6 +35,7 @@ __all__ = [
     "expected_class_product",
     "expected_cosine",
     "expected_energy",
+    "feature_cosine",
     "filters_needed",
     "fourth_cumulant_map",
     "gradient_correlation",

@@ -71,7 +71,7 @@ class RelevanceLaw(MapLaw):
         u, norms, inside = self._patches
         shares = inside * (1 + u**2) if self.method == "deep-taylor" else u * arc_cosine(u)
         relevance = norms * quotient(shares, shares.sum(axis=1, keepdims=True))
-        return self.grid.fold(relevance) / norms.sum()
+        return np.asarray(self.grid.fold(relevance) / norms.sum())
 
     @functools.cached_property
     def _logit(self) -> float:
@@ -93,7 +93,19 @@ class RelevanceLaw(MapLaw):
     def expected_cosine(self, target: str = "input") -> float:
         """Return the cosine of the map to the image ("input") or to its mean ("mean"), which it has but for its size."""
         check_target(target)
-        other = self.direction if target == "mean" else _windows.scaled(self.x)[0]
+        return self._cosine(self.direction if target == "mean" else _windows.scaled(self.x)[0])
+
+    @property
+    def absolute_cosine(self) -> float:
+        """Cosine of the map, which has no negative entry, and ``|x|``."""
+        return self._cosine(abs(_windows.scaled(self.x)[0]))
+
+    @property
+    def absolute_class_distance(self) -> float:
+        """As `class_distance`: the map has no negative entry."""
+        return self.class_distance
+
+    def _cosine(self, other: np.ndarray) -> float:
         cosine = (self.direction * other).sum() / np.linalg.norm(self.direction) / np.linalg.norm(other)
         return float(cosine)
 
