@@ -22,6 +22,9 @@ from theorylab.analytic import halfspace
 from theorylab.analytic.of_stack import MapLaw
 
 CHECKED_BY = {
+    "activation-weighted.class_distance": "weighted-gates",
+    "activation-weighted.mean": "weighted-gates",
+    "activation-weighted.variance": "weighted-gates",
     "active_coverage": "theorem2-saliency",
     "class_distance": "class-insensitivity",
     "covariance": "theorem2-deconvnet",
@@ -29,6 +32,8 @@ CHECKED_BY = {
     "depth_maps": "proposition1-saliency",
     "depth_profile": "proposition1-guided",
     "estimation_error": "error-rate",
+    "excitation-pullback.mean": "weighted-gates",
+    "excitation-pullback.variance": "weighted-gates",
     "expected_class_product": "class-insensitivity",
     "expected_cosine": "recovery-rate",
     "expected_energy": "theorem2-deconvnet",
@@ -63,15 +68,24 @@ CHECKED_BY = {
     "pooled_mean_map_with_error": "maxpool-guided",
     "pooled_patch_variance": "maxpool-saliency",
     "pooled_variance_map": "maxpool-saliency",
+    "rectgrad.mean": "weighted-gates",
     "selection_probabilities": "maxpool-selection",
+    "smoothgrad.class_distance": "smoothgrad",
+    "smoothgrad.mean": "smoothgrad",
+    "smoothgrad.variance": "smoothgrad",
+    "smoothgrad_cosine": "smoothgrad",
     "variance_map": "theorem2-saliency",
 }
 """Each public number and a claim that checks it."""
 
 
 METHODS = {
+    "activation-weighted": ("class_distance", "mean", "variance"),
+    "excitation-pullback": ("mean", "variance"),
     "grad-cam": ("class_distance", "mean", "variance"),
     "input-x-gradient": ("class_distance", "variance"),
+    "rectgrad": ("mean",),
+    "smoothgrad": ("class_distance", "mean", "variance"),
 }
 """What `law` says of each method, by its name."""
 
