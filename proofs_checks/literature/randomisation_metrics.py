@@ -78,8 +78,8 @@ def run(bench: Bench) -> Outcome:
     return Outcome(
         f"Of fresh networks the maps of guided backpropagation overlap by {1 - of_guided.estimate:.3f} with {FILTERS} filters, "
         f"and by {common(law(wide, crop, Rule.GUIDED)):.3f} with {16 * FILTERS}; those of saliency and DeconvNet by 0, "
-        f"but two logits of DeconvNet overlap by {1 - classes[1].estimate:.3f}. A similarity is read against these values: a low one "
-        "may be noise, and says by itself nothing of what a map explains.",
+        f"but two logits of DeconvNet overlap by {1 - classes[1].estimate:.3f}. A similarity is read against these values: "
+        "a low one may be noise, and says by itself nothing of what a map explains.",
         (),
         (*weights, *classes),
         of_guided.name,
