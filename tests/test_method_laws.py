@@ -107,6 +107,28 @@ def test_the_law_of_grad_cam(options, pool):
     )
 
 
+@settings(max_examples=15, deadline=None)
+@given(grids(), seeds)
+def test_the_variance_of_grad_cam_by_all_pairs_of_positions(grid, seed):
+    x = image_with_zeros(np.random.default_rng(seed), grid.input_shape)
+    patches = grid.extract(x)
+    norms = np.linalg.norm(patches, axis=1)
+    if not x.any():
+        return
+    sizes = np.outer(norms, norms)
+    cosine = np.divide(patches @ patches.T, sizes, out=np.zeros(sizes.shape), where=sizes > 0)
+    for _ in range(2):  # the correlation of features, and of rectified sums of them
+        angle = np.arccos(np.clip(cosine, -1, 1))
+        cosine = (np.sin(angle) + (math.pi - angle) * np.cos(angle)) / math.pi
+    whole = np.kron(*map(cam.interpolation, grid.output_shape, grid.input_shape[1:]))
+    gain = 0.8**2 * 0.6**2 / grid.n_patches
+    second = np.einsum("tj,jk,tk->t", whole, gain * 30 / 4 * sizes * cosine, whole)
+    stack = dataclasses.replace(tl.models.three_layer(grid, 30, weights=tl.Gaussian(0.8)), readout=0.6)
+    known = tl.law(stack, x, "grad-cam")
+    found = (known.variance + known.mean**2).reshape(len(x), -1)
+    np.testing.assert_allclose(found, np.broadcast_to(second, found.shape), rtol=1e-6, atol=1e-12)
+
+
 def test_on_the_plane_two_logits_overlap_by_one_over_pi_whatever_the_picture():
     for shape in ((1, 6, 5), (3, 4, 4)):
         grid = tl.PatchGrid(shape, 3, padding=1)
