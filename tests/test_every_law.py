@@ -22,13 +22,21 @@ from theorylab.analytic import halfspace
 from theorylab.analytic.of_stack import MapLaw
 
 CHECKED_BY = {
+    "activation-weighted.class_distance": "weighted-gates",
+    "activation-weighted.mean": "weighted-gates",
+    "activation-weighted.variance": "weighted-gates",
     "active_coverage": "theorem2-saliency",
     "class_distance": "class-insensitivity",
     "covariance": "theorem2-deconvnet",
     "deconvnet_correlation": "proposition1-deconvnet",
+    "deep-taylor.class_distance": "relevance-limit",
+    "deep-taylor.expected_cosine": "relevance-limit",
+    "deep-taylor.mean": "relevance-limit",
     "depth_maps": "proposition1-saliency",
     "depth_profile": "proposition1-guided",
     "estimation_error": "error-rate",
+    "excitation-pullback.mean": "weighted-gates",
+    "excitation-pullback.variance": "weighted-gates",
     "expected_class_product": "class-insensitivity",
     "expected_cosine": "recovery-rate",
     "expected_energy": "theorem2-deconvnet",
@@ -63,20 +71,32 @@ CHECKED_BY = {
     "orthant_probability_with_error": "maxpool-selection",
     "pooled_expected_cosine": "maxpool-guided",
     "pooled_mean_map": "maxpool-guided",
+    "lrp-alpha1beta0.mean": "relevance-limit",
     "pooled_mean_map_with_error": "maxpool-guided",
     "pooled_patch_variance": "maxpool-saliency",
     "pooled_variance_map": "maxpool-saliency",
     "relevance_collapse": "rank-one-collapse",
     "relevance_cosine": "rank-one-collapse",
+    "rectgrad.mean": "weighted-gates",
     "selection_probabilities": "maxpool-selection",
+    "smoothgrad.class_distance": "smoothgrad",
+    "smoothgrad.mean": "smoothgrad",
+    "smoothgrad.variance": "smoothgrad",
+    "smoothgrad_cosine": "smoothgrad",
     "variance_map": "theorem2-saliency",
 }
 """Each public number and a claim that checks it."""
 
 
 METHODS = {
+    "activation-weighted": ("class_distance", "mean", "variance"),
+    "deep-taylor": ("class_distance", "expected_cosine", "mean"),
+    "excitation-pullback": ("mean", "variance"),
     "grad-cam": ("class_distance", "mean", "variance"),
     "input-x-gradient": ("class_distance", "variance"),
+    "lrp-alpha1beta0": ("mean",),
+    "rectgrad": ("mean",),
+    "smoothgrad": ("class_distance", "mean", "variance"),
 }
 """What `law` says of each method, by its name."""
 

@@ -97,6 +97,7 @@ PUBLIC: dict[str, tuple[str, str, str]] = {
     "relevance_collapse": ("all", "", ""),
     "relevance_cosine": ("value", "", ""),
     "selection_probabilities": ("all_zero positive_given_chosen chosen_given_positive", "one", ""),
+    "smoothgrad_cosine": ("value", "", ""),
     "variance_map": ("value", "", "-1"),
 }
 
@@ -129,6 +130,8 @@ RETURNED = (
     Law("theorylab.analytic.cam", "CamLaw.variance", shifted="-1"),
     Law("theorylab.analytic.cam", "CamLaw.both_positive"),
     Law("theorylab.analytic.cam", "CamLaw.class_distance"),
+    Law("theorylab.analytic.other_gates", "GatedLaw.mean", shifted="-1"),
+    Law("theorylab.analytic.other_gates", "GatedLaw.variance", shifted="-1"),
 )
 
 # Fields of records that are maps, and so are shifted too.  A dense layer's variance is the same everywhere.
@@ -465,6 +468,20 @@ TERMS: tuple[Term, ...] = (
         ("CamLaw.correlation", "angles of patches for those of features", "arc_cosine(quotient(products, sizes))", "quotient(products, sizes)"),
         ("mean_norm", "the limit of many filters", "math.sqrt(2) * float(np.exp(logs).sum())", "math.sqrt(n / 2)"),
         ("of_stack", "windows of a pool taken for positions", "math.prod(stack.shape_above[1:]) if pool else grid.n_patches", "grid.n_patches"),
+    ),
+    *_in(
+        "analytic.other_gates",
+        ("GatedLaw.variance", "the part along the patch dropped", "_windows.fold(self.across, self.grid) + self.x**2 * _windows.fold(self.along, self.grid)", "_windows.fold(self.across, self.grid)"),
+        ("activation_weighted", "c for c²", "c**2 * energies / 2", "c * energies / 2"),
+        ("excitation_pullback", "a gate taken for its square", "density * shut * (1 - shut)", "density * shut"),
+        ("smoothgrad", "few copies taken for infinitely many", "(1 - 1 / draws) * value + 1 / (2 * draws)", "value"),
+        ("smoothgrad", "the part along the patch as across it", "_over(along - across, energies)", "0 * energies"),
+        ("smoothgrad_cosine", "patches of zeros counted in the saliency map", "np.where(energies > 0, 0.5, 0.0)", "0.5"),
+        ("rectgrad", "the threshold forgotten", "math.exp(optimize.brentq(above, *ends))", "0.0"),
+        ("rectgrad", "the picture's factor forgotten", "GatedLaw('rectgrad', x, grid, Rule.GUIDED, 'limit', scale * _over(mean, norms), scale=x)", "GatedLaw('rectgrad', x, grid, Rule.GUIDED, 'limit', scale * _over(mean, norms))"),
+        ("_law", "variance given for a map with a mean", "first == 0", "True"),
+        ("_noisy", "padding counted as noisy", "_windows.padded(np.ones(grid.input_shape), grid).sum(axis=0)", "_windows.padded(np.ones(grid.input_shape), grid).sum(axis=0) * 0 + grid.input_shape[0]"),
+        ("_directions", "all directions alike", "(several - 2) * np.log(np.cos(psi))", "0 * psi"),
     ),
     *_in(
         "estimates.pooled_cosine",

@@ -126,9 +126,8 @@ def run(bench: Bench) -> Outcome:
 def _same(bench: Bench) -> tuple[Check, float]:
     """Compare the methods on deep networks without biases; also return their largest relative difference."""
     x = thumbnail(bench.x, 12)
-    stack = Stack(
-        x.shape, [ConvSpec(6, 3, padding=1), ConvSpec(8, 3), MaxPool(2), Dense(20), Dense(12)], n_logits=3
-    )
+    layers = ConvSpec(6, 3, padding=1), ConvSpec(8, 3), MaxPool(2), Dense(20), Dense(12)
+    stack = Stack(x.shape, layers, n_logits=3)
     rng = np.random.default_rng(bench.seed_of("input × gradient of deep networks"))
     found, products, gradients = [], [], []
     for k in range(3):

@@ -11,6 +11,7 @@ from theorylab.analytic.insensitivity import infinite_depth_class_distance
 from theorylab.analytic.kurtosis import fourth_cumulant_map
 from theorylab.analytic.maximum import maximum_logit_mean_map, maximum_logit_moment, maximum_moment
 from theorylab.analytic.orthant import orthant_probability, orthant_probability_with_error
+from theorylab.analytic.other_gates import smoothgrad_cosine
 from theorylab.analytic.pooled import pooled_mean_map, pooled_mean_map_with_error, selection_probabilities
 from theorylab.analytic.pooled_moments import pooled_patch_variance, pooled_variance_map
 from theorylab.analytic.relevance import relevance_collapse, relevance_cosine
@@ -57,5 +58,6 @@ __all__ = [
     "relevance_collapse",
     "relevance_cosine",
     "selection_probabilities",
+    "smoothgrad_cosine",
     "variance_map",
 ]

@@ -69,7 +69,7 @@ class CamLaw(MapLaw):
     def _everywhere(self, plane: np.ndarray, degree: int) -> np.ndarray:
         """Give a map of this degree in the picture its scale, and all channels."""
         plane = _windows.rescaled(plane, -degree * self._scaled[1])
-        return np.array(np.broadcast_to(plane, self.grid.input_shape))
+        return np.broadcast_to(plane, self.grid.input_shape).copy()
 
     @functools.cached_property
     def mean(self) -> np.ndarray:
@@ -92,7 +92,7 @@ class CamLaw(MapLaw):
                 for interpolated, k in zip((rows, columns), offset, strict=True)
             )
             second += (1 + any(offset)) * (left @ of_pairs @ right.T)
-        return self._everywhere(self.gain * self.n_filters / 4 * second, 2) - self.mean**2
+        return np.asarray(self._everywhere(self.gain * self.n_filters / 4 * second, 2) - self.mean**2)
 
     def correlation(self, offset: tuple[int, int]) -> np.ndarray:
         """Of ``L`` at each position and the one at an offset, in the limit of many filters: (H', W'), 0 where there is none."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from theorylab import _validation
-from theorylab.analytic import cam, relevance_maps
+from theorylab.analytic import cam, other_gates, relevance_maps
 from theorylab.analytic._one_layer import ATTRIBUTE
 from theorylab.analytic._pool_windows import require_law
 from theorylab.analytic.conv_depth import depth_maps
@@ -61,7 +61,7 @@ def law(
     rule: Rule | str,
     *,
     progress: Callable[[int, int], None] | None = None,
-    **options: Any,
+    options: Mapping[str, Any] | None = None,
 ) -> MapLaw:
     """Return the law of the raw map of one logit of a random network.
 
@@ -74,8 +74,9 @@ def law(
         A rule, or the name of a method that has a law.
     progress : callable, optional
         ``progress(done, total)`` in large pooling windows to integrate, or in layers of a deep network.
-    **options
-        Of a method, as :func:`theorylab.methods.attribute` takes them, where the law depends on them.
+    options : mapping, optional
+        Of a method, by name as :func:`theorylab.methods.attribute` takes them, where the law depends on them:
+        ``{"rule": "guided", "noise": 0.2}``.
 
     Returns
     -------
@@ -101,7 +102,8 @@ def law(
     ``x ⊙ E S``, which is 0, its variance ``x² ⊙ Var S``, and the maps of two logits are uncorrelated as their gradients are:
     their distance is ``√2``.  It is also the map of integrated-gradients from 0 and, as its epsilon falls to 0, of lrp-epsilon:
     without biases these stacks are homogeneous, and the gradient is the same all the way to 0 (Ancona et al. 2018).  grad-cam:
-    :mod:`theorylab.analytic.cam`.  lrp-alpha1beta0 and deep-taylor: :mod:`theorylab.analytic.relevance_maps`.  All other
+    :mod:`theorylab.analytic.cam`; smoothgrad, rectgrad, activation-weighted and excitation-pullback:
+    :mod:`theorylab.analytic.other_gates`; lrp-alpha1beta0 and deep-taylor: :mod:`theorylab.analytic.relevance_maps`.  All other
     methods are refused by name.
 
     Examples
@@ -120,12 +122,12 @@ def law(
     if method in TITLES and method not in _OF_METHODS:
         raise NoLaw(method=method, instead=ATTRIBUTE)
     taken = list(inspect.signature(_OF_METHODS[method]).parameters)[2:] if method in _OF_METHODS else []
-    for name in options:
+    for name in options or {}:
         if name not in taken:
             has = f"it has {', '.join(taken)}" if taken else "it has none"
             raise TypeError(f"options: the law of {method or Rule(rule).value} has no option {name!r}: {has}")
     if method in _OF_METHODS:
-        return _OF_METHODS[method](stack, x, **options)
+        return _OF_METHODS[method](stack, x, **(options or {}))
     rule = Rule(rule)
     if stack.bias_std:
         raise NoLaw(rule, stack.unit, f"a hidden layer with biases of std {stack.bias_std:g}")
@@ -168,13 +170,26 @@ def _lrp_epsilon(stack: Stack, x: np.ndarray) -> MapLaw:
     return dataclasses.replace(_input_x_gradient(stack, x), kind="limit")
 
 
+def _smoothgrad(
+    stack: Stack, x: np.ndarray, *, noise: float = 0.15, draws: int = 50, rule: Rule | str = "saliency"
+) -> MapLaw:
+    blind = not Rule(rule).gate and not any(isinstance(layer, MaxPool) for layer in stack.layers)
+    if blind or noise == 0 or np.ptp(x) == 0:
+        return law(stack, x, rule)
+    return other_gates.smoothgrad(stack, x, noise=noise, draws=draws, rule=rule)
+
+
 _OF_METHODS: dict[str, Callable[..., MapLaw]] = {
     "input-x-gradient": _input_x_gradient,
     "integrated-gradients": _integrated_gradients,
+    "smoothgrad": _smoothgrad,
     "grad-cam": cam.of_stack,
+    "rectgrad": other_gates.rectgrad,
     "lrp-epsilon": _lrp_epsilon,
     "lrp-alpha1beta0": relevance_maps.lrp_alpha1beta0,
     "deep-taylor": relevance_maps.deep_taylor,
+    "activation-weighted": other_gates.activation_weighted,
+    "excitation-pullback": other_gates.excitation_pullback,
 }
 """The law of each method that has one, of a stack and a picture that fits it; :class:`NoLaw` where the stack has none."""
 
