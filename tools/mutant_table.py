@@ -457,7 +457,7 @@ TERMS: tuple[Term, ...] = (
     Term("the farther edge for the nearer", "proofs_checks.referee", "rule", "min(abs(estimate - edge) for edge in (margin.low, margin.high))", "max(abs(estimate - edge) for edge in (margin.low, margin.high))"),
     Term("the error falls like one over the replicates", "proofs_checks.referee", "rule", "(2 if error > 0 else 1)", "1"),
     Term("the kindest verdict for the strictest", "proofs_checks.referee", "_strictest", "min(verdicts, key=order.index)", "max(verdicts, key=order.index)"),
-    Term("verdicts not corrected for their number", "proofs_checks", "verify", "stats.bonferroni(budgeted, n_margins)", "budgeted"),
+    Term("verdicts not corrected for their number", "proofs_checks", "verify", "stats.bonferroni(budgeted, max(n_margins, 1))", "budgeted"),
     Term("the reserve of the level forgotten", "proofs_checks", "verify", "FALSE_ALARM_PROBABILITY / RESERVE", "FALSE_ALARM_PROBABILITY"),
 )  # fmt: skip
 
