@@ -1,4 +1,4 @@
-"""Max-pools whose windows overlap, as those of ResNet-50's first one do, in a three-layer network."""
+"""Max-pools whose windows overlap, such as ResNet-50's first, in a three-layer network."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ CLAIM = Claim(
     id="overlapping-pools",
     order=60,
     section="beyond 3.2.1",
-    statement="Behind a max-pool whose windows overlap, as ResNet-50's first one do, guided backpropagation still draws an edge "
+    statement="Behind a max-pool whose windows overlap, such as ResNet-50's first, guided backpropagation still draws an edge "
     "map and not the picture, DeconvNet draws one too, and saliency is noise.",
     exact_law="E S = N m₀ c Σ_j D_jᵀ E[w √K_j], K_j the number of windows that send their readout weights to patch j: those "
     "that it wins with a positive value; DeconvNet: also the all-zero ones that begin with it. Saliency: mean 0, "

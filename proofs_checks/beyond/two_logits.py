@@ -95,7 +95,7 @@ def run(bench: Bench) -> Outcome:
 
 def factor(mean: Mapping[str, float]) -> float:
     """Return the mean factor a layer of guided backpropagation's distance."""
-    return (apart(Rule.GUIDED, 0, mean) / apart(Rule.GUIDED, HIDDEN - 1, mean)) ** (1 / (HIDDEN - 1))
+    return math.pow(apart(Rule.GUIDED, 0, mean) / apart(Rule.GUIDED, HIDDEN - 1, mean), 1 / (HIDDEN - 1))
 
 
 def _halved(first: float, layers: int) -> Wrong:
