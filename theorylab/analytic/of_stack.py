@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from theorylab import _validation
+from theorylab.analytic import _biases
 from theorylab.analytic._pool_windows import require_law
 from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.nolaw import SIMULATE, NoLaw
@@ -80,7 +82,8 @@ def law(
 
     Notes
     -----
-    One hidden layer without pooling: :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`, exact, for every rule and unit.
+    One hidden layer without pooling: :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`, exact, for every rule and unit, and
+    with biases: Gaussian ones with all that there is without, of others the mean.
     One hidden layer with max-pooling of disjoint windows: :mod:`theorylab.analytic.pooled`, for the ReLU alone.  Other stacks of
     dense layers, convolutions, pools and residual blocks: :func:`~theorylab.analytic.depth_maps`, a limit of wide layers.  They
     hold for Gaussian filters; for others they are limits of large patches.  :func:`theorylab.draw` simulates the same maps.
@@ -108,8 +111,6 @@ def law(
         raise NoLaw(method=method, instead="theorylab.methods.attribute runs it in a network")
     rule = Rule(rule)
     x = _validation.image(x, stack.input_shape).astype(np.float64, copy=False)
-    if stack.bias_std:
-        raise NoLaw(rule, stack.unit, f"a hidden layer with biases of std {stack.bias_std:g}")
     for number, layer in enumerate(stack.layers):
         if type(layer) not in _KNOWN:
             raise NoLaw(rule, stack.unit, f"layers[{number}], {layer!r}")
@@ -119,18 +120,40 @@ def law(
         kind = "exact" if isinstance(hidden.weights, Gaussian) else "limit"
         grid = grid_of(hidden, stack.input_shape)
         if pool is None:
-            return ThreeLayerLaw(x, grid, rule, hidden.n_filters, stack.readout, hidden.std, stack.unit, kind)
+            n, std = hidden.n_filters, hidden.std
+            return ThreeLayerLaw(x, grid, rule, n, stack.readout, std, stack.unit, kind, hidden.bias)
         require_law(pool, rule, stack.unit)
-        mean, variance = (
-            functools.partial(
-                moment, x, grid, rule, hidden.n_filters, law=stack.readout, pool=pool, filter_std=hidden.std
-            )
-            for moment in (functools.partial(pooled_mean_map, progress=progress), pooled_variance_map)
-        )
-        return _Moments(x, rule, kind, mean, variance)
+        return _pooled(stack, x, rule, kind, hidden, pool, progress)
+    if any(layer is not given for layer, given in zip(stack.biased_layers, stack.layers, strict=True)):
+        raise NoLaw(rule, stack.unit, "biases in a deep network")
     if not isinstance(stack.readout, Gaussian):
         raise NoLaw(rule, stack.unit, f"a readout of the law {stack.readout!r} above a deep network")
     return _deep(stack, x, rule, stack.readout.std, progress)
+
+
+def _pooled(
+    stack: Stack,
+    x: np.ndarray,
+    rule: Rule,
+    kind: str,
+    hidden: ConvSpec,
+    pool: MaxPool,
+    progress: Callable[[int, int], None] | None,
+) -> _Moments:
+    grid = grid_of(hidden, stack.input_shape)
+    try:
+        longer, wide = _biases.longer(x, grid, hidden.std, hidden.bias)
+    except NoLaw as refusal:
+        raise NoLaw(rule, stack.unit, f"{refusal.layer} behind {pool!r}") from None
+    options: dict[str, Any] = {"law": stack.readout, "pool": pool, "filter_std": hidden.std}
+
+    def seen(moment: Callable[..., np.ndarray], **more: Any) -> np.ndarray:
+        whole = moment(longer, wide, rule, hidden.n_filters, **options, **more)
+        return _biases.seen(whole, grid, hidden.bias)
+
+    return _Moments(
+        x, rule, kind, lambda: seen(pooled_mean_map, progress=progress), lambda: seen(pooled_variance_map)
+    )
 
 
 def _deep(
