@@ -146,7 +146,7 @@ def verify(
         if subject.source not in subjects.PACKAGED:
             # Half a gigabyte for VGG-16, which workers would hold once more.
             bench.subject = subject = subject.mapped(folder)
-        found = _results(selected.values(), bench, stats.bonferroni(budgeted, n_margins))
+        found = _results(selected.values(), bench, stats.bonferroni(budgeted, n_margins or 1))
     result = Verification(
         version=__version__,
         seed=seed,

@@ -42,6 +42,14 @@ LAYERS = {
     "convolutions and max-pool, deep": deep(
         tl.ConvSpec(WIDE, 3, padding=1, std=fan_in(18)), tl.MaxPool(2), tl.ConvSpec(WIDE, 2, std=fan_in(4 * WIDE))
     ),
+    "dense, deep, biases": deep(*(tl.Dense(WIDE, fan_in(n)) for n in (X.size, WIDE, WIDE)), bias_std=2.0),
+    "convolutions and max-pool, deep, biases": deep(
+        tl.ConvSpec(WIDE, 3, padding=1, std=fan_in(18)), tl.MaxPool(2), tl.ConvSpec(WIDE, 2, std=fan_in(4 * WIDE)), bias_std=1.5
+    ),
+    "convolutions, deep, uniform": deep(
+        tl.ConvSpec(WIDE, 3, std=tl.Uniform(0.5), bias=tl.Uniform(3.0)),
+        tl.ConvSpec(WIDE, 2, std=tl.Uniform(0.1), bias=tl.Uniform(2.0)), readout=tl.Uniform(1.0),
+    ),
     "residual": deep(
         tl.ConvSpec(WIDE, 3, padding=1, std=fan_in(18)),
         tl.Residual([tl.ConvSpec(WIDE, 3, padding=1, std=fan_in(9 * WIDE))]),

@@ -124,11 +124,7 @@ def law(
             return ThreeLayerLaw(x, grid, rule, n, stack.readout, std, stack.unit, kind, hidden.bias)
         require_law(pool, rule, stack.unit)
         return _pooled(stack, x, rule, kind, hidden, pool, progress)
-    if any(layer is not given for layer, given in zip(stack.biased_layers, stack.layers, strict=True)):
-        raise NoLaw(rule, stack.unit, "biases in a deep network")
-    if not isinstance(stack.readout, Gaussian):
-        raise NoLaw(rule, stack.unit, f"a readout of the law {stack.readout!r} above a deep network")
-    return _deep(stack, x, rule, stack.readout.std, progress)
+    return _deep(stack, x, rule, progress)
 
 
 def _pooled(
@@ -156,12 +152,10 @@ def _pooled(
     )
 
 
-def _deep(
-    stack: Stack, x: np.ndarray, rule: Rule, std: float, progress: Callable[[int, int], None] | None
-) -> _Moments:
+def _deep(stack: Stack, x: np.ndarray, rule: Rule, progress: Callable[[int, int], None] | None) -> _Moments:
     layers: list[Layer] = []
     scale = 1.0
-    for number, layer in enumerate(stack.layers):
+    for number, layer in enumerate(stack.biased_layers):
         if isinstance(layer, MaxPool) and not (layers and not isinstance(layers[-1], MaxPool)):
             raise NoLaw(rule, stack.unit, f"layers[{number}], a MaxPool that pools no unit")
         if not isinstance(layer, AdaptiveAveragePool):
@@ -175,7 +169,7 @@ def _deep(
                 raise NoLaw(rule, stack.unit, what, instead)
             # Every position receives the readout weight of its channel over the number of positions.
             scale = 1 / (shape[1] * shape[2])
-    record = depth_maps(x, layers, rule, readout_std=std, unit=stack.unit, progress=progress)[-1]
+    record = depth_maps(x, layers, rule, readout=stack.readout, unit=stack.unit, progress=progress)[-1]
     mean, variance = record.mean_map, record.variance_map
     assert mean is not None  # the input's record has both
     assert variance is not None
