@@ -93,6 +93,7 @@ GOOD = {
     "block": 2,
     "bias": tl.Gaussian(0.3),
     "bias_std": 0.1,
+    "biases": tl.Uniform(0.3),
     "blocks": (1, 1),
     "branch": [tl.ConvSpec(3, 1)],
     "classes": ("a", "b"),

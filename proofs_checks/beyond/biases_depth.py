@@ -20,7 +20,7 @@ from theorylab.montecarlo import Measurement
 HIDDEN = 6
 
 REPLICATES = {64: 3000, 192: 1600}
-CHAINS = {64: 40_000, 192: 60_000}
+CHAINS = {64: 50_000, 192: 75_000}
 LOGITS, BLOCK = 16, 20
 
 
