@@ -40,7 +40,7 @@ class Maps:
         for _ in range(size):
             filters = rng.standard_normal((patches.shape[1], FILTERS))
             readouts = np.maximum(rng.standard_normal((2, len(patches), FILTERS)), 0)
-            row = {}
+            row: dict[str, float] = {}
             for number, (bias, mean) in enumerate(zip(self.biases, self.means, strict=True)):
                 passed = readouts * (patches @ filters + bias.sample(FILTERS, seed=rng) > 0)
                 half = FILTERS // 2

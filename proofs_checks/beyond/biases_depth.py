@@ -15,6 +15,7 @@ from proofs_checks.studies.depth import extrapolated
 from theorylab import Gaussian, Uniform, montecarlo
 from theorylab.analytic import depth_profile
 from theorylab.analytic.depth import LayerProfile
+from theorylab.model.laws import BiasLaw
 from theorylab.montecarlo import Measurement
 
 HIDDEN = 6
@@ -99,13 +100,13 @@ def laws(units: int, kind: str) -> Sequence[LayerProfile]:
     """Return the law, from the input up, with uniform biases, with Gaussian ones of their variance, or without."""
     sizes = widths(units)
     halves = [1 / math.sqrt(n) for n in sizes[:-1]]
-    biases = {
+    biases: dict[str, Sequence[BiasLaw | None]] = {
         "uniform": [Uniform(h) for h in halves],
         "gaussian": [Gaussian(h / math.sqrt(3)) for h in halves],
-        "none": None,
-    }[kind]
+        "none": [None] * HIDDEN,
+    }
     stds = [h / math.sqrt(3) for h in halves]
-    return depth_profile(sizes, "guided", stds=stds, biases=biases, readout=Uniform(1.0))[::-1]
+    return depth_profile(sizes, "guided", stds=stds, biases=biases[kind], readout=Uniform(1.0))[::-1]
 
 
 def common(record: LayerProfile) -> float:

@@ -43,7 +43,9 @@ def bias_laws(
     listed = list(biases) if isinstance(biases, Sequence) else [biases] * count
     if len(listed) != count:
         raise ValueError(f"biases: expected {count} laws, one for each hidden layer, got {len(listed)}")
+    known: list[Gaussian | Uniform | None] = []
     for bias in listed:
         if bias is not None and not isinstance(bias, (Gaussian, Uniform)):
             raise NoLaw(rule, unit, f"biases of the law {bias!r} in a deep network")
-    return listed
+        known.append(bias)
+    return known

@@ -161,7 +161,7 @@ class ThreeLayerLaw(MapLaw):
             at_zero = _biases.density(self.bias, _windows.rescaled(size, -exponent))
         except NoLaw as refusal:
             raise NoLaw(self.rule, self.unit, refusal.layer) from None
-        return (1 - self.shut) * self.filter_std * self.x * _windows.fold(at_zero, self.grid)
+        return np.asarray((1 - self.shut) * self.filter_std * self.x * _windows.fold(at_zero, self.grid))
 
     @functools.cached_property
     def second(self) -> np.ndarray:
