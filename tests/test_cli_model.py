@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from test_cli import assert_refused, run
 
-from theorylab import draw, images, law, torch_bridge
-from theorylab.exhibits._beside import DRAWN
+from theorylab import draw, images, law, subjects, torch_bridge
+from theorylab.exhibits._beside import DRAWN, beside
 from theorylab.measures import cosine
 
 torch = pytest.importorskip("torch")
@@ -63,8 +63,8 @@ def test_the_numbers_are_those_of_law_and_module(user, target):
     logits = module(torch.tensor(x[None], dtype=torch.float32))[0]
     index = int(logits.argmax()) if target == "max" else target
     assert found["target"] == {"asked": target, "index": index, "name": f"logit {index} ({'abcd'[index]})"}
-    assert found["biases_left_out"] == ["0", "3"]
-    stack = torch_bridge.stack_of(module, x.shape)
+    assert found["biases_left_out"] == []
+    stack = torch_bridge.stack_of(module, x.shape, biases=True)
     for rule, numbers in zip(RULES, found["maps"], strict=True):
         own = torch_bridge.attribute(module, x, rule, target).astype(float)
         known = law(stack, x, rule)
@@ -81,7 +81,7 @@ def test_the_numbers_are_those_of_law_and_module(user, target):
 )
 def test_what_has_no_law_is_simulated_and_said_so(user, function, reason):
     found, module, x = shown(function)
-    stack = torch_bridge.stack_of(module, x.shape)
+    stack = torch_bridge.stack_of(module, x.shape, biases=True)
     for rule, numbers in zip(RULES, found["maps"], strict=True):
         assert (numbers["law"], numbers["networks_drawn"]) == ("simulation", DRAWN)
         assert numbers["expected_cosine_with_mean_map"] is None
@@ -94,7 +94,6 @@ def test_what_has_no_law_is_simulated_and_said_so(user, function, reason):
     assert f"guided backpropagation: no law at layers[{1 + (function == 'twice')}]" in said
     assert reason in said
     assert f"{DRAWN} networks were drawn: a simulation" in said
-    assert "The prediction leaves out the biases of these layers: " in said
 
 
 @pytest.mark.parametrize(
@@ -113,3 +112,13 @@ def test_what_has_no_law_is_simulated_and_said_so(user, function, reason):
 def test_what_cannot_be_shown_is_one_line(user, words, named):
     assert_refused(run("predict", "cat", *words), named)
     assert not (user / "cat-prediction.png").exists()
+
+
+def test_biases_beside_residual_blocks_are_left_out_and_said_so():
+    net = subjects.given("small-residual").trained
+    x = np.zeros((3, 32, 32), dtype=np.float32)
+    x[:, 3:9] = 1
+    exhibit = beside(net, x)
+    left = exhibit.numbers["biases_left_out"]
+    assert left
+    assert f"leaves out the biases of these layers: {', '.join(left)}" in " ".join(exhibit.notes)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from theorylab.model.laws import Gaussian, TruncatedGaussian, WeightLaw
+from theorylab.model.laws import Gaussian, TruncatedGaussian, Uniform, WeightLaw
 
 LAWS = [
     Gaussian(1.0),
@@ -12,6 +12,7 @@ LAWS = [
     TruncatedGaussian(),
     TruncatedGaussian(2.0, 0.5),
     TruncatedGaussian(1.0, 4.0),
+    Uniform(0.4),
 ]
 
 
@@ -19,6 +20,8 @@ def frozen(law):
     """The same law as SciPy knows it."""
     if isinstance(law, Gaussian):
         return stats.norm(scale=law.std)
+    if isinstance(law, Uniform):
+        return stats.uniform(-law.half_width, 2 * law.half_width)
     return stats.truncnorm(-law.cutoff, law.cutoff, scale=law.scale)
 
 

@@ -35,11 +35,20 @@ LAYERS = {
     "two readings": deep(tl.ConvSpec(7, 2, std=1.3), readout=tl.TruncatedGaussian(0.4)),
     "max-pool": lambda unit: tl.models.three_layer(GRID, 12, unit=unit, pool=tl.MaxPool(2)),
     "overlapping max-pool": lambda unit: tl.models.three_layer(GRID, 12, unit=unit, pool=tl.MaxPool(2, stride=1)),
-    "biases": lambda unit: tl.models.three_layer(GRID, 12, unit=unit, bias_std=0.5),
+    "biases": lambda unit: tl.models.three_layer(GRID, 12, unit=unit, weights=tl.Gaussian(0.7), bias_std=1.5),
+    "max-pool, biases": lambda unit: tl.models.three_layer(GRID, 12, unit=unit, pool=tl.MaxPool(2), bias_std=2.0),
     "dense, deep": deep(*(tl.Dense(WIDE, fan_in(n)) for n in (X.size, WIDE, WIDE))),
     "convolutions, deep": deep(tl.ConvSpec(WIDE, 3, std=fan_in(18)), tl.ConvSpec(WIDE, 2, std=fan_in(4 * WIDE))),
     "convolutions and max-pool, deep": deep(
         tl.ConvSpec(WIDE, 3, padding=1, std=fan_in(18)), tl.MaxPool(2), tl.ConvSpec(WIDE, 2, std=fan_in(4 * WIDE))
+    ),
+    "dense, deep, biases": deep(*(tl.Dense(WIDE, fan_in(n)) for n in (X.size, WIDE, WIDE)), bias_std=2.0),
+    "convolutions and max-pool, deep, biases": deep(
+        tl.ConvSpec(WIDE, 3, padding=1, std=fan_in(18)), tl.MaxPool(2), tl.ConvSpec(WIDE, 2, std=fan_in(4 * WIDE)), bias_std=1.5
+    ),
+    "convolutions, deep, uniform": deep(
+        tl.ConvSpec(WIDE, 3, std=tl.Uniform(0.5), bias=tl.Uniform(3.0)),
+        tl.ConvSpec(WIDE, 2, std=tl.Uniform(0.1), bias=tl.Uniform(2.0)), readout=tl.Uniform(1.0),
     ),
     "residual": deep(
         tl.ConvSpec(WIDE, 3, padding=1, std=fan_in(18)),
@@ -47,7 +56,7 @@ LAYERS = {
     ),
 }  # fmt: skip
 # Where there is a law of at least the mean; everywhere else it must refuse.
-EXACT = {"convolution", "one patch", "two readings"}
+EXACT = {"convolution", "one patch", "two readings", "biases"}
 POOLED = {"max-pool", "overlapping max-pool"}  # whose means are exact
 # What the laws of depth leave out is of order depth over width: of a mean's size, and of what maps scatter about it, where
 # the scale of a whole map varies from network to network.
@@ -60,7 +69,7 @@ CASES = list(itertools.product([rule.value for rule in rules.registered()], UNIT
 @functools.cache
 def drawn(unit, layer):
     """Maps of fresh networks, every rule on the same ones: (networks, rules, entries)."""
-    size = 4000 if layer in EXACT or "max-pool" in layer or layer == "biases" else 300
+    size = 4000 if layer in EXACT or "max-pool" in layer else 300
     maps = tl.draw(
         LAYERS[layer](unit), X, [case[0] for case in CASES[:: len(UNITS) * len(LAYERS)]], size=size, seed=3
     )
@@ -154,7 +163,7 @@ def distance_of(stack, rule):
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=str)
-@pytest.mark.parametrize("layer", [layer for layer in LAYERS if layer not in ("two readings", "biases")])
+@pytest.mark.parametrize("layer", [layer for layer in LAYERS if layer != "two readings"])
 def test_two_logits(unit, layer):
     stack, exact = LAYERS[layer](unit), layer in EXACT
     laws = {rule: distance_of(stack, rule) for rule in rules.registered()}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import seeds
 
-from theorylab import LeakyReLU, NoLaw, ReLU, Stack, draw, law, models, torch_bridge
+from theorylab import Gaussian, LeakyReLU, NoLaw, ReLU, Stack, Uniform, draw, law, models, torch_bridge
 from theorylab.description import biased, description
 from theorylab.model.pooling import MaxPool
 from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
@@ -105,6 +105,28 @@ def test_schemes_are_those_of_pytorch(kind, constant):
     assert stack_of(module, SHAPE, init=kind).layers[0].std == pytest.approx(math.sqrt(constant / 27))
 
 
+def test_biases_are_kept_where_asked():
+    torch.manual_seed(2)
+    layers = nn.Conv2d(3, 400, 3), nn.ReLU(), nn.Conv2d(400, 6, 3, bias=False), nn.ReLU()
+    module = nn.Sequential(*layers, nn.Flatten(), nn.Linear(96, 500), nn.ReLU(), nn.Linear(500, 2)).eval()
+    found = stack_of(module, SHAPE, init="pytorch", biases=True)
+    half = 1 / math.sqrt(27)
+    assert found.layers[0].weights.half_width == pytest.approx(half)
+    assert [layer.bias is None for layer in found.layers] == [False, True, False]
+    assert found.layers[0].bias == found.layers[0].weights
+    assert isinstance(found.readout, Uniform)
+    assert found.readout.half_width == pytest.approx(1 / math.sqrt(500))
+    for layer, own in ((0, module[0]), (2, module[5])):
+        drawn = own.bias.detach().numpy()
+        assert abs(drawn).max() <= found.layers[layer].bias.half_width
+        kept = stack_of(module, SHAPE, biases=True).layers[layer].bias
+        assert isinstance(kept, Gaussian)
+        assert kept.std == pytest.approx(math.sqrt((drawn**2).mean()), rel=1e-6)
+        assert kept.std == pytest.approx(found.layers[layer].bias.std, rel=0.15)
+    for options in ({"init": "kaiming", "biases": True}, {"init": "pytorch"}, {}):
+        assert all(layer.bias is None for layer in stack_of(module, SHAPE, **options).layers)
+
+
 def test_batch_normalisation_is_folded_as_pytorch_folds_it():
     torch.manual_seed(1)
     convolution, norm = nn.Conv2d(3, 5, 3, bias=False), nn.BatchNorm2d(5, eps=0.1)
@@ -115,6 +137,10 @@ def test_batch_normalisation_is_folded_as_pytorch_folds_it():
     folded = torch.nn.utils.fusion.fuse_conv_bn_eval(convolution.eval(), norm)
     stack = stack_of(module, SHAPE)
     assert stack.layers[0].std == pytest.approx(folded.weight.square().mean().sqrt().item(), rel=1e-6)
+    kept = stack_of(module, SHAPE, biases=True).layers[0]
+    assert (kept.std, kept.bias.std) == pytest.approx(
+        (stack.layers[0].std, folded.bias.square().mean().sqrt().item()), rel=1e-6
+    )
     assert stack_of(module, SHAPE, init="kaiming").layers[0].std == pytest.approx(math.sqrt(2 / 27))
     net = torch_bridge.from_torch(module, SHAPE)
     assert biased(net.nodes, net.parameters) == ["1"]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from theorylab.auditing import audit
     from theorylab.checking import check
     from theorylab.model import models, rules
-    from theorylab.model.laws import Gaussian, TruncatedGaussian
+    from theorylab.model.laws import Constant, Gaussian, TruncatedGaussian, Uniform
     from theorylab.model.patches import PatchGrid
     from theorylab.model.pooling import MaxPool
     from theorylab.model.rules import Rule
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdaptiveAveragePool",
+    "Constant",
     "ConvSpec",
     "Dense",
     "Gaussian",
@@ -59,6 +60,7 @@ __all__ = [
     "Rule",
     "Stack",
     "TruncatedGaussian",
+    "Uniform",
     "__version__",
     "analytic",
     "audit",
@@ -94,7 +96,7 @@ _HOMES = {
     "analytic.of_stack": ("law",),
     "auditing": ("audit",),
     "checking": ("check",),
-    "model.laws": ("Gaussian", "TruncatedGaussian"),
+    "model.laws": ("Constant", "Gaussian", "TruncatedGaussian", "Uniform"),
     "model.models": ("models",),
     "model.patches": ("PatchGrid",),
     "model.pooling": ("MaxPool",),

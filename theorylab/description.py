@@ -11,7 +11,7 @@ import numpy as np
 
 from theorylab import _validation
 from theorylab.analytic.nolaw import NoLaw
-from theorylab.model.laws import Gaussian
+from theorylab.model.laws import Gaussian, Uniform, WeightLaw
 from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
 from theorylab.model.stack import Layer, Stack
 from theorylab.model.units import Unit
@@ -27,17 +27,20 @@ INITS: Final = {"pytorch": 1 / 3, "kaiming": 2.0}
 class _Value:
     """What a node puts out: the topmost layer on the way to it, and what that layer reads; None for the image.
 
-    It is open until a unit has closed it.  `sizes`: root mean square of the weights of each filter.
+    It is open until a unit has closed it.  `sizes`: root mean square of the weights of each filter; `biases`: theirs, if read.
     """
 
     below: _Value | None = None
     layer: Layer | None = None
     open: bool = False
     sizes: np.ndarray | None = None
+    biases: np.ndarray | None = None
 
 
-def description(nodes: Sequence[Node], weights: Mapping[str, np.ndarray] | str) -> Stack:
-    """Return the Stack of a graph of convolutions, units, pools, residual blocks and dense layers; biases are left out.
+def description(
+    nodes: Sequence[Node], weights: Mapping[str, np.ndarray] | str, *, biases: bool = False
+) -> Stack:
+    """Return the Stack of a graph of convolutions, units, pools, residual blocks and dense layers.
 
     Parameters
     ----------
@@ -46,6 +49,9 @@ def description(nodes: Sequence[Node], weights: Mapping[str, np.ndarray] | str) 
     weights : mapping of str to array, or str
         Parameters of the graph, whose sizes are read: the root mean square of a layer's weights becomes its standard
         deviation.  Or the name of the scheme in `INITS` that draws them.
+    biases : bool, default False
+        Whether hidden layers have the biases that the nodes have, or none: Gaussian of the root mean square of the graph's, and
+        those that "pytorch" draws; "kaiming" draws none.
 
     Raises
     ------
@@ -68,7 +74,7 @@ def description(nodes: Sequence[Node], weights: Mapping[str, np.ndarray] | str) 
     >>> stack.layers[1], stack.shapes[-1], stack.n_logits
     (MaxPool(size=(2, 2), stride=(2, 2), padding=(0, 0)), (128,), 10)
     """
-    reader = _Reader(nodes, weights)
+    reader = _Reader(nodes, weights, biases)
     for node in nodes[1:]:
         reader.read(node)
     return reader.stack()
@@ -113,10 +119,26 @@ def _mean_square(sizes: np.ndarray) -> float:
     return math.sqrt(np.mean(sizes**2))
 
 
+def _like_weights(layer: ConvSpec | Dense) -> ConvSpec | Dense:
+    """Return the layer with biases of the law of its weights, as PyTorch draws them."""
+    return dataclasses.replace(layer, bias=layer.weights)
+
+
+def _with_biases(value: _Value) -> _Value:
+    """Return the value with the law of its biases, None where all are 0."""
+    assert isinstance(value.layer, ConvSpec | Dense)
+    assert value.biases is not None
+    size = _mean_square(value.biases)
+    return dataclasses.replace(
+        value, layer=dataclasses.replace(value.layer, bias=Gaussian(size) if size else None)
+    )
+
+
 class _Reader:
     """Goes along a graph from the image up; `values` holds what each node puts out."""
 
-    def __init__(self, nodes: Sequence[Node], weights: Mapping[str, np.ndarray] | str) -> None:
+    def __init__(self, nodes: Sequence[Node], weights: Mapping[str, np.ndarray] | str, biases: bool) -> None:
+        self.biases = biases
         self.weights = _validation.choice(weights, INITS, "init") if isinstance(weights, str) else weights
         self.shapes, self.parameters = trace_shapes(nodes)
         self.values = {nodes[0].name: _Value()}
@@ -151,10 +173,10 @@ class _Reader:
             case kinds.Conv():
                 sizes = self._sizes(node)
                 geometry = node.n_filters, node.kernel, node.stride, node.padding
-                return _Value(source, ConvSpec(*geometry, _mean_square(sizes)), True, sizes)
+                return self._weighted(node, source, ConvSpec(*geometry, self._law(sizes)), sizes)
             case kinds.Dense():
                 sizes = self._sizes(node)
-                return _Value(source, Dense(node.n_outputs, _mean_square(sizes)), True, sizes)
+                return self._weighted(node, source, Dense(node.n_outputs, self._law(sizes)), sizes)
             case kinds.MaxPool():
                 return _Value(source, node.windows)
             case kinds.AdaptiveAveragePool():
@@ -167,6 +189,22 @@ class _Reader:
                     return _Value(source, AdaptiveAveragePool((plane[0] // size[0], plane[1] // size[1])))
                 raise refusal(f"{name}, average pooling of windows that do not tile the plane")
         raise refusal(f"{name}, {type(node).__name__}")
+
+    def _law(self, sizes: np.ndarray) -> WeightLaw:
+        """Uniform weights are a law of their own only beside the biases of the same scheme."""
+        std = _mean_square(sizes)
+        return Uniform(math.sqrt(3) * std) if self.biases and self.weights == "pytorch" else Gaussian(std)
+
+    def _weighted(
+        self, node: kinds.Conv | kinds.Dense, source: _Value, layer: ConvSpec | Dense, sizes: np.ndarray
+    ) -> _Value:
+        if not self.biases or node is self.last or not node.bias:
+            return _Value(source, layer, True, sizes)
+        if isinstance(self.weights, str):
+            return _Value(source, layer if self.weights == "kaiming" else _like_weights(layer), True, sizes)
+        held = node.bias_of(self.weights)
+        assert held is not None
+        return _with_biases(_Value(source, layer, True, sizes, np.asarray(held, dtype=np.float64)))
 
     def _sizes(self, node: kinds.Conv | kinds.Dense) -> np.ndarray:
         """Return the root mean square of each filter's weights."""
@@ -186,12 +224,15 @@ class _Reader:
             raise refusal(f"{node.name}, batch normalisation that does not follow a convolution")
         if isinstance(self.weights, str):
             return source
-        sizes = self._some(node, source.sizes * np.abs(_factors(node, self.weights)))
-        return _Value(
-            source.below,
-            dataclasses.replace(source.layer, weights=Gaussian(_mean_square(sizes))),
-            True,
-            sizes,
+        factors = _factors(node, self.weights)
+        sizes = self._some(node, source.sizes * np.abs(factors))
+        layer = dataclasses.replace(source.layer, weights=Gaussian(_mean_square(sizes)))
+        if not self.biases:
+            return _Value(source.below, layer, True, sizes)
+        before = 0.0 if source.biases is None else source.biases
+        shifted = factors * (before - self.weights[node.parameter("running_mean")])
+        return _with_biases(
+            _Value(source.below, layer, True, sizes, shifted + self.weights[node.parameter("bias")])
         )
 
     @staticmethod
@@ -230,6 +271,6 @@ class _Reader:
             (channels, height, width),
             tuple(layers),
             self.units[0],
-            Gaussian(top.layer.std),
+            top.layer.weights,
             top.layer.n_units,
         )

@@ -6,7 +6,10 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.laws import Gaussian, Uniform
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
@@ -24,13 +27,37 @@ class Block:
     std: float  # as the laws run with it: √(2/fan-in), which keeps energies near 1 from layer to layer
     gain: float  # the true standard deviation over that
     pool: MaxPool | None = None
+    bias: Gaussian | Uniform | None = None
+    bias_energy: float = 0.0  # what its variance adds to a patch's energy, in working units
 
     @classmethod
     def of(cls, shape: Shape, layer: ConvSpec) -> Block:
         """Describe the convolution that reads an array of the given shape."""
         grid = PatchGrid(shape, layer.kernel, layer.stride, layer.padding)
         std = math.sqrt(2 / grid.patch_size)
-        return cls(layer.n_filters, grid, std, layer.std / std)
+        bias = layer.bias
+        if bias is not None and not isinstance(bias, (Gaussian, Uniform)):
+            raise NoLaw(layer=f"biases of the law {bias!r} in a deep network")
+        return cls(layer.n_filters, grid, std, layer.std / std, bias=bias)
+
+    def uniform_share(self, energy: np.ndarray) -> np.ndarray | None:
+        """Return the share of a uniform bias in the pre-activations, from the energies of patches; None for other biases."""
+        return self.bias_energy / energy if isinstance(self.bias, Uniform) else None
+
+    def behind(self, logarithm: float) -> Block:
+        """Return the block with its `bias_energy` where the true activations below are ``exp(logarithm)`` times the working ones.
+
+        Raises
+        ------
+        NoLaw
+            Where that is beyond the numbers of double precision.
+        """
+        if self.bias is None:
+            return self
+        size = 2 * (math.log(self.bias.std) - math.log(self.std * self.gain) - logarithm)
+        if size > 600:
+            raise NoLaw(layer="biases that are 1e130 times what they are added to")
+        return dataclasses.replace(self, bias_energy=math.exp(size))
 
     @property
     def channels(self) -> int:
@@ -122,7 +149,23 @@ def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
             raise NoLaw(layer=f"layers[{number}]: {error.layer}") from None
         except (TypeError, ValueError) as error:
             raise type(error)(f"layers[{number}]: {error}") from None
+    _check_biases(blocks, layers)
     return blocks
+
+
+def _check_biases(blocks: Sequence[Block | Stage], layers: Sequence[Layer]) -> None:
+    plain = [block for block in blocks if isinstance(block, Block)]
+    parts = [
+        part
+        for layer in layers
+        for part in ((*layer.branch, layer.shortcut) if isinstance(layer, Residual) else (layer,))
+    ]
+    biased = any(getattr(part, "bias", None) is not None for part in parts)
+    if biased and len(plain) < len(blocks):
+        raise NoLaw(layer="biases and residual blocks")
+    # Behind a pool the joint law of neighbouring pre-activations counts.
+    if any(isinstance(block.bias, Uniform) for block in plain) and any(block.pool for block in plain):
+        raise NoLaw(layer="uniform biases and max-pooling")
 
 
 def _add_pool(blocks: list[Block | Stage], pool: MaxPool) -> None:

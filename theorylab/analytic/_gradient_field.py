@@ -17,7 +17,7 @@ from theorylab.analytic._conditioning import chunks
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._joint_moments import mixed_moments, neighbour_moments, pooled_moments, regression
 from theorylab.analytic._plan import HERE, Shift, Step, differences, has_mean, offsets, ordered, places, times
-from theorylab.analytic._unit_moments import unit_moments
+from theorylab.analytic._uniform_moments import unit_moments
 from theorylab.analytic._windows import fold, moved
 from theorylab.model.rules import Rule
 from theorylab.model.units import Unit
@@ -129,7 +129,7 @@ class BlockLaw:
     def __init__(self, step: Step, products: InnerProducts, unit: Unit) -> None:
         assert isinstance(step.block, Block)
         self.block, self.input, self._unit, self._step = step.block, products, unit, step
-        self.patches = products.of_patches(self.block.grid, step.patches)
+        self.patches = products.of_patches(self.block.grid, step.patches, self.block.bias_energy)
         if self.block.pool is None:
             self.output = self.patches.activated(self.block.energy_gain, step.output, unit)
         else:
@@ -156,7 +156,10 @@ class BlockLaw:
     def _alone(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
         """Use the closed form: the unit's own pre-activation is all that its gradient knows."""
         size = self.block.std * np.sqrt(self.patches.energy)
-        first, second = unit_moments(rule, self._unit, field.shifts[HERE] * size, field.beta)
+        signal = field.shifts[HERE] * size
+        first, second = unit_moments(
+            rule, self._unit, signal, field.beta, self.block.uniform_share(self.patches.energy)
+        )
         # A patch of zeros activates nothing: the gate is closed at 0.
         closed = rule.shut(self._unit) ** 2 * (rule.up**2 + rule.down**2) / 2 * field.beta**2
         coefficient = np.divide(first, size, out=np.zeros(size.shape), where=size > 0)

@@ -103,14 +103,17 @@ class InnerProducts:
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
         return np.where(inside, row * width + column, 0), inside
 
-    def of_patches(self, grid: PatchGrid, shifts: Iterable[Shift]) -> InnerProducts:
-        """Inner products of the patches of this plane; shifts counted in patches."""
+    def of_patches(self, grid: PatchGrid, shifts: Iterable[Shift], bias: float = 0.0) -> InnerProducts:
+        """Inner products of the patches of this plane; shifts counted in patches.
+
+        A bias, of this variance over the weights', is one more entry that all patches share.
+        """
         ones = np.ones(grid.output_shape)
         planes = {}
         for s in half(shifts):
             padded = _windows.padded(self.at(times(s, grid.stride))[None], grid)[0]
             # Patch j + s is an output only if it is one of the grid's.
-            planes[s] = _windows.window_sums(padded, grid) * moved(ones, s)
+            planes[s] = (_windows.window_sums(padded, grid) + bias) * moved(ones, s)
         return InnerProducts(planes, _equal.of_patches(self.labels, grid))
 
     def activated(self, gain: float, shifts: Iterable[Shift], unit: Unit) -> InnerProducts:

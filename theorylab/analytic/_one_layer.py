@@ -32,8 +32,8 @@ def one_layer(
         raise refuse(repr(pool))
     if stack.unit != RELU and not leaky:
         raise refuse("the hidden layer")
-    if stack.bias_std:
-        raise refuse(f"a hidden layer with biases of std {stack.bias_std:g}")
+    if hidden.bias is not None:
+        raise refuse(f"a hidden layer with biases, {hidden.bias!r}")
     if gaussian and not isinstance(stack.readout, Gaussian):
         raise refuse(f"a readout of the law {stack.readout!r}")
     kind = "exact" if isinstance(hidden.weights, Gaussian) else "limit"

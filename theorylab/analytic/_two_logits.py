@@ -13,9 +13,10 @@ from theorylab.analytic._pair_moments import PairMoments, pair_moments
 from theorylab.analytic._plan import has_mean
 from theorylab.analytic._residual import StageLaw
 from theorylab.analytic._scale_fields import Form, Transfer
-from theorylab.analytic._unit_moments import lost_between
+from theorylab.analytic._uniform_moments import lost_between
 from theorylab.analytic._windows import fold
 from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.laws import Uniform
 from theorylab.model.rules import Rule
 from theorylab.model.units import Unit
 
@@ -38,8 +39,9 @@ class TwoLogits:
     ``1/n`` but slow to fall: :mod:`theorylab.analytic._scale_fields`.
     """
 
-    def __init__(self, rule: Rule, unit: Unit) -> None:
+    def __init__(self, rule: Rule, unit: Unit, kind: float = 1.0) -> None:
         self._rule, self._unit = rule, unit
+        self._kind = kind  # of the readout: `_layer_laws.readout_kind`
         self._layers: list[_Layer | None] = []
         self._own: list[np.ndarray] = []  # δ² at the input of each
         self._transfers: list[Transfer] = []
@@ -82,8 +84,16 @@ class TwoLogits:
         units = layer.units
         own = self._own[-1].ravel() if self._own else np.ones(units.noise.shape)
         alone = len(units.listed) == 1
+        if isinstance(units.block.bias, Uniform) and self._scaled:
+            raise NoLaw(self._rule, self._unit, "two logits behind uniform biases")
+        if self._kind != 1 and not self._own and (self._scaled or not alone):
+            raise NoLaw(self._rule, self._unit, "two logits of a readout that is not Gaussian")
         planes = {} if alone and not self._scaled else self._integrated(units, own)
         lost = self._closed(units, own) if alone else planes["lost"]
+        if self._kind != 1 and not self._own:
+            # Without a gate E[h²] of each unit passes; of that two logits share E[h]², which is larger or smaller.
+            every = (self._rule.up**2 + self._rule.down**2) / 2
+            lost = every - self._kind**2 * (every - lost)
         if self._scaled:
             self._transfers.append(_transfer(units, planes))
         self._own.append(units.block.energy_gain * fold(lost, units.block.grid))
@@ -91,7 +101,8 @@ class TwoLogits:
     def _closed(self, units: Units, own: np.ndarray) -> np.ndarray:
         """Use the closed form where a unit's own pre-activation is all that its gradient knows."""
         size = units.block.std * np.sqrt(units.patches.energy).ravel()
-        lost = lost_between(self._rule, self._unit, units.a[:, 0] * size, units.noise, own)
+        share = units.block.uniform_share(units.patches.energy.ravel())
+        lost = lost_between(self._rule, self._unit, units.a[:, 0] * size, units.noise, own, share)
         # A patch of zeros activates nothing: both halves are as the gate shuts them.
         shut = self._rule.shut(self._unit) ** 2
         return np.where(size > 0, lost, 2 * shut / (1 + shut) * lost).reshape(units.patches.shape)

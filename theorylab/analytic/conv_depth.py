@@ -82,10 +82,12 @@ from theorylab.analytic import _blocks
 from theorylab.analytic._blocks import Stage
 from theorylab.analytic._gradient_field import BlockLaw, Field, Projection
 from theorylab.analytic._inner_products import InnerProducts
+from theorylab.analytic._layer_laws import readout_kind
 from theorylab.analytic._plan import Step, plan
 from theorylab.analytic._residual import StageLaw
 from theorylab.analytic._two_logits import TwoLogits
 from theorylab.analytic.nolaw import NoLaw
+from theorylab.model.laws import WeightLaw
 from theorylab.model.rules import Rule
 from theorylab.model.stack import Layer
 from theorylab.model.units import RELU, Unit
@@ -135,6 +137,7 @@ def depth_maps(
     rule: Rule | str,
     *,
     readout_std: float = 1.0,
+    readout: WeightLaw | None = None,
     unit: Unit = RELU,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[LayerMaps]:
@@ -151,6 +154,8 @@ def depth_maps(
         Any: of this package or of your own.
     readout_std : float
         Standard deviation of the readout's weights.
+    readout : WeightLaw, optional
+        Their law, if it is not Gaussian; wins over `readout_std`.
     unit : Unit, default ReLU()
     progress : callable, optional
         ``progress(done, total)``, in layers up and down.
@@ -169,7 +174,8 @@ def depth_maps(
         `layers` is empty or holds anything but these, or a pool comes first or behind a pool.
     NoLaw
         For pools above a residual block or whose windows overlap or are padded, for an identity block behind a pool, and for
-        pools and residual blocks behind another unit than the ReLU.
+        pools and residual blocks behind another unit than the ReLU; for biases neither Gaussian nor uniform, uniform ones
+        beside pools, biases beside residual blocks, and residual blocks under a readout that is not Gaussian.
 
     Notes
     -----
@@ -189,6 +195,9 @@ def depth_maps(
 
     Patches of zeros activate nothing; they are left out, but not by rules without a gate.
 
+    A Gaussian bias is one more entry, ``τ = c_b/c``, that all patches share: ``τ²`` is added to all their inner products in what
+    units do, and the gradient of that entry goes nowhere.
+
     Examples
     --------
     >>> from theorylab import ConvSpec, MaxPool
@@ -206,9 +215,18 @@ def depth_maps(
         raise ValueError(f"x: expected (C, H, W), got shape {x.shape}")
     x = _validation.image(x, x.shape).astype(np.float64, copy=False)
     rule = Rule(rule)
-    readout_std = _validation.positive_number(readout_std, "readout_std")
+    readout_std, kind = _validation.positive_number(readout_std, "readout_std"), 1.0
+    if readout is not None:
+        readout_std, kind = readout.std, readout_kind(readout)
     try:
         blocks = _blocks.read(x.shape, layers)
+        if kind != 1 and isinstance(blocks[-1], Stage):
+            raise NoLaw(layer=f"a residual block under a readout of the law {readout!r}")
+        # Run with scales near 1, and multiply at the end by exp(logarithm): all but biases is homogeneous.
+        norm = float(np.linalg.norm(x / abs(x).max())) * float(abs(x).max())
+        gains = [math.log(block.gain) for block in blocks]
+        forward = list(itertools.accumulate(gains, initial=math.log(norm)))
+        blocks = [b if isinstance(b, Stage) else b.behind(f) for b, f in zip(blocks, forward, strict=False)]
     except NoLaw as error:
         raise NoLaw(rule, unit, error.layer) from None
     for block in blocks:
@@ -222,26 +240,24 @@ def depth_maps(
         if progress is not None:
             progress(next(done), 2 * len(blocks))
 
-    # Everything is homogeneous: run with scales near 1, and multiply at the end by exp(logarithm).
-    norm = float(np.linalg.norm(x / abs(x).max())) * float(abs(x).max())
     laws = _energies(x / norm, plan(blocks, rule), unit, advance)
-    gains = [math.log(block.gain) for block in blocks]
     field = Field.readout(blocks[-1].shape[1:])
     records: list[LayerMaps] = []
     layer, backward = sum(block.depth for block in blocks), math.log(readout_std)
-    logits = TwoLogits(rule, unit)
+    logits = TwoLogits(rule, unit, kind)
     for number, law in reversed(list(enumerate(laws))):
-        forward = math.log(norm) + sum(gains[:number])
         above = field
         inside, field = law.gradients(above, rule)
+        if number + 1 == len(laws):
+            field = Field({s: kind * plane for s, plane in field.shifts.items()}, field.beta)
         distance = functools.partial(logits.distance, logits.add(law, above, field))
         for depth, projection in inside:
-            records.append(_record(layer - depth, projection, backward, forward + gains[number], distance))
+            records.append(_record(layer - depth, projection, backward, forward[number + 1], distance))
         advance()
         layer -= law.block.depth
         backward += gains[number]
         projection = field.projection(law.input, law.block.channels)
-        records.append(_record(layer, projection, backward, forward, distance))
+        records.append(_record(layer, projection, backward, forward[number], distance))
     # The image is x/norm here: the mean is a mixture of its entries, whatever their size.
     mean_map = _in_units(field.mean_map(x / norm), backward)
     variance_map = np.broadcast_to(_in_units(field.beta**2, 2 * backward), x.shape).copy()

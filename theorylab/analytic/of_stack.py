@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from theorylab import _validation
-from theorylab.analytic import cam, other_gates, relevance_maps
+from theorylab.analytic import _biases, cam, other_gates, relevance_maps
 from theorylab.analytic._one_layer import ATTRIBUTE
 from theorylab.analytic._pool_windows import require_law
 from theorylab.analytic.conv_depth import depth_maps
@@ -92,7 +92,8 @@ def law(
 
     Notes
     -----
-    One hidden layer without pooling: :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`, exact, for every rule and unit.
+    One hidden layer without pooling: :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`, exact, for every rule and unit, and
+    with biases: Gaussian ones with all that there is without, of others the mean.
     One hidden layer with max-pooling: :mod:`theorylab.analytic.pooled`, for the ReLU alone; the mean map of every rule, and
     saliency's variance.  Other stacks of
     dense layers, convolutions, pools and residual blocks: :func:`~theorylab.analytic.depth_maps`, a limit of wide layers.  They
@@ -129,8 +130,6 @@ def law(
     if method in _OF_METHODS:
         return _OF_METHODS[method](stack, x, **(options or {}))
     rule = Rule(rule)
-    if stack.bias_std:
-        raise NoLaw(rule, stack.unit, f"a hidden layer with biases of std {stack.bias_std:g}")
     for number, layer in enumerate(stack.layers):
         if type(layer) not in _KNOWN:
             raise NoLaw(rule, stack.unit, f"layers[{number}], {layer!r}")
@@ -140,18 +139,11 @@ def law(
         kind = "exact" if isinstance(hidden.weights, Gaussian) else "limit"
         grid = grid_of(hidden, stack.input_shape)
         if pool is None:
-            return ThreeLayerLaw(x, grid, rule, hidden.n_filters, stack.readout, hidden.std, stack.unit, kind)
+            n, std = hidden.n_filters, hidden.std
+            return ThreeLayerLaw(x, grid, rule, n, stack.readout, std, stack.unit, kind, hidden.bias)
         require_law(pool, rule, stack.unit, stack.readout)
-        mean, variance = (
-            functools.partial(
-                moment, x, grid, rule, hidden.n_filters, law=stack.readout, pool=pool, filter_std=hidden.std
-            )
-            for moment in (functools.partial(pooled_mean_map, progress=progress), pooled_variance_map)
-        )
-        return _Moments(x, rule, kind, mean, variance)
-    if not isinstance(stack.readout, Gaussian):
-        raise NoLaw(rule, stack.unit, f"a readout of the law {stack.readout!r} above a deep network")
-    return _deep(stack, x, rule, stack.readout.std, progress)
+        return _pooled(stack, x, rule, kind, hidden, pool, progress)
+    return _deep(stack, x, rule, progress)
 
 
 def _input_x_gradient(stack: Stack, x: np.ndarray) -> MapLaw:
@@ -159,14 +151,26 @@ def _input_x_gradient(stack: Stack, x: np.ndarray) -> MapLaw:
     return _Moments(x, plain.rule, plain.kind, lambda: x * plain.mean, lambda: x**2 * plain.variance)
 
 
+def _require_no_biases(stack: Stack, method: str) -> None:
+    """Refuse biases, with which a stack is not homogeneous, and the method is not input × gradient."""
+    for number, layer in enumerate(stack.biased_layers):
+        parts: Sequence[Layer] = (layer,)
+        if isinstance(layer, Residual):
+            parts = (*layer.branch, *(() if layer.shortcut is None else (layer.shortcut,)))
+        if any(isinstance(part, (ConvSpec, Dense)) and part.bias is not None for part in parts):
+            raise NoLaw(None, stack.unit, f"layers[{number}], {layer!r}, with biases", ATTRIBUTE, method)
+
+
 def _integrated_gradients(stack: Stack, x: np.ndarray, *, baseline: float = 0.0) -> MapLaw:
     if np.any(baseline):
         what = "a baseline other than 0"
         raise NoLaw(None, stack.unit, what, ATTRIBUTE, "integrated-gradients")
+    _require_no_biases(stack, "integrated-gradients")
     return _input_x_gradient(stack, x)
 
 
 def _lrp_epsilon(stack: Stack, x: np.ndarray) -> MapLaw:
+    _require_no_biases(stack, "lrp-epsilon")
     return dataclasses.replace(_input_x_gradient(stack, x), kind="limit")
 
 
@@ -194,12 +198,35 @@ _OF_METHODS: dict[str, Callable[..., MapLaw]] = {
 """The law of each method that has one, of a stack and a picture that fits it; :class:`NoLaw` where the stack has none."""
 
 
-def _deep(
-    stack: Stack, x: np.ndarray, rule: Rule, std: float, progress: Callable[[int, int], None] | None
+def _pooled(
+    stack: Stack,
+    x: np.ndarray,
+    rule: Rule,
+    kind: str,
+    hidden: ConvSpec,
+    pool: MaxPool,
+    progress: Callable[[int, int], None] | None,
 ) -> _Moments:
+    grid = grid_of(hidden, stack.input_shape)
+    try:
+        longer, wide = _biases.longer(x, grid, hidden.std, hidden.bias)
+    except NoLaw as refusal:
+        raise NoLaw(rule, stack.unit, f"{refusal.layer} behind {pool!r}") from None
+    options: dict[str, Any] = {"law": stack.readout, "pool": pool, "filter_std": hidden.std}
+
+    def seen(moment: Callable[..., np.ndarray], **more: Any) -> np.ndarray:
+        whole = moment(longer, wide, rule, hidden.n_filters, **options, **more)
+        return _biases.seen(whole, grid, hidden.bias)
+
+    return _Moments(
+        x, rule, kind, lambda: seen(pooled_mean_map, progress=progress), lambda: seen(pooled_variance_map)
+    )
+
+
+def _deep(stack: Stack, x: np.ndarray, rule: Rule, progress: Callable[[int, int], None] | None) -> _Moments:
     layers: list[Layer] = []
     scale = 1.0
-    for number, layer in enumerate(stack.layers):
+    for number, layer in enumerate(stack.biased_layers):
         if isinstance(layer, MaxPool) and not (layers and not isinstance(layers[-1], MaxPool)):
             raise NoLaw(rule, stack.unit, f"layers[{number}], a MaxPool that pools no unit")
         if not isinstance(layer, AdaptiveAveragePool):
@@ -213,7 +240,7 @@ def _deep(
                 raise NoLaw(rule, stack.unit, what, instead)
             # Every position receives the readout weight of its channel over the number of positions.
             scale = 1 / (shape[1] * shape[2])
-    record = depth_maps(x, layers, rule, readout_std=std, unit=stack.unit, progress=progress)[-1]
+    record = depth_maps(x, layers, rule, readout=stack.readout, unit=stack.unit, progress=progress)[-1]
     mean, variance = record.mean_map, record.variance_map
     assert mean is not None  # the input's record has both
     assert variance is not None

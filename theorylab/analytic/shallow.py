@@ -8,8 +8,9 @@ from theorylab import _validation
 from theorylab.analytic import pooled
 from theorylab.analytic._arguments import made_by
 from theorylab.analytic._pool_windows import require_law
+from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
-from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.model.laws import STANDARD_NORMAL, BiasLaw, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
@@ -27,6 +28,7 @@ def mean_map(
     pool: MaxPool | None = None,
     filter_std: float | None = None,
     unit: Unit = RELU,
+    bias: BiasLaw | None = None,
 ) -> np.ndarray:
     """Return the expected raw map of one logit.
 
@@ -47,6 +49,8 @@ def mean_map(
     filter_std : float, optional
         ``c`` of the Gaussian filters; ``law.std`` if not given.
     unit : Unit, default ReLU()
+    bias : WeightLaw or Constant, optional
+        Law of the filters' biases, Gaussian, uniform or constant; without a pool.
 
     Returns
     -------
@@ -58,7 +62,8 @@ def mean_map(
     TypeError, ValueError
         For an image of the wrong shape, not finite or zero everywhere; an unknown rule; no filters.
     NoLaw
-        For pooling of any unit but the ReLU, or in overlapping windows under a readout that is not Gaussian.
+        For pooling of any unit but the ReLU, in overlapping windows under a readout that is not Gaussian, and of units with
+        biases: :func:`theorylab.law` has the latter's law.
 
     Notes
     -----
@@ -73,8 +78,10 @@ def mean_map(
     """
     if pool is not None:
         require_law(pool, Rule(rule), unit, law)
+        if bias is not None:
+            raise NoLaw(Rule(rule), unit, f"{pool!r} behind biases", "theorylab.law of a Stack has this law")
         return pooled.pooled_mean_map(x, grid, rule, n_filters, law=law, pool=pool, filter_std=filter_std)
-    return law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std, unit=unit).mean
+    return law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std, unit=unit, bias=bias).mean
 
 
 @made_by(law_of)
@@ -129,13 +136,14 @@ def expected_cosine(
     law: WeightLaw = STANDARD_NORMAL,
     filter_std: float | None = None,
     unit: Unit = RELU,
+    bias: BiasLaw | None = None,
     target: str = "input",
 ) -> float:
     """Return the cosine between a map and a target, as the ratio of expectations ``⟨E S, t⟩ / (‖t‖ √E‖S‖²)``.
 
     Parameters
     ----------
-    x, grid, rule, n_filters, law, filter_std, unit
+    x, grid, rule, n_filters, law, filter_std, unit, bias
         As in :func:`mean_map`.
     target : {"input", "mean"}
         The image ``x``, or the mean map ``E S``.
@@ -163,7 +171,8 @@ def expected_cosine(
     >>> round(expected_cosine(x, grid, "guided", n_filters=1000), 4)
     0.9444
     """
-    return law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std, unit=unit).expected_cosine(target)
+    maps = law_of(x, grid, rule, n_filters, law=law, filter_std=filter_std, unit=unit, bias=bias)
+    return maps.expected_cosine(target)
 
 
 @made_by(law_of)

@@ -16,9 +16,9 @@ from typing import Protocol
 import numpy as np
 
 from theorylab import _validation
-from theorylab.analytic import _windows, gates
+from theorylab.analytic import _biases, _windows, gates
 from theorylab.analytic.nolaw import SIMULATE, NoLaw
-from theorylab.model.laws import STANDARD_NORMAL, WeightLaw
+from theorylab.model.laws import STANDARD_NORMAL, BiasLaw, Gaussian, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import Rule
 from theorylab.model.units import RELU, Unit
@@ -136,6 +136,12 @@ class ThreeLayerLaw(MapLaw):
     - ``E⟨S, S'⟩ = E‖S‖² − N c² (E[h²] − E[h]²) Σ second`` for two logits of one network: they share the filters, so only
       the terms of equal positions differ.
 
+    With Gaussian biases of standard deviation ``c_b`` all of this holds for the picture with one more channel of the constant
+    that adds ``τ² = (c_b/c)²`` to the energy of every patch, as far as the map shows the others
+    (:mod:`theorylab.analytic._biases`): ``κ_t = Σ_{j∋t} 1/√(‖y_j‖² + τ²)``, patches of zeros are as active as others, and two
+    patches agree the more the larger ``τ`` is.  With biases of another law ``E[g' w] = (1−s) c y_j f_j``, ``f_j`` the density
+    of ``w·y_j + b`` at 0, by Stein's lemma given ``b``; `pairs`, and what needs it, is not known.
+
     Examples
     --------
     >>> law_of(np.ones((1, 1, 1)), PatchGrid((1, 1, 1), kernel=1), "guided", 1).second
@@ -150,6 +156,15 @@ class ThreeLayerLaw(MapLaw):
     filter_std: float
     unit: Unit = RELU
     kind: str = "exact"
+    bias: BiasLaw | None = None
+
+    @functools.cached_property
+    def longer(self) -> tuple[np.ndarray, PatchGrid]:
+        """The picture with the channel of its biases, and its patches."""
+        try:
+            return _biases.longer(self.x, self.grid, self.filter_std, self.bias)
+        except NoLaw as refusal:
+            raise NoLaw(self.rule, self.unit, refusal.layer) from None
 
     @property
     def shut(self) -> float:
@@ -161,23 +176,37 @@ class ThreeLayerLaw(MapLaw):
         """``Σ_j D_jᵀ E[g' w]``, (C, H, W)."""
         if self.shut == 1:
             return np.zeros(self.grid.input_shape)
-        x, _ = _windows.scaled(self.x)
-        result: np.ndarray = x * gates.local_contrast(x, self.grid)
-        return (1 - self.shut) / math.sqrt(2 * math.pi) * result
+        if self.bias is None or isinstance(self.bias, Gaussian):
+            x, grid = self.longer
+            x, _ = _windows.scaled(x)
+            whole: np.ndarray = x * gates.local_contrast(x, grid)
+            return (1 - self.shut) / math.sqrt(2 * math.pi) * _biases.seen(whole, self.grid, self.bias)
+        x, exponent = _windows.scaled(self.x)
+        size = self.filter_std * np.sqrt(_windows.energies(x, self.grid))
+        try:
+            at_zero = _biases.density(self.bias, _windows.rescaled(size, -exponent))
+        except NoLaw as refusal:
+            raise NoLaw(self.rule, self.unit, refusal.layer) from None
+        return np.asarray((1 - self.shut) * self.filter_std * self.x * _windows.fold(at_zero, self.grid))
 
     @functools.cached_property
     def second(self) -> np.ndarray:
         """``Σ_j D_jᵀ E[g'² w²]``, (C, H, W)."""
         squared = self.shut**2
-        open_ = (1 - squared) / 2 * gates.active_coverage(self.x, self.grid) if squared != 1 else 0.0
-        return np.asarray(squared * self.grid.coverage + open_)
+        if squared == 1:
+            return np.asarray(self.grid.coverage, dtype=np.float64)
+        if self.bias is None:
+            half = gates.active_coverage(self.x, self.grid) / 2
+        else:
+            half = _biases.open_energy(self.x, self.grid, self.filter_std, self.bias)
+        return np.asarray(squared * self.grid.coverage + (1 - squared) * half)
 
     @functools.cached_property
     def pairs(self) -> np.ndarray:
         """``Σ_{j≠j'} D_jᵀ D_j' E[g'_j g'_j' w wᵀ]``, its diagonal, (C, H, W)."""
         if self.shut == 1:
             return np.zeros(self.grid.input_shape)
-        return (1 - self.shut) ** 2 * gates.neighbours(self.x, self.grid)
+        return (1 - self.shut) ** 2 * _biases.seen(gates.neighbours(*self.longer), self.grid, self.bias)
 
     @property
     def h_mean(self) -> float:
@@ -228,6 +257,7 @@ def law_of(
     law: WeightLaw = STANDARD_NORMAL,
     filter_std: float | None = None,
     unit: Unit = RELU,
+    bias: BiasLaw | None = None,
 ) -> ThreeLayerLaw:
     """Check the arguments and return the law."""
     return ThreeLayerLaw(
@@ -238,4 +268,5 @@ def law_of(
         law,
         _validation.positive_number(law.std if filter_std is None else filter_std, "filter_std"),
         unit,
+        bias=bias,
     )

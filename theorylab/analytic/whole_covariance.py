@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
-from theorylab.analytic import halfspace
+from theorylab.analytic import _biases, halfspace
 from theorylab.analytic._arguments import made_by
+from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.three_layer import ThreeLayerLaw, law_of
+from theorylab.model.laws import Constant
 from theorylab.model.patches import PatchGrid
 
 COVARIANCE_LIMIT = 2 * 2**30
@@ -28,6 +30,8 @@ def covariance(maps: ThreeLayerLaw) -> np.ndarray:
 
     Raises
     ------
+    NoLaw
+        For biases that are not Gaussian, where the rule needs more than their symmetry about 0.
     ValueError
         If the matrix would exceed 2 GB (``d`` above 16384); use :func:`variance_map` instead.
 
@@ -51,20 +55,25 @@ def covariance(maps: ThreeLayerLaw) -> np.ndarray:
     >>> float((matrix[2, 6] / matrix[2, 2] * np.pi).round(6))
     1.0
     """
-    grid, size = maps.grid, math.prod(maps.grid.input_shape)
+    grid, shut, squared_mean = maps.grid, maps.shut, maps.h_mean**2
+    if isinstance(maps.bias, Constant) and shut**2 != 1:
+        # E[w wᵀ 1(w·y + b > 0)] has a part along y, which mixes the entries of a patch.
+        raise NoLaw(maps.rule, maps.unit, f"the covariance with biases of the law {maps.bias!r}")
+    # Behind biases the pairs are those of a longer picture.
+    x, wide = (maps.x, grid) if squared_mean == 0 or shut == 1 else maps.longer
+    size = x.size
     if 8 * size**2 > COVARIANCE_LIMIT:
         raise ValueError(
             f"covariance: {size}×{size} entries take {8 * size**2 / 2**30:.0f} GB, more than 2 GB; "
             "call variance_map for the diagonal"
         )
-    scale, squared_mean = maps.n_filters * maps.filter_std**2, maps.h_mean**2
+    scale = maps.n_filters * maps.filter_std**2
     result = np.diag((scale * maps.h_variance * maps.second).ravel())
     if squared_mean == 0:
         return result
-    shut = maps.shut
     if shut != 0:
         # `T` over all patches, and over those that are not zero: (p, d).
-        taps, nonzero = np.eye(grid.patch_size)[:, None], (grid.extract(maps.x) != 0).any(axis=1)
+        taps, nonzero = np.eye(grid.patch_size)[:, None], (wide.extract(x) != 0).any(axis=1)
         every, active = (
             grid.fold(taps * weights[:, None]).reshape(grid.patch_size, -1)
             for weights in (np.ones(grid.n_patches), nonzero)
@@ -72,7 +81,8 @@ def covariance(maps: ThreeLayerLaw) -> np.ndarray:
         mixed = shut * (1 - shut) / 2 * every.T @ active
         result += scale * squared_mean * (shut**2 * every.T @ every + mixed + mixed.T)
     if shut != 1:
-        result += scale * squared_mean * (1 - shut) ** 2 * _open_pairs(maps.x, grid)
+        kept = _biases.seen(np.arange(size).reshape(x.shape), grid, maps.bias).ravel()
+        result += scale * squared_mean * (1 - shut) ** 2 * _open_pairs(x, wide)[np.ix_(kept, kept)]
     return result
 
 

@@ -61,8 +61,8 @@ def predict(
     which there is no law, is left out.
 
     With --model: the map that your network would show on average if its weights were random, of the size that they have in each
-    layer, beside the map that it shows.  Biases are left out of the prediction.  Where there is no law, a few networks are
-    drawn, and a note says so.
+    layer, beside the map that it shows.  So are its biases, which are left out of residual networks.  Where there is no law,
+    a few networks are drawn, and a note says so.
     """
     file = output.figure_file(out, image, "prediction")
     own = "a model" if model else network if network == "vgg16" else ""

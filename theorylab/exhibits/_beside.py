@@ -14,6 +14,7 @@ from theorylab.exhibits._exhibit import Exhibit, maps_shown, rules_named
 from theorylab.exhibits._predicted import MEAN_IS_ZERO, Cosine, Prediction, by_law, cell, said_of
 from theorylab.measures import cosine
 from theorylab.model.rules import Rule
+from theorylab.model.specs import Residual
 from theorylab.model.stack import Stack
 from theorylab.networks import GraphNetwork
 from theorylab.progress import Progress
@@ -67,7 +68,10 @@ def beside(
     >>> [panel.title for panel in exhibit.figure.panels]
     ['input', 'guided backpropagation: if it knew nothing', 'guided backpropagation: what it shows']
     """
-    stack = description(net.nodes, net.parameters)
+    stack = description(net.nodes, net.parameters, biases=True)
+    left_out = []
+    if any(isinstance(layer, Residual) for layer in stack.layers):  # of which there is no law with biases
+        stack, left_out = description(net.nodes, net.parameters), biased(net.nodes, net.parameters)
     rules = rules_named(rule)
     maps, index = maps_shown(net, net.forward(x), rules, target, 0)
     found = [_prediction(stack, x, each, progress) for each in rules]
@@ -94,14 +98,13 @@ def beside(
         )
     name = "the cost" if index is None else f"logit {index}"
     name += f" ({classes[index]})" if classes and index is not None else ""
-    left_out = biased(net.nodes, net.parameters)
     more = [
-        f"What it shows is the map of {name}. What it would show if it knew nothing is the mean over Gaussian weights that are "
-        "independent and as large as its own in each layer."
+        f"What it shows is the map of {name}. What it would show if it knew nothing is the mean over Gaussian weights and "
+        "biases that are independent and as large as its own in each layer."
     ]
     if left_out:
         more.append(
-            f"The prediction leaves out the biases of these layers: {', '.join(left_out)}. No law has biases yet."
+            f"The prediction leaves out the biases of these layers: {', '.join(left_out)}. No law has biases and residual blocks."
         )
     return Exhibit(
         MapFigure("prediction", f"Mean map of random weights, and the map of {name}.", tuple(panels)),

@@ -105,6 +105,99 @@ class Gaussian(WeightLaw):
         return draws
 
 
+@dataclasses.dataclass(frozen=True)
+class Uniform(WeightLaw):
+    """Weights, or biases, that are uniform on ``±h``: PyTorch's default, with ``h = 1/√fan-in`` for both.
+
+    Parameters
+    ----------
+    half_width : float
+        ``h``; the standard deviation is ``h/√3``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `half_width` is not a finite number above 0.
+
+    Notes
+    -----
+    ``E[max(V, 0)] = h/4``, ``E[V²] = h²/3`` and ``E[V⁴] = h⁴/5``.
+
+    Examples
+    --------
+    >>> law = Uniform(0.3)
+    >>> round(law.std, 6), law.relu_mean, bool(abs(law.sample(1000, seed=1)).max() <= 0.3)
+    (0.173205, 0.075, True)
+    """
+
+    half_width: float
+
+    def __post_init__(self) -> None:
+        """Check `half_width`."""
+        _validation.positive_number(self.half_width, "half_width")
+
+    @property
+    def relu_mean(self) -> float:
+        """``E[max(V, 0)]``."""
+        return self.half_width / 4
+
+    @property
+    def variance(self) -> float:
+        """``E[V²]``."""
+        return self.half_width**2 / 3
+
+    @property
+    def excess_kurtosis(self) -> float:
+        """``E[V⁴]/E[V²]² − 3``: −6/5."""
+        return -1.2
+
+    @_validation.checked
+    def sample(
+        self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
+    ) -> np.ndarray:
+        """Draw independent weights of the given shape and floating dtype."""
+        draws = _random.generator(seed).random(shape, dtype=dtype)
+        draws -= np.asarray(0.5, dtype=dtype)
+        draws *= np.asarray(2 * self.half_width, dtype=dtype)
+        return draws
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """Biases that all have one value; no law of weights, which are symmetric about 0.
+
+    Parameters
+    ----------
+    value : float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `value` is no finite number.
+
+    Examples
+    --------
+    >>> Constant(0.1).sample(2, seed=0)
+    array([0.1, 0.1])
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        """Check `value`."""
+        _validation.finite_number(self.value, "value")
+
+    @_validation.checked
+    def sample(
+        self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
+    ) -> np.ndarray:
+        """Return an array of the given shape and floating dtype; nothing is random."""
+        return np.full(shape, self.value, dtype=dtype)
+
+
+BiasLaw = WeightLaw | Constant
+"""What biases may be."""
+
 _PART: Final = 2**16
 
 STANDARD_NORMAL: Final = Gaussian(1.0)

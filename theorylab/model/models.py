@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from theorylab import _validation
-from theorylab.model.laws import STANDARD_NORMAL, Gaussian, WeightLaw
+from theorylab.model.laws import STANDARD_NORMAL, BiasLaw, Gaussian, WeightLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
@@ -36,6 +36,7 @@ def three_layer(
     pool: MaxPool | None = None,
     weights: WeightLaw = STANDARD_NORMAL,
     bias_std: float = 0.0,
+    bias: BiasLaw | None = None,
 ) -> Stack:
     """Describe the random three-layer network of the paper: filters on patches, units, a dense readout.
 
@@ -51,7 +52,9 @@ def three_layer(
     weights : WeightLaw, default Gaussian(1.0)
         Law of the filters and of the readout.
     bias_std : float, default 0.0
-        Standard deviation of the Gaussian biases of the filters.
+        Standard deviation of Gaussian biases of the filters.
+    bias : WeightLaw or Constant, optional
+        Another law of them, such as ``Uniform(h)``.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def three_layer(
     >>> three_layer(PatchGrid((3, 8, 8), kernel=3), 16).shapes
     ((16, 6, 6),)
     """
-    filters = ConvSpec(n_filters, grid.kernel, grid.stride, grid.padding, weights)
+    filters = ConvSpec(n_filters, grid.kernel, grid.stride, grid.padding, weights, bias=bias)
     layers: tuple[Layer, ...] = (filters,) if pool is None else (filters, pool)
     return Stack(grid.input_shape, layers, unit, weights, bias_std=bias_std)
 

@@ -9,13 +9,23 @@ import dataclasses
 from collections.abc import Sequence
 
 from theorylab import _validation
-from theorylab.model.laws import Gaussian, WeightLaw
+from theorylab.model.laws import BiasLaw, Constant, Gaussian, WeightLaw
 
 
 class _Weighted:
     weights: WeightLaw
+    bias: BiasLaw | None
 
-    def _set_weights(self, std: float | WeightLaw | None, weights: WeightLaw | None) -> None:
+    def __repr__(self) -> str:
+        """Leave out biases that the layer has no law of."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        if self.bias is None:
+            del fields["bias"]
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
+
+    def _set_laws(
+        self, std: float | WeightLaw | None, weights: WeightLaw | None, bias: BiasLaw | None
+    ) -> None:
         """Set the law of the weights: `std`, or Gaussian of that standard deviation; `weights` if `std` is not given.
 
         ``dataclasses.replace`` gives the old `weights` again; a new `std` beside them wins.
@@ -24,6 +34,9 @@ class _Weighted:
         if not isinstance(law, WeightLaw):
             law = Gaussian(_validation.positive_number(law, "std"))
         object.__setattr__(self, "weights", law)
+        if bias is not None and not isinstance(bias, (WeightLaw, Constant)):
+            raise TypeError(f"bias: expected a law of biases, got {_validation.shown(bias)}")
+        object.__setattr__(self, "bias", bias)
 
     @property
     def std(self) -> float:
@@ -32,7 +45,7 @@ class _Weighted:
 
 
 @_validation.checked
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class ConvSpec(_Weighted):
     """A convolution with random filters, followed by a unit.
 
@@ -48,6 +61,8 @@ class ConvSpec(_Weighted):
         Standard deviation of Gaussian weights, or another law of them; the attribute is the standard deviation of either.
     weights : WeightLaw, optional
         The same by its field's name.
+    bias : WeightLaw or Constant, optional
+        Law of the biases, one for each filter; that of the stack's `bias_std` if not given.
 
     Raises
     ------
@@ -65,6 +80,7 @@ class ConvSpec(_Weighted):
     stride: tuple[int, int]
     padding: tuple[int, int]
     weights: WeightLaw
+    bias: BiasLaw | None
 
     def __init__(
         self,
@@ -75,23 +91,24 @@ class ConvSpec(_Weighted):
         std: float | WeightLaw | None = None,
         *,
         weights: WeightLaw | None = None,
+        bias: BiasLaw | None = None,
     ) -> None:
         object.__setattr__(self, "n_filters", _validation.positive_integer(n_filters, "n_filters"))
         object.__setattr__(self, "kernel", _validation.pair(kernel, "kernel", 1))
         object.__setattr__(self, "stride", _validation.pair(stride, "stride", 1))
         object.__setattr__(self, "padding", _validation.pair(padding, "padding", 0))
-        self._set_weights(std, weights)
+        self._set_laws(std, weights, bias)
 
 
 @_validation.checked
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Dense(_Weighted):
     """A fully connected layer with random weights, followed by a unit.
 
     Parameters
     ----------
     n_units : int
-    std, weights
+    std, weights, bias
         As for :class:`ConvSpec`.
 
     Raises
@@ -107,12 +124,18 @@ class Dense(_Weighted):
 
     n_units: int
     weights: WeightLaw
+    bias: BiasLaw | None
 
     def __init__(
-        self, n_units: int, std: float | WeightLaw | None = None, *, weights: WeightLaw | None = None
+        self,
+        n_units: int,
+        std: float | WeightLaw | None = None,
+        *,
+        weights: WeightLaw | None = None,
+        bias: BiasLaw | None = None,
     ) -> None:
         object.__setattr__(self, "n_units", _validation.positive_integer(n_units, "n_units"))
-        self._set_weights(std, weights)
+        self._set_laws(std, weights, bias)
 
 
 @_validation.checked

@@ -32,7 +32,7 @@ class Stack:
     n_logits : int, default 1000
         Number of outputs of that layer.
     bias_std : float, default 0.0
-        Standard deviation of the Gaussian biases of the hidden layers; the readout has none.
+        Standard deviation of the Gaussian biases of the hidden layers that say nothing of theirs; the readout has none.
 
     Attributes
     ----------
@@ -97,6 +97,13 @@ class Stack:
         """Shape of the input of the readout."""
         return self.shapes[-1]
 
+    @property
+    def biased_layers(self) -> tuple[Layer, ...]:
+        """The layers, each with the law of its biases: its own, or that of `bias_std`; None without biases."""
+        return tuple(
+            _biased(layer, Gaussian(self.bias_std)) if self.bias_std else layer for layer in self.layers
+        )
+
     @_validation.checked
     def reads(self, number: int) -> Shape:
         """Return the shape of the input of layer `number`."""
@@ -133,16 +140,32 @@ def grid_of(layer: ConvSpec, shape: Shape) -> PatchGrid:
     return PatchGrid(_planes(layer, shape), layer.kernel, layer.stride, layer.padding)
 
 
+def _biased(layer: Layer, bias: Gaussian) -> Layer:
+    match layer:
+        case ConvSpec() | Dense():
+            return layer if layer.bias is not None else dataclasses.replace(layer, bias=bias)
+        case Residual():
+            branch = [
+                part if part.bias is not None else dataclasses.replace(part, bias=bias)
+                for part in layer.branch
+            ]
+            shortcut = layer.shortcut
+            if shortcut is not None and shortcut.bias is None:
+                shortcut = dataclasses.replace(shortcut, bias=bias)
+            return Residual(branch, shortcut)
+    return layer
+
+
 def as_convolution(layer: ConvSpec | Dense, shape: Shape) -> ConvSpec:
     """Return the same layer as a convolution: a dense layer reads one patch, its whole input."""
     if isinstance(layer, ConvSpec):
         return layer
-    return ConvSpec(layer.n_units, (shape[1], shape[2]), weights=layer.weights)
+    return ConvSpec(layer.n_units, (shape[1], shape[2]), weights=layer.weights, bias=layer.bias)
 
 
 def single_layer(stack: Stack) -> tuple[ConvSpec, MaxPool | None] | None:
     """Return the hidden layer of a stack that has one alone, and the pool above it; None for any other stack."""
-    hidden, above = stack.layers[0], stack.layers[1:]
+    hidden, *above = stack.biased_layers
     pool = above[0] if above and isinstance(above[0], MaxPool) else None
     if not isinstance(hidden, (ConvSpec, Dense)) or len(above) > (pool is not None):
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.model.laws import Gaussian, WeightLaw
+from theorylab.model.laws import BiasLaw, Gaussian
 from theorylab.model.pooling import MaxPool
 from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
 from theorylab.model.stack import Layer, Stack
@@ -52,12 +52,12 @@ class Blueprint:
         readout_bias: bool = False,
     ) -> None:
         self.stack = stack
-        self.laws: dict[str, WeightLaw] = {}
+        self.laws: dict[str, BiasLaw] = {}
         self._names = None if names is None else iter(names)
-        self._bias = stack.bias_std > 0 if bias is None else bias
+        self._bias = bias
         self._normalised = normalised
         self._nodes: list[Node] = [kinds.Input("input", stack.input_shape)]
-        for number, layer in enumerate(stack.layers):
+        for number, layer in enumerate(stack.biased_layers):
             self._add(str(number), layer, is_plane=len(stack.reads(number)) == 3)
         if len(stack.shape_above) == 3 or not readout:
             self._append("flatten", kinds.Flatten, self._last)
@@ -76,15 +76,18 @@ class Blueprint:
         self._nodes.append(kind(name, *arguments, **options))
         return name
 
-    def _set_laws(self, name: str, weights: WeightLaw) -> None:
-        self.laws[f"{name}.weight"] = weights
-        if self.stack.bias_std:
-            self.laws[f"{name}.bias"] = Gaussian(self.stack.bias_std)
+    def _has_bias(self, layer: ConvSpec | Dense) -> bool:
+        return layer.bias is not None if self._bias is None else self._bias
+
+    def _set_laws(self, name: str, layer: ConvSpec | Dense) -> None:
+        self.laws[f"{name}.weight"] = layer.weights
+        if layer.bias is not None:
+            self.laws[f"{name}.bias"] = layer.bias
 
     def _convolution(self, default: str, source: str, layer: ConvSpec) -> str:
         geometry = layer.n_filters, layer.kernel, layer.stride, layer.padding
-        name = self._append(default, kinds.Conv, source, *geometry, bias=self._bias)
-        self._set_laws(name, layer.weights)
+        name = self._append(default, kinds.Conv, source, *geometry, bias=self._has_bias(layer))
+        self._set_laws(name, layer)
         return self._append(f"{default}.norm", kinds.BatchNorm, name) if self._normalised else name
 
     def _activation(self, default: str) -> str:
@@ -99,8 +102,8 @@ class Blueprint:
             case Dense():
                 if is_plane:
                     source = self._append(f"{number}.flatten", kinds.Flatten, source)
-                name = self._append(number, kinds.Dense, source, layer.n_units, bias=self._bias)
-                self._set_laws(name, layer.weights)
+                name = self._append(number, kinds.Dense, source, layer.n_units, bias=self._has_bias(layer))
+                self._set_laws(name, layer)
                 self._activation(number)
             case MaxPool():
                 self._append(number, kinds.MaxPool, source, layer)

@@ -130,7 +130,7 @@ def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: 
         raise ValueError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}")
     x = _validation.image(x, stack.input_shape)
     single = single_layer(stack)
-    if stack.bias_std or single is None:
+    if single is None or single[0].bias is not None:
         return GraphSampler(stack, x, dtype=dtype)
     hidden, pool = single
     grid, gaussian = grid_of(hidden, stack.input_shape), isinstance(hidden.weights, Gaussian)

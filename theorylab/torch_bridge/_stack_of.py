@@ -12,7 +12,9 @@ from theorylab.torch_bridge._translate import NoCounterpart
 
 
 @_validation.checked
-def stack_of(module: Any, input_shape: tuple[int, int, int], *, init: str = "as-is") -> Stack:
+def stack_of(
+    module: Any, input_shape: tuple[int, int, int], *, init: str = "as-is", biases: bool = False
+) -> Stack:
     """Describe a PyTorch module as a random network: its architecture, and how large the weights of each layer are.
 
     Parameters
@@ -26,13 +28,16 @@ def stack_of(module: Any, input_shape: tuple[int, int, int], *, init: str = "as-
         Standard deviation ``c`` of each layer's weights, ``n`` its fan-in.  "as-is": their root mean square in the module.
         "pytorch": ``1/√(3n)``, that of the uniform weights with which Conv2d and Linear begin.  "kaiming": ``√(2/n)``, that of
         ``nn.init.kaiming_normal_``.
+    biases : bool, default False
+        Whether the hidden layers keep the biases that they have.  "as-is": Gaussian, as large as the module's, the shifts of
+        batch normalisation included.  "pytorch": uniform, as the weights then are too, on ``±1/√n``.  "kaiming" leaves them 0.
 
     Returns
     -------
     Stack
-        Its weights are Gaussian, whatever those of the module are.  **Biases are left out**, because no law knows them yet: so
-        are the shifts of batch normalisation.  Its scales count as part of the convolutions before it under "as-is"; under the
-        other two it is the identity, as before any training.
+        Its weights are Gaussian, whatever those of the module are, but with `biases` under "pytorch".  The scales of batch
+        normalisation count as part of the convolutions before it under "as-is"; under the other two it is the identity, as before
+        any training.
 
     Raises
     ------
@@ -65,4 +70,4 @@ def stack_of(module: Any, input_shape: tuple[int, int, int], *, init: str = "as-
         net = from_torch(module, input_shape)
     except NoCounterpart as error:
         raise refusal(str(error).replace(": ", ", ", 1)) from None
-    return description(net.nodes, net.parameters if init == "as-is" else init)
+    return description(net.nodes, net.parameters if init == "as-is" else init, biases=biases)
