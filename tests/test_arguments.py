@@ -216,6 +216,7 @@ GOOD = {
     "precision": 0.5,
     "checkpoints": None,
     "executor": None,
+    "kept": None,
     "crops": None,
     "decides": False,
     "preprocess": None,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import dataclasses
 import os
+import shlex
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +57,23 @@ def line(text: str, *, err: bool = False) -> None:
 def warn(text: str) -> None:
     """Print a warning on stderr."""
     line(f"theorylab: warning: {text}", err=True)
+
+
+@contextlib.contextmanager
+def resumable(folder: Path, what: str) -> Iterator[None]:
+    """Say at an interrupt that what is finished is kept in `folder`, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = shlex.join(["theorylab", *sys.argv[1:]])
+        line(f"theorylab: finished {what} are kept in {folder}; resume with: {command}", err=True)
+        raise
+
+
+def warn_of_skipped(folder: str, skipped: Sequence[Mapping[str, str]]) -> None:
+    """Name the pictures of a folder that could not be read."""
+    for one in skipped:
+        warn(f"{os.path.join(folder, one['file'])}: skipped, {one['reason']}")
 
 
 def figure_file(out: str | None, image: str, kind: str) -> Path:

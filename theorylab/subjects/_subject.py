@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Collection
 
@@ -73,6 +74,15 @@ class Subject:
     def random(self) -> GraphNetwork:
         """The random twin that figures show: the draw of `seed`."""
         return self.draw(self.seed)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the trained parameters, the size and the colours: what decides numbers beside the seed."""
+        found = hashlib.sha256(f"{self.source} {self.trained.input_shape} {self.seed}".encode())
+        for name, array in {**self.trained.parameters, "mean": self.mean, "scale": self.scale}.items():
+            found.update(f"{name} {array.dtype} {array.shape}".encode())
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
 
     @property
     def side(self) -> int:
