@@ -95,7 +95,7 @@ def picture(
     """
     from theorylab import _json, images
 
-    own = None if subject is None else subject.prepared(subject.picture(image, fit))
+    own = None if subject is None else subject.read(image, fit)
     x = images.load(image, size, preset, fit) if own is None else own
     height, width = images.original(image).shape[:2]
     done = {"squeeze": "squeezed", "crop": "cropped"}[fit] if height != width else "resized"

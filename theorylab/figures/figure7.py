@@ -15,7 +15,7 @@ from theorylab.drawing import INK, PALETTE, fixed, label_axes, maps_over_charts
 from theorylab.figures._base import Parts, Settings
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo.executors import JoblibExecutor
-from theorylab.montecarlo.pictures import Files, Row, measure_all
+from theorylab.montecarlo.pictures import Files, Row, Unreadable, measure_all
 from theorylab.networks.batches import batch_maps
 from theorylab.subjects import PACKAGED, Subject, hed_is_present
 
@@ -102,7 +102,7 @@ class _InFolder:
     def _row(self, place: int) -> Row:
         try:
             picture = self.files[place]
-        except ValueError as error:
+        except Unreadable as error:
             return Row(place, skipped=str(error))
         logits = _two(self.nets, np.random.default_rng(_random.child(self.parent, place)))
         found = _apart(self.nets, picture[None], logits[None])

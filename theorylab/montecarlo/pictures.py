@@ -23,6 +23,10 @@ BLOCK = 4
 """Pictures that a worker takes at a time: what a kill can lose.  No number depends on it."""
 
 
+class Unreadable(ValueError):
+    """A picture of a folder cannot be read."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Files(Sequence[np.ndarray]):
     """The pictures of a folder, each read when it is asked for.
@@ -46,12 +50,12 @@ class Files(Sequence[np.ndarray]):
         return len(self.paths)
 
     def __getitem__(self, place: Any) -> Any:
-        """Read a picture; a ValueError says why it cannot be read."""
+        """Read a picture, or say in an :class:`Unreadable` why it cannot be read."""
         path = self.paths[place]
         try:
             return self.read(path)
         except ValueError as error:
-            raise ValueError(str(error).removeprefix(f"image {path!r}: ")) from None
+            raise Unreadable(str(error).removeprefix(f"image {path!r}: ")) from None
 
     def name(self, place: int) -> str:
         """Return the name of a picture in the folder."""
@@ -69,7 +73,7 @@ class Files(Sequence[np.ndarray]):
         """Say whether a picture can be read."""
         try:
             return self[place] is not None
-        except ValueError:
+        except Unreadable:
             return False
 
     def skipped(self, table: Table) -> list[dict[str, str]]:
@@ -105,7 +109,7 @@ class Row:
 
     place: int
     key: str = ""
-    numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    numbers: dict[str, float] = dataclasses.field(default_factory=dict)
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     skipped: str = ""
 
@@ -258,7 +262,7 @@ def measure_all(
             table.add(row)
     missing = [place for place in range(count) if place not in table.numbers]
     done = count - len(missing)
-    if progress is not None and done:
+    if progress is not None:
         progress(label, done, count)
     if isinstance(executor, JoblibExecutor):  # no more processes than there are blocks
         executor = JoblibExecutor(min(executor.jobs, max(1, -(-len(missing) // BLOCK))))
@@ -286,4 +290,4 @@ def measure_all(
     return table
 
 
-__all__ = ["Files", "Kept", "Measure", "Row", "Table", "executor_for", "measure_all"]
+__all__ = ["Files", "Kept", "Measure", "Row", "Table", "Unreadable", "executor_for", "measure_all"]

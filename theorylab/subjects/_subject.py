@@ -128,6 +128,10 @@ class Subject:
         """Load a picture, ``(3, H, W)`` of 0–255, in the size that the networks take."""
         return np.asarray(images.load(image, self.side, "authors", fit) + column(images.MEAN_COLOUR))
 
+    def read(self, image: str | os.PathLike[str] | None, fit: str = "squeeze") -> np.ndarray:
+        """Load a picture as the networks read it, ``(3, H, W)``."""
+        return self.prepared(self.picture(image, fit))
+
     def name_of(self, logit: int) -> str:
         """Return the name of a class, or its number."""
         return self.classes[logit] if self.classes else f"logit {logit}"
