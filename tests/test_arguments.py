@@ -23,6 +23,7 @@ from theorylab.auditing import Estimate
 from theorylab.convergence import Design
 from theorylab.convergence.predictions import Law
 from theorylab.model.rules import Rule
+from theorylab.montecarlo.pictures import Files
 
 
 def public():
@@ -222,6 +223,8 @@ GOOD = {
     "precision": 0.5,
     "checkpoints": None,
     "executor": None,
+    "files": Files("photos", (f"{FOLDER.name}/picture.png",), lambda path: tl.images.load(path, 9)),
+    "kept": None,
     "crops": None,
     "decides": False,
     "preprocess": None,
@@ -315,6 +318,7 @@ OWN = {
     "ThreeLayerNetwork.layer_gradients": THREE | {"names": ["filters"]},
     "Subject.partly": {"layers": [next(iter(SUBJECT.layers()))]},
     "Subject.picture": {"image": "cat"},
+    "Subject.read": {"image": "cat"},
     "Subject.pulled_back": {"gradient": X},
     "Settings.steps": {"label": "steps", "total": 2},
     "Design.check": {"x": X},

@@ -158,7 +158,7 @@ class Backwards:
     """Runs everything, and hands it back in the worst order."""
 
     def run(self, tasks, *, keep=False):
-        from theorylab.montecarlo.executors import run_task
+        from theorylab.montecarlo.tasks import run_task
 
         yield from reversed([(key, run_task(task)) for key, task in tasks])
 
@@ -318,6 +318,7 @@ def test_a_worker_process_that_dies_is_one_clear_error():
 
 def test_a_worker_of_another_version_is_refused():
     from theorylab.montecarlo.executors import _on_worker
+    from theorylab.montecarlo.tasks import Task
 
     with pytest.raises(ValueError, match=r"a worker has theorylab .*, this study is of 0\.0\.9"):
-        _on_worker("0.0.9", walk, np.random.SeedSequence(0), 2)
+        _on_worker("0.0.9", walk, Task(walk, np.random.SeedSequence(0), 2))

@@ -210,6 +210,20 @@ def test_a_long_label_does_not_hide_the_numbers(monkeypatch, capsys):
     assert re.search(r"18% \d:\d\d:\d\d left .:..:..", lines)
 
 
+def test_the_time_left_of_steps_that_take_minutes_and_of_a_run_that_goes_on(monkeypatch, capsys):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    now = [0.0]
+    monkeypatch.setattr("rich.console.monotonic", lambda: now[0])
+    with progress.live() as report:
+        for done in (100, 101, 102):  # the first hundred by an earlier run
+            report("pictures", done, 104)
+            now[0] += 90
+        time.sleep(0.15)
+    assert "102/104" in (said := capsys.readouterr().err)
+    assert "0:03:00" in said
+
+
 def test_visualize_says_how_many_logits_are_read(tmp_path):
     words = ["visualize", "cat", "--size", "32", "--filters", "4", "--logits", "50"]
     _, stderr = on_a_terminal(words, tmp_path)

@@ -286,8 +286,8 @@ def _is_dtype(value: Any) -> bool:
 
 
 def _entries(hint: Any) -> tuple[list[str], Check] | None:
-    """Return what the entries of a sequence have to be, in words and as a check; None if they are not all alike."""
-    arguments = [part for part in typing.get_args(hint) if part is not ...]
+    """Return what the entries of a sequence have to be, in words and as a check; None if they differ or may be anything."""
+    arguments = [part for part in typing.get_args(hint) if part not in (..., Any)]
     return _read(arguments[0])[:2] if arguments and arguments.count(arguments[0]) == len(arguments) else None
 
 

@@ -54,7 +54,10 @@ def live(quiet: bool = False) -> Iterator[Progress | None]:
     )
     # Lines of others stand above the bars; those for a file must not be sent to the terminal.
     shared = sys.stdout.isatty()
-    with progress.Progress(*columns, console=console, transient=True, redirect_stdout=shared) as bars:
+    # An hour's speed, so that the time left is told of steps that take minutes, too.
+    with progress.Progress(
+        *columns, console=console, transient=True, redirect_stdout=shared, speed_estimate_period=3600
+    ) as bars:
         tasks: dict[str, progress.TaskID] = {}
 
         def update(label: str, done: int, total: int) -> None:

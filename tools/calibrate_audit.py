@@ -15,7 +15,7 @@ from audit_kinds import CLASSES, KINDS, POOL, Kind, Network, directions, moved, 
 
 from theorylab._thresholds import THRESHOLDS
 from theorylab.auditing import Verdict, _comparing
-from theorylab.auditing._measure import Tally
+from theorylab.auditing._measure import across, counts, measured
 from theorylab.auditing._verdict import judge
 
 PICTURES = 8
@@ -55,14 +55,20 @@ def scores(kinds: Sequence[Kind], seeds: int, pictures: int = PICTURES) -> dict[
         copies = [{channels: directions(x, channels) for channels in (1, 3)} for x in drawn]
         chosen = rng.choice(POOL, pictures, replace=False)
         for kind in kinds:
-            tally = Tally()
             if isinstance(kind.build, Network):
-                for index in chosen:
-                    tally.add(*kind.build.counted(int(index)))
+                found = [kind.build.counted(int(index)) for index in chosen]
             else:
-                for known, (maps, again) in zip(copies, kind.build(rng, drawn, others), strict=True):
-                    tally.add(maps, _comparing.compare(known[maps.shape[1]], maps, again))
-            result[kind.name].count(kind, judge(tally.measured()))
+                found = [
+                    (maps, _comparing.compare(known[maps.shape[1]], maps, again))
+                    for known, (maps, again) in zip(copies, kind.build(rng, drawn, others), strict=True)
+                ]
+            ring = [*found[1:], found[0]]
+            rows = [
+                {**row, **counts(maps), "across pictures": across(maps, after)}
+                for (maps, row), (after, _) in zip(found, ring, strict=True)
+            ]
+            columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+            result[kind.name].count(kind, judge(measured(columns)))
     return result
 
 

@@ -4,7 +4,7 @@
 picture and whether they change with the class.
 """
 
-from theorylab.auditing._audit import audit
+from theorylab.auditing._audit import audit, audit_files
 from theorylab.auditing._drawing import AuditReport
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
@@ -28,4 +28,5 @@ __all__ = [
     "Randomized",
     "Verdict",
     "audit",
+    "audit_files",
 ]

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from theorylab import _json, _random, _thresholds, _validation, measures
-from theorylab.auditing._comparing import compare, directions, references, shuffled, similarities
+from theorylab import _random, _thresholds, _validation
 from theorylab.auditing._drawing import AuditReport
 from theorylab.auditing._estimates import Estimate
-from theorylab.auditing._maps import Attribute, called, called_many
-from theorylab.auditing._measure import MOVED, Tally
+from theorylab.auditing._maps import Attribute
+from theorylab.auditing._measure import measured
 from theorylab.auditing._report import Randomized
+from theorylab.auditing._rows import ALIKE, Rows, checked, layers_seed
 from theorylab.auditing._verdict import judge
-from theorylab.auditing.adapters import Layered
-from theorylab.progress import Progress, stepper
-
-_CONTROL = "white noise"
+from theorylab.auditing.adapters import Layered, OfNetwork
+from theorylab.montecarlo.executors import Executor
+from theorylab.montecarlo.pictures import Files, Kept, measure_all
+from theorylab.progress import Progress
 
 
 @_validation.checked
 def audit(
     attribute: Attribute,
-    x: np.ndarray | Sequence[np.ndarray],
+    x: np.ndarray | Sequence[Any],
     targets: Sequence[int] | np.ndarray,
     *,
     name: str | None = None,
@@ -45,7 +47,8 @@ def audit(
         :class:`~theorylab.auditing.CaptumAttribution` know their networks and are examined further.
     x : array, (C, H, W) or (B, C, H, W), or a sequence of arrays (C, H, W), of real numbers
         Pictures as the network reads them, at least 7 × 7.  Give eight or more that do not depend on each other: fewer than
-        five decide nothing.
+        five decide nothing.  A sequence of your own (``len(x)``, ``x[0]``) is asked for a picture at a time; only the maps of
+        three are in memory.
     targets : sequence of int, or an array or tensor of them
         At least two different ones; all pairs are compared.
     name : str, optional
@@ -93,54 +96,19 @@ def audit(
     its negative: undecided: one picture; more pictures would tell, 8 or more
     (of this one: recovers the input's negative, insensitive to class)
     """
-    pictures, targets = _pictures(x), _targets(targets)
-    parent = _random.sequence(seed)
-    layered = attribute if isinstance(attribute, Layered) and attribute.layers else None
-    label = name or str(getattr(attribute, "__name__", type(attribute).__name__))
-    if layered and randomize:
-        layered.randomized((), 0)  # what cannot be copied is refused now, not after all maps
-    judged: dict[str, Attribute] = {label: attribute}
-    if gradient is None:
-        gradient = getattr(attribute, "gradient", None)
-    if gradient is not None:
-        judged["plain gradient"] = gradient
-    tallies = {kind: Tally() for kind in (label, _CONTROL, *judged)}
-    rng = np.random.default_rng(_random.child(parent, 1))
-    step = stepper(progress, f"audit of {label}", len(judged) * len(pictures))
-    first = np.empty(0)
-    for index, picture in enumerate(pictures):
-        change = rng.standard_normal(picture.shape)
-        largest = float(np.abs(picture).max())  # squares stay in range
-        unit = picture / largest
-        moved = picture + change * (MOVED * np.linalg.norm(unit) / np.linalg.norm(change)) * largest
-        for kind, attribution in judged.items():
-            maps, again = (called_many(attribution, one, targets) for one in (picture, moved))
-            copies = references(unit, maps.shape[1])
-            toward = directions(copies)
-            shown = {kind: (maps, again)}
-            if kind == label:
-                shown[_CONTROL] = shuffled(maps, rng), shuffled(again, rng)
-                first = first if index else maps
-            for what, (one, other) in shown.items():
-                tallies[what].add(one, {**compare(toward, one, other), **similarities(copies, one)})
-            step()
-    found = {kind: (measured := tally.measured(), judge(measured)) for kind, tally in tallies.items()}
-    law = getattr(attribute, "expected_distance", lambda picture: None)(pictures[0])
-    return AuditReport(
-        label,
-        *found[label],
-        {kind: numbers for kind, numbers in found.items() if kind != label},
-        {"independent noise": math.sqrt(2), **({} if law is None else {"exact law": law})},
-        _randomized(layered, attribute, pictures, targets[0], parent, progress)
-        if layered and randomize
-        else (),
-        _convergence(attribute, pictures, targets),
-        len(pictures),
-        tuple(targets),
-        int(seed) if isinstance(seed, (int, np.integer)) else None,
-        tuple(map(_json.picture, pictures)),
-        first,
-        pictures[0],
+    pictures: Any = x if not isinstance(x, np.ndarray) or x.ndim == 4 else x[None]
+    if isinstance(x, (np.ndarray, list, tuple)):  # at hand: refused before anything is run
+        for picture in pictures:
+            checked(picture)
+    return _audited(
+        attribute,
+        pictures,
+        targets,
+        name=name,
+        gradient=gradient,
+        randomize=randomize,
+        seed=seed,
+        progress=progress,
     )
 
 
@@ -148,19 +116,6 @@ if audit.__doc__:  # there is none under python -OO
     audit.__doc__ = audit.__doc__.replace(
         "    {thresholds}\n", _thresholds.listed("    ").replace("|", r"\|") + "\n"
     )
-
-
-def _pictures(x: Any) -> list[np.ndarray]:
-    pictures = list(x) if not isinstance(x, np.ndarray) or x.ndim == 4 else [x]
-    if not pictures:
-        raise ValueError("x: expected at least one picture")
-    checked = [_validation.real_array(picture, "x").astype(np.float64) for picture in pictures]
-    for picture in checked:
-        if picture.ndim != 3 or min(picture.shape[1:]) < 7:
-            raise ValueError(f"x: expected pictures (C, H, W) of at least 7 × 7, got {picture.shape}")
-        if not picture.any():
-            raise ValueError("x: a picture is zero: nothing can be recovered")
-    return checked
 
 
 def _targets(targets: Sequence[int] | np.ndarray) -> list[int]:
@@ -178,41 +133,131 @@ def _targets(targets: Sequence[int] | np.ndarray) -> list[int]:
     return integers
 
 
-def _randomized(
-    layered: Layered,
+@_validation.checked
+def audit_files(
     attribute: Attribute,
-    pictures: Sequence[np.ndarray],
-    target: int,
-    parent: np.random.SeedSequence,
+    files: Files,
+    targets: Sequence[int],
+    *,
+    name: str,
+    randomize: bool,
+    seed: int,
+    configuration: Mapping[str, Any] | None = None,
+    kept: Kept | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Audit an attribution on the pictures of a folder, without those that cannot be read.
+
+    Parameters
+    ----------
+    attribute, targets, name, randomize, seed, progress
+        As :func:`audit` takes them.
+    files : Files
+    configuration, kept, executor
+        As :func:`theorylab.montecarlo.pictures.measure_all` takes them; the configuration says what the attribution is.
+
+    Returns
+    -------
+    AuditReport
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`audit`; if no picture can be read.
+
+    Examples
+    --------
+    >>> from theorylab import images
+    >>> from theorylab.montecarlo.pictures import Files
+    >>> files = Files("photos", ("cat", "no picture"), lambda path: images.load(path, 16))
+    >>> report = audit_files(lambda x, target: x, files, [0, 1], name="copy", randomize=False, seed=0)
+    >>> report.pictures, [one["file"] for one in report.skipped]
+    (1, ['no picture'])
+    """
+    return _audited(
+        attribute,
+        files,
+        targets,
+        name=name,
+        randomize=randomize,
+        seed=seed,
+        progress=progress,
+        configuration={
+            **(configuration or {}),
+            "targets": list(targets),
+            "seed": seed,
+            "randomize": randomize,
+        },
+        kept=kept,
+        executor=executor,
+    )
+
+
+def _audited(
+    attribute: Attribute,
+    pictures: Sequence[Any],
+    targets: Sequence[int] | np.ndarray,
+    *,
+    name: str | None,
+    randomize: bool,
+    seed: _random.Seed,
     progress: Progress | None,
-) -> tuple[Randomized, ...]:
-    """Draw layers anew from the top down, then one at a time, all from one draw of the weights."""
-    seed = int(np.random.default_rng(_random.child(parent, 100)).integers(2**31))
-    before = [called(attribute, x, target) for x in pictures]
-    names = layered.layers[::-1]
-    step = stepper(progress, "layers drawn anew", 2 * len(names))
-    rows = []
-    for cascading in (True, False):
-        for index, layer in enumerate(names):
-            other = layered.randomized(names[: index + 1] if cascading else (layer,), seed)
-            after = [called(other, x, target) for x in pictures]
-            numbers = [
-                Estimate.of(np.array([alike(a, b) for a, b in zip(before, after, strict=True)]))
-                for alike in (measures.similarity, measures.rank_correlation, measures.cosine)
-            ]
-            rows.append(Randomized(layer, cascading, *numbers))
-            step()
-    return tuple(rows)
+    gradient: Attribute | None = None,
+    executor: Executor | None = None,
+    **keeping: Any,
+) -> AuditReport:
+    if not len(pictures):
+        raise ValueError("x: expected at least one picture")
+    targets, parent = _targets(targets), _random.sequence(seed)
+    label = name or str(getattr(attribute, "__name__", type(attribute).__name__))
+    layered = attribute if randomize and isinstance(attribute, Layered) and attribute.layers else None
+    if layered is not None:
+        layered.randomized(
+            (), layers_seed(parent)
+        )  # what cannot be copied is refused now, not after all maps
+    if gradient is None:
+        gradient = getattr(attribute, "gradient", None)
+    judged = {label: attribute, **({} if gradient is None else {"plain gradient": gradient})}
+    rows = Rows(judged, layered, pictures, targets, parent, progress if len(pictures) == 1 else None)
+    table = measure_all(
+        rows,
+        len(pictures),
+        label=f"audit of {label}",
+        # A PyTorch module is copied for each layer, so several pictures share the copies.
+        block=1 if layered is None or isinstance(attribute, OfNetwork) else 8,
+        executor=executor,
+        progress=progress,
+        **keeping,
+    )
+    skipped = pictures.skipped(table) if isinstance(pictures, Files) else []
+    columns = table.columns()
+    found = {}
+    for index, kind in enumerate(rows.kinds):
+        numbers = measured(_part(columns, f"{index} "))
+        found[kind] = numbers, judge(numbers)
+    with nullcontext() if executor is None else threadpool_limits(1, user_api="blas"):
+        picture, maps = rows.seen(table.places[0])
+    law = getattr(attribute, "expected_distance", lambda picture: None)(picture)
+    return AuditReport(
+        label,
+        *found[label],
+        {kind: numbers for kind, numbers in found.items() if kind != label},
+        {"independent noise": math.sqrt(2), **({} if law is None else {"exact law": law})},
+        tuple(
+            Randomized(layer, cascading, *(Estimate.of(columns[f"drawn {index} {alike}"]) for alike in ALIKE))
+            for index, (layer, cascading, _) in enumerate(rows.cascades)
+        ),
+        {key: Estimate.of(column) for key, column in _part(columns, "cosine ").items()},
+        len(table.places),
+        tuple(targets),
+        int(seed) if isinstance(seed, (int, np.integer)) else None,
+        tuple(dict(table.about[place]["input"]) for place in table.places),
+        maps[label],
+        picture,
+        tuple(skipped),
+    )
 
 
-def _convergence(
-    attribute: Any, pictures: Sequence[np.ndarray], targets: Sequence[int]
-) -> dict[str, Estimate]:
-    if not hasattr(attribute, "backward_cosines"):
-        return {}
-    pairs = list(zip(targets[::2], targets[1::2], strict=False))
-    rows = [[attribute.backward_cosines(x, first, second) for first, second in pairs] for x in pictures]
-    return {
-        name: Estimate.of(np.array([np.mean([pair[name] for pair in row]) for row in rows]))
-        for name in rows[0][0]
-    }
+def _part(columns: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {key.removeprefix(prefix): column for key, column in columns.items() if key.startswith(prefix)}

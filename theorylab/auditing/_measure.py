@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -73,65 +74,51 @@ class Measured:
     one_sided: bool
 
 
-class Tally:
-    """The numbers of one attribution, picture after picture.
-
-    The shuffled control goes through the same tally as the maps themselves.
-    """
-
-    def __init__(self) -> None:
-        self._rows: list[dict[str, float]] = []
-        self._across: list[float] = []
-        self._first = self._before = np.empty(0)
-        self._zero = self._constant = self._one_sided = 0
-
-    def add(self, maps: np.ndarray, row: dict[str, float]) -> None:
-        """Count one picture's maps (T, C, H, W) with its row of numbers, of :func:`compare` and :func:`similarities`."""
-        self._rows.append(row)
-        unit = _comparing.centred(maps)
-        zero = int((~maps.any(axis=(1, 2, 3))).sum())
-        self._zero += zero
-        self._constant += int((~unit.any(axis=1)).sum()) - zero
-        self._one_sided += _comparing.one_sided(maps)
-        if len(self._rows) == 1:
-            self._first = unit
-        else:
-            self._across.append(_across(self._before, unit))
-        self._before = unit
-
-    def measured(self) -> Measured:
-        """Return the estimates."""
-        estimates = {key: Estimate.of(np.array([row[key] for row in self._rows])) for key in self._rows[0]}
-
-        def part(kind: str, names: tuple[str, ...]) -> dict[str, Estimate]:
-            return {name: estimates[key] for name in names if (key := f"{kind} {name}") in estimates}
-
-        across = Estimate.of(np.array([]))
-        if len(self._rows) > 1:
-            # A ring of pictures, each in two pairs.  For numbers that are sums of a part of each picture, neighbours are
-            # correlated 1/2, which makes the error √2 as large.
-            ring = Estimate.of(np.array([*self._across, _across(self._before, self._first)]))
-            across = ring.widened(math.sqrt(2))
-        return Measured(
-            recovery=part("recovery", _comparing.RECOVERY),
-            similarity=part("similarity", _comparing.SIMILARITY),
-            distance=estimates["distance"],
-            class_correlation=estimates["class"],
-            rank_correlation=estimates["rank"],
-            margin=estimates["margin"],
-            rank_margin=estimates["rank margin"],
-            beyond_strength=estimates["beyond strength"],
-            stability=estimates["stability"],
-            across_pictures=across,
-            zero_maps=self._zero,
-            constant_maps=self._constant,
-            one_sided=2 * self._one_sided > len(self._rows),
-        )
+def counts(maps: np.ndarray) -> dict[str, int]:
+    """Count the maps (T, C, H, W) that are zero, and those that are constant; say whether all are of one sign."""
+    zero = int((~maps.any(axis=(1, 2, 3))).sum())
+    constant = int((~_comparing.centred(maps).any(axis=1)).sum()) - zero
+    return {"zero": zero, "constant": constant, "one-sided": int(_comparing.one_sided(maps))}
 
 
-def _across(before: np.ndarray, after: np.ndarray) -> float:
-    if before.shape != after.shape:
+def across(maps: np.ndarray, others: np.ndarray) -> float:
+    """Return the correlation of the maps (T, C, H, W) of two pictures, a mean over targets; NaN if there is none."""
+    if maps.shape != others.shape:
         return math.nan
+    before, after = _comparing.centred(maps), _comparing.centred(others)
     kept = before.any(axis=1) & after.any(axis=1)
     values = (before * after).sum(axis=1)[kept]
     return float(values.mean()) if len(values) else math.nan
+
+
+def measured(columns: Mapping[str, np.ndarray]) -> Measured:
+    """Return the estimates of one attribution.
+
+    Parameters
+    ----------
+    columns : dict of str to array, (B,)
+        Of each picture: :func:`compare`, :func:`similarities`, :func:`counts`, and "across pictures", :func:`across` of its
+        maps and the next picture's, in a ring.
+    """
+    estimates = {key: Estimate.of(column) for key, column in columns.items()}
+
+    def part(kind: str, names: tuple[str, ...]) -> dict[str, Estimate]:
+        return {name: estimates[key] for name in names if (key := f"{kind} {name}") in estimates}
+
+    return Measured(
+        recovery=part("recovery", _comparing.RECOVERY),
+        similarity=part("similarity", _comparing.SIMILARITY),
+        distance=estimates["distance"],
+        class_correlation=estimates["class"],
+        rank_correlation=estimates["rank"],
+        margin=estimates["margin"],
+        rank_margin=estimates["rank margin"],
+        beyond_strength=estimates["beyond strength"],
+        stability=estimates["stability"],
+        # In the ring each picture is in two pairs.  For numbers that are sums of a part of each picture, neighbours are
+        # correlated 1/2, which makes the error √2 as large.
+        across_pictures=estimates["across pictures"].widened(math.sqrt(2)),
+        zero_maps=int(columns["zero"].sum()),
+        constant_maps=int(columns["constant"].sum()),
+        one_sided=bool(2 * columns["one-sided"].sum() > len(columns["one-sided"])),
+    )

@@ -75,6 +75,8 @@ class Findings:
     maps : array, (T, C, H, W)
         Of the first picture, raw.
     picture : array, (C, H, W)
+    skipped : tuple of dict
+        Of a folder: "file" and "reason" of each picture that could not be read.
 
     Examples
     --------
@@ -94,6 +96,7 @@ class Findings:
     inputs: tuple[dict[str, Any], ...]
     maps: np.ndarray = dataclasses.field(repr=False)
     picture: np.ndarray = dataclasses.field(repr=False)
+    skipped: tuple[dict[str, str], ...] = ()
 
     @property
     def targets(self) -> int:
@@ -140,6 +143,7 @@ class Findings:
             "class_sensitive": self.class_sensitive,
             "pictures": self.pictures,
             "inputs": self.inputs,
+            "skipped": self.skipped,
             "targets": self.targets,
             "classes": self.classes,
             "units": "pictures",

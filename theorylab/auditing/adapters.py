@@ -42,14 +42,18 @@ class Layered(Protocol):
 
 
 @_validation.checked
-class _OfNetwork:
+class OfNetwork:
     """What attributions of the package's own networks share: the plain gradient, layers drawn anew."""
 
     def __init__(self, net: Network) -> None:
         self.net = net
         self._draw: tuple[_random.Seed, dict[str, np.ndarray]] | None = None
 
-    def _with(self, net: Network) -> _OfNetwork:
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be drawn again."""
+        return {**self.__dict__, "_draw": None}
+
+    def _with(self, net: Network) -> OfNetwork:
         """Return the same attribution of another network."""
         raise NotImplementedError
 
@@ -65,7 +69,7 @@ class _OfNetwork:
         """The plain gradient: the rule of saliency."""
         return NetworkAttribution(self.net, Rule.SALIENCY)
 
-    def randomized(self, layers: Collection[str], seed: _random.Seed) -> _OfNetwork:
+    def randomized(self, layers: Collection[str], seed: _random.Seed) -> OfNetwork:
         """Return the same attribution with these layers' weights drawn anew; each layer keeps its draw."""
         assert isinstance(self.net, GraphNetwork)
         return self._with(self.net.with_parameters(self._drawn(seed), layers))
@@ -83,7 +87,7 @@ class _OfNetwork:
 
 
 @_validation.checked
-class MethodAttribution(_OfNetwork):
+class MethodAttribution(OfNetwork):
     """A method of :mod:`theorylab.methods` in one of the package's networks.
 
     Parameters
@@ -128,7 +132,7 @@ class MethodAttribution(_OfNetwork):
 
 
 @_validation.checked
-class NetworkAttribution(_OfNetwork):
+class NetworkAttribution(OfNetwork):
     """A rule in one of the package's networks.
 
     Parameters

@@ -164,6 +164,14 @@ def one_place(jobs: int | None, scheduler: str | None) -> None:
         raise ValueError("--jobs: the workers of --scheduler run the networks, give one of the two")
 
 
+def for_folders(jobs: int | None, scheduler: str | None, folder: bool, words: str) -> None:
+    """Refuse workers where no folder of pictures is measured; `words` say where one is."""
+    one_place(jobs, scheduler)
+    for name, value in (("--jobs", jobs), ("--scheduler", scheduler)):
+        if value is not None and not folder:
+            raise ValueError(f"{name}: {words}")
+
+
 # Paths are strings: pathlib would make "./~", a folder of that name, "~", the home.
 Out = Annotated[
     str | None,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import dataclasses
 import os
+import shlex
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +59,23 @@ def warn(text: str) -> None:
     line(f"theorylab: warning: {text}", err=True)
 
 
+@contextlib.contextmanager
+def resumable(folder: Path, what: str) -> Iterator[None]:
+    """Say at an interrupt that what is finished is kept in `folder`, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = shlex.join(["theorylab", *sys.argv[1:]])
+        line(f"theorylab: finished {what} are kept in {folder}; resume with: {command}", err=True)
+        raise
+
+
+def warn_of_skipped(folder: str, skipped: Sequence[Mapping[str, str]]) -> None:
+    """Name the pictures of a folder that could not be read."""
+    for one in skipped:
+        warn(f"{os.path.join(folder, one['file'])}: skipped, {one['reason']}")
+
+
 def figure_file(out: str | None, image: str, kind: str) -> Path:
     """Return the file of a figure, after a check that it can be written."""
     from theorylab import _files, drawing
@@ -75,7 +95,7 @@ def picture(
     """
     from theorylab import _json, images
 
-    own = None if subject is None else subject.prepared(subject.picture(image, fit))
+    own = None if subject is None else subject.read(image, fit)
     x = images.load(image, size, preset, fit) if own is None else own
     height, width = images.original(image).shape[:2]
     done = {"squeeze": "squeezed", "crop": "cropped"}[fit] if height != width else "resized"

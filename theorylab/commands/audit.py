@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +18,7 @@ from theorylab.commands import _output as output
 EXAMPLES = (
     ("theorylab audit photos", "a folder of pictures, in the best weights present"),
     ("theorylab audit photos --rule saliency --weights small", "another rule and network"),
+    ("theorylab audit photos --jobs 8", "ten thousand pictures; the same command goes on after a kill"),
     ("theorylab audit photos --method grad-cam --weights small", "a method in the place of a rule"),
     ("theorylab audit photos --attribute mymaps:gradcam --size 224", "your own method"),
 )
@@ -27,8 +30,8 @@ def audit(
         str | None,
         typer.Argument(
             metavar="[IMAGE|FOLDER]",
-            help="A folder of pictures, eight or more; from fewer than five, as from one picture or a bundled name, "
-            "the verdict is undecided. [default: cat]",
+            help="A folder of pictures, eight or more; those that cannot be read are named and skipped. From fewer than five, "
+            "as from one picture or a bundled name, the verdict is undecided. [default: cat]",
         ),
     ] = None,
     attribute: Annotated[
@@ -67,6 +70,8 @@ def audit(
         typer.Option("--randomize/--no-randomize", help="Also draw the layers' weights anew, one by one."),
     ] = True,
     seed: options.Seed = 0,
+    jobs: options.Jobs = None,
+    scheduler: options.Scheduler = None,
     out: Annotated[str, typer.Option(help="Folder for audit.png and audit.json.")] = "audit",
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
@@ -74,9 +79,13 @@ def audit(
     """Ask whether a saliency map is just the image again.
 
     It is asked of correlations of centred maps, over pictures. With --quiet the verdict alone; --json prints the content of
-    audit.json.
+    audit.json. Of a folder the numbers of finished pictures are kept in audit.unfinished.jsonl until the result is written:
+    the same command resumes a run that was ended. With --attribute, which may have changed meanwhile, it begins anew, and
+    runs in this process.
     """
     from theorylab import _files, _imports, auditing, drawing, images, progress, subjects
+    from theorylab.model.rules import Rule
+    from theorylab.montecarlo import pictures as many
 
     if attribute is None and preset is not None:
         raise ValueError(
@@ -89,37 +98,62 @@ def audit(
             raise ValueError(f"{name}: without --attribute alone; an attribution of yours brings its own")
     given = options.of_method(method, option)
     network = network or "trained"
-    _files.check_folder(out, ("audit.png", "audit.json"))
     folder = image is not None and Path(_files.place(image)).is_dir()
-    files: list[str | None] = [*images.in_folder(image)] if image is not None and folder else [image]
+    options.for_folders(
+        jobs, scheduler, folder and attribute is None, "for a folder of pictures, without --attribute"
+    )
+    kept = many.Kept(Path(_files.place(out)) / "audit.unfinished.jsonl")
+    keeps = folder and attribute is None
+    _files.check_folder(out, ("audit.png", "audit.json", *([kept.path.name] if keeps else [])))
+    measured: dict[str, Any] = {"name": "", "randomize": randomize, "seed": seed}
     # The user's code may print, but with --json stdout is for the result alone.
     aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
-    with progress.live(quiet) as report, aside:
+    telling = output.resumable(kept.path.parent, "pictures") if keeps else contextlib.nullcontext()
+    with telling, progress.live(quiet) as report, aside:
+        measured["progress"] = report
         if attribute is None:
             nets = subjects.best(weights, side=size, seed=seed)
             trained = network == "trained"
-            pictures = [nets.prepared(nets.picture(file)) for file in files]
             net = nets.trained if trained else nets.random
+            read: Any = nets.read
             attribution: Any = (
                 auditing.NetworkAttribution(net, rule or "guided")
                 if method is None
                 else auditing.MethodAttribution(net, method, seed=seed, **given)
             )
-            label = f"{network} {method or rule or 'guided'}"
+            measured["name"] = f"{network} {method or rule or 'guided'}"
             if not quiet:
                 about = "" if trained else "random weights of the architecture of: "
                 output.line(f"Network: {about}{nets.label}", err=True)
         else:
-            pictures = [images.load(file, size or 224, preset or "authors") for file in files]
+            read = functools.partial(images.load, size=size or 224, preset=preset or "authors")
             attribution = _imports.named(attribute, "--attribute")
             if not callable(attribution):
                 raise ValueError(f"--attribute: {attribute!r} is not callable")
-            label = attribute.partition(":")[2]
-        result = auditing.audit(
-            attribution, pictures, range(targets), name=label, randomize=randomize, seed=seed, progress=report
-        )
+            measured["name"] = attribute.partition(":")[2]
+        if keeps:
+            how = (
+                Rule(rule or "guided").__reduce__()[1]
+                if method is None
+                else (method, repr(sorted(given.items())))
+            )
+            measured |= {
+                "configuration": {"audit": nets.digest, "network": network, "by": how},
+                "kept": kept,
+                "executor": many.executor_for(jobs, scheduler, output.warn),
+            }
+        if folder:
+            assert image is not None
+            paths = images.in_folder(os.path.abspath(_files.place(image)))
+            files = many.Files(image, tuple(paths), read)
+            result = auditing.audit_files(attribution, files, range(targets), **measured)
+            output.warn_of_skipped(image, result.skipped)
+        else:
+            result = auditing.audit(attribution, [read(image)], range(targets), **measured)
     try:
         written = result.save(out)
+        if keeps:
+            kept.remove()
     finally:  # the verdict is not lost with a full disk
         if as_json:
             output.as_text(result.to_json())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,21 +82,16 @@ def converge(
         precision=precision,
         seed=seed,
     )
-    try:
-        with progress.live(quiet) as report:
-            result = convergence.study(
-                design,
-                x,
-                jobs=jobs or int(joblib.cpu_count()),
-                scheduler=scheduler,
-                out=folder,
-                progress=report,
-                warn=output.warn,
-            )
-    except KeyboardInterrupt:
-        command = shlex.join(["theorylab", *sys.argv[1:]])
-        output.line(f"theorylab: finished blocks are kept in {folder}; resume with: {command}", err=True)
-        raise
+    with output.resumable(folder, "blocks"), progress.live(quiet) as report:
+        result = convergence.study(
+            design,
+            x,
+            jobs=jobs or int(joblib.cpu_count()),
+            scheduler=scheduler,
+            out=folder,
+            progress=report,
+            warn=output.warn,
+        )
     if as_csv is not None:
         _files.write_atomically(as_csv, _csv.text(result.rows()))
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -15,6 +16,7 @@ from theorylab.commands import _output as output
 EXAMPLES = (
     ("theorylab figure 4", "figures/figure-4.png and figures/figure-4.json"),
     ("theorylab figure 2 --image photo.jpg --weights vgg16.pth", "yours, with trained weights"),
+    ("theorylab figure 7 --pictures photos --jobs 8", "over a folder; the same command goes on after a kill"),
     ("theorylab figure all --out paper --quiet", "all of them, without a word"),
 )
 
@@ -47,13 +49,18 @@ def figure(
     ] = None,
     pictures: Annotated[
         str | None,
-        typer.Option(help="Figure 7: a folder of pictures. [default: random crops of bundled ones]"),
+        typer.Option(
+            help="Figure 7: a folder of pictures; those that cannot be read are named and skipped. "
+            "[default: random crops of bundled ones]"
+        ),
     ] = None,
     crops: Annotated[
         int | None,
         typer.Option(min=2, help="Figure 7: how many pictures. [default: 10000 small crops, 16 for VGG-16]"),
     ] = None,
     seed: options.Seed = 0,
+    jobs: options.Jobs = None,
+    scheduler: options.Scheduler = None,
     out: Annotated[
         str, typer.Option(help="Folder for figure-FIGURE.png and figure-FIGURE.json.")
     ] = "figures",
@@ -63,9 +70,12 @@ def figure(
     """Draw a figure of the paper on a picture of yours.
 
     Its numbers are written beside it.  --json prints a list: the content of each figure's
-    JSON file, and the names of its files.
+    JSON file, and the names of its files.  Of a folder of pictures (--pictures) the numbers of finished ones are kept in
+    figure-7.unfinished.jsonl until the figure is written: the same command resumes a run that was ended.  --jobs and
+    --scheduler run such a folder, and nothing else.
     """
     from theorylab import _files, _validation, figures, images, progress
+    from theorylab.montecarlo import pictures as many
 
     name = _validation.choice(name, _names(), "figure")
     names = figures.NAMES if name == options.ALL else (name,)
@@ -76,10 +86,14 @@ def figure(
     ):
         if value is not None and not set(wanted) & set(names):
             raise ValueError(f"{option}: for figure {', '.join(wanted)}; figure {name} has no use for it")
+    options.for_folders(jobs, scheduler, pictures is not None, "for figure 7 of a folder, --pictures")
     folder = Path(_files.place(out))
+    kept = None if pictures is None else many.Kept(folder / "figure-7.unfinished.jsonl")
     # Check the input before the work begins.
-    _files.check_folder(folder, [file.name for each in names for file in figures.files_of(each, folder)])
+    wanted_files = [file.name for each in names for file in figures.files_of(each, folder)]
+    _files.check_folder(folder, wanted_files if kept is None else [*wanted_files, kept.path.name])
     images.load(image)
+    executor = None if pictures is None else many.executor_for(jobs, scheduler, output.warn)
     settings = figures.Settings(
         image=image,
         weights=weights,
@@ -87,18 +101,23 @@ def figure(
         crops=crops,
         pictures=pictures,
         seed=seed,
+        executor=executor,
+        kept=kept,
     )
     contents = []
     for each in names:
         # In a run of all figures the weights are VGG-16's, so draw ResNet-50's at random.
         resnet = name == options.ALL and each == "resnet"
         # Bars of its own for each figure, gone before its lines are printed.
-        with progress.live(quiet) as report:
+        aside = output.resumable(folder, "pictures") if each == "7" and kept else contextlib.nullcontext()
+        with aside, progress.live(quiet) as report:
             used = dataclasses.replace(settings, progress=report, weights=None if resnet else weights)
             finished = figures.make(each, used)
         written = figures.save(finished, folder, used)
         # As it stands in the file, the time of writing included.
         said = json.loads(written[1].read_text(encoding="utf-8"))
+        if pictures is not None:
+            output.warn_of_skipped(pictures, said["numbers"].get("skipped", ()))
         contents.append({**said, "files": [str(file) for file in written]})
         if not (quiet or as_json):
             output.line(f"Figure {each}: {finished.caption}\nWritten: {', '.join(map(str, written))}")

@@ -13,6 +13,8 @@ import numpy as np
 from theorylab import _files, _json, _random, _validation, images
 from theorylab._version import __version__
 from theorylab.drawing import encode
+from theorylab.montecarlo.executors import Executor
+from theorylab.montecarlo.pictures import Kept
 from theorylab.progress import Progress, stepper
 
 if TYPE_CHECKING:
@@ -42,6 +44,10 @@ class Settings:
     seed : int
     progress : callable or None
         ``progress(label, done, total)``.
+    executor : Executor or None
+        Where the pictures of a folder are measured; None: here.
+    kept : Kept or None
+        Where their finished rows are kept until the result is written.
     """
 
     image: str | None = None
@@ -51,6 +57,8 @@ class Settings:
     pictures: str | None = None
     seed: int = 0
     progress: Progress | None = None
+    executor: Executor | None = None
+    kept: Kept | None = None
 
     @property
     def side(self) -> int:
@@ -149,4 +157,6 @@ def save(finished: FinishedFigure, folder: str | os.PathLike[str], settings: Set
     names = [path.name for path in files_of(finished.name, Path(folder))]
     parts = encode(finished.canvas), _json.document(content(finished, settings))
     picture, numbers = _files.write_together(folder, dict(zip(names, parts, strict=True)))
+    if settings.kept is not None:
+        settings.kept.remove()
     return picture, numbers

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterator
 
 import numpy as np
 import threadpoolctl
 
-from theorylab import display, images, photographs, stats
+from theorylab import _files, _random, display, images, photographs, stats
 from theorylab.drawing import INK, PALETTE, fixed, label_axes, maps_over_charts
 from theorylab.figures._base import Parts, Settings
 from theorylab.model.rules import PAPER, Rule
+from theorylab.montecarlo.executors import JoblibExecutor
+from theorylab.montecarlo.pictures import Files, Row, Unreadable, measure_all
 from theorylab.networks.batches import batch_maps
 from theorylab.subjects import PACKAGED, Subject, hed_is_present
 
@@ -31,27 +34,15 @@ def make(settings: Settings) -> Parts:
         # The size of crops that the small classifier was trained on, unless another is given.
         settings = dataclasses.replace(settings, size=settings.size or SMALL_SIDE)
     nets = settings.subject()
-    total, pictures = batches(settings, nets)
-    step = settings.steps("figure 7", total)
-    rng = settings.stream(7, 0)
-    distances: dict[str, list[np.ndarray]] = {"random": [], "trained": []}
-    for batch in pictures:
-        logits = np.array([rng.choice(nets.trained.n_logits, 2, replace=False) for _ in batch])
-        for name, net in (("random", nets.random), ("trained", nets.trained)):
-            # One BLAS thread for small pictures: more wait for each other.
-            with threadpoolctl.threadpool_limits(1 if len(batch) > 1 else None, user_api="blas"):
-                maps = batch_maps(net, nets.prepared(batch), logits, PAPER)  # (B, R, T, C, H, W)
-            unit = display.unit_norm(maps.astype(np.float64))
-            # A zero map has no direction, so its picture is not counted.
-            apart = np.sqrt(((unit[:, :, 0] - unit[:, :, 1]) ** 2).sum(axis=(2, 3, 4)))
-            apart[~(unit != 0).any(axis=(3, 4, 5)).all(axis=2)] = np.nan
-            distances[name].append(apart)
-        for _ in batch:
-            step()
-    numbers: dict[str, object] = {"network": nets.label, "pictures": total}
+    numbers: dict[str, object] = {"network": nets.label}
+    if settings.pictures is None:
+        distances = _of_crops(settings, nets)
+    else:
+        distances, numbers["skipped"] = _of_folder(settings, nets)
+    total = len(distances["trained"])
+    numbers["pictures"] = total
     canvas, (chart,) = maps_over_charts([], 1)
-    for index, (name, parts) in enumerate(distances.items()):
-        rows = np.concatenate(parts)
+    for index, (name, rows) in enumerate(distances.items()):
         summary = {rule.value: _summary(column) for rule, column in zip(PAPER, rows.T, strict=True)}
         numbers[name] = summary
         means = np.array([entry["mean"] for entry in summary.values()])
@@ -75,27 +66,100 @@ def make(settings: Settings) -> Parts:
     )
 
 
-def batches(settings: Settings, nets: Subject) -> tuple[int, Iterator[np.ndarray]]:
-    """Return the number of pictures, and batches of them, (B, 3, H, W) of 0–255.
+def _apart(nets: Subject, pictures: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the distances of the maps of two logits, (B, R) by network, of pictures (B, 3, H, W) of 0–255."""
+    found = {}
+    for name, net in (("random", nets.random), ("trained", nets.trained)):
+        maps = batch_maps(net, nets.prepared(pictures), logits, PAPER)  # (B, R, T, C, H, W)
+        unit = display.unit_norm(maps.astype(np.float64))
+        # A zero map has no direction, so its picture is not counted.
+        found[name] = np.sqrt(((unit[:, :, 0] - unit[:, :, 1]) ** 2).sum(axis=(2, 3, 4)))
+        found[name][~(unit != 0).any(axis=(3, 4, 5)).all(axis=2)] = np.nan
+    return found
 
-    Raises
-    ------
-    ValueError
-        If the folder holds no picture; while iterating, if one of them cannot be read.
-    """
-    side = nets.side
-    small = nets.source in PACKAGED
-    if settings.pictures is not None:
-        files = images.in_folder(settings.pictures)[: settings.crops]
-        return len(files), (nets.picture(file)[None] for file in files)
-    total = settings.crops or (MANY if small else FEW)
-    rng = settings.stream(7, 1)
-    if small and side == 32:  # trained on this size: take crops of the test split
-        return total, _unseen(total, nets, rng)
-    names = photographs.present()
-    return total, (
-        photographs.crop(names[number % len(names)], side, seed=rng)[None] for number in range(total)
+
+def _two(nets: Subject, rng: np.random.Generator) -> np.ndarray:
+    return rng.choice(nets.trained.n_logits, 2, replace=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class _InFolder:
+    """The distances of each picture of a folder, whose two logits come from a stream of its own."""
+
+    nets: Subject
+    files: Files
+    parent: np.random.SeedSequence
+
+    def stands(self, row: Row) -> bool:
+        return row.key == self.files.digest(row.place)
+
+    def readable(self, place: int) -> bool:
+        return self.files.readable(place)
+
+    def __call__(self, places: tuple[int, ...]) -> list[Row]:
+        return [self._row(place) for place in places]
+
+    def _row(self, place: int) -> Row:
+        try:
+            picture = self.files[place]
+        except Unreadable as error:
+            return Row(place, skipped=str(error))
+        logits = _two(self.nets, np.random.default_rng(_random.child(self.parent, place)))
+        found = _apart(self.nets, picture[None], logits[None])
+        numbers = {
+            f"{name} {rule.value}": float(value)
+            for name, rows in found.items()
+            for rule, value in zip(PAPER, rows[0], strict=True)
+        }
+        return Row(place, self.files.digest(place), numbers)
+
+
+def _of_folder(settings: Settings, nets: Subject) -> tuple[dict[str, np.ndarray], list[dict[str, str]]]:
+    """Return the distances of the pictures of a folder, (n, R) by network, and which of them could not be read."""
+    assert settings.pictures is not None
+    paths = images.in_folder(os.path.abspath(_files.place(settings.pictures)))[: settings.crops]
+    files = Files(settings.pictures, tuple(paths), nets.picture)
+    _ = nets.random  # drawn once, here, for all workers
+    table = measure_all(
+        _InFolder(nets, files, _random.child(_random.sequence(settings.seed), 7, 0)),
+        len(files),
+        label="figure 7",
+        configuration={"figure": 7, "network": nets.digest, "seed": settings.seed},
+        kept=settings.kept,
+        executor=settings.executor or JoblibExecutor(1),
+        progress=settings.progress,
     )
+    skipped = files.skipped(table)
+    columns = table.columns()
+    return {
+        name: np.stack([columns[f"{name} {rule.value}"] for rule in PAPER], axis=1)
+        for name in ("random", "trained")
+    }, skipped
+
+
+def _of_crops(settings: Settings, nets: Subject) -> dict[str, np.ndarray]:
+    """Return the distances of crops of the bundled photographs, (n, R) by network."""
+    small = nets.source in PACKAGED
+    total = settings.crops or (MANY if small else FEW)
+    crops = settings.stream(7, 1)
+    if small and nets.side == 32:  # trained on this size: take crops of the test split
+        pictures = _unseen(total, nets, crops)
+    else:
+        names = photographs.present()
+        pictures = (
+            photographs.crop(names[number % len(names)], nets.side, seed=crops)[None]
+            for number in range(total)
+        )
+    rng, step = settings.stream(7, 0), settings.steps("figure 7", total)
+    found: list[dict[str, np.ndarray]] = []
+    for batch in pictures:
+        logits = np.array([_two(nets, rng) for _ in batch])
+        # One BLAS thread for small pictures: more wait for each other.
+        with threadpoolctl.threadpool_limits(1 if len(batch) > 1 else None, user_api="blas"):
+            found.append(_apart(nets, batch, logits))
+        for _ in batch:
+            step()
+    return {name: np.concatenate([one[name] for one in found]) for name in ("random", "trained")}
 
 
 def _unseen(total: int, nets: Subject, rng: np.random.Generator) -> Iterator[np.ndarray]:

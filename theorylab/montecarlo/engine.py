@@ -9,8 +9,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.montecarlo.executors import Executor, JoblibExecutor, Task, run_task
+from theorylab.montecarlo.executors import Executor, JoblibExecutor
 from theorylab.montecarlo.moments import Measurement, Simulation
+from theorylab.montecarlo.tasks import Task, run_task
 from theorylab.progress import Progress
 
 

@@ -17,29 +17,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import joblib
-import numpy as np
 import threadpoolctl
 
 from theorylab import _validation
 from theorylab._version import __version__
-from theorylab.montecarlo.moments import Measurement, Simulation
+from theorylab.montecarlo.tasks import Call, Task, run_task
 
 Key = TypeVar("Key")
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """One block: a simulation, its random numbers and how many replicates."""
-
-    simulate: Simulation
-    seed: np.random.SeedSequence
-    size: int
-
-
-def run_task(task: Task) -> Measurement:
-    """Run one block with one BLAS thread, because BLAS rounds differently with more of them."""
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
-        return task.simulate(np.random.default_rng(task.seed), task.size)
 
 
 @runtime_checkable
@@ -47,8 +31,8 @@ class Executor(Protocol):
     """Runs tasks and hands back what they measured."""
 
     def run(
-        self, tasks: Iterable[tuple[Key, Task]], *, keep: bool = False
-    ) -> Iterator[tuple[Key, Measurement]]:
+        self, tasks: Iterable[tuple[Key, Task | Call]], *, keep: bool = False
+    ) -> Iterator[tuple[Key, Any]]:
         """Yield results as they are finished, in any order, each with its key.
 
         Parameters
@@ -60,7 +44,7 @@ class Executor(Protocol):
         """
 
 
-def _keyed(key: Any, task: Task) -> tuple[Any, Measurement]:
+def _keyed(key: Any, task: Task | Call) -> tuple[Any, Any]:
     return key, run_task(task)
 
 
@@ -110,8 +94,8 @@ class JoblibExecutor:
         _validation.positive_integer(self.jobs, "jobs")
 
     def run(
-        self, tasks: Iterable[tuple[Key, Task]], *, keep: bool = False
-    ) -> Iterator[tuple[Key, Measurement]]:
+        self, tasks: Iterable[tuple[Key, Task | Call]], *, keep: bool = False
+    ) -> Iterator[tuple[Key, Any]]:
         """See :class:`Executor`; a worker process that dies is a ChildProcessError."""
         processes = {"backend": "loky", "initializer": _stay_with, "initargs": (os.getpid(),)}
         parallel = joblib.Parallel(
@@ -208,8 +192,8 @@ class DaskExecutor:
         return distributed
 
     def run(
-        self, tasks: Iterable[tuple[Key, Task]], *, keep: bool = False
-    ) -> Iterator[tuple[Key, Measurement]]:
+        self, tasks: Iterable[tuple[Key, Task | Call]], *, keep: bool = False
+    ) -> Iterator[tuple[Key, Any]]:
         """See :class:`Executor`.
 
         Raises
@@ -249,8 +233,8 @@ class DaskExecutor:
             logger.setLevel(level)
 
     def _stream(
-        self, distributed: Any, client: Any, tasks: Iterator[tuple[Key, Task]]
-    ) -> Iterator[tuple[Key, Measurement]]:
+        self, distributed: Any, client: Any, tasks: Iterator[tuple[Key, Task | Call]]
+    ) -> Iterator[tuple[Key, Any]]:
         """Keep twice as many blocks on the cluster as it has threads, until all are done."""
         running: dict[Any, Key] = {}
         sent = simulation = None
@@ -262,7 +246,7 @@ class DaskExecutor:
                 # lost, but scattered data are gone.
                 if task.simulate is not sent:
                     sent, simulation = task.simulate, client.submit(_same, task.simulate, pure=False)
-                future = client.submit(_on_worker, __version__, simulation, task.seed, task.size, pure=False)
+                future = client.submit(_on_worker, __version__, simulation, _with(task, _same), pure=False)
                 running[future] = key
             if not running:
                 return
@@ -284,9 +268,13 @@ def _same(simulate: Any) -> Any:
     return simulate
 
 
-def _on_worker(version: str, simulate: Any, seed: np.random.SeedSequence, size: int) -> Measurement:
+def _with(task: Any, simulate: Any) -> Any:
+    return dataclasses.replace(task, simulate=simulate)
+
+
+def _on_worker(version: str, simulate: Any, rest: Any) -> Any:
     if __version__ != version:
         raise ValueError(f"a worker has theorylab {__version__}, this study is of {version}")
     # Never lift the limit: a worker's threads share it, and the first to end would lift it for the others.
     threadpoolctl.threadpool_limits(1, user_api="blas")
-    return run_task(Task(simulate, seed, size))
+    return run_task(_with(rest, simulate))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Collection
 
@@ -74,6 +75,15 @@ class Subject:
         """The random twin that figures show: the draw of `seed`."""
         return self.draw(self.seed)
 
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the trained parameters, the size and the colours: what decides numbers beside the seed."""
+        found = hashlib.sha256(f"{self.source} {self.trained.input_shape} {self.seed}".encode())
+        for name, array in {**self.trained.parameters, "mean": self.mean, "scale": self.scale}.items():
+            found.update(f"{name} {array.dtype} {array.shape}".encode())
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
+
     @property
     def side(self) -> int:
         """Height and width of the pictures."""
@@ -117,6 +127,10 @@ class Subject:
     def picture(self, image: str | os.PathLike[str] | None, fit: str = "squeeze") -> np.ndarray:
         """Load a picture, ``(3, H, W)`` of 0–255, in the size that the networks take."""
         return np.asarray(images.load(image, self.side, "authors", fit) + column(images.MEAN_COLOUR))
+
+    def read(self, image: str | os.PathLike[str] | None, fit: str = "squeeze") -> np.ndarray:
+        """Load a picture as the networks read it, ``(3, H, W)``."""
+        return self.prepared(self.picture(image, fit))
 
     def name_of(self, logit: int) -> str:
         """Return the name of a class, or its number."""
