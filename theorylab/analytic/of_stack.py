@@ -146,7 +146,7 @@ def law(
     return _deep(stack, x, rule, progress)
 
 
-def _input_x_gradient(stack: Stack, x: np.ndarray) -> MapLaw:
+def _input_x_gradient(stack: Stack, x: np.ndarray) -> _Moments:
     plain = law(stack, x, Rule.SALIENCY)
     return _Moments(x, plain.rule, plain.kind, lambda: x * plain.mean, lambda: x**2 * plain.variance)
 
