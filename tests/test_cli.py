@@ -38,7 +38,7 @@ def laboratory(monkeypatch):
     fake = types.ModuleType("proofs_checks")
     fake.__path__ = proofs_checks.__path__
     fake.calls, fake.answer = [], lambda: result()
-    fake.registry = lambda: CLAIMS
+    fake.registry = lambda group="paper": CLAIMS
 
     def verify(claims=(), **arguments):
         fake.calls.append({"claims": tuple(claims), **arguments})

@@ -19,9 +19,9 @@ def claims(
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the claims of the paper that can be verified, or another group of claims.
+    """List the claims that can be verified.
 
-    With --quiet the ids alone, one a line.
+    Those of the paper, or of another group. With --quiet the ids alone, one a line.
     """
     import proofs_checks
 
