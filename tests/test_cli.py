@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import proofs_checks
 from proofs_checks.results import Check, ClaimResult, Margin, NegativeControl, Verdict, Verification
 from theorylab import cli, networks
+from theorylab.commands import _output as output
 
 DECLARED = {"formula": ("a = b",), "margins": (Margin("cosine", low=0.9, why="why"),), "n_checks": 2}
 DECLARED |= {"authors": "They would agree.", "trained": ()}
@@ -119,8 +120,19 @@ def test_verify_passes_on_what_it_was_given(laboratory):
     (call,) = laboratory.calls
     expected = {"claims": ("one", "two"), "image": "coffee", "budget": "full", "seed": 5, "jobs": 2}
     expected |= {"model": None, "size": None, "classes": (), "pictures": None}
+    expected |= {"group": "paper", "scheduler": None, "warn": output.warn}
     # What is not a terminal is shown no progress.
     assert call == {**expected, "law_scale": 1.03, "weights": "vgg16.pth", "progress": None}
+
+
+@pytest.mark.parametrize("group", ["beyond", "literature"])
+def test_verify_and_claims_take_one_group(laboratory, group):
+    assert run("verify", f"--{group}").exit_code == 0
+    assert laboratory.calls[0]["group"] == group
+    for command in ("verify", "claims"):
+        done = run(command, "--beyond", "--literature")
+        assert done.exit_code == 2
+        assert "one group at a time" in done.stderr
 
 
 def test_verify_defaults(laboratory):
@@ -136,7 +148,10 @@ def test_verify_defaults(laboratory):
         "size": None,
         "classes": (),
         "pictures": None,
+        "group": "paper",
+        "scheduler": None,
         "progress": None,
+        "warn": output.warn,
     }
     assert laboratory.calls == [{"claims": (), **expected}]
 

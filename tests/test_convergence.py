@@ -148,7 +148,8 @@ def test_what_has_no_law_is_null():
         )
         assert pooled[rule]["cosine_mean"].value == pytest.approx(value)
     large = Predictor(x, every).at(Point(8, 3, 2, pool=3)).laws
-    assert set(large[Rule.SALIENCY]) == {"cosine_input", "cosine_mean", "class_distance"}
+    assert set(large[Rule.SALIENCY]) == {"cosine_input", "cosine_mean", "class_distance", "variance"}
+    assert large[Rule.GUIDED]["variance"].kind == "estimate"
     deep = Predictor(x, every).at(Point(8, 3, 2, depth=2)).laws
     assert {law.kind for law in deep[Rule.GUIDED].values()} == {"limit"}
     assert "class_distance" not in deep[Rule.GUIDED]

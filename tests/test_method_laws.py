@@ -474,7 +474,7 @@ def test_options_of_laws_are_those_of_the_methods():
     ("change", "words"),
     [
         ({"unit": tl.LeakyReLU(0.1)}, "with LeakyReLU(slope=0.1) at the hidden layer"),
-        ({"bias_std": 0.5}, "with ReLU() at a hidden layer with biases of std 0.5"),
+        ({"bias_std": 0.5}, "with ReLU() at a hidden layer with biases, Gaussian(std=0.5)"),
         ({"layers": [tl.ConvSpec(4, 2), tl.ConvSpec(4, 2)]}, "2 layers, which are more than one of units"),
     ],
 )

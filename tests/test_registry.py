@@ -57,7 +57,7 @@ LAYERS = {
 }  # fmt: skip
 # Where there is a law of at least the mean; everywhere else it must refuse.
 EXACT = {"convolution", "one patch", "two readings", "biases"}
-POOLED = {"max-pool", "overlapping max-pool"}  # whose means are exact
+POOLED = {"max-pool", "max-pool, biases", "overlapping max-pool"}  # whose means are exact
 # What the laws of depth leave out is of order depth over width: of a mean's size, and of what maps scatter about it, where
 # the scale of a whole map varies from network to network.
 LEFT_OUT, LEFT_OUT_OF_SCATTER = 6 / WIDE, 24 / WIDE

@@ -79,6 +79,7 @@ class JoblibExecutor:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from theorylab.montecarlo import measurement
     >>> def throw(rng, size):
     ...     return measurement({"eyes": rng.integers(1, 7, size).astype(float)})
