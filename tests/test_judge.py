@@ -1,6 +1,7 @@
 """Where a judgement turns: at the level, at the tolerance and at the edges of a margin, and by which errors."""
 
 import dataclasses
+import functools
 import math
 import types
 
@@ -24,13 +25,13 @@ from proofs_checks.judge import (
 from proofs_checks.referee import Evidence
 from proofs_checks.results import ClaimResult, Margin, Verdict, Verification
 from theorylab import montecarlo
-from theorylab.stats import bounded_interval, interval
+from theorylab.stats import bounded_interval, detectable_effect, interval
 
 LEVEL = 1e-6
 
 
-def ruled(margin, *evidence):
-    return referee.rule(margin, Evidence(*evidence), LEVEL)
+def ruled(margin, *evidence, **more):
+    return referee.rule(margin, Evidence(*evidence, **more), LEVEL)
 
 
 def test_a_p_value_is_that_of_the_t_test_on_the_replicates():
@@ -92,6 +93,31 @@ def test_a_slope_has_the_degrees_of_freedom_of_its_smallest_study():
     assert found.replicates == 20
     beyond = abs(found.estimate + 0.5) / found.standard_error
     assert found.p_value == pytest.approx(2 * scipy_stats.t.sf(beyond, 19), rel=1e-9)
+
+
+def test_a_wrong_law_just_at_the_edge_of_what_is_seen_is_not_sure_to_be_rejected():
+    edge = detectable_effect(0.01, 1.0, 399, level=LEVEL, power=1 - FALSE_ALARM_PROBABILITY)
+    at, beyond = Wrong("at", edge), Wrong("beyond", math.nextafter(edge, 1))
+    choose = functools.partial(
+        Judge(level=LEVEL).choose, expected=0.0, error=0.01, replicates=400, level=LEVEL
+    )
+    assert choose(at) == (at, False)
+    assert choose((at, beyond)) == (beyond, True)
+
+
+def test_a_share_that_never_varied_is_decided_as_replicates_grow_and_not_their_squares():
+    found = ruled(Margin("m", low=0.01), 0.0, 0.0, 100, share=True)
+    low, high = bounded_interval(0.0, 0.0, 100, confidence=1 - LEVEL)
+    assert found.factor == pytest.approx((high - low) / 2 / 0.01, rel=1e-9)
+
+
+def test_an_undecided_quantity_says_what_it_lacks():
+    """A wide interval more networks, a law that its check did not confirm that, and a quantity that is decided nothing."""
+    margin, bounds = Margin("cosine", low=0.9), (0.8, 0.95)
+    say = lambda *given, **more: referee._sentence(referee.Ruling(margin, *given, **more))  # noqa: E731
+    assert "times as many networks" in say(0.88, *bounds, Verdict.UNDECIDED, factor=3.0)
+    assert "was not confirmed" in say(0.88, *bounds, Verdict.UNDECIDED, factor=math.nan)
+    assert say(0.95, 0.94, 0.96, Verdict.HOLDS, factor=math.nan) == ""
 
 
 def test_studies_that_are_looked_at_together_are_complete_together():
@@ -323,3 +349,18 @@ def test_what_is_complete_spends_what_is_left_and_an_early_look_must_know_its_sh
     assert levels[1.0] == pytest.approx(0.9, rel=0.03)
     assert sum(look.spent for look in LOOKS) == pytest.approx(1.0)
     assert [look.before for look in LOOKS] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+def test_a_table_has_a_row_for_each_check_and_one_for_a_claim_without():
+    sample = montecarlo.measurement({"a": np.arange(5.0)})
+    check = Judge(level=LEVEL).moment("mean", sample, "a", 2.0, Wrong("w", 9.0))
+    claims = [
+        ClaimResult(name, "3", "", Verdict.HOLDS, "", "", "", checks, "mean" if checks else "")
+        for name, checks in (("checked", (check, check)), ("measured", ()))
+    ]
+    rows = Verification("0.1", 0, "quick", "cat", 0.01, "Bonferroni", tuple(claims)).rows()
+    assert [(row["claim"], row.get("name")) for row in rows] == [
+        ("checked", "mean"),
+        ("checked", "mean"),
+        ("measured", None),
+    ]

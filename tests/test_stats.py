@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from theorylab.stats import anytime_interval, bonferroni, compare_p_value, detectable_effect, interval
+from theorylab.stats import (
+    anytime_interval,
+    bonferroni,
+    bounded_interval,
+    compare_p_value,
+    detectable_effect,
+    interval,
+)
 
 STUDIES = 4000
 
@@ -99,6 +106,13 @@ def test_intervals_cover_as_often_as_they_say(n, confidence):
         )
     ]
     assert abs(np.mean(covered) - confidence) < 4 * math.sqrt(confidence * (1 - confidence) / STUDIES)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, -0.1, 1.1, math.nan])
+@pytest.mark.parametrize("kind", [interval, bounded_interval, anytime_interval])
+def test_no_interval_is_certain(kind, confidence):
+    with pytest.raises(ValueError, match="confidence: expected a number between 0 and 1"):
+        kind(0.5, 0.1, 40, confidence=confidence)
 
 
 @pytest.mark.parametrize("draw", ["standard_normal", "standard_exponential"])
