@@ -278,6 +278,30 @@ def test_who_is_undecided_is_told_what_would_help(pictures):
     )
 
 
+@pytest.mark.parametrize("kept", [1, 3, 8])
+def test_maps_that_tell_nothing_are_not_asked_for_again(kept):
+    """Zero for some pictures, or for all targets but one of every picture."""
+    x = np.random.default_rng(1).normal(size=(14, 3, 12, 12))
+    shown = {picture.tobytes() for picture in x[:kept]}
+    for attribute in (
+        lambda picture, target: picture * (picture.tobytes() in shown),
+        lambda picture, target: picture * (target == 0),
+    ):
+        said = str(tl.audit(attribute, x, [0, 1], randomize=False))
+        assert "8 or more" not in said
+        assert ("zero or constant" in said) or "undecided" not in said, said
+
+
+def test_an_audit_leaves_pythons_random_numbers_alone():
+    code = (
+        "import random; state = random.getstate(); import numpy as np, theorylab as tl; from theorylab import progress;"
+        "tl.audit(lambda x, k: x, np.random.default_rng(0).normal(size=(1, 3, 9, 9)), [0, 1]).rows();"
+        "progress.live().__enter__(); import theorylab.drawing; assert random.getstate() == state"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_report_is_written(tmp_path, pictures):
     report = tl.audit(pieces, pictures, range(4), name="pieces")
     picture, numbers = report.save(tmp_path / "new")

@@ -249,6 +249,9 @@ def test_smoothgrad_is_known_by_its_mean():
     assert (report.kind, report.right) == ("smoothgrad", True), str(report)
     assert "smoothgrad, right (by the mean of many calls on one network)" in str(report)
     assert report.notes[0] == "rule saliency, noise 0.5"
+    for std in (0.97, 0.55):  # near 1 and 0.15 of the range; between two usual ones
+        notes = tl.check(lambda module, x, k, std=std: noisy(module, x, k, std)).notes
+        assert not notes or "could not be told" in notes[0]
     report = tl.check(lambda module, x, target: torch.randn_like(x))
     assert (report.kind, report.faults) == ("unknown", ["two calls give different maps"]), str(report)
 
@@ -313,10 +316,67 @@ def test_what_cannot_be_run_is_one_line(attribute, said):
 )
 def test_what_holds_a_maps_numbers_will_do(returned):
     report = tl.check(lambda module, x, target: returned(logit_gradient(module, x, target) * 64))
-    half = report.kind == "unknown"  # its rounding is seen: 1e-4 is asked for
-    assert report.kind == "saliency" or (
-        half and report.nearest[0] == "saliency" and report.nearest[1] < 1e-3
-    )
+    assert (report.kind, report.faults) == ("saliency", [])
+
+
+DRAWN = random.Random(8)
+
+
+@pytest.mark.parametrize("rule", DRAWN.sample(["saliency", "guided", "deconvnet"], 1))
+@pytest.mark.parametrize(("dtype", "said"), [("float16", "half precision"), ("bfloat16", "bfloat16")])
+def test_a_map_in_half_precision_is_judged_by_its_rounding(rule, dtype, said):
+    attribute = shown(ruled(rule), lambda s, x, f: s.to(getattr(torch, dtype)))
+    report = tl.check(attribute, seed=DRAWN.randrange(99))
+    assert (report.kind, report.remarks, report.right) == (rule, [f"returned in {said}"], True), str(report)
+    assert 1e-5 < report.deviation < report.tolerance
+    wrong = tl.check(shown(attribute, lambda s, x, f: s * torch.linspace(0.9, 1.1, s.shape[-1])))
+    assert wrong.kind == "unknown", str(wrong)
+
+
+@pytest.mark.parametrize("change", [torch.abs, torch.relu, lambda s: s / s.norm()])
+def test_channels_in_reverse_are_said(change):
+    report = tl.check(shown(ruled("guided"), lambda s, x, f: change(s.flip(0))))
+    assert (report.kind, report.faults) == ("guided", ["channels reversed"]), str(report)
+
+
+def switched(module):
+    module.train()
+
+
+def partly_switched(module):
+    list(module.modules())[-1].train()
+
+
+def frozen(module):
+    for one in module.parameters():
+        one.requires_grad_(False)
+
+
+@pytest.mark.parametrize("leave", [switched, partly_switched, frozen])
+def test_a_module_left_in_another_state_is_a_fault(leave):
+    def run(module, x, target):
+        map_ = logit_gradient(module, x, target)
+        leave(module)
+        return map_
+
+    (fault,) = tl.check(run).faults
+    assert fault.startswith("it leaves the module changed")
+    assert ("requires_grad" in fault) is (leave is frozen)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.34, 1.0])
+def test_no_distance_is_infinite_in_words(share):
+    """Maps that are zero for some targets, and pictures that are nobody's map."""
+    calls = []
+
+    def run(module, x, target):
+        calls.append(target)
+        return torch.zeros_like(x) if target % 3 < 3 * share else x**2
+
+    report = tl.check(run)
+    assert report.kind == "unknown"
+    assert "inf" not in str(report)
+    assert ("is zero" in str(report)) is (share > 0)
 
 
 def test_pytorch_is_left_as_it_was():

@@ -545,6 +545,71 @@ def test_help_into_a_full_disk_is_one_line(words):
     assert done.stderr == "theorylab: error: the output: No space left on device\n"
 
 
+CLOSED = (
+    ["claims"],
+    ["--version"],
+    ["verify", "--help"],
+    ["predict", "a.png", *SMALL, "--out", "made.png"],
+    ["visualize", "a.png", *SMALL, "--json", "--out", "made.png"],
+    ["audit", "a.png", "--attribute", "mymaps:copy", "--targets", "2", "--size", "16", "--quiet"],
+)
+
+
+@pytest.mark.parametrize("words", DRAWN.sample(CLOSED, 3), ids=lambda words: words[0])
+def test_a_closed_stdout_is_a_full_one_and_a_closed_stderr_is_nothing(here, words):
+    """A shell's ``>&-`` and ``2>&-``."""
+
+    def ended(number):
+        command = ["sh", "-c", f'exec "$@" {number}>&-', "sh", sys.executable, "-m", "theorylab", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = ended(1)
+    assert (done.returncode, done.stderr) == (3, "theorylab: error: the output: stdout is closed\n")
+    assert ("made.png" in words) is Path("made.png").exists()
+    done = ended(2)
+    assert done.returncode == 0
+    assert done.stdout
+
+
+@pytest.mark.parametrize("command", ["audit", "figure 7 --pictures", "verify --pictures"])
+@pytest.mark.parametrize("out", ["photos", "link", "photos/../photos/"])
+def test_outputs_do_not_become_the_next_runs_pictures(here, command, out):
+    Path("photos").mkdir()
+    Path("a.png").rename("photos/a.png")
+    Path("link").symlink_to("photos")
+    before = tree(".")
+    done = run(*command.split(), "photos", "--out", out)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "is the folder that is read" in done.stderr
+    assert tree(".") == before
+
+
+@pytest.mark.parametrize(
+    ("words", "file"), [("audit {} --size 16", "audit.png"), ("figure 4 --image {}", "figure-4.png")]
+)
+def test_a_result_does_not_replace_the_picture_that_it_is_of(here, words, file):
+    Path("made").mkdir()
+    Path("a.png").rename(f"made/{file}")
+    done = run(*words.format(f"made/{file}").split(), "--out", "made")
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "is what is read, and will not be replaced" in done.stderr
+
+
+def test_a_working_folder_that_is_gone_is_said(here, monkeypatch):
+    Path("gone").mkdir()
+    monkeypatch.chdir("gone")
+    Path("../gone").rmdir()
+    for words in (
+        ["predict", "cat", *SMALL],
+        ["visualize", "cat", *SMALL],
+        ["audit"],
+        ["check", "mymaps:copy"],
+    ):
+        done = run(*words)
+        assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert done.stderr.startswith("theorylab: error: the working folder is gone"), done.stderr
+
+
 @pytest.mark.parametrize(
     ("spec", "guess"),
     [("sub/mymaps.py:half", "sub.mymaps:half"), ("./mymaps.py:f", "mymaps:f"), ("a/b:f", "a.b:f")],

@@ -151,8 +151,12 @@ def check_file(path: str | os.PathLike[str], read: str | os.PathLike[str] | None
     _try(target, f"{given}: the folder {target.parent}")
 
 
-def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> None:
+def check_folder(
+    folder: str | os.PathLike[str], names: Iterable[str] = (), read: str | os.PathLike[str] | None = None
+) -> None:
     """Raise an OSError, and leave nothing behind, if files of these names cannot be written into `folder`, which may be missing.
+
+    Neither a file that is `read` is written, nor any file into a folder that is, where the next run would read it.
 
     Examples
     --------
@@ -165,6 +169,11 @@ def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> N
     """
     folder = Path(place(folder))
     for target in (folder / "a file", *(folder / name for name in names)):
+        if read is not None and os.path.realpath(target.parent) == os.path.realpath(place(read)):
+            raise FileExistsError(
+                f"{target.parent}: is the folder that is read, and what is written there would be read next time; "
+                "choose another one"
+            )
         existing = target.parent
         while not os.path.lexists(existing) and existing != existing.parent:
             existing = existing.parent
@@ -173,7 +182,7 @@ def check_folder(folder: str | os.PathLike[str], names: Iterable[str] = ()) -> N
             raise NotADirectoryError(f"{existing}: is a file, not a folder{of}")
         _try(target, f"{existing}: the folder", existing)
         if os.path.lexists(target):
-            check_file(target)
+            check_file(target, read)
 
 
 def _try(target: Path, words: str, folder: Path | None = None) -> None:

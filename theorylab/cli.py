@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import itertools
+import os
 import re
 import signal
 import sys
@@ -20,7 +21,14 @@ from theorylab.commands import audit, check, claims, converge, explore, figure, 
 
 BAD_INPUT, NOT_WRITTEN, INTERRUPTED = 2, 3, 130  # exit statuses
 # What happens to an output whatever the input is.
-_FULL = {errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_FULL = {
+    errno.ENOSPC,
+    errno.EIO,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EBADF,
+    getattr(errno, "EDQUOT", errno.ENOSPC),
+}
 # Click folds paragraphs, except those that begin with this sign.
 _AS_IT_STANDS = "\b\n"
 _STATUS = """Exit status:
@@ -116,6 +124,10 @@ def _fail(message: str, status: int = BAD_INPUT) -> NoReturn:
     as_option = re.sub(
         r"^n_(\w+):", r"--\1:", message
     )  # the library has n_filters where the shell has --filters
+    try:
+        os.getcwd()
+    except OSError:  # which names nothing
+        as_option = f"the working folder is gone: {as_option}"
     output.line(f"theorylab: error: {' '.join(as_option.split())}", err=True)
     raise typer.Exit(status)
 
@@ -136,7 +148,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             late = isinstance(error, NotWritten) or error.errno in _FULL
             where = error.filename or (late and "the output")  # a stream has no name
             _fail(
-                f"{where}: {error.strerror}" if where and error.strerror else str(error),
+                f"{where}: {error.strerror}" if where and error.strerror else error.strerror or str(error),
                 NOT_WRITTEN if late else BAD_INPUT,
             )
         except MemoryError as error:
@@ -164,6 +176,7 @@ for module in (claims, verify, visualize, predict, figure, converge, audit, chec
 
 def main() -> None:
     """Entry point of ``theorylab`` and ``python -m theorylab``."""
+    output.stand_in_for_closed_streams()
     output.accept_any_text()
     # As Ctrl-C: workers are ended and a study says how to resume it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

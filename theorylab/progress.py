@@ -33,6 +33,9 @@ def live(quiet: bool = False) -> Iterator[Progress | None]:
     ...     print(progress)
     None
     """
+    from theorylab import _rich  # noqa: F401
+
+    # isort: split
     from rich import progress
     from rich.console import Console
     from rich.table import Column

@@ -80,6 +80,6 @@ def _explorer(image: str) -> str:
         return explorer.page()
 
 
-def check_folder(folder: str | os.PathLike[str]) -> None:
-    """Raise an OSError, before a long run, if results cannot be saved in `folder`."""
-    _files.check_folder(folder, ("explore.html", "report.html", "results.json", "figures/a figure"))
+def check_folder(folder: str | os.PathLike[str], read: str | os.PathLike[str] | None = None) -> None:
+    """Raise an OSError, before a long run, if results cannot be saved in `folder`, or if it is a folder that is `read`."""
+    _files.check_folder(folder, ("explore.html", "report.html", "results.json", "figures/a figure"), read)

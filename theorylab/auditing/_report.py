@@ -123,11 +123,14 @@ class Findings:
         if not verdict.sure:
             return f"{self.name}: {verdict.words}"
         number = "one picture" if self.pictures == 1 else f"{self.pictures} pictures"
-        more = f"more pictures would tell, {max(verdict.wanted, ENOUGH)} or more"
-        if verdict.words == f"undecided: {number}":
-            these = "this one" if self.pictures == 1 else "these"
-            return f"{self.name}: {verdict.words}; {more} (of {these}: {verdict.here})"
         dropped = self.measured.zero_maps + self.measured.constant_maps
+        wanted = max(verdict.wanted, ENOUGH)
+        more = f"more pictures would tell, {wanted} or more"
+        if wanted <= self.pictures:
+            more = "zero or constant maps tell nothing" if dropped else "more pictures would tell"
+        if verdict.words.startswith("undecided: "):
+            these = "this one" if verdict.words.endswith("one picture") else "these"
+            return f"{self.name}: {verdict.words}; {more} (of {these}: {verdict.here})"
         skipped = f"; without {dropped} maps that are zero or constant" if dropped else ""
         tail = f"; {more}" if "undecided" in verdict.words else ""
         sure = f"sure to {verdict.percent}, " if verdict.sure >= SURE else ""

@@ -22,6 +22,9 @@ FORMS = (
     "a tensor (C, H, W)",
 )
 
+HALVES = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+"""Dtypes whose rounding is seen in a map, with the distance of two numbers near 1."""
+
 
 @contextlib.contextmanager
 def kept(seed: np.random.SeedSequence) -> Iterator[None]:
@@ -52,6 +55,8 @@ class Caller:
     seed: np.random.SeedSequence
     form: str = FORMS[0]
     precision: str = "float64"
+    rounding: float = 0.0
+    returned: str = ""
     calls: Iterator[int] = dataclasses.field(default_factory=itertools.count)
 
     def choose(self, module: Any, x: np.ndarray, where: str) -> None:
@@ -93,7 +98,13 @@ class Caller:
             kept(_random.child(self.seed, next(self.calls))),
             _maps.of_the_user(self.attribute, f"target {target}{where}"),
         ):
-            map_ = _maps.as_array(self.attribute(self.module(module) if fresh else module, picture, target))
+            given = self.attribute(self.module(module) if fresh else module, picture, target)
+            map_ = _maps.as_array(given)
+        dtype = str(
+            getattr(given[0] if isinstance(given, (tuple, list)) and len(given) == 1 else given, "dtype", "")
+        )
+        self.returned = dtype.removeprefix("torch.")
+        self.rounding = HALVES.get(self.returned, 0.0)
         return _maps.checked(map_, x, target, where)
 
 

@@ -85,7 +85,7 @@ def check(attribute: Callable[..., Any], *, seed: _random.Seed = 0) -> CheckRepo
         name=getattr(attribute, "__name__", type(attribute).__name__),
         form=f"{trial.caller.form}, {trial.caller.precision}",
         seed=seed if isinstance(seed, int) else None,
-        tolerance=_references.TOLERANCE,
+        tolerance=max(_references.TOLERANCE, trial.caller.rounding),
         **found,
     )
 
@@ -99,6 +99,9 @@ class _Trial(Runs):
             self.run_on(name, number)
         self.notes += [f"it does not run on the network {name!r}" for name in self.said]
         first = [case for case in self.cases if case.network == self.cases[0].network]
+        if first[0].rounding:
+            half = {"float16": "half precision"}.get(self.caller.returned, self.caller.returned)
+            self.notes.append(f"returned in {half}")
         if not any(case.map.any() for case in first):
             self.faults.append(f"every map of the network {first[0].network!r} is zero")
             return self._report(None, [])
@@ -130,6 +133,8 @@ class _Trial(Runs):
             map_ = self.caller(module, trace.image, 0, f" of the network {name!r}")
         except ValueError:
             return ranked
+        if not map_.any():  # too small for half precision
+            return ranked
         small = matches([Case(name, trace, 0, map_)], [match.reference for match in left])
         off = {match.reference: match.worst for match in small if match.way == best.way}
         seen = [match for match in left if off[match.reference] < _EXACT]
@@ -139,7 +144,8 @@ class _Trial(Runs):
     def _with_steps(self, best: Match, first: Sequence[Case]) -> Match:
         """Find the quadrature of integrated gradients."""
         if best.reference.tolerance == _references.DISCRETE and not best.reference.seed:
-            for ways in _references.quadratures():
+            # Rounding to half precision hides which quadrature it is.
+            for ways in () if best.rounding else _references.quadratures():
                 near = [match.reference for match in matches(first[:1], ways) if match.agrees]
                 if near:
                     found = min(matches(self.cases, list(set(near))), key=lambda match: match.order)
@@ -174,12 +180,17 @@ class _Trial(Runs):
         alike: dict[str, None] = {}
         if best is not None:
             reference = best.reference
+            hidden = best.rounding and any(  # rounding to half precision hides which options it has
+                one.reference.kind == reference.kind and one.reference.remarks != reference.remarks
+                for one in ranked
+                if _as_good(one, best)
+            )
             off |= best.deviations
             kinds |= dict.fromkeys(best.agrees, reference.kind)
             self.faults += [_WHERE.get(fault, fault) for fault in reference.faults]
             self.faults += [word for word in best.done if word in FAULTS]
             self.notes = [
-                *reference.remarks,
+                *(() if hidden else reference.remarks),
                 *(word for word in best.done if word not in FAULTS),
                 *self.notes,
             ]
@@ -198,7 +209,12 @@ class _Trial(Runs):
                 for match in others
                 if match.way == best.way and match.reference.kind not in (reference.kind, *alike, *twins)
             ]
-        nearest = min(others, key=lambda match: match.worst, default=None)
+        finite = [match for match in others if np.isfinite(match.worst)]
+        nearest = min(finite, key=lambda match: match.worst, default=None)
+        if best is None and (zero := [case for case in self.cases if not case.map.any()]):
+            for name in dict.fromkeys(case.network for case in zero):
+                words = f"a map of the network {name!r} is zero"
+                self.faults += [words] * (not any(repr(name) in fault for fault in self.faults))
         networks = [
             OnNetwork(name, made_of, kinds[name], float(off[name]), self.said.get(name, ""))
             for name, made_of in _networks.KINDS.items()
@@ -221,7 +237,10 @@ class _Trial(Runs):
         if nearest.agrees:
             kind = nearest.reference.kind
             return kind, "the plain gradient, saliency" if kind == "saliency" else kind
-        return "unknown", f"something else, off by {best.deviations[name]:.2g}"
+        if not all(case.map.any() for case in here):
+            return "unknown", "zero"
+        off = best.deviations[name]
+        return "unknown", "something else" + (f", off by {off:.2g}" if np.isfinite(off) else "")
 
 
 _EXACT = 1e-3  # of maps where activations are small: epsilons ten times as large or as small are off by 0.01 or more

@@ -21,6 +21,7 @@ _JOINED: dict[tuple[str, ...], Change] = {
     ("largest of the channels",): lambda maps: maps.max(1, keepdims=True),
     ("norm over the channels",): lambda maps: np.sqrt(np.square(maps).sum(1, keepdims=True)),
 }
+_REVERSED = "channels reversed"
 _LOGIT, _NEGATIVE = "scaled by the logit", "negative of the map"
 # Factors that a map of each case may have, as functions of its logit: with what is said, and whether that is a fault.
 _FACTORS: dict[tuple[str, ...], Change] = {
@@ -33,7 +34,7 @@ _FACTORS: dict[tuple[str, ...], Change] = {
     ("scaled by the logit's size",): np.abs,
     (_LOGIT, _NEGATIVE): lambda f: -f,
 }
-FAULTS = {_LOGIT, _NEGATIVE, "scaled by the logit's size"}
+FAULTS = {_REVERSED, _LOGIT, _NEGATIVE, "scaled by the logit's size"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +45,17 @@ class Match:
     way: tuple[str, ...]
     done: tuple[str, ...]
     deviations: dict[str, float]
+    rounding: float = 0.0
 
     @property
     def agrees(self) -> set[str]:
         """Networks on which the two are the same."""
-        return {name for name, off in self.deviations.items() if off <= self.reference.tolerance}
+        return {name for name, off in self.deviations.items() if off <= self.tolerance}
+
+    @property
+    def tolerance(self) -> float:
+        """What the two may be apart by: the reference's, or the rounding of a map in half precision."""
+        return max(self.reference.tolerance, self.rounding)
 
     @property
     def worst(self) -> float:
@@ -70,6 +77,8 @@ def _shown(maps: np.ndarray, x: np.ndarray, plane: bool) -> Iterator[tuple[tuple
             one = values(given)
             if not plane:
                 yield times + first, one
+                if not times:
+                    yield (*first, _REVERSED), one[:, ::-1]
                 continue
             if not first:  # a plane that a method repeats for each channel
                 same = (given == given[:, :1]).all((1, 2, 3), keepdims=True)
@@ -101,7 +110,7 @@ def _deviation(norms: np.ndarray, products: np.ndarray, factor: np.ndarray) -> n
 def matches(cases: Sequence[Case], references: Sequence[Reference]) -> list[Match]:
     """Return what every reference, shown in every way, is off by on each network."""
     networks = list(dict.fromkeys(case.network for case in cases))
-    plane = cases[0].map.shape[0] == 1
+    plane, rounding = cases[0].map.shape[0] == 1, max(case.rounding for case in cases)
     columns: dict[tuple[str, ...], list[tuple[np.ndarray, ...]]] = {}
     for case in cases:
         known = np.stack([reference.map(case) for reference in references])
@@ -126,9 +135,8 @@ def matches(cases: Sequence[Case], references: Sequence[Reference]) -> list[Matc
             by_network = np.array([off[[case.network == name for case in cases]].max(0) for name in networks])
             for n, reference in enumerate(references):
                 words = done + more if constants is None else _scaled(done, constants[n])
-                found.append(
-                    Match(reference, done + more, words, dict(zip(networks, by_network[:, n], strict=True)))
-                )
+                deviations = dict(zip(networks, by_network[:, n], strict=True))
+                found.append(Match(reference, done + more, words, deviations, rounding))
     return found
 
 

@@ -10,7 +10,7 @@ from theorylab.networks.batches import batch_gradients
 
 CALLS, _DRAWS = 60, 800
 # Mean squares of the difference over its standard error, over pixels: 1 where the means are the same.
-_SAME, _OTHER = 1.5, 3.0
+_SAME, _TOLD, _OTHER = 1.5, 2.5, 3.0
 
 
 def _distance(maps: np.ndarray, known: np.ndarray) -> float:
@@ -29,15 +29,23 @@ def smoothgrad(case: Case, maps: np.ndarray, seed: np.random.SeedSequence) -> st
         f"{share:g} of the picture's range": share * np.ptp(x) for share in (0.15, 0.1, 0.2, 0.05, 0.25, 0.3)
     }
     sizes = shares | {f"{size:g}": size for size in (0.1, 0.2, 0.25, 0.5, 1.0)}
+
+    def off(rule: Rule, size: float) -> float:
+        return _distance(maps, batch_gradients(net, x + size * noise, target, rule))
+
     best: dict[Rule, tuple[float, str]] = {}
+    fitting: dict[Rule, list[str]] = {}
     for rule in PAPER:
         plain = _distance(maps, batch_gradients(net, x[None], target, rule))
-        found = [
-            (_distance(maps, batch_gradients(net, x + size * noise, target, rule)), words)
-            for words, size in sizes.items()
-        ]
+        found = [(off(rule, size), words) for words, size in sizes.items()]
+        fitting[rule] = [words for value, words in found if value < _TOLD]
         best[rule] = min(found) if plain > _OTHER else (plain, "")
     nearest = min(best, key=lambda rule: best[rule][0])
-    off, words = best[nearest]
+    least, words = best[nearest]
     others = [value for rule, (value, _) in best.items() if rule is not nearest]
-    return f"rule {nearest.value}, noise {words}" if words and off < _SAME and min(others) > _OTHER else ""
+    if not (words and least < _SAME and min(others) > _OTHER):
+        return ""
+    # A usual size is told if no other one fits as well, nor one that is a little larger or smaller.
+    near = min(off(nearest, factor * sizes[words]) for factor in (0.85, 1.15))
+    told = len(fitting[nearest]) == 1 and near > least
+    return f"rule {nearest.value}, noise {words if told else 'of a size that could not be told'}"

@@ -44,12 +44,13 @@ SEEDS: dict[str, Seeds] = {
 
 @dataclasses.dataclass
 class Case:
-    """A network, a picture and a target, with the map that came back."""
+    """A network, a picture and a target, with the map that came back, and the share that rounding to its dtype may change."""
 
     network: str
     trace: GraphTrace
     target: int
     map: np.ndarray
+    rounding: float = 0.0
 
     @property
     def x(self) -> np.ndarray:

@@ -101,11 +101,10 @@ class CheckReport:
         if self.kind == "smoothgrad":
             about = "by the mean of many calls on one network"
         elif self.kind == "unknown":
-            about = f"the nearest, {other}, is off by {off:.2g}" if other else "there is nothing to compare"
+            about = f"the nearest, {other}, is off by {off:.2g}" if other else "no known kind is near"
         else:
-            about = (
-                f"on {same} of {len(ran)} networks, off by at most {self.deviation:.1g}; "
-                f"the nearest other kind, {other}, is off by {off:.2g}"
+            about = f"on {same} of {len(ran)} networks, off by at most {self.deviation:.1g}" + (
+                f"; the nearest other kind, {other}, is off by {off:.2g}" if other else ""
             )
         right = (
             "" if self.kind == "unknown" and not self.faults else f", {'right' if self.right else 'wrong'}"

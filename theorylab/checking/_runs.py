@@ -35,7 +35,15 @@ class Runs:
             for place, trace in enumerate(traces):
                 # The largest logit, the smallest and one between: of both signs, mostly.
                 target = int(np.argsort(trace.logits)[(-1, 0, 2)[place]])
-                found.append(Case(name, trace, target, self.caller(module, trace.image, target, where)))
+                found.append(
+                    Case(
+                        name,
+                        trace,
+                        target,
+                        self.caller(module, trace.image, target, where),
+                        self.caller.rounding,
+                    )
+                )
         except ValueError as error:
             self.said[name] = str(error)
             if len(self.said) == len(_networks.KINDS):
@@ -64,6 +72,7 @@ class Runs:
         again = self.caller(module, cases[0].x, cases[0].target, where)
         self.random = _differ(again, cases[0].map)
         used = self.caller.module(module)
+        flags = _flags(used)
         try:
             with _calling.kept(self.seed):
                 before = _calling.fingerprint(used, cases[0].x)
@@ -80,6 +89,18 @@ class Runs:
                 )
         except Exception as error:  # anything can happen in what it left there
             self.faults.append(f"a module that it was called with cannot be used again: {_first_line(error)}")
+
+        for what, values in _flags(used).items():
+            if values != flags[what]:
+                self.faults.append(f"it leaves the module changed: {what} is another afterwards")
+
+
+def _flags(module: Any) -> dict[str, dict[str, bool]]:
+    """Return what no map need show at once: the mode of every part, and which parameters are trained."""
+    return {
+        "the mode (train or eval)": {name: part.training for name, part in module.named_modules()},
+        "requires_grad of parameters": {name: one.requires_grad for name, one in module.named_parameters()},
+    }
 
 
 def _differ(one: np.ndarray, other: np.ndarray) -> bool:

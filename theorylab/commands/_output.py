@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import contextlib
 import dataclasses
+import errno
+import io
 import os
 import shlex
 import shutil
@@ -12,7 +14,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,26 @@ if TYPE_CHECKING:
 _PIPE = 140  # columns
 # One character for one, where that is possible: tables stay aligned.
 _PLAIN = dict(zip("−–—─✓✗\xa0×·•…", "----+x x**.", strict=True)) | {"±": "+-"}
+
+
+class _Closed(io.TextIOBase):
+    """In the place of a stdout that was closed (``>&-``), which Python calls None and print passes over in silence."""
+
+    def write(self, text: str) -> NoReturn:
+        raise OSError(errno.EBADF, "stdout is closed")
+
+
+def stand_in_for_closed_streams() -> None:
+    """Let what is printed on a closed stdout fail as on a full disk, and what goes to a closed stderr go nowhere."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file that is opened would be stdout, for libraries that print there
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def accept_any_text() -> None:

@@ -104,7 +104,7 @@ def audit(
     )
     kept = many.Kept(Path(_files.place(out)) / "audit.unfinished.jsonl")
     keeps = folder and attribute is None
-    _files.check_folder(out, ("audit.png", "audit.json", *([kept.path.name] if keeps else [])))
+    _files.check_folder(out, ("audit.png", "audit.json", *([kept.path.name] if keeps else [])), image)
     measured: dict[str, Any] = {"name": "", "randomize": randomize, "seed": seed}
     # The user's code may print, but with --json stdout is for the result alone.
     aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()

@@ -91,7 +91,8 @@ def figure(
     kept = None if pictures is None else many.Kept(folder / "figure-7.unfinished.jsonl")
     # Check the input before the work begins.
     wanted_files = [file.name for each in names for file in figures.files_of(each, folder)]
-    _files.check_folder(folder, wanted_files if kept is None else [*wanted_files, kept.path.name])
+    for read in (image, pictures):
+        _files.check_folder(folder, wanted_files if kept is None else [*wanted_files, kept.path.name], read)
     images.load(image)
     executor = None if pictures is None else many.executor_for(jobs, scheduler, output.warn)
     settings = figures.Settings(

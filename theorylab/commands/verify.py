@@ -96,7 +96,8 @@ def verify(
     _validation.positive_number(law_scale, "--law-scale")
     folder = None if out is None else Path(_files.place(out))
     if folder is not None:
-        save.check_folder(folder)
+        for read in (image, pictures):
+            save.check_folder(folder, read)
     if as_csv is not None:
         _files.check_file(_files.place(as_csv))
     images.load(image)

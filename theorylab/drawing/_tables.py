@@ -6,6 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from theorylab import _rich  # noqa: F401
+
+# isort: split
 from rich import box
 from rich.console import Console, ConsoleOptions
 from rich.containers import Lines
