@@ -81,7 +81,7 @@ def attribute_many(
     # The caller may be inside torch.no_grad() or inference mode; nobody's .grad is written to.
     with torch.inference_mode(False), torch.enable_grad():
         recorder = Recorder(module, target_device, modified)
-        image = torch.tensor(xs, dtype=dtype, device=target_device, requires_grad=True)
+        image = torch.tensor(np.ascontiguousarray(xs), dtype=dtype, device=target_device, requires_grad=True)
         logits = recorder.run(image)
         _check_logits(logits, len(xs), dtype)
         if len(xs) > 1:
