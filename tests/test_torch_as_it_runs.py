@@ -491,7 +491,6 @@ NOT_LINEAR = {
     "reciprocal": lambda v: 1 / (v + 9),
     "rounded": lambda v: torch.div(v, 2, rounding_mode="floor"),
     "integers": lambda v: v.to(torch.int64).double(),
-    "summed integers": lambda v: v + v.sum(dtype=torch.int64).double(),
     "indices": lambda v: v + F.max_pool2d(v, 2, return_indices=True)[1].double().mean(),
     "lerp": lambda v: torch.lerp(v, v + 1, v),
     "sign": lambda v: v * v.sign(),
