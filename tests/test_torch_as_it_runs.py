@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from theorylab import methods
 from theorylab.torch_bridge import attribute, attribute_many, from_torch
 from theorylab.torch_bridge._translate import NoCounterpart
+from theorylab.visualization import visualize
 
 torch = pytest.importorskip("torch")
 nn, F = torch.nn, torch.nn.functional
@@ -439,6 +441,193 @@ def test_the_module_runs_once_for_one_image_and_twice_for_several():
     assert runs == [1]
     attribute_many(module, np.stack([picture()] * 5), ["guided", "saliency"], [0, 1])
     assert runs == [1, 5, 1]
+
+
+# --- what is linear in the image, and what is not
+
+BILINEAR = {
+    "*": lambda a, b: a * b,
+    "torch.mul": lambda a, b: torch.mul(a, other=b),
+    "mul_": lambda a, b: a.clone().mul_(b),
+    "@": lambda a, b: a @ b.transpose(-1, -2),
+    "matmul": lambda a, b: torch.matmul(a.flatten(2), b.flatten(2).transpose(1, 2)),
+    "bmm": lambda a, b: torch.bmm(a.flatten(2), b.flatten(2).transpose(1, 2)),
+    "einsum": lambda a, b: torch.einsum("bchw,bdhw->bcd", a, b),
+    "tensordot": lambda a, b: torch.tensordot(a, b, ([1, 2], [1, 2])),
+    "conv": lambda a, b: F.conv2d(a, b),
+    "linear": lambda a, b: F.linear(a, b.flatten(0, 2)),
+}
+QUOTIENTS = {
+    "/": lambda a, b: a / (b + 9),
+    "div": lambda a, b: torch.div(a, other=b + 9),
+    "div_": lambda a, b: a.clone().div_(b + 9),
+    "true_divide": lambda a, b: a.true_divide(b + 9),
+}
+VARYING = {
+    "itself": lambda v: v,
+    "doubled": lambda v: 2 * v,
+    "flipped": lambda v: v.flip(-1),
+    "mean": lambda v: v.mean(1, keepdim=True).expand_as(v),
+    "rectified": lambda v: F.relu(v - 0.1),
+}
+LINEAR = {
+    "float": lambda v: v.float().double(),
+    "cast": lambda v: v.to(torch.float32).to("cpu").type(torch.float64),
+    "double": lambda v: v.double().cpu().type_as(v).to(v),
+    "roll": lambda v: v.roll(1, 2),
+    "flip": lambda v: torch.flip(v, (2, 3)),
+    "rot90": lambda v: v.rot90(2, (2, 3)),
+    "cumsum": lambda v: torch.cumsum(v, 1),
+    "lerp": lambda v: torch.lerp(v, v.flip(1), 0.3),
+    "unfold": lambda v: F.fold(F.unfold(v, 2), v.shape[2:], 2),
+    "repeat": lambda v: v.repeat(1, 2, 1, 1)[:, 2:6],
+    "select": lambda v: v.index_select(1, torch.tensor([3, 0, 1, 1])),
+    "gather": lambda v: v.gather(1, torch.ones(v.shape, dtype=torch.long)),
+    "take": lambda v: v.take(torch.arange(v.numel()).flip(0)).view_as(v),
+    "no gate": lambda v: v + v * torch.zeros_like(v),
+    "scaled": lambda v: v * torch.ones_like(v) / 3,
+}
+NOT_LINEAR = {
+    "reciprocal": lambda v: 1 / (v + 9),
+    "rounded": lambda v: torch.div(v, 2, rounding_mode="floor"),
+    "integers": lambda v: v.to(torch.int64).double(),
+    "indices": lambda v: v + F.max_pool2d(v, 2, return_indices=True)[1].double().mean(),
+    "lerp": lambda v: torch.lerp(v, v + 1, v),
+    "sign": lambda v: v * v.sign(),
+    "addcmul": lambda v: torch.addcmul(v, v, v),
+    "norm": lambda v: F.layer_norm(v, v.shape[1:], weight=v[0]),
+}
+BY_HAND = {
+    "masked_fill": lambda v: v.masked_fill(v < 0, 0),
+    "where": lambda v: torch.where(v > 0, v, 0),
+    "times": lambda v: v * (v > 0),
+    "cast": lambda v: v * (torch.zeros_like(v) <= v).double(),
+    "written": lambda v: cut(v.clone()),
+}
+
+
+def cut(v):
+    v[v < 0] = 0
+    return v
+
+
+def read_out(net, v):
+    """Of whatever shape it is, as many values as the readout takes, linearly."""
+    v = v.reshape(len(v), -1)
+    return F.pad(v, (0, 48))[:, :48].view(len(v), 4, 4, 3)
+
+
+def hooked(module, x, rule):
+    """The map by PyTorch's own backward hook on the module's one ReLU."""
+    hooks = {
+        "guided": lambda layer, below, above: (below[0].clamp(min=0),),
+        "deconvnet": lambda layer, below, above: (above[0].clamp(min=0),),
+    }
+    handle = module.relu.register_full_backward_hook(hooks[rule])
+    found = gradient(module, x, 1)
+    handle.remove()
+    return found
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from([*BILINEAR, *QUOTIENTS]),
+    st.sampled_from([*VARYING]),
+    st.sampled_from(["both", "first", "second"]),
+    st.sampled_from(["guided", "deconvnet"]),
+)
+def test_products_are_linear_in_one_factor(name, varying, which, rule):
+    constant = torch.rand(1, 4, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    function = (BILINEAR | QUOTIENTS)[name]
+
+    def between(m, v):
+        other = VARYING[varying](v)
+        first, second = {"both": (v, other), "first": (v, constant), "second": (constant, other)}[which]
+        return read_out(m, function(first, second))
+
+    module = Net(between=between)
+    if which == "both" or (which == "second" and name in QUOTIENTS):
+        words = "a division by what depends" if name in QUOTIENTS else "a product of tensors that depend"
+        with pytest.raises(
+            ValueError, match=rf"^(method|function) .*: rule '{rule}' is not defined for {words}"
+        ):
+            attribute(module, picture(), rule, 1)
+    elif varying != "rectified" or which == "first":
+        assert_equal(attribute(module, picture(), rule, 1), hooked(module, picture(), rule))
+    assert_right_or_refused(module, saliency=True)
+
+
+def assert_equal(found, expected, tolerance=1e-10):
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from([*LINEAR]), min_size=1, max_size=3), st.sampled_from(["guided", "deconvnet"]))
+def test_what_is_linear_has_every_rule(names, rule):
+    def between(m, v):
+        return functools.reduce(lambda v, name: LINEAR[name](v), names, v)
+
+    module = Net(between=between)
+    assert_equal(attribute(module, picture(), rule, 1), hooked(module, picture(), rule), 1e-5)
+
+
+@pytest.mark.parametrize("name", [*NOT_LINEAR, *BY_HAND])
+def test_what_is_not_linear_has_no_rule(name):
+    function = NOT_LINEAR[name] if name in NOT_LINEAR else BY_HAND[name]
+    words = r"; it looks like a ReLU written by hand: use torch\.relu$" if name not in NOT_LINEAR else ""
+    for module in (Net(between=lambda m, v: function(v)), Net(lambda m, x: function(x))):
+        with pytest.raises(ValueError, match=rf"rule 'guided' is not defined for .*{words}"):
+            attribute(module, picture(), "guided", 1)
+
+
+def test_a_layer_whose_weight_depends_on_the_image_is_a_product():
+    module = Net()
+    weight = module.conv.weight
+    del module.conv.weight
+    module.conv.base = weight
+    module.conv.register_forward_pre_hook(lambda m, i: m.__dict__.update(weight=m.base * i[0].mean()))
+    with pytest.raises(ValueError, match=r"^conv \(Conv2d\): rule 'guided' is not defined for a product"):
+        attribute(module, picture(), "guided", 1)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+@pytest.mark.parametrize("rule", ["saliency", "guided"])
+def test_activation_checkpointing_is_refused_by_name(reentrant, rule):
+    checkpoint = pytest.importorskip("torch.utils.checkpoint").checkpoint
+    module = Net(between=lambda m, v: checkpoint(torch.relu, v, use_reentrant=reentrant))
+    with pytest.raises(
+        ValueError, match=r"^function torch\.relu: activation checkpointing .* switch it off$"
+    ):
+        attribute(module, picture(), rule, 1)
+
+
+@pytest.mark.parametrize("axes", [(0,), (1, 2), (0, 2)])
+def test_pictures_may_be_views_turned_round(axes):
+    turned, xs = np.flip(picture(), axes), np.flip(np.stack([picture()] * 2), axes)
+    expected = attribute(Net(), turned.copy(), "guided", 1)
+    np.testing.assert_array_equal(attribute(Net(), turned, "guided", 1), expected)
+    found = attribute_many(Net(), xs, ["guided"], [1])
+    np.testing.assert_array_equal(found, attribute_many(Net(), xs.copy(), ["guided"], [1]))
+
+
+@pytest.mark.parametrize(
+    "kind", [torch.tensor, np.array, np.int32, lambda k: torch.arange(3).argmax() - 2 + k]
+)
+def test_a_target_may_be_an_integer_without_axes(kind):
+    net = from_torch(Net(), SHAPE)
+    calls = (
+        lambda k: attribute(Net(), picture(), "guided", k),
+        lambda k: attribute_many(Net(), picture()[None], ["guided"], [k, "max"]),
+        lambda k: attribute_many(Net(), picture()[None], ["guided"], (k for _ in range(2))),
+        lambda k: visualize(net, picture(), "guided", k),
+        lambda k: methods.attribute(net, picture(), "input-x-gradient", k),
+    )
+    for number, call in enumerate(calls):
+        expected = call(1) if number != 2 else np.repeat(calls[1](1)[:, :1], 2, 1)
+        np.testing.assert_array_equal(call(kind(1)), expected)
+        for wrong in (torch.tensor(1.0), torch.tensor(True), torch.tensor([1]), np.array(1.5)):
+            with pytest.raises(ValueError, match=r"^(target|targets|unknown target)\b"):
+                call(wrong)
 
 
 # --- what cannot be run, or not be watched

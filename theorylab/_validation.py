@@ -8,6 +8,7 @@ import functools
 import inspect
 import itertools
 import math
+import operator
 import os
 import types
 import typing
@@ -24,6 +25,14 @@ def positive_integer(value: object, name: str) -> int:
     if value < 1:
         raise ValueError(f"{name}: expected at least 1, got {value}")
     return int(value)
+
+
+def integer(value: Any) -> Any:
+    """Return an array or tensor without axes that holds an integer as an int, also in a list; all else as it is."""
+    if type(value) in (list, tuple):
+        return type(value)(map(integer, value))
+    whole = getattr(value, "ndim", None) == 0 and "int" in str(getattr(value, "dtype", ""))
+    return operator.index(value) if whole else value
 
 
 def finite_number(value: object, name: str, *, above: float | None = None) -> float:
@@ -49,8 +58,6 @@ def choice(value: object, known: Iterable[str], what: str) -> str:
 
     Examples
     --------
-    >>> choice("Guided", ("saliency", "guided"), "rule")
-    'guided'
     >>> choice("gided", ("saliency", "guided"), "rule")
     Traceback (most recent call last):
         ...
@@ -70,13 +77,7 @@ def choice(value: object, known: Iterable[str], what: str) -> str:
 
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:
-    """Return ``did you mean 'name'`` of the nearest of the `known` names, or nothing if none is near.
-
-    Examples
-    --------
-    >>> did_you_mean("rockets", ("cat", "rocket")), did_you_mean("dog", ("cat", "rocket"))
-    ("did you mean 'rocket'", '')
-    """
+    """Return ``did you mean 'name'`` of the nearest of the `known` names, or nothing if none is near."""
     names = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(str(value).casefold(), names, n=1)
     return f"did you mean {names[near[0]]!r}" if near else ""
@@ -151,10 +152,7 @@ def image_shape(value: Any, name: str) -> tuple[int, int, int]:
 
 
 def real_array(value: object, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Return `value` as a finite array of the given shape: float32 as it is, every other dtype as float64.
-
-    What :func:`as_array` takes; an array of either dtype is not copied.
-    """
+    """Return what :func:`as_array` takes as a finite array: float32 and float64 as they are, all else as float64."""
     array = as_array(value, name)
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float64)
@@ -221,6 +219,8 @@ def checked(function: Checked) -> Checked:
             return function(*args, **kwargs)
         for name in filter(known.__contains__, bound.arguments):
             value, (words, check, array) = bound.arguments[name], known[name]
+            if not array and not check(value):  # such as ``logits.argmax()``
+                value = bound.arguments[name] = integer(value)
             if check(value):
                 continue
             if not array:

@@ -67,6 +67,7 @@ def check_target(target: object, n_logits: int) -> int | str:
     """Return "max", "random", "cost" or the index of a logit as an int; a ValueError if `target` is none of these."""
     if isinstance(target, str) and target.casefold() in ("max", "random", "cost"):
         return target.casefold()
+    target = _validation.integer(target)
     if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
         raise ValueError(
             f"unknown target {_validation.shown(target)}: choose 'max', 'random', 'cost' or a logit's index below {n_logits}"

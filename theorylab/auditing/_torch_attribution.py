@@ -77,4 +77,6 @@ class TorchAttribution(abc.ABC):
         import torch
 
         like = next(module.parameters(), torch.empty(0, dtype=torch.float64))
-        return torch.as_tensor(x[None], dtype=like.dtype, device=like.device).requires_grad_(True)
+        return torch.as_tensor(
+            np.ascontiguousarray(x[None]), dtype=like.dtype, device=like.device
+        ).requires_grad_(True)

@@ -81,7 +81,7 @@ def attribute_many(
     # The caller may be inside torch.no_grad() or inference mode; nobody's .grad is written to.
     with torch.inference_mode(False), torch.enable_grad():
         recorder = Recorder(module, target_device, modified)
-        image = torch.tensor(xs, dtype=dtype, device=target_device, requires_grad=True)
+        image = torch.tensor(np.ascontiguousarray(xs), dtype=dtype, device=target_device, requires_grad=True)
         logits = recorder.run(image)
         _check_logits(logits, len(xs), dtype)
         if len(xs) > 1:
@@ -182,7 +182,7 @@ def attribute(
         Converted to the module's dtype.
     rule : Rule or str
     target : str or int, default "max"
-        "max", "random", "cost" or a logit's index: see :func:`theorylab.visualize_many`.
+        "max", "random", "cost" or a logit's index (a tensor without axes, too): see :func:`theorylab.visualize_many`.
     device : str or torch.device, optional
         Where to compute; where the module is unless given.  Another device gets a copy of the parameters.
     seed : int or Generator
@@ -202,8 +202,9 @@ def attribute(
         If the forward fails, reads values of the image (the message has the line) or writes into a parameter; if
         something is random, in training mode, without values (lazy, meta), compiled by TorchScript, a custom autograd
         function or under ``torch.no_grad``; under every rule but "saliency" if something that is neither a ReLU or
-        LeakyReLU nor known to be linear, pooling or normalisation stands in it (GELU, Sigmoid, ReLU6, …); if dtypes are
-        mixed or half; if `rule`, `target`, `device` or `x` does not fit.
+        LeakyReLU nor known to be linear, pooling or normalisation stands in it (GELU, Sigmoid, ReLU6, …), or a product
+        of two tensors that depend on the image, or a division by one; if a unit is under activation checkpointing; if
+        dtypes are mixed or half; if `rule`, `target`, `device` or `x` does not fit.
 
     Notes
     -----

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import linecache
+import os
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from theorylab.torch_bridge import _twin
@@ -119,3 +123,40 @@ def _mode() -> Any:
 def watched(watch: Callable[[Any, Any, Any], Any]) -> Any:
     """Return a context in which this thread calls ``watch(function, args, kwargs)`` in the place of torch's functions."""
     return _mode()(watch)
+
+
+@functools.cache
+def not_users() -> tuple[str, ...]:
+    """Folders whose lines are not the user's."""
+    import torch
+
+    return (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
+
+
+def line_of(frame: FrameType, number: int) -> str:
+    """File, number and words of a line of the user's."""
+    path = frame.f_code.co_filename
+    words = linecache.getline(path, number, frame.f_globals).strip()
+    return f"{os.path.basename(path)} line {number}" + (f": `{words}`" if words else "")
+
+
+def by_backward_hooks() -> bool:
+    """Whether torch was called by the function that torch itself puts around a module with backward hooks."""
+    from torch.nn.modules._functions import BackwardHookFunction
+
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(not_users()):
+        if frame.f_code.co_name == "apply" and frame.f_locals.get("cls") is BackwardHookFunction:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def checkpointed() -> bool:
+    """Whether torch was called by activation checkpointing, which computes it again in the backward pass."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename.endswith(os.path.join("torch", "utils", "checkpoint.py")):
+            return True
+        frame = frame.f_back
+    return False

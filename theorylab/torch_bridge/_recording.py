@@ -7,7 +7,6 @@ without us.  ``TorchFunctionMode`` belongs to one thread: nothing of torch or of
 from __future__ import annotations
 
 import functools
-import linecache
 import os
 import sys
 import weakref
@@ -16,7 +15,18 @@ from types import FrameType
 from typing import Any
 
 from theorylab.torch_bridge import _known, _rectifiers, _twin
-from theorylab.torch_bridge._calls import Node, called, collected, inputs_of, mapped, watched
+from theorylab.torch_bridge._calls import (
+    Node,
+    by_backward_hooks,
+    called,
+    checkpointed,
+    collected,
+    inputs_of,
+    line_of,
+    mapped,
+    not_users,
+    watched,
+)
 
 _MODULES = os.path.join("torch", "nn", "modules", "module.py")
 # Methods and functions through which the value of a tensor leaves torch.
@@ -35,33 +45,6 @@ def _functions(start: Any) -> Iterator[Any]:
             met.add(step)
             waiting += [below for below, _ in step.next_functions]
             yield step
-
-
-@functools.cache
-def _not_users() -> tuple[str, ...]:
-    """Folders whose lines are not the user's."""
-    import torch
-
-    return (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
-
-
-def _line(frame: FrameType, number: int) -> str:
-    """File, number and words of a line of the user's."""
-    path = frame.f_code.co_filename
-    words = linecache.getline(path, number, frame.f_globals).strip()
-    return f"{os.path.basename(path)} line {number}" + (f": `{words}`" if words else "")
-
-
-def _by_backward_hooks() -> bool:
-    """Whether torch was called by the function that torch itself puts around a module with backward hooks."""
-    from torch.nn.modules._functions import BackwardHookFunction
-
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_not_users()):
-        if frame.f_code.co_name == "apply" and frame.f_locals.get("cls") is BackwardHookFunction:
-            return True
-        frame = frame.f_back
-    return False
 
 
 class Recorder:
@@ -153,9 +136,22 @@ class Recorder:
         op, target = called(function)
         if self.layer is not None:
             self._insist(_known.randomness(Node(op, target, args, kwargs)), self.layer)
+            self._look_inside(Node(op, target), args, kwargs)
             return function(*args, **kwargs)
         node = Node(op, target, scope=self.scopes[-1][0] if self.scopes else "")
         return self._call(node, function, args, kwargs)
+
+    def _look_inside(self, node: Node, args: Any, kwargs: Any) -> None:
+        """Note that a layer multiplies what depends on the image, as one whose weight does."""
+        moving = {
+            id(tensor): Node("item", "") for tensor in collected((args, kwargs)) if tensor.requires_grad
+        }
+        node.args, node.kwargs = mapped((tuple(args), kwargs), lambda tensor: moving.get(id(tensor), tensor))
+        if self.rule and self.layer is not None and not self.layer.problem:
+            self.layer.problem = self._undefined(_known.misused(node, set(moving.values())))
+
+    def _undefined(self, words: str) -> str:
+        return words and f"rule {self.rule!r} is not defined for {words}"
 
     def _wrap(self, twin: Any, path: str, layer: bool) -> None:
         # The very top is looked into, whatever it is.
@@ -177,8 +173,8 @@ class Recorder:
         except (Exception, SystemExit) as error:
             trace, users = error.__traceback__, ""
             while trace is not None:
-                if not trace.tb_frame.f_code.co_filename.startswith(_not_users()):
-                    users = f", {_line(trace.tb_frame, trace.tb_lineno)}"
+                if not trace.tb_frame.f_code.co_filename.startswith(not_users()):
+                    users = f", {line_of(trace.tb_frame, trace.tb_lineno)}"
                 trace = trace.tb_next
             self._fail(error, f"{_twin.labelled(path, twin)}{users}: {type(error).__name__}")
             raise
@@ -211,7 +207,12 @@ class Recorder:
         goal = kwargs.get("out", args[:1] if _known.in_place(name) else None)
         if any(tensor.untyped_storage().data_ptr() in self.memory for tensor in collected(goal)):
             self._insist("it writes into a parameter", node)
+        moving = {found for tensor in tensors if tensor.requires_grad and (found := self.node_of(tensor))}
         seen = _rectifiers.rectification(node) if held else None
+        if seen is not None and checkpointed():  # what is computed again is not watched
+            self._insist(
+                "activation checkpointing (torch.utils.checkpoint) is not supported; switch it off", node
+            )
         versions = [(tensor, tensor._version) for tensor in tensors]
         try:
             result = (
@@ -224,27 +225,30 @@ class Recorder:
             raise
         if held:
             written = [tensor for tensor, version in versions if tensor._version != version]
-            self._keep(node, seen is not None, result, written)
+            self._keep(node, moving if seen is None else None, result, written)
         return result
 
-    def _keep(self, node: Node, unit: bool, result: Any, written: list[Any]) -> None:
-        """Note a call that the image has a part in, if a tensor comes of it."""
+    def _keep(self, node: Node, moving: set[Node] | None, result: Any, written: list[Any]) -> None:
+        """Note a call that the image has a part in, if a tensor comes of it; a unit has no `moving`."""
         import torch
 
         outputs = collected(result)
         node.writes = node.target == "register_hook" or any(self.node_of(tensor) for tensor in written)
         if not (outputs or written or node.writes):
             return
-        if not torch.is_grad_enabled() and not _by_backward_hooks():
+        if not torch.is_grad_enabled() and not by_backward_hooks():
             node.problem = "it runs without gradients (torch.no_grad)"
-        elif self.rule and not unit and not _known.known(node):
-            node.problem = f"rule {self.rule!r} is not defined for it, only for ReLU and LeakyReLU"
+        elif self.rule and moving is not None:
+            whole = [result] if isinstance(result, torch.Tensor) else []
+            node.problem = self._undefined(_known.unruled(node, moving, whole)) or node.problem
         if isinstance(result, torch.Tensor):
             self._note(node, [result, *written])
             return
         self._note(node, written)
         for index, tensor in enumerate(outputs):
-            self._note(Node("item", f"output {index} of {node}", (node,)), [tensor])
+            item = Node("item", f"output {index} of {node}", (node,))
+            item.problem = self._undefined(_known.unruled(item, (), [tensor])) if self.rule else ""
+            self._note(item, [tensor])
 
     def _note(self, node: Node, tensors: list[Any]) -> None:
         node.recorder = self
@@ -262,10 +266,10 @@ class Recorder:
             path = frame.f_code.co_filename
             if path.endswith(_MODULES) and not self.strict:
                 return
-            if users is None and not path.startswith(_not_users()):
+            if users is None and not path.startswith(not_users()):
                 users = frame
             frame = frame.f_back
-        line = f", {_line(users, users.f_lineno)}" if users is not None else ""
+        line = f", {line_of(users, users.f_lineno)}" if users is not None else ""
         path, twin = self.scopes[-1]
         self._insist("what it computes depends on values of the image", _twin.labelled(path, twin) + line)
 

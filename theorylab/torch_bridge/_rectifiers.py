@@ -23,7 +23,7 @@ class Rectification:
     unit: Unit = RELU
 
 
-def _is_zero(value: Any, source: Node) -> bool:
+def is_zero(value: Any, source: Node) -> bool:
     """Whether an argument is the number 0, as a scalar, a constant tensor that `source` outgrows or ``zeros_like(source)``."""
     import torch
     from torch import nn
@@ -81,7 +81,7 @@ def rectification(node: Node) -> Rectification | None:
         other = node.argument(1, "other")
         for values, zero in ((source, other), (other, source)):
             # A number as second argument of ``max`` is an axis.
-            if isinstance(values, Node) and isinstance(zero, (Node, torch.Tensor)) and _is_zero(zero, values):
+            if isinstance(values, Node) and isinstance(zero, (Node, torch.Tensor)) and is_zero(zero, values):
                 return Rectification(values, False)
         return None
     if not isinstance(source, Node):
@@ -97,7 +97,7 @@ def rectification(node: Node) -> Rectification | None:
             if isinstance(slope, (int, float)):
                 return Rectification(source, in_place, LeakyReLU(slope))
         case "clamp":
-            if node.argument(2, "max") is None and _is_zero(node.argument(1, "min"), source):
+            if node.argument(2, "max") is None and is_zero(node.argument(1, "min"), source):
                 return Rectification(source, in_place)
     return None
 
