@@ -17,7 +17,7 @@ from theorylab.analytic._conditioning import chunks
 from theorylab.analytic._gaussian_rule import POINTS, factors, normals, rectified_normal
 from theorylab.analytic._inner_products import InnerProducts, arc_cosine, moved
 from theorylab.analytic._joint_moments import largest_energy, largest_gap, neighbour_moments, pooled_moments
-from theorylab.analytic._plan import differences, pool_needs
+from theorylab.analytic._plan import RING, differences, half, pool_needs
 from theorylab.analytic._unit_moments import unit_moments
 from theorylab.model.laws import Gaussian
 from theorylab.model.patches import PatchGrid
@@ -834,3 +834,37 @@ def test_gram_matrices_behind_a_pool_are_nearly_positive():
     law = InnerProducts.of_image(x, needed).of_patches(grid, needed).pooled(1.0, pool, differences(listed))
     values = np.linalg.eigvalsh(law.gram(listed))
     assert (values[:, 0] > -1e-3 * values[:, -1]).all()
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 3)])
+def test_products_of_far_windows_are_corrected_by_what_near_ones_fall_short(size):
+    """Not integrated they come nearer to the integrals than without what the maximum takes from the distance."""
+    x, pool = picture(16), MaxPool(size)
+    far = [(0, 3), (3, 0), (3, -1), (3, 3), (1, 3)]
+    grid, shifts = PatchGrid(x.shape, 3, padding=1), [*NEIGHBOURS, *RING, *far]
+    needed = pool_needs(shifts, pool)
+    patches = InnerProducts.of_image(x, needed).of_patches(grid, needed)
+    integrals, law = (
+        patches.pooled(1.0, pool, shifts, near) for near in (None, half([*NEIGHBOURS[1:], *RING]))
+    )
+    corrected, plain = [], []
+    for s in far:
+        sizes = np.sqrt(law.energy * moved(law.energy, s))
+        there = sizes > 0
+        wanted = integrals.at(s)[there] / sizes[there]
+        corrected.append(law.at(s)[there] / sizes[there] - wanted)
+        plain.append(patches._cosine_of_entries(pool, s)[there] - wanted)
+    off, without = (np.sqrt((np.concatenate(each) ** 2).mean()) for each in (corrected, plain))
+    assert off < 0.6 * without, (off, without)
+
+
+def test_equal_windows_have_equal_products_to_the_last_bit():
+    """Of areas that repeat a texture: inner products at different places differ by rounding, and labels put that right."""
+    x = np.tile(picture(8), (1, 3, 3))
+    grid, pool = PatchGrid(x.shape, 3), MaxPool(2)
+    needed = pool_needs(NEIGHBOURS, pool)
+    law = InnerProducts.of_image(x, needed).of_patches(grid, needed).pooled(1.0, pool, NEIGHBOURS)
+    for plane in (law.energy, law.at((0, 1)), law.at((1, 1))):
+        for down, right in ((4, 0), (0, 4), (4, 4)):
+            one, other = plane[1:5, 1:5], plane[1 + down : 5 + down, 1 + right : 5 + right]
+            np.testing.assert_array_equal(one, other)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from scipy import integrate, special
+from scipy.stats import qmc
 from strategies import grids, image_with_zeros, seeds
 
 import theorylab as tl
@@ -495,3 +496,15 @@ def test_a_readout_that_is_not_gaussian_is_refused(method):
     stack = tl.models.three_layer(tl.PatchGrid((1, 4, 4), 3), 6, weights=tl.TruncatedGaussian(0.1))
     with pytest.raises(tl.NoLaw, match=f"method '{method}' .* a readout of the law TruncatedGaussian"):
         tl.law(stack, np.ones((1, 4, 4)), method)
+
+
+@pytest.mark.parametrize("noise", [0.2, 0.6, 2.0])
+def test_the_variance_of_smoothgrad_along_a_patch_and_across_it(noise):
+    """One patch of three entries, by quasi-random filters: a gate lets part of the noisy copies pass, by the filter's angle."""
+    x = np.array([[[3.0, 0.5, -1.0]]])
+    stack = tl.models.three_layer(tl.PatchGrid(x.shape, (1, 3)), 7)
+    found = tl.law(stack, x, "smoothgrad", options={"noise": noise, "draws": 20}).variance.ravel()
+    w = special.ndtri(qmc.Sobol(3, seed=0).random(2**15))
+    passed = special.ndtr(w @ x.ravel() / (noise * np.ptp(x) * np.linalg.norm(w, axis=1)))
+    square = (1 - 1 / 20) * passed**2 + passed / 20
+    np.testing.assert_allclose(found, 7 * (w**2 * square[:, None]).mean(axis=0), rtol=2e-3)

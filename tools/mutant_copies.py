@@ -34,6 +34,8 @@ KILLERS = (
     "tests/test_two_logits.py",
     "tests/test_method_laws.py",
     "tests/test_unions.py",
+    "tests/test_biases.py",
+    "tests/test_biased_depth.py",
     "tests/test_orthant.py",
     "tests/test_analytic_halfspace.py",
     "tests/test_analytic_shallow.py",
