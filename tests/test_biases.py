@@ -9,6 +9,7 @@ from scipy import integrate, stats
 
 import theorylab as tl
 from theorylab import analytic
+from theorylab.analytic import _biases
 
 NORMAL = tl.Gaussian(1.3)
 BIASES = (NORMAL, tl.Uniform(1.7), tl.Constant(0.9), tl.Constant(-1.2))
@@ -141,3 +142,16 @@ def test_a_layers_own_biases_are_drawn_and_come_before_the_stacks():
     assert not tl.draw(stack, X, "saliency", size=2).any()  # units that biases shut
     with pytest.raises(TypeError, match="bias: expected"):
         tl.ConvSpec(3, 2, bias=0.5)
+
+
+@pytest.mark.parametrize("size", [0.2, 1.0, 3.0])
+def test_the_density_of_a_pre_activation_at_zero_by_quadrature(size):
+    """Over the bias: the mean of the density of the sum of weights at minus the bias."""
+    normal = stats.norm(scale=size).pdf
+    means = {
+        tl.Gaussian(0.7): integrate.quad(lambda b: normal(b) * stats.norm(scale=0.7).pdf(b), -9, 9)[0],
+        tl.Uniform(1.3): integrate.quad(lambda b: normal(b) / 2.6, -1.3, 1.3, points=[0.0])[0],
+        tl.Constant(0.9): normal(0.9),
+    }
+    for bias, mean in means.items():
+        assert float(_biases.density(bias, np.array([size]))[0]) == pytest.approx(mean, rel=1e-7), bias

@@ -292,7 +292,7 @@ def test_looks_keep_their_promises():
 
 def test_what_settles_an_early_look():
     """A law that is refused is settled, and so is one of which all has been seen; what passes without a sure answer is not."""
-    for estimate, share, unsettled in ((2.0, 0.125, []), (1.01, 0.125, ["n"]), (1.01, 1.0, [])):
+    for estimate, share, unsettled in ((2.0, 0.125, []), (1.1, 0.125, ["n"]), (1.1, 1.0, [])):
         early = Judge(level=LEVEL, look=LOOKS[0 if share < 1 else -1], wanted=0.01)
         early.judge("n", "ratio", estimate, 0.02, 40, 1.0, Wrong("w", 3.0), share=share)
         assert early.unsettled == unsettled, (estimate, share)
