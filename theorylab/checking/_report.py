@@ -59,7 +59,8 @@ class CheckReport:
     tolerance, deviation : float
         The share of a map's norm that it may be off by, and the most that it was off by where it agreed.
     nearest : tuple of (str, float)
-        The nearest other kind on the plainest network, shown alike, and how far it is off: how sure the name is.
+        The nearest other kind on the plainest network, shown alike, and how far it is off: how sure the name is; an empty name
+        and NaN if none is near.
     networks : tuple of OnNetwork
     form : str
         How the callable takes pictures.
