@@ -188,11 +188,13 @@ def _selected(name: str, known: Iterable[str], group: str = "paper") -> list[str
     """Return the claims that a name stands for: the claim itself, or all of its family."""
     from theorylab import _validation
 
-    for other in GROUPS:
-        if other != group and name in {claim.id for claim in registry(other)}:
-            raise ValueError(f"claim: {name} is of the group {other!r}, not {group!r}")
     parts = (itertools.accumulate(id_.split("-"), "{}-{}".format) for id_ in known)
-    name = _validation.choice(name, dict.fromkeys(itertools.chain(known, *parts)), "claim")
+    names = dict.fromkeys(itertools.chain(known, *parts))
+    if name not in names:  # only then load the other groups
+        for other in GROUPS:
+            if other != group and name in {claim.id for claim in registry(other)}:
+                raise ValueError(f"claim: {name} is of the group {other!r}, not {group!r}")
+    name = _validation.choice(name, names, "claim")
     return [id_ for id_ in known if id_ == name or id_.startswith(f"{name}-")]
 
 

@@ -35,7 +35,10 @@ def declared(claim: Claim) -> str:
     where = f" It is about VGG-16 with trained {layers} layers." if layers else ""
     lines = [f"### `{claim.id}` · {claim.section}", "", f"**Statement.** {claim.statement}{where}", ""]
     if not claim.margins:
-        lines += ["**What decides it.** Nothing: the paper claims nothing here.", ""]
+        lines += [
+            "**What decides it.** Nothing: a law is checked, and no statement stands or falls with it.",
+            "",
+        ]
     for margin in claim.margins:
         setting = f" ({margin.setting})" if margin.setting else ""
         lines += [f"**Margin.** {margin.quantity}{setting}: {words.wanted(margin)}. Why: {margin.why}.", ""]
