@@ -10,8 +10,8 @@ verify: $(VENV)/installed
 	$(BIN)/theorylab verify --budget $(BUDGET) --out out $(ARGS)
 
 # A process for each processor, and one thread of BLAS and of PyTorch in each: two would wait for each other.  A module or class
-# stays in one process, which makes its fixtures once.  ARGS="-n 0" for one process.
-PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
+# stays in one process, which makes its fixtures once; tests/conftest.py sets the order.  ARGS="-n 0" for one process.
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 # All but what is marked slow: notebooks, the standard budget, calibrations, VGG-16 as trained.
 test: $(VENV)/tested

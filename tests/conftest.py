@@ -8,6 +8,16 @@ settings.register_profile("theorylab", derandomize=True, deadline=None, max_exam
 settings.load_profile("theorylab")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the modules and classes that hold slow tests: what several processes end with is short."""
+
+    def scope(item):
+        return item.nodeid.partition("[")[0].rpartition("::")[0]
+
+    slow = {scope(item) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: scope(item) not in slow)
+
+
 @pytest.fixture(scope="session")
 def classifier():
     """The small classifier, read once in a run of the tests."""

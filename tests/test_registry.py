@@ -69,7 +69,7 @@ CASES = list(itertools.product([rule.value for rule in rules.registered()], UNIT
 @functools.cache
 def drawn(unit, layer):
     """Maps of fresh networks, every rule on the same ones: (networks, rules, entries)."""
-    size = 4000 if layer in EXACT or "max-pool" in layer else 300
+    size = 4000 if layer in EXACT | POOLED else 300
     maps = tl.draw(
         LAYERS[layer](unit), X, [case[0] for case in CASES[:: len(UNITS) * len(LAYERS)]], size=size, seed=3
     )
