@@ -73,10 +73,14 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
 
 
 # What each room may import, from the ground up: a row names rows above it alone, so rooms form no circle.
-GROUND_FLOOR = "_csv _files _imports _json _random _rich _thresholds _validation _version progress"
+GROUND_FLOOR = (
+    "_compiled _csv _files _imports _json _normal _random _rich _thresholds _validation _version progress"
+)
 MODEL = f"{GROUND_FLOOR} model"
 MAY_IMPORT = {
     **dict.fromkeys(GROUND_FLOOR.split(), ""),
+    "_normal": "_compiled",
+    "_random": "_normal",
     "progress": "_rich",
     "model": "_random _validation",
     "stats": GROUND_FLOOR,
@@ -149,7 +153,19 @@ def test_statistics_see_arrays_only(path):
 
 
 # Rooms that may be drawn on by any other, and what draws: they know no network, no law and no claim.
-GROUND = {"_csv", "_files", "_json", "_random", "_rich", "_validation", "_version", "charts", "progress"}
+GROUND = {
+    "_compiled",
+    "_csv",
+    "_files",
+    "_json",
+    "_normal",
+    "_random",
+    "_rich",
+    "_validation",
+    "_version",
+    "charts",
+    "progress",
+}
 
 
 @pytest.mark.parametrize("room", sorted(GROUND | {"drawing", "stats", "montecarlo"}))

@@ -8,8 +8,8 @@ from hypothesis import given
 from strategies import EVERY_RULE, dtypes, grids, image_with_zeros, seeds
 
 from theorylab import kernels, layers
+from theorylab._normal import standard_normal
 from theorylab.kernels.columns import gather
-from theorylab.kernels.normal import standard_normal
 from theorylab.kernels.three_layer import backward_signal
 from theorylab.model.rules import PAPER, Rule
 from theorylab.model.units import LeakyReLU, ReLU

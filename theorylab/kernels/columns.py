@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from theorylab.kernels._policy import Array, Pair, compiled
+from theorylab._compiled import Array, Pair, compiled
 
 # Inner loops index with unsigned integers: a signed index might count from the end, and then the compiler uses no vector
 # instructions.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from theorylab._compiled import Array, compiled
 from theorylab.kernels import _threads
-from theorylab.kernels._policy import Array, compiled
 
 _PIECE = 2**18  # number of entries in a piece
 

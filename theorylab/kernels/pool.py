@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from theorylab._compiled import Array, Pair, compiled
 from theorylab.kernels import _threads
-from theorylab.kernels._policy import Array, Pair, compiled
 from theorylab.layers.pool import check_winners, once
 from theorylab.layers.shapes import fitted
 from theorylab.model.pooling import MaxPool

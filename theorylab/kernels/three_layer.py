@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from theorylab.kernels._policy import Array, compiled
+from theorylab._compiled import Array, compiled
 from theorylab.model.rules import Rule
 from theorylab.model.units import RELU, Unit
 

@@ -13,8 +13,8 @@ import itertools
 
 import numpy as np
 
+from theorylab._compiled import Array, compiled
 from theorylab.kernels import _threads
-from theorylab.kernels._policy import Array, compiled
 
 TILE = 4  # outputs of a tile in each direction
 _POINTS = 36

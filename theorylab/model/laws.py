@@ -100,7 +100,7 @@ class Gaussian(WeightLaw):
         self, shape: int | tuple[int, ...], *, seed: _random.Seed, dtype: type = np.float64
     ) -> np.ndarray:
         """Draw independent weights of the given shape and floating dtype."""
-        draws = _random.generator(seed).standard_normal(shape, dtype=dtype)
+        draws = _random.standard_normal(_random.generator(seed), shape, dtype)
         draws *= np.asarray(self.std, dtype=dtype)
         return draws
 
@@ -278,7 +278,7 @@ class TruncatedGaussian(WeightLaw):
     ) -> np.ndarray:
         """Draw independent weights of the given shape and floating dtype, exactly, by rejection."""
         rng = _random.generator(seed)
-        draws = np.asarray(rng.standard_normal(shape, dtype=dtype)).reshape(-1)
+        draws = _random.standard_normal(rng, shape, dtype).reshape(-1)
         # By parts that stay in the cache: the largest layer of VGG-16 has 10⁸ weights.
         parts = range(0, draws.size, _PART)
         found = [
@@ -286,7 +286,7 @@ class TruncatedGaussian(WeightLaw):
         ]
         outside = np.concatenate(found) if found else np.array([], dtype=int)
         while outside.size:
-            fresh = rng.standard_normal(outside.size, dtype=dtype)
+            fresh = _random.standard_normal(rng, outside.size, dtype)
             draws[outside] = fresh
             outside = outside[np.abs(fresh) > self.cutoff]
         draws *= np.asarray(self.scale, dtype=dtype)

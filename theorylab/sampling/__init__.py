@@ -3,7 +3,6 @@
 from theorylab.sampling.dense import DenseSampler
 from theorylab.sampling.maps import fcn_maps, three_layer_maps
 from theorylab.sampling.of_stack import GraphSampler, draw, sampler
-from theorylab.sampling.quick import QuickGaussian
 from theorylab.sampling.three_layer import MapSampler
 from theorylab.sampling.tiled import TiledSampler
 
@@ -11,7 +10,6 @@ __all__ = [
     "DenseSampler",
     "GraphSampler",
     "MapSampler",
-    "QuickGaussian",
     "TiledSampler",
     "draw",
     "fcn_maps",

@@ -15,7 +15,6 @@ from theorylab.model.stack import Stack, grid_of, single_layer
 from theorylab.networks.from_stack import Blueprint
 from theorylab.sampling._winner import winning_readout
 from theorylab.sampling.dense import DenseSampler
-from theorylab.sampling.quick import QuickGaussian
 from theorylab.sampling.three_layer import MapSampler
 from theorylab.sampling.tiled import TiledSampler
 
@@ -139,11 +138,9 @@ def sampler(stack: Stack, x: np.ndarray, *, dtype: type = np.float64, n_logits: 
         return DenseSampler(
             x, hidden.n_filters, filter_std=hidden.std, readout=readout, unit=unit, dtype=dtype
         )
-    if np.dtype(dtype) == np.float32 and gaussian and isinstance(readout, Gaussian):
-        if pool is None and n_logits is None:
-            return TiledSampler(x, grid, hidden.n_filters, unit=unit, scale=hidden.std * readout.std)
-        # In single precision a faster generator pays for the many numbers of a readout, not for the few of the filters.
-        readout = QuickGaussian(readout.std)
+    single_precision = np.dtype(dtype) == np.float32
+    if single_precision and gaussian and isinstance(readout, Gaussian) and pool is None and n_logits is None:
+        return TiledSampler(x, grid, hidden.n_filters, unit=unit, scale=hidden.std * readout.std)
     return _Whole(
         x, grid, hidden.n_filters, law=readout, filter_law=hidden.weights, pool=pool, unit=unit, dtype=dtype
     )

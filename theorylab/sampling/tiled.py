@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from theorylab import _validation
-from theorylab.kernels import _threads, normal
+from theorylab import _normal, _validation
+from theorylab.kernels import _threads
 from theorylab.kernels import three_layer as kernels
 from theorylab.kernels.columns import scatter
 from theorylab.model.patches import PatchGrid
@@ -89,7 +89,7 @@ class TiledSampler:
             products = _threads.workspace("products", (grid.patch_size, count), strips.dtype)
             np.matmul(self.patches[start : start + count], filters, out=activations)
             for t in range(n_readouts):
-                readout = normal.standard_normal(streams[number], activations.shape)
+                readout = _normal.standard_normal(streams[number], activations.shape)
                 for r, rule in enumerate(rules):
                     kernels.backward_signal(activations, readout, rule, signal, self.unit)
                     np.matmul(filters, signal.T, out=products)

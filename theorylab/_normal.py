@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from theorylab.kernels._policy import Array, compiled
+from theorylab._compiled import Array, compiled
 
 _LAYERS = 256
 _TAIL = 3.654152885361009  # the tail of 256 layers of equal area begins here (Marsaglia and Tsang, 2000)
