@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from theorylab import cli, exhibits, images, measures, methods, networks, visualize
+from theorylab import cli, drawing, exhibits, images, measures, methods, networks, visualize
 from theorylab.analytic.tolerances import tolerance
+from theorylab.commands import _output as output
 from theorylab.exhibits import NetworkChoice
 from theorylab.model.laws import Gaussian
 from theorylab.model.patches import PatchGrid
@@ -34,7 +35,7 @@ def run(*words):
 def process(*words, cwd=None, **environment):
     clean = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR")}
     return subprocess.run(
-        [sys.executable, "-m", "theorylab", *words],
+        [sys.executable, "-m", "theorylab", *map(str, words)],
         capture_output=True,
         text=True,
         check=False,
@@ -280,13 +281,65 @@ def test_a_quiet_audit_says_its_verdict_alone(tmp_path):
     assert done.stderr == ""
 
 
-def test_what_ones_own_code_prints_does_not_get_into_the_json(tmp_path):
-    (tmp_path / "mymaps.py").write_text("def copy(x, target):\n    print('here')\n    return x\n")
-    words = ["audit", "cat", "--attribute", "mymaps:copy", "--size", "16", "--json"]
-    done = process(*words, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "pictures" in json.loads(done.stdout)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["audit", "cat", "--attribute", "mine:copy", "--size", 16],
+        ["check", "mine:copy"],
+        ["predict", "cat", "--model", "mine:net", "--size", 16],
+        ["verify", "figure7", "--budget", "quick", "--model", "mine:net", "--size", 16, "--pictures", "."],
+    ],
+    ids=str,
+)
+def test_what_ones_own_code_prints_does_not_get_into_the_json(tmp_path, words):
+    """When it is imported, called, and asked for maps."""
+    if words[0] != "audit":
+        pytest.importorskip("torch")
+    (tmp_path / "mine.py").write_text(
+        """
+print("here")
+def copy(*given):
+    print("here")
+    return given[-2]
+def net():
+    from torch import nn
+    print("here")
+    class Saying(nn.ReLU):
+        def forward(self, x):
+            print("here")
+            return super().forward(x)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), Saying(), nn.Flatten(), nn.Linear(784, 3)).eval()
+"""
+    )
+    for name in ("one.png", "two.png"):
+        Image.fromarray(np.random.default_rng(len(name)).integers(0, 256, (16, 16, 3), np.uint8)).save(
+            tmp_path / name
+        )
+    done = process(*words, "--json", cwd=tmp_path)
+    assert done.returncode in (0, 1), done.stderr  # the copy is no rule
+    assert isinstance(json.loads(done.stdout), dict)
     assert "here" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["verify", "converge"])
+def test_a_table_takes_no_other_files_place(tmp_path, command):
+    picture = tmp_path / "photo.png"
+    Image.fromarray(np.full((8, 8, 3), 9, np.uint8)).save(picture)
+    for name in ("photo.png", "model.py", "weights.npz", "results.json", "noending", "archive.csv.gz"):
+        file = tmp_path / name
+        before = file.read_bytes() if file.exists() else None
+        done = run(command, "--image", picture, "--csv", file)
+        assert done.exit_code == 2
+        assert f"--csv: expected a name that ends in .csv, got '{file}'" in " ".join(done.stderr.split())
+        assert (file.read_bytes() if file.exists() else None) == before
+
+
+def test_a_number_that_a_narrow_terminal_cuts_does_not_look_whole(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "16")
+    output.display(drawing.table(("method", "norm"), [("guided-grad-cam", 0.000153), ("saliency", 1.6245)]))
+    shown = capsys.readouterr().out
+    assert "0.000153" not in shown
+    assert shown.count("…") >= 2
 
 
 def read_table(path):

@@ -138,7 +138,8 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            command(*args, **kwargs)
+            with output.results_alone():
+                command(*args, **kwargs)
         except KeyboardInterrupt:
             output.line("theorylab: interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None

@@ -223,9 +223,13 @@ def train(
         rng = np.random.default_rng(_random.child(parent, 1, step))
         return training.crops("train", recipe.batch, seed=rng)
 
-    rng = np.random.default_rng(_random.child(parent, 0))
-    # The law is not looked at with fan-in weights.
-    start = draw_parameters(nodes, law=Gaussian(1.0), seed=rng, init="fan-in")
+    # Drawn by NumPy, as the start of the weights that the package ships was.
+    start = draw_parameters(nodes, law=Gaussian(1.0), seed=0)
+    for position, weights in enumerate(start.values()):
+        if weights.ndim > 1:
+            rng = np.random.default_rng(_random.child(parent, 0, 0, position))
+            weights[:] = rng.standard_normal(weights.shape, np.float32)
+            weights *= np.float32(math.sqrt(2 / math.prod(weights.shape[1:])))
     for node in nodes:
         if isinstance(node, Add):
             start[f"{node.sources[0]}.weight"][:] = 0

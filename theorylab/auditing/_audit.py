@@ -129,7 +129,7 @@ def _targets(targets: Sequence[int] | np.ndarray) -> list[int]:
             raise TypeError(f"targets: expected integers, got {_validation.shown(target)}")
         integers.append(int(target))
     if len(integers) < 2 or len(set(integers)) < len(integers):
-        raise ValueError(f"targets: expected two or more different ones, got {integers}")
+        raise ValueError(f"targets: expected two or more, none of them twice, got {integers}")
     return integers
 
 

@@ -222,7 +222,9 @@ def group(beyond: bool, literature: bool) -> str:
 AsCsv = Annotated[
     str | None,
     typer.Option(
-        "--csv", metavar="FILE", help="Write the numbers as a table too, for spreadsheets and pandas."
+        "--csv",
+        metavar="FILE",
+        help="Write the numbers as a table too, FILE.csv, for spreadsheets and pandas.",
     ),
 ]
 AsJson = Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import contextvars
 import dataclasses
 import errno
 import io
@@ -14,7 +15,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,23 @@ if TYPE_CHECKING:
 _PIPE = 140  # columns
 # One character for one, where that is possible: tables stay aligned.
 _PLAIN = dict(zip("−–—─✓✗\xa0×·•…", "----+x x**.", strict=True)) | {"±": "+-"}
+
+_STDOUT: contextvars.ContextVar[TextIO] = contextvars.ContextVar("where a running command writes its results")
+
+
+@contextlib.contextmanager
+def results_alone() -> Iterator[None]:
+    """Keep stdout for the results: what else is printed there, as by code of the user, goes to stderr."""
+    before = _STDOUT.set(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _STDOUT.reset(before)
+
+
+def _stdout() -> TextIO:
+    return _STDOUT.get(sys.stdout)
 
 
 class _Closed(io.TextIOBase):
@@ -65,7 +83,7 @@ def accept_any_text() -> None:
 
 def line(text: str, *, err: bool = False) -> None:
     """Print a line on stdout, or on stderr."""
-    stream = sys.stderr if err else sys.stdout
+    stream = sys.stderr if err else _stdout()
     if stream.isatty():  # which would break words
         width = shutil.get_terminal_size().columns
         text = "\n".join(
@@ -96,6 +114,19 @@ def warn_of_skipped(folder: str, skipped: Sequence[Mapping[str, str]]) -> None:
     """Name the pictures of a folder that could not be read."""
     for one in skipped:
         warn(f"{os.path.join(folder, one['file'])}: skipped, {one['reason']}")
+
+
+def table_file(name: str | None) -> Path | None:
+    """Return the file of a table, after a check that it can be written: only what is named as a table is ever replaced."""
+    from theorylab import _files
+
+    if name is None:
+        return None
+    file = Path(_files.place(name))
+    if file.suffix.lower() != ".csv":
+        raise ValueError(f"--csv: expected a name that ends in .csv, got {name!r}")
+    _files.check_file(file)
+    return file
 
 
 def figure_file(out: str | None, image: str, kind: str) -> Path:
@@ -156,7 +187,12 @@ def as_text(content: Any) -> None:
     """Print JSON on stdout, with null for numbers that are not finite; a result says when and with what it was made."""
     from theorylab import _json
 
-    print((_json.document if isinstance(content, dict) else _json.text)(content), end="", flush=True)
+    as_it_stands((_json.document if isinstance(content, dict) else _json.text)(content))
+
+
+def as_it_stands(text: str) -> None:
+    """Print text on stdout, of any width."""
+    print(text, end="", file=_stdout(), flush=True)
 
 
 def display(renderable: Any) -> None:
@@ -164,7 +200,9 @@ def display(renderable: Any) -> None:
     from rich.console import Console
 
     # A pipe has no width: make it wide enough not to wrap ids, so that grep finds them.
-    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    piped = not _stdout().isatty() and "COLUMNS" not in os.environ
     Console(
-        color_system=None if os.environ.get("NO_COLOR") else "auto", width=_PIPE if piped else None
+        file=_stdout(),
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        width=_PIPE if piped else None,
     ).print(renderable)

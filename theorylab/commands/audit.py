@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -106,10 +105,8 @@ def audit(
     keeps = folder and attribute is None
     _files.check_folder(out, ("audit.png", "audit.json", *([kept.path.name] if keeps else [])), image)
     measured: dict[str, Any] = {"name": "", "randomize": randomize, "seed": seed}
-    # The user's code may print, but with --json stdout is for the result alone.
-    aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     telling = output.resumable(kept.path.parent, "pictures") if keeps else contextlib.nullcontext()
-    with telling, progress.live(quiet) as report, aside:
+    with telling, progress.live(quiet) as report:
         measured["progress"] = report
         if attribute is None:
             nets = subjects.best(weights, side=size, seed=seed)

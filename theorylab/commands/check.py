@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from typing import Annotated
 
 import typer
@@ -40,15 +38,12 @@ def check(
     """
     from theorylab import _imports
 
-    # The user's code may print, but with --json stdout is for the result alone.
-    aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
-    with aside:
-        implementation = _imports.named(attribute, "MODULE:FUNCTION")
-        if not callable(implementation):
-            raise ValueError(f"MODULE:FUNCTION: {attribute!r} is not callable")
-        from theorylab.checking import check as checked
+    implementation = _imports.named(attribute, "MODULE:FUNCTION")
+    if not callable(implementation):
+        raise ValueError(f"MODULE:FUNCTION: {attribute!r} is not callable")
+    from theorylab.checking import check as checked
 
-        report = checked(implementation, seed=seed)
+    report = checked(implementation, seed=seed)
     if as_json:
         output.as_text(report.to_json())
     else:

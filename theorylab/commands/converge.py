@@ -67,8 +67,7 @@ def converge(
     _files.check_folder(
         folder, ("results.json", "run.json", "table.txt", "figures/a figure", "blocks/a study/a block")
     )
-    if as_csv is not None:
-        _files.check_file(_files.place(as_csv))
+    csv_file = output.table_file(as_csv)
     lists = {"n_filters": filters, "kernel": kernel, "stride": stride, "pool": pool, "depth": depth}
     axes = {key: _integers(text, key.removeprefix("n_")) for key, text in lists.items()}
     design = convergence.Design.of(
@@ -92,17 +91,17 @@ def converge(
             progress=report,
             warn=output.warn,
         )
-    if as_csv is not None:
-        _files.write_atomically(as_csv, _csv.text(result.rows()))
+    if csv_file is not None:
+        _files.write_atomically(csv_file, _csv.text(result.rows()))
     if as_json:
-        print(result.render(), end="", flush=True)
+        output.as_it_stands(result.render())
     elif not quiet:
         from theorylab.convergence import files
 
         output.display(files.table(result))
         written = [
             *(str(folder / name) for name in ("results.json", "table.txt", "figures")),
-            *filter(None, [as_csv]),
+            *([] if csv_file is None else [str(csv_file)]),
         ]
         output.line(f"Written: {', '.join(written)}")
 

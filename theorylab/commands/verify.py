@@ -98,8 +98,7 @@ def verify(
     if folder is not None:
         for read in (image, pictures):
             save.check_folder(folder, read)
-    if as_csv is not None:
-        _files.check_file(_files.place(as_csv))
+    table = output.table_file(as_csv)
     images.load(image)
     with progress.live(quiet) as report:
         result = proofs_checks.verify(
@@ -124,8 +123,8 @@ def verify(
     try:
         if folder is not None:
             save.save(result, folder)
-        if as_csv is not None:
-            _files.write_atomically(as_csv, _csv.text(result.rows()))
+        if table is not None:
+            _files.write_atomically(table, _csv.text(result.rows()))
     finally:  # what was found in minutes is not lost with a full disk
         if as_json:
             output.as_text(result.to_json())
@@ -136,7 +135,7 @@ def verify(
         if folder is None
         else [str(folder / name) for name in ("report.html", "results.json", "explore.html", "figures")]
     )
-    written += [] if as_csv is None else [as_csv]
+    written += [] if table is None else [str(table)]
     if written and not as_json and not quiet:
         output.line(f"Written: {', '.join(written)}")
     raise typer.Exit(0 if result.passed else 1)

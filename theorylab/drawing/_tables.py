@@ -60,9 +60,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
     result = empty_table()
     for column, title in enumerate(header):
         numbers = any(isinstance(row[column], (float, tuple)) for row in rows)
-        # Fold only the last column of words, so that ids stay whole.
+        # Fold only the last column of words, so that ids stay whole; a number that loses digits must not look like one.
         whole = numbers or column == 0
-        result.add_column(title, justify="right" if numbers else "left", no_wrap=whole, overflow="fold")
+        result.add_column(
+            title,
+            justify="right" if numbers else "left",
+            no_wrap=whole,
+            overflow="ellipsis" if whole else "fold",
+        )
     for row in rows:
         result.add_row(*map(_cell, row))
     return result
