@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from theorylab import _files, _json, _validation
+import numpy as np
+
+from theorylab import _files, _json, _validation, drawing
+from theorylab.auditing._null import Null
 from theorylab.auditing._report import Findings, entries
 from theorylab.charts import MapPanel
 from theorylab.drawing import FAINT, INK, PALETTE, encode, label_axes, maps_over_charts
@@ -31,7 +34,10 @@ def draw(report: Findings) -> Figure:
         MapPanel(f"map of class {target}", map_)
         for target, map_ in zip(report.classes[:_MAPS], report.maps, strict=False)
     ]
-    canvas, axes = maps_over_charts([("", panels)], charts)
+    rows = [("", panels)]
+    if report.null is not None:
+        rows.append(("null", _null_panels(report.null, report.classes[0])))
+    canvas, axes = maps_over_charts(rows, charts)
     remaining = iter(axes)
     _draw_measured(next(remaining), report)
     if report.randomization:
@@ -42,7 +48,7 @@ def draw(report: Findings) -> Figure:
         chart = next(remaining)
         chart.plot(list(rows.values()), range(len(rows)), "o-", color=PALETTE[0], markersize=3)
         _finish(chart, "cosine of two\nbackward signals", list(rows))
-    title = textwrap.fill(str(report), _TITLE)
+    title = "\n".join(textwrap.fill(line, _TITLE) for line in str(report).splitlines())
     canvas.suptitle(title, fontsize=10, color=INK, parse_math=False)
     return canvas
 
@@ -74,6 +80,19 @@ class AuditReport(Findings):
         }
         picture, numbers = _files.write_together(folder, content)
         return picture, numbers
+
+
+def _null_panels(null: Null, target: int) -> list[MapPanel]:
+    """Show the null's maps, and the σ-map up to what 0.5 % of its values exceed, that a few do not make the rest grey."""
+    sigma = null.sigma_map
+    finite = sigma[np.isfinite(sigma)]
+    reach = float(np.quantile(np.abs(finite), 0.995)) if finite.size else 0.0
+    ends = (drawing.number(float(end(finite)), 2) if finite.size else "–" for end in (np.min, np.max))
+    return [
+        MapPanel("mean of networks that know nothing", null.mean),
+        MapPanel("their standard deviation, σ", null.standard_deviation),
+        MapPanel(f"map of class {target} less the mean, in σ", np.clip(sigma, -reach, reach), note=" … ".join(ends)),
+    ]
 
 
 def _draw_measured(axes: Axes, report: Findings) -> None:

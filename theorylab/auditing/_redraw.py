@@ -25,8 +25,10 @@ def layers_of(module: Any) -> tuple[str, ...]:
     )
 
 
-def redraw(twin: Any, layers: Collection[str], seed: _random.Seed) -> None:
+def redraw(twin: Any, layers: Collection[str], seed: _random.Seed, *, as_is: bool = False) -> None:
     """Draw these layers of a twin anew, variance 2 over the fan-in, and their biases 0; the module itself stays.
+
+    `as_is`: of the mean square that the weights have instead, and batch normalisation loses its shifts.
 
     What normalises, prunes or otherwise makes a drawn layer's weight (``weight_norm``, ``spectral_norm``, ``prune``,
     parametrizations) is taken away: the fresh weight is the layer's weight.
@@ -44,12 +46,16 @@ def redraw(twin: Any, layers: Collection[str], seed: _random.Seed) -> None:
         # By name, weight before bias: what made the weight may have put it last.
         for _, weight in sorted(parts[name].named_parameters(recurse=False), reverse=True):
             shape = tuple(weight.shape)
-            std = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.0
+            size = float(weight.detach().double().square().mean()) if as_is else 2 / math.prod(shape[1:])
+            std = math.sqrt(size) if len(shape) > 1 else 0.0
             new = torch.as_tensor(rng.normal(0.0, std, shape)).to(weight)
             drawn[weight] = torch.nn.Parameter(new, requires_grad=False)
     for part in parts.values():  # whoever shares a weight goes on sharing it
         for key, weight in part._parameters.items():
             part._parameters[key] = drawn.get(weight, weight)
+        if as_is and isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+            for held, key in ((part._parameters, "bias"), (part._buffers, "running_mean")):
+                held[key] = None if held[key] is None else torch.zeros_like(held[key])  # type: ignore[assignment]
 
 
 def _plain(layer: Any) -> None:

@@ -69,6 +69,13 @@ def audit(
         bool,
         typer.Option("--randomize/--no-randomize", help="Also draw the layers' weights anew, one by one."),
     ] = True,
+    null: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Networks that know nothing to compare with; 0: none. [default: 19, which makes intervals of 90 %; 0 with --no-randomize]",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     jobs: options.Jobs = None,
     scheduler: options.Scheduler = None,
@@ -105,7 +112,7 @@ def audit(
     kept = many.Kept(Path(_files.place(out)) / "audit.unfinished.jsonl")
     keeps = folder and attribute is None
     _files.check_folder(out, ("audit.png", "audit.json", *([kept.path.name] if keeps else [])), image)
-    measured: dict[str, Any] = {"name": "", "randomize": randomize, "seed": seed}
+    measured: dict[str, Any] = {"name": "", "randomize": randomize, "null": null, "seed": seed}
     # The user's code may print, but with --json stdout is for the result alone.
     aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     telling = output.resumable(kept.path.parent, "pictures") if keeps else contextlib.nullcontext()
