@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theorylab import _files, _json, _validation, drawing
-from theorylab.auditing._null import Null
+from theorylab.auditing._null import Null, sigma_map
 from theorylab.auditing._report import Findings, entries
 from theorylab.charts import MapPanel
 from theorylab.drawing import FAINT, INK, PALETTE, encode, label_axes, maps_over_charts
@@ -36,7 +36,7 @@ def draw(report: Findings) -> Figure:
     ]
     rows = [("", panels)]
     if report.null is not None:
-        rows.append(("null", _null_panels(report.null, report.classes[0])))
+        rows.append(("random weights", _null_panels(report.null, report.maps[0], report.classes[0])))
     canvas, axes = maps_over_charts(rows, charts)
     remaining = iter(axes)
     _draw_measured(next(remaining), report)
@@ -82,16 +82,24 @@ class AuditReport(Findings):
         return picture, numbers
 
 
-def _null_panels(null: Null, target: int) -> list[MapPanel]:
-    """Show the null's maps, and the σ-map up to what 0.5 % of its values exceed, that a few do not make the rest grey."""
-    sigma = null.sigma_map
+def _null_panels(null: Null, map_: np.ndarray, target: int) -> list[MapPanel]:
+    """Show the null's maps, and the σ-map up to what 0.5 % of its values exceed, that a few do not make the rest grey.
+
+    The null is enlarged to the map's energy: a map that is 1000 times as large would show nothing but that.
+    """
+    expected = math.hypot(np.linalg.norm(null.mean), np.linalg.norm(null.standard_deviation))
+    factor = float(np.linalg.norm(map_)) / expected if expected else 1.0
+    sigma = sigma_map(map_, factor * null.mean, factor * null.standard_deviation)
     finite = sigma[np.isfinite(sigma)]
     reach = float(np.quantile(np.abs(finite), 0.995)) if finite.size else 0.0
-    ends = (drawing.number(float(end(finite)), 2) if finite.size else "–" for end in (np.min, np.max))
+    ends = (
+        " to ".join(drawing.number(float(end(finite)), 2) for end in (np.min, np.max)) if finite.size else ""
+    )
+    note = f"{ends}; the null enlarged {drawing.number(factor, 2)} times, to the map's energy"
     return [
-        MapPanel("mean of networks that know nothing", null.mean),
-        MapPanel("their standard deviation, σ", null.standard_deviation),
-        MapPanel(f"map of class {target} less the mean, in σ", np.clip(sigma, -reach, reach), note=" … ".join(ends)),
+        MapPanel("mean map", null.mean),
+        MapPanel("standard deviation, σ", null.standard_deviation),
+        MapPanel(f"map of class {target} less mean, in σ", np.clip(sigma, -reach, reach), note=note),
     ]
 
 

@@ -13,6 +13,7 @@ from theorylab import _random, _validation, drawing, measures
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.of_stack import law as law_of_stack
 from theorylab.analytic.three_layer import MapLaw
+from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._maps import called_many
 from theorylab.auditing._redraw import redraw
 from theorylab.auditing._rows import ALIKE
@@ -24,8 +25,8 @@ from theorylab.progress import Progress, stepper
 PICTURES = 4
 """The null is taken of that many pictures at most."""
 
-_KEY = 200  # of the streams of the networks
-_BINS = 100  # of the histogram whose entropy eMPRT compares
+_HELD = 0.25  # of the null's energy: of a mean of 0 a few samples hold less
+_KEY, _BINS = 200, 100  # of the streams of the networks; of the histogram whose entropy eMPRT compares
 _ENDS: Final = {
     "less": ("less than the", "the map departs from the null"),
     "within": ("within the", "the map is as a network that knows nothing shows it"),
@@ -46,6 +47,10 @@ class Compared:
         The smallest and the largest of the random networks.
     networks : int
         How many of them have the number.
+    level : float
+        Probability that a further random network falls between: its rank among all ``n + 1`` is uniform.
+    where : str
+        Where the value is: "less", "within" or "more"; "unknown" if there is none.
 
     Examples
     --------
@@ -58,6 +63,8 @@ class Compared:
     low: float
     high: float
     networks: int
+    level: float
+    where: str
 
     @classmethod
     def of(cls, value: float, drawn: Sequence[float]) -> Compared:
@@ -67,19 +74,10 @@ class Compared:
         'unknown'
         """
         counted = [one for one in drawn if not math.isnan(one)]
-        return cls(value, min(counted, default=math.nan), max(counted, default=math.nan), len(counted))
-
-    @property
-    def level(self) -> float:
-        """Probability that a further random network falls into the interval: its rank among all n + 1 is uniform."""
-        return max(self.networks - 1, 0) / (self.networks + 1)
-
-    @property
-    def where(self) -> str:
-        """Where the value is: "less", "within", "more", or "unknown"."""
-        if math.isnan(self.value + self.low):
-            return "unknown"
-        return "less" if self.value < self.low else "more" if self.value > self.high else "within"
+        low, high = min(counted, default=math.nan), max(counted, default=math.nan)
+        where = "less" if value < low else "more" if value > high else "within"
+        where = "unknown" if math.isnan(value + low) else where
+        return cls(value, low, high, len(counted), max(len(counted) - 1, 0) / (len(counted) + 1), where)
 
 
 @_validation.checked
@@ -94,19 +92,19 @@ class Null:
     why : str
         Why there is no law; else "".
     along : str
-        What is compared: the "mean" map, where it holds at least half of the null's expected energy; else the "strength", the root mean
-        square, with the map's absolute values.
+        What is compared: the "mean" map, if it holds a quarter of the null's expected energy; else the "strength", which is
+        the root mean square, with the map's absolute values.
     pictures : int
         The first ones, four at most.
     numbers : dict of str to Compared
-        "share": of the map's energy, along the null's; the squared cosine to it.  "energy": over the null's expected one.  "random
-        logit …": likeness of two logits' maps.  "MPRT …": likeness to the map of one random network.  "eMPRT": by how much that map's
-        entropy is larger, as a share.
+        "share": of the map's energy, along the null's: the squared cosine to it.  "energy": over the null's expected one.
+        "random logit …": likeness of two logits' maps.  "MPRT …": likeness to the map of one random network; "eMPRT": by how much
+        that map's entropy is larger, as a share.
     mean, standard_deviation : arrays, (C, H, W)
         Of the first picture's map.
     sigma_map : array, (C, H, W)
-        The first picture's map of the first target, less the mean, over the standard deviation; 0 where that is 0/0, and if the map is
-        zero.
+        The first picture's map of the first target, less the mean, over the standard deviation; 0 where that is 0/0, and if the
+        map is zero.  Trained networks show maps of another size: the figure draws it with the null enlarged to the map's energy.
 
     Examples
     --------
@@ -126,34 +124,28 @@ class Null:
         """Say which share of the maps' energy the null explains."""
         share = self.numbers["share"]
         if share.where == "unknown":
-            return "the null of its own network explains nothing: its maps or the audited ones are zero"
+            return "null, its own network with random weights: its maps or the audited ones are zero"
         than, so = _ENDS[share.where]
-        words = [f"{100 * one:.0f}\N{NO-BREAK SPACE}%" for one in (share.value, share.low, share.high, share.level)]
+        numbers = share.value, share.low, share.high, share.level
         what = "mean map" if self.along == "mean" else self.along
-        source = f"null by law, {self.law}" if self.law else f"null sampled: {self.why.split(': ')[0]}"
+        value, low, high, level = (f"{100 * one:.1f}\N{NO-BREAK SPACE}%" for one in numbers)
+        source = f"by law, {self.law}" if self.law else f"sampled, {self.why.split(': ')[0]}"
         return (
-            f"the {what} of its own network's null explains {words[0]} of its energy, {than} {words[1]} to {words[2]} of random "
-            f"networks: {so} (interval of {words[3]}, {share.networks} networks; {source})"
+            f"null, its own network with random weights: the null's {what} explains {value} of the map's energy, {than} {low} to "
+            f"{high} of random networks' maps; {so} (interval of {level}, {share.networks} networks; {source})"
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the maps."""
         content = {key: value for key, value in vars(self).items() if not isinstance(value, np.ndarray)}
-        numbers = {
-            name: {**vars(one), "level": one.level, "where": one.where} for name, one in self.numbers.items()
-        }
-        return {"sentence": str(self), **content, "numbers": numbers}
+        return {"sentence": str(self), **content}
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return a name, the value, and the range of random networks, in words."""
         return [
-            (
-                f"null: {name}",
-                drawing.fixed(one.value),
-                f"random {drawing.fixed(one.low)} to {drawing.fixed(one.high)}",
-            )
+            (f"null: {name}", words[0], f"random {words[1]} to {words[2]}")
             for name, one in self.numbers.items()
-            if one.where != "unknown"
+            for words in ([drawing.number(number, 2) for number in (one.value, one.low, one.high)],)
         ]
 
 
@@ -168,10 +160,9 @@ def unknowing(attribute: OfNetwork | TorchAttribution, seed: _random.Seed) -> An
         redraw(twin, attribute.layers, seed, as_is=True)
         return attribute._with(twin)
     net: Any = attribute.net
-    parent, drawn = _random.sequence(seed), {}
-    for index, (name, weight) in enumerate(net.parameters.items()):
+    rng, drawn = _random.generator(seed), {}
+    for name, weight in net.parameters.items():
         if weight.ndim > 1:
-            rng = np.random.default_rng(_random.child(parent, index))
             size = math.sqrt(np.mean(np.square(weight, dtype=np.float64)))
             drawn[name] = size * rng.standard_normal(weight.shape)
         elif name.endswith(("bias", "running_mean")):
@@ -181,15 +172,16 @@ def unknowing(attribute: OfNetwork | TorchAttribution, seed: _random.Seed) -> An
 
 def law_of(attribute: Any, x: np.ndarray) -> MapLaw:
     """Return the law of :func:`unknowing`'s maps, or raise NoLaw."""
-    if isinstance(attribute, ModuleAttribution):
+    kind = type(attribute)  # what a subclass shows has another law
+    if kind is ModuleAttribution:
         from theorylab.torch_bridge import stack_of
 
         return law_of_stack(stack_of(attribute.module, x.shape), x, attribute.rule)
-    if not isinstance(attribute, (NetworkAttribution, MethodAttribution)):
-        raise NoLaw(layer=f"{type(attribute).__name__}, whose maps are another library's")
+    if kind not in (NetworkAttribution, MethodAttribution):
+        raise NoLaw(layer=f"{kind.__name__}, whose maps are not this package's")
     net: Any = attribute.net
     stack = description(net.nodes, net.parameters)
-    if isinstance(attribute, NetworkAttribution):
+    if kind is NetworkAttribution:
         return law_of_stack(stack, x, attribute.rule)
     method = attribute.method.value
     try:
@@ -215,34 +207,30 @@ def null_of(
     parent: np.random.SeedSequence,
     progress: Progress | None = None,
 ) -> Null | None:
-    """Compare an attribution with its null; None if its network is not known.
+    """Compare an attribution with its null, from so many networks, and as many more if there is no law.
 
-    Parameters
-    ----------
-    attribute : OfNetwork or TorchAttribution
-    pictures : sequence of arrays, (C, H, W)
-    targets : sequence of int
-        Two are used.
-    networks : int
-        That the intervals are from; as many more if there is no law.
-    parent : numpy.random.SeedSequence
-    progress : callable, optional
+    None if its network is not known.
 
     Notes
     -----
-    What the null is (mean, variance, `along`, the one map of MPRT) is fixed by the law and by networks that the intervals do not use.
-    Given that, the audited network would be exchangeable with theirs if it knew nothing, so that the interval from the smallest to
-    the largest of n holds its number with probability at least (n − 1)/(n + 1), whatever the law's error.  A network shows
-    all pictures, and its number is the mean over them: networks are the units here.
+    What the null is (mean, variance, `along`, the one map of MPRT) is fixed by the law and by networks that the intervals do
+    not use.  Given that, the audited network is exchangeable with theirs if it knows nothing, so that the interval from the
+    smallest to the largest of n holds its number with probability (n − 1)/(n + 1), whatever the law's error.  A network shows all
+    pictures, and its number is the mean over them: networks are the units here.
     """
     if not isinstance(attribute, (OfNetwork, TorchAttribution)) or not attribute.layers:
         return None
     pair = targets[:2]
+    moments, why, law = [], "", ""
+    step = stepper(progress, "laws of the null", len(pictures))
     try:
-        laws = [law_of(attribute, x) for x in pictures]
-        moments, why, law = [(one.mean, one.variance) for one in laws], "", laws[0].kind
+        for x in pictures:
+            one = law_of(attribute, x)
+            moments.append((one.mean, one.variance))
+            law = one.kind
+            step()
     except NoLaw as error:
-        moments, why, law = [], str(error), ""
+        why, law = str(error), ""
     step = stepper(progress, "networks that know nothing", networks + (1 if law else networks))
 
     def drawn(index: int) -> list[np.ndarray]:
@@ -252,31 +240,23 @@ def null_of(
         return maps
 
     others = [maps[0] for maps in drawn(0)]
-    if not law:
-        moments = _sampled(others, networks, drawn)
+    moments = moments if law else _sampled(others, networks, drawn)
     held = [float((mean**2).sum()) / (float((mean**2 + variance).sum()) or 1.0) for mean, variance in moments]
-    along = "mean" if np.mean(held) >= 0.5 else "strength"
+    along = "mean" if np.mean(held) >= _HELD else "strength"
 
     def numbers(shown: Sequence[np.ndarray]) -> dict[str, float]:
         found = [
             _numbers(maps, other, mean, np.sqrt(mean**2 + variance), along)
             for maps, other, (mean, variance) in zip(shown, others, moments, strict=True)
         ]
-        return {name: _mean([one[name] for one in found]) for name in found[0]}
+        return {name: Estimate.of(np.array([one[name] for one in found])).mean for name in found[0]}
 
     shown = [called_many(attribute, x, pair) for x in pictures]
     random = [numbers(drawn(networks + index)) for index in range(networks)]
-    (mean, variance), compared = moments[0], numbers(shown)
-    return Null(
-        law,
-        why,
-        along,
-        len(pictures),
-        {name: Compared.of(value, [one[name] for one in random]) for name, value in compared.items()},
-        mean,
-        np.sqrt(variance),
-        sigma_map(shown[0][0], mean, np.sqrt(variance)),
-    )
+    of = {name: Compared.of(value, [one[name] for one in random]) for name, value in numbers(shown).items()}
+    mean, deviation = moments[0][0], np.sqrt(moments[0][1])
+    sigma = sigma_map(shown[0][0], mean, deviation)
+    return Null(law, why, along, len(pictures), of, mean, deviation, sigma)
 
 
 def _sampled(
@@ -303,8 +283,8 @@ def _numbers(
     energy = float(((map_ / peak) ** 2).sum()) / expected if expected else math.nan
     found = {"share": cosine**2, "energy": energy}
     for kind, beside in (("random logit", second), ("MPRT", other)):
-        both = map_.any() and beside.any()
-        found |= {f"{kind} {name}": alike(map_, beside) if both else math.nan for name, alike in ALIKE.items()}
+        for name, alike in ALIKE.items():
+            found[f"{kind} {name}"] = alike(map_, beside) if map_.any() and beside.any() else math.nan
     entropy = _entropy(map_)
     return {**found, "eMPRT": _entropy(other) / entropy - 1 if entropy and other.any() else math.nan}
 
@@ -314,8 +294,3 @@ def _entropy(map_: np.ndarray) -> float:
     counts, _ = np.histogram(map_, bins=_BINS)
     shares = counts[counts > 0] / map_.size
     return float(-(shares * np.log(shares)).sum())
-
-
-def _mean(values: Sequence[float]) -> float:
-    counted = [value for value in values if not math.isnan(value)]
-    return math.fsum(counted) / len(counted) if counted else math.nan

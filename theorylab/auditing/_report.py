@@ -35,7 +35,8 @@ class Randomized:
     >>> from theorylab import auditing, networks
     >>> net = networks.vgg16(input_shape=(3, 32, 32), n_logits=2, n_hidden=8)
     >>> attribute = auditing.NetworkAttribution(net, "saliency")
-    >>> report = auditing.audit(attribute, np.random.default_rng(0).normal(size=(1, 3, 32, 32)), [0, 1])
+    >>> x = np.random.default_rng(0).normal(size=(1, 3, 32, 32))
+    >>> report = auditing.audit(attribute, x, [0, 1], null=0)
     >>> report.randomization[0].layer, report.randomization[0].cascading
     ('classifier.6', True)
     """

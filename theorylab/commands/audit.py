@@ -73,7 +73,7 @@ def audit(
         int | None,
         typer.Option(
             min=0,
-            help="Networks that know nothing to compare with; 0: none. [default: 19, which makes intervals of 90 %; 0 with --no-randomize]",
+            help="Random networks of the same layers to compare with, 0 for none. [default: 19, for 90 %; 0 with --no-randomize]",
         ),
     ] = None,
     seed: options.Seed = 0,
