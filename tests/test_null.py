@@ -47,7 +47,8 @@ def test_intervals_cover_networks_that_know_nothing(stack, rule, law, monkeypatc
         monkeypatch.setattr(_null, "law_of", refused)
     trials, names = 60, ("share", "MPRT cosine", "random logit rank_correlation", "eMPRT")
     found = [null(NetworkAttribution(net(stack, seed), rule), seed=seed) for seed in range(trials)]
-    assert {(one.law, one.along) for one in found} == {(law, "mean" if law else "strength")}
+    assert {one.law for one in found} == {law}
+    assert sum(one.along == ("mean" if law else "strength") for one in found) > 0.9 * trials
     for name in names:
         within = sum(one.numbers[name].where == "within" for one in found)
         assert found[0].numbers[name].level == 3 / 5
@@ -64,9 +65,9 @@ def test_a_map_that_is_no_null_falls_outside(classifier):
     assert {one.where for one in rolled} == {"less"}
     crops = tl.training.crops("test", 4, seed=5)[0].astype(np.float64)
     for network, where in ((classifier.network, "less"), (classifier.random(1), "within")):
-        report = tl.audit(NetworkAttribution(network, "guided"), crops, [0, 1], randomize=False, null=19)
-        share = report.null.numbers["share"]
-        assert (share.where, share.networks, share.level) == (where, 19, 0.9)
+        report = tl.audit(NetworkAttribution(network, "deconvnet"), crops, [0, 1], randomize=False, null=19)
+        logits = report.null.numbers["random logit cosine"]
+        assert (logits.where, logits.networks, logits.level) == (where, 19, 0.9)
         assert report.null.law == "limit"
 
 
@@ -123,12 +124,21 @@ def test_zero_maps_have_no_share():
 # --- PyTorch
 
 
-def module():
+def module(table=False):
     import torch
     from torch import nn
 
     torch.manual_seed(0)
-    built = nn.Sequential(nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(600, 2))
+
+    class Custom(nn.Sequential):
+        """With a table of its own, which is in no layer."""
+
+        def forward(self, x):
+            return super().forward(x) @ self.table if hasattr(self, "table") else super().forward(x)
+
+    built = Custom(nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(600, 2))
+    if table:
+        built.table = nn.Parameter(torch.empty(2, 2))
     for part in built.modules():
         for name, value in (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)):
             if name != "num_batches_tracked":
@@ -137,7 +147,7 @@ def module():
 
 
 def test_modules_know_nothing_at_the_same_scale():
-    own = module()
+    own = module(table=True)
     before = {name: value.clone() for name, value in own.state_dict().items()}
     attribute = auditing.ModuleAttribution(own, "guided")
     drawn = _null.unknowing(attribute, 1).module.state_dict()
@@ -146,8 +156,10 @@ def test_modules_know_nothing_at_the_same_scale():
         if name.endswith(("bias", "running_mean")):
             assert not drawn[name].any()
         elif value.ndim > 1:
-            assert_allclose(float(drawn[name].square().mean() / value.square().mean()), 1, rtol=0.6)
-            assert abs(float(drawn[name].mean())) < 0.5 * float(value.mean())
+            assert not bool((value == drawn[name]).any())
+            if len(value.ravel()) > 50:
+                assert_allclose(float(drawn[name].square().mean() / value.square().mean()), 1, rtol=0.6)
+                assert abs(float(drawn[name].mean())) < 0.5 * float(value.mean())
         else:
             assert bool((value == drawn[name]).all())
 

@@ -34,10 +34,10 @@ def draw(report: Findings) -> Figure:
         MapPanel(f"map of class {target}", map_)
         for target, map_ in zip(report.classes[:_MAPS], report.maps, strict=False)
     ]
-    rows = [("", panels)]
+    shown = [("", panels)]
     if report.null is not None:
-        rows.append(("random weights", _null_panels(report.null, report.maps[0], report.classes[0])))
-    canvas, axes = maps_over_charts(rows, charts)
+        shown.append(("random weights", _null_panels(report.null, report.maps[0], report.classes[0])))
+    canvas, axes = maps_over_charts(shown, charts)
     remaining = iter(axes)
     _draw_measured(next(remaining), report)
     if report.randomization:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.of_stack import law as law_of_stack
 from theorylab.analytic.three_layer import MapLaw
 from theorylab.auditing._estimates import Estimate
-from theorylab.auditing._maps import called_many
+from theorylab.auditing._maps import Attribute, called_many
 from theorylab.auditing._redraw import redraw
 from theorylab.auditing._rows import ALIKE
 from theorylab.auditing._torch_attribution import TorchAttribution
@@ -22,10 +22,8 @@ from theorylab.auditing.adapters import MethodAttribution, ModuleAttribution, Ne
 from theorylab.description import description
 from theorylab.progress import Progress, stepper
 
-PICTURES = 4
-"""The null is taken of that many pictures at most."""
-
-_HELD = 0.25  # of the null's energy: of a mean of 0 a few samples hold less
+PICTURES = 4  # that the null is taken of, at most
+_HELD = 0.25  # of the null's energy, more than samples of mean 0 seem to hold
 _KEY, _BINS = 200, 100  # of the streams of the networks; of the histogram whose entropy eMPRT compares
 _ENDS: Final = {
     "less": ("less than the", "the map departs from the null"),
@@ -176,7 +174,11 @@ def law_of(attribute: Any, x: np.ndarray) -> MapLaw:
     if kind is ModuleAttribution:
         from theorylab.torch_bridge import stack_of
 
-        return law_of_stack(stack_of(attribute.module, x.shape), x, attribute.rule)
+        try:
+            stack = stack_of(attribute.module, x.shape)
+        except (TypeError, ValueError) as error:  # what runs in PyTorch may be no graph of ours
+            raise NoLaw(layer=f"this module, {error}") from None
+        return law_of_stack(stack, x, attribute.rule)
     if kind not in (NetworkAttribution, MethodAttribution):
         raise NoLaw(layer=f"{kind.__name__}, whose maps are not this package's")
     net: Any = attribute.net
@@ -220,7 +222,7 @@ def null_of(
     """
     if not isinstance(attribute, (OfNetwork, TorchAttribution)) or not attribute.layers:
         return None
-    pair = targets[:2]
+    pair, own = targets[:2], cast("Attribute", attribute)
     moments, why, law = [], "", ""
     step = stepper(progress, "laws of the null", len(pictures))
     try:
@@ -241,7 +243,8 @@ def null_of(
 
     others = [maps[0] for maps in drawn(0)]
     moments = moments if law else _sampled(others, networks, drawn)
-    held = [float((mean**2).sum()) / (float((mean**2 + variance).sum()) or 1.0) for mean, variance in moments]
+    noise = 0.0 if law else 1 / networks  # what samples add to the squares of their mean
+    held = [(mean**2 - noise * var).sum() / ((mean**2 + var).sum() or 1.0) for mean, var in moments]
     along = "mean" if np.mean(held) >= _HELD else "strength"
 
     def numbers(shown: Sequence[np.ndarray]) -> dict[str, float]:
@@ -251,7 +254,7 @@ def null_of(
         ]
         return {name: Estimate.of(np.array([one[name] for one in found])).mean for name in found[0]}
 
-    shown = [called_many(attribute, x, pair) for x in pictures]
+    shown = [called_many(own, x, pair) for x in pictures]
     random = [numbers(drawn(networks + index)) for index in range(networks)]
     of = {name: Compared.of(value, [one[name] for one in random]) for name, value in numbers(shown).items()}
     mean, deviation = moments[0][0], np.sqrt(moments[0][1])
