@@ -126,7 +126,7 @@ class Null:
         than, so = _ENDS[share.where]
         numbers = share.value, share.low, share.high, share.level
         what = "mean map" if self.along == "mean" else self.along
-        value, low, high, level = (f"{100 * one:.1f}\N{NO-BREAK SPACE}%" for one in numbers)
+        value, low, high, level = (f"{drawing.number(100 * one, 3)}\N{NO-BREAK SPACE}%" for one in numbers)
         source = f"by law, {self.law}" if self.law else f"sampled, {self.why.split(': ')[0]}"
         return (
             f"null, its own network with random weights: the null's {what} explains {value} of the map's energy, {than} {low} to "
@@ -143,6 +143,7 @@ class Null:
         return [
             (f"null: {name}", words[0], f"random {words[1]} to {words[2]}")
             for name, one in self.numbers.items()
+            if one.where != "unknown"
             for words in ([drawing.number(number, 2) for number in (one.value, one.low, one.high)],)
         ]
 
