@@ -71,6 +71,8 @@ DESIGN = Design.of(X, n_filters=[2], kernel=3, replicates=2, block=2, rules=["gu
 POINT, GUIDED = DESIGN.points[0], Rule.GUIDED
 ESTIMATE = Estimate.of(RNG.normal(size=4))
 REPORT = tl.audit(lambda x, target: x, X, [0, 1])
+COMPARED = tl.auditing.Compared.of(0.3, [0.1, 0.2])
+NULL = tl.auditing.Null("exact", "", "mean", 1, {"share": COMPARED}, X, X, X)
 CHECKED = tl.check(lambda module, x, target: x)
 STATISTICS = montecarlo.Statistics.of({"a": RNG.normal(size=4)})
 FIGURE = tl.figures.FinishedFigure("4", "A caption.", Figure((1, 1)), {})
@@ -138,6 +140,7 @@ GOOD = {
     "level": 0.05,
     "maps": X,
     "mean": 0.2,
+    "null": 0,
     "memory_limit": 10**6,
     "method": type("Method", (), {}),
     "module": MODULE,
@@ -350,7 +353,10 @@ OWN = {
     "convergence.PointResult": {"point": POINT, "precise": True, "rules": {GUIDED: {}}},
     "auditing.AuditReport": fields(REPORT),
     "auditing.MethodAttribution": {"method": "rectgrad"},
+    "auditing.Compared": fields(COMPARED),
     "auditing.Estimate": fields(ESTIMATE),
+    "auditing.Null": fields(NULL),
+    "Compared.of": {"value": 0.3, "drawn": [0.1, 0.2]},
     "auditing.Measured": fields(REPORT.measured),
     "auditing.Randomized": {
         "layer": "a",

@@ -390,10 +390,11 @@ def run(*words):
 
 
 def test_the_command(tmp_path, classifier):
-    done = run("--weights", "small", "--size", 32, "--out", tmp_path / "out", "--no-randomize")
+    done = run("--weights", "small", "--size", 32, "--out", tmp_path / "out", "--no-randomize", "--null", 2)
     assert done.exit_code == 0, done.output
     assert "trained guided: undecided: one picture" in done.output
     assert "of this one: recovers the" in done.output
+    assert "null: share" in done.output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["audit.json", "audit.png"]
 
 

@@ -113,7 +113,8 @@ MAY_IMPORT = {
     " sampling training weights subjects adversarial analytic estimates exhibits",
     "explorer": f"{GROUND_FLOOR} images drawing",
     "convergence": f"{MODEL} stats charts drawing montecarlo sampling analytic estimates",
-    "auditing": f"{MODEL} stats charts measures drawing montecarlo visualization networks methods torch_bridge analytic",
+    "auditing": f"{MODEL} stats charts measures drawing montecarlo visualization networks methods torch_bridge analytic"
+    " description",
     "checking": f"{MODEL} visualization networks methods torch_bridge auditing",
     "commands": f"{MODEL} analytic images drawing montecarlo subjects exhibits figures convergence auditing checking explorer",
 }

@@ -8,6 +8,7 @@ from theorylab.auditing._audit import audit, audit_files
 from theorylab.auditing._drawing import AuditReport
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
+from theorylab.auditing._null import Compared, Null
 from theorylab.auditing._report import Randomized
 from theorylab.auditing._verdict import Verdict
 from theorylab.auditing.adapters import (
@@ -20,11 +21,13 @@ from theorylab.auditing.adapters import (
 __all__ = [
     "AuditReport",
     "CaptumAttribution",
+    "Compared",
     "Estimate",
     "Measured",
     "MethodAttribution",
     "ModuleAttribution",
     "NetworkAttribution",
+    "Null",
     "Randomized",
     "Verdict",
     "audit",

@@ -15,6 +15,7 @@ from theorylab.auditing._drawing import AuditReport
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._maps import Attribute
 from theorylab.auditing._measure import measured
+from theorylab.auditing._null import PICTURES, null_of
 from theorylab.auditing._report import Randomized
 from theorylab.auditing._rows import ALIKE, Rows, checked, layers_seed
 from theorylab.auditing._verdict import judge
@@ -33,6 +34,7 @@ def audit(
     name: str | None = None,
     gradient: Attribute | None = None,
     randomize: bool = True,
+    null: int | None = None,
     seed: _random.Seed = 0,
     progress: Progress | None = None,
 ) -> AuditReport:
@@ -58,6 +60,10 @@ def audit(
     randomize : bool, default True
         Draw the weights of the network's layers anew, one at a time and from the top down, if the attribution can:
         two more maps per layer and picture.
+    null : int, optional
+        How many networks that know nothing the attribution is compared with, of the same layers and sizes of weights, 0 or two or
+        more: for the maps of the first four pictures, and as often again where there is no law.  By default 19, which makes
+        intervals of 90 %, and 0 without `randomize`.
     seed : int or numpy.random.Generator
     progress : callable, optional
         ``progress(label, done, total)``.
@@ -107,6 +113,7 @@ def audit(
         name=name,
         gradient=gradient,
         randomize=randomize,
+        null=null,
         seed=seed,
         progress=progress,
     )
@@ -141,6 +148,7 @@ def audit_files(
     *,
     name: str,
     randomize: bool,
+    null: int | None = None,
     seed: int,
     configuration: Mapping[str, Any] | None = None,
     kept: Kept | None = None,
@@ -151,7 +159,7 @@ def audit_files(
 
     Parameters
     ----------
-    attribute, targets, name, randomize, seed, progress
+    attribute, targets, name, randomize, null, seed, progress
         As :func:`audit` takes them.
     files : Files
     configuration, kept, executor
@@ -181,6 +189,7 @@ def audit_files(
         targets,
         name=name,
         randomize=randomize,
+        null=null,
         seed=seed,
         progress=progress,
         configuration={
@@ -201,6 +210,7 @@ def _audited(
     *,
     name: str | None,
     randomize: bool,
+    null: int | None,
     seed: _random.Seed,
     progress: Progress | None,
     gradient: Attribute | None = None,
@@ -210,6 +220,9 @@ def _audited(
     if not len(pictures):
         raise ValueError("x: expected at least one picture")
     targets, parent = _targets(targets), _random.sequence(seed)
+    null = (19 if randomize else 0) if null is None else null
+    if null < 0 or null == 1:
+        raise ValueError(f"null: expected 0, or two networks or more, got {null}")
     label = name or str(getattr(attribute, "__name__", type(attribute).__name__))
     layered = attribute if randomize and isinstance(attribute, Layered) and attribute.layers else None
     if layered is not None:
@@ -238,6 +251,8 @@ def _audited(
         found[kind] = numbers, judge(numbers)
     with nullcontext() if executor is None else threadpool_limits(1, user_api="blas"):
         picture, maps = rows.seen(table.places[0])
+        shown = [rows.seen(place)[0] for place in table.places[: PICTURES if null else 0]]
+        compared = null_of(attribute, shown, targets, null, parent, progress) if null else None
     law = getattr(attribute, "expected_distance", lambda picture: None)(picture)
     return AuditReport(
         label,
@@ -256,6 +271,7 @@ def _audited(
         maps[label],
         picture,
         tuple(skipped),
+        compared,
     )
 
 

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from theorylab import _files, _json, _validation
+import numpy as np
+
+from theorylab import _files, _json, _validation, drawing
+from theorylab.auditing._null import Null, sigma_map
 from theorylab.auditing._report import Findings, entries
 from theorylab.charts import MapPanel
 from theorylab.drawing import FAINT, INK, PALETTE, encode, label_axes, maps_over_charts
@@ -31,7 +34,10 @@ def draw(report: Findings) -> Figure:
         MapPanel(f"map of class {target}", map_)
         for target, map_ in zip(report.classes[:_MAPS], report.maps, strict=False)
     ]
-    canvas, axes = maps_over_charts([("", panels)], charts)
+    shown = [("", panels)]
+    if report.null is not None:
+        shown.append(("random weights", _null_panels(report.null, report.maps[0], report.classes[0])))
+    canvas, axes = maps_over_charts(shown, charts)
     remaining = iter(axes)
     _draw_measured(next(remaining), report)
     if report.randomization:
@@ -42,7 +48,7 @@ def draw(report: Findings) -> Figure:
         chart = next(remaining)
         chart.plot(list(rows.values()), range(len(rows)), "o-", color=PALETTE[0], markersize=3)
         _finish(chart, "cosine of two\nbackward signals", list(rows))
-    title = textwrap.fill(str(report), _TITLE)
+    title = "\n".join(textwrap.fill(line, _TITLE) for line in str(report).splitlines())
     canvas.suptitle(title, fontsize=10, color=INK, parse_math=False)
     return canvas
 
@@ -74,6 +80,27 @@ class AuditReport(Findings):
         }
         picture, numbers = _files.write_together(folder, content)
         return picture, numbers
+
+
+def _null_panels(null: Null, map_: np.ndarray, target: int) -> list[MapPanel]:
+    """Show the null's maps, and the σ-map up to what 0.5 % of its values exceed, that a few do not make the rest grey.
+
+    The null is enlarged to the map's energy: a map that is 1000 times as large would show nothing but that.
+    """
+    expected = math.hypot(np.linalg.norm(null.mean), np.linalg.norm(null.standard_deviation))
+    factor = float(np.linalg.norm(map_)) / expected if expected else 1.0
+    sigma = sigma_map(map_, factor * null.mean, factor * null.standard_deviation)
+    finite = sigma[np.isfinite(sigma)]
+    reach = float(np.quantile(np.abs(finite), 0.995)) if finite.size else 0.0
+    ends = (
+        " to ".join(drawing.number(float(end(finite)), 2) for end in (np.min, np.max)) if finite.size else ""
+    )
+    note = f"{ends}; the null enlarged {drawing.number(factor, 2)} times, to the map's energy"
+    return [
+        MapPanel("mean map", null.mean),
+        MapPanel("standard deviation, σ", null.standard_deviation),
+        MapPanel(f"map of class {target} less mean, in σ", np.clip(sigma, -reach, reach), note=note),
+    ]
 
 
 def _draw_measured(axes: Axes, report: Findings) -> None:

@@ -13,6 +13,7 @@ from theorylab._version import __version__
 from theorylab.auditing._comparing import ANY_SIGN
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
+from theorylab.auditing._null import Null
 from theorylab.auditing._verdict import Verdict
 
 
@@ -34,7 +35,8 @@ class Randomized:
     >>> from theorylab import auditing, networks
     >>> net = networks.vgg16(input_shape=(3, 32, 32), n_logits=2, n_hidden=8)
     >>> attribute = auditing.NetworkAttribution(net, "saliency")
-    >>> report = auditing.audit(attribute, np.random.default_rng(0).normal(size=(1, 3, 32, 32)), [0, 1])
+    >>> x = np.random.default_rng(0).normal(size=(1, 3, 32, 32))
+    >>> report = auditing.audit(attribute, x, [0, 1], null=0)
     >>> report.randomization[0].layer, report.randomization[0].cascading
     ('classifier.6', True)
     """
@@ -77,6 +79,8 @@ class Findings:
     picture : array, (C, H, W)
     skipped : tuple of dict
         Of a folder: "file" and "reason" of each picture that could not be read.
+    null : Null or None
+        What the maps would be if the network knew nothing; None where the network is unknown.
 
     Examples
     --------
@@ -97,6 +101,7 @@ class Findings:
     maps: np.ndarray = dataclasses.field(repr=False)
     picture: np.ndarray = dataclasses.field(repr=False)
     skipped: tuple[dict[str, str], ...] = ()
+    null: Null | None = None
 
     @property
     def targets(self) -> int:
@@ -118,7 +123,10 @@ class Findings:
         return self.verdict.sensitive
 
     def __str__(self) -> str:
-        """Return the verdict, how sure it is, and from how many pictures."""
+        """Return the verdict, how sure it is and from how many pictures, and in a second line what the null explains."""
+        return self._verdict_in_words() + (f"\n{self.null}" if self.null else "")
+
+    def _verdict_in_words(self) -> str:
         verdict = self.verdict
         if not verdict.sure:
             return f"{self.name}: {verdict.words}"
@@ -161,6 +169,7 @@ class Findings:
             "predicted_distance": self.predicted_distance,
             "randomization": self.randomization,
             "backward_cosines": self.backward_cosines,
+            "null": self.null and self.null.to_json(),
         }
         plain: dict[str, Any] = _json.plain(content)
         return plain
@@ -183,6 +192,8 @@ class Findings:
                     (f"  {_PREDICTED[name]}", drawing.fixed(value), *("" for _ in self.controls), "")
                     for name, value in self.predicted_distance.items()
                 ]
+        blank = ("",) * len(self.controls)
+        rows += [(name, value, *blank, span) for name, value, span in (self.null.rows() if self.null else ())]
         return ("", *columns, "threshold"), rows
 
 

@@ -68,6 +68,13 @@ def audit(
         bool,
         typer.Option("--randomize/--no-randomize", help="Also draw the layers' weights anew, one by one."),
     ] = True,
+    null: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Random networks of the same layers to compare with, 0 for none. [default: 19, for 90 %; 0 with --no-randomize]",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     jobs: options.Jobs = None,
     scheduler: options.Scheduler = None,
@@ -104,7 +111,7 @@ def audit(
     kept = many.Kept(Path(_files.place(out)) / "audit.unfinished.jsonl")
     keeps = folder and attribute is None
     _files.check_folder(out, ("audit.png", "audit.json", *([kept.path.name] if keeps else [])), image)
-    measured: dict[str, Any] = {"name": "", "randomize": randomize, "seed": seed}
+    measured: dict[str, Any] = {"name": "", "randomize": randomize, "null": null, "seed": seed}
     telling = output.resumable(kept.path.parent, "pictures") if keeps else contextlib.nullcontext()
     with telling, progress.live(quiet) as report:
         measured["progress"] = report
