@@ -53,6 +53,9 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
         readings=words.counts(results),
         tally=words.tally(results, verification.group),
         seen=words.seen(results),
+        mattering=[(claim, words.reading(claim), why) for claim, why in words.mattering(results)]
+        if not verification.self_test
+        else [],
         alarm=words.p_value(verification.false_alarm_probability),
         command=verification.command or verification.command_for(),
         # What the numbers depend on.
