@@ -411,6 +411,57 @@ def test_panels_that_are_compared_share_a_scale():
     assert words[3] == "0 … 2"
 
 
+@pytest.mark.parametrize("figure", [maps(), curves()], ids=lambda figure: figure.name)
+def test_a_title_stands_on_top_and_within_the_figure(figure):
+    """It says what is seen, however long; no other word lies on it."""
+    canvas = drawing.draw(dataclasses.replace(figure, title="The law costs $5 and no more than $6: " * 4))
+    canvas.draw_without_rendering()
+    title = canvas._suptitle or canvas.legends[0].get_title()
+    box, whole = title.get_window_extent(), canvas.bbox
+    assert 0 <= box.x0 < box.x1 <= whole.x1
+    assert box.y1 <= whole.y1
+    assert title.get_text().replace("\n", " ").startswith("The law costs $5 and no more than $6")
+    for axes in canvas.axes:
+        assert axes.title.get_window_extent().y1 <= box.y0
+
+
+def test_a_chart_says_what_lines_and_points_are():
+    both = curves()
+    notes = {"lines: law · points: measured, with 95 % intervals": both}
+    notes |= {"points: measured, with 95 % intervals": dataclasses.replace(both, lines=())}
+    notes |= {"": dataclasses.replace(both, points=())}
+    for words, figure in notes.items():
+        assert drawing.draw(figure).axes[0].get_title(loc="left") == words
+
+
+@pytest.mark.parametrize("letters", [5, 20, 45])
+def test_a_legend_is_no_wider_than_its_figure(letters):
+    x = np.ones(1)
+    points = tuple(Points(f"{n} " + "a" * letters, x, x, x, x) for n in range(6))
+    canvas = drawing.draw(CurveFigure("c", "", "x", "y", (), points))
+    canvas.draw_without_rendering()
+    assert canvas.legends[0].get_window_extent().x1 <= canvas.bbox.x1
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_points_without_lines_stand_beside_each_other(scale):
+    x = np.array([1.0, 2.0, 8.0])
+    points = tuple(Points(name, x, x, x, x) for name in "abc")
+    drawn = drawing.draw(CurveFigure("c", "", "x", "y", (), points, scale)).axes[0].containers
+    places = np.array([container[0].get_xdata() for container in drawn])
+    assert (np.diff(places, axis=0) > 0).all()
+    np.testing.assert_allclose(places[1], x)
+    np.testing.assert_allclose(places, [x] * 3, rtol=0.15)
+
+
+def test_colours_are_read_on_white():
+    assert len(set(drawing.PALETTE)) == 7
+    for colour in (*drawing.PALETTE, drawing.INK, drawing.FAINT):
+        red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+        assert 1.05 / (np.dot([0.2126, 0.7152, 0.0722], linear) + 0.05) >= 4.5
+
+
 def test_line_and_points_of_one_label_share_a_colour():
     figure = drawing.draw(curves())
     axes = figure.axes[0]

@@ -157,6 +157,7 @@ def run(bench: Bench) -> Outcome:
             MapPanel("activation-weighted guided", directions["weighted guided"]),
             MapPanel(f"RectGrad, percentile {PERCENTILE:g}", directions["rectgrad"]),
         ),
+        title="Gates that grow with the activation give the picture back, too",
     )
     before = inner(unit(hard), unit(covered(crop, grid)))
     return Outcome(

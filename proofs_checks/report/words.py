@@ -76,6 +76,13 @@ def counts(claims: Iterable[ClaimResult]) -> list[tuple[Reading, int]]:
 STATEMENTS = {"paper": "The paper's", "beyond": "Beyond the paper:", "literature": "The literature's"}
 """Whose the statements of each group of claims are."""
 
+WHOSE = {
+    "paper": "of the paper on backpropagation-based visualizations",
+    "beyond": "that go beyond the paper on backpropagation-based visualizations",
+    "literature": "that others make of such maps and of random networks",
+}
+"""What a report says of a group's claims."""
+
 
 def tally(claims: Sequence[ClaimResult], group: str = "paper") -> str:
     """Write how many statements of a group have each verdict.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +12,13 @@ from typing import TYPE_CHECKING
 from theorylab import _files, _json, _validation
 from theorylab.auditing._report import Findings, entries
 from theorylab.charts import MapPanel
-from theorylab.drawing import FAINT, INK, PALETTE, encode, label_axes, maps_over_charts
+from theorylab.drawing import FAINT, INK, PALETTE, encode, entitle, label_axes, maps_over_charts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MAPS = 3  # maps beside the picture
-_TITLE = 110  # letters a line
 
 
 def draw(report: Findings) -> Figure:
@@ -42,8 +40,7 @@ def draw(report: Findings) -> Figure:
         chart = next(remaining)
         chart.plot(list(rows.values()), range(len(rows)), "o-", color=PALETTE[0], markersize=3)
         _finish(chart, "cosine of two\nbackward signals", list(rows))
-    title = textwrap.fill(str(report), _TITLE)
-    canvas.suptitle(title, fontsize=10, color=INK, parse_math=False)
+    entitle(canvas, str(report))
     return canvas
 
 
