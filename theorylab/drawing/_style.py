@@ -14,12 +14,17 @@ PALETTE = ("#0072B2", "#C25500", "#007F5C", "#B0558B", "#6b6b6b", "#8F6400", "#0
 INK, FAINT = "#1a1a1a", "#6b6b6b"
 WIDTH = 6.4  # inches; narrow, so that the words stay legible on a phone
 TITLE = 10  # points
-_LETTERS, _LINE = 11.5, 0.17  # of a bold title: letters in an inch, inches of a line
+_LETTERS, _LINE = 12, 0.17  # of a bold title: letters in an inch, inches of a line
 
 
 def wrapped(title: str, width: float) -> str:
-    """Break a title into lines of at most `width` inches."""
-    return textwrap.fill(title, int(_LETTERS * width))
+    """Break a title into as few lines of at most `width` inches as hold it, about equally long."""
+    most = int(_LETTERS * width)
+    count = len(textwrap.wrap(title, most))
+    return next(
+        (words for n in range(1, most) if len((words := textwrap.fill(title, n)).splitlines()) <= count),
+        title,
+    )
 
 
 def entitle(canvas: Figure, title: str) -> None:
