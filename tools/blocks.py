@@ -55,7 +55,7 @@ def main(page: Path) -> None:
         for name in pictures(code):
             with Image.open(name) as drawn:
                 reduced = drawn.convert("RGB").quantize(
-                    COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+                    COLOURS, Image.Quantize.MAXCOVERAGE, 2, dither=Image.Dither.NONE
                 )
             reduced.save(name, optimize=True)
 

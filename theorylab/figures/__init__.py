@@ -18,7 +18,7 @@ TITLES = dict(
         (
             "Which maps change with the logit?",
             "Are there dead zones, and are two units' weights alike?",
-            "Random weights: guided backpropagation shows the picture of a convolutional network, saliency noise",
+            "Random weights: in a convolutional network guided backpropagation shows the picture, the others noise",
             "The more filters, the nearer to the limit; a fully connected network needs far more units",
             "A max-pool leaves edges of the picture; so do five of them in a random VGG-16",
             "How far apart the maps of two logits are, in random and in trained networks",
