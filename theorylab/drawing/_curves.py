@@ -34,7 +34,8 @@ def draw_curves(figure: CurveFigure) -> Figure:
 
     if not (figure.lines or figure.points):
         raise ValueError(f"figure {figure.name!r}: there is no curve in it")
-    labels = list(dict.fromkeys(item.label for item in (*figure.lines, *figure.points)))
+    drawn: list[Line | Points] = [*figure.lines, *_beside(figure)]
+    labels = list(dict.fromkeys(item.label for item in drawn))
     columns = _columns(labels)
     title = wrapped(figure.title, WIDTH)
     rows = -(-len(labels) // columns) + bool(title) + title.count("\n")
@@ -42,7 +43,6 @@ def draw_curves(figure: CurveFigure) -> Figure:
     axes = canvas.subplots()
     axes.set_xscale(figure.x_scale)
     axes.set_yscale(figure.y_scale)
-    drawn: list[Line | Points] = [*figure.lines, *_beside(figure)]
     handles: dict[str, list[Any]] = {label: [] for label in labels}
     for item in drawn:
         handles[item.label] += _draw_item(axes, item, labels.index(item.label))
