@@ -164,7 +164,7 @@ def verify(
         budget=budget,
         image=name,
         false_alarm_probability=FALSE_ALARM_PROBABILITY,
-        correction=f"Bonferroni over all {n_checks} checks of the {'registry' if group == 'paper' else 'group'}, each at level "
+        correction=f"Bonferroni over all {n_checks} checks of the group, each at level "
         f"{level:.1e}: their sum is a tenth of the stated probability, and the reserve covers the difference "
         "between the t statistic's tail and Student's. A claim looks at an eighth, a quarter, a half and all of its replicates, "
         "until it is decided; a level is shared out among its looks. "

@@ -117,7 +117,7 @@ def test_a_claim_is_a_file_and_nothing_else(group, folder):
 
 def test_the_correction_counts_every_check_of_the_registry(quick):
     total = sum(claim.n_checks for claim in proofs_checks.registry())
-    assert f"all {total} checks" in quick.correction
+    assert f"all {total} checks of the group" in quick.correction
     assert f"{FALSE_ALARM_PROBABILITY / RESERVE / total:.1e}" in quick.correction
 
 

@@ -19,7 +19,7 @@ from rich.console import Console, Group
 import proofs_checks
 from proofs_checks.report import html, save, terminal
 from proofs_checks.report import words as readings
-from proofs_checks.results import Check, ClaimResult, NegativeControl, Verdict, Verification
+from proofs_checks.results import Check, ClaimResult, Margin, NegativeControl, Ruling, Verdict, Verification
 from theorylab import _files, drawing
 from theorylab.charts import CurveFigure, Line, MapFigure, MapPanel, Points
 
@@ -105,7 +105,7 @@ def text(result, details=False, width=80):
 
 
 @pytest.mark.parametrize("details", [False, True])
-def test_table_fits_80_columns_with_nothing_cut_off(details):
+def test_table_fits_80_columns(details):
     long = claim(
         "insensitivity-to-class-of-everything",
         check(estimate=-1.23456e-7, expected=-1.23456e-7, standard_error=1.234e-12),
@@ -113,31 +113,78 @@ def test_table_fits_80_columns_with_nothing_cut_off(details):
     )
     shown = text(run(long, claim("saliency-zero-mean")), details)
     assert max(map(len, shown.splitlines())) <= 80
-    for word in ("measured", "predicted", "how sure", "0.70711", "0.7068", "refuted", "saliency-zero-mean"):
+    for word in ("measured", "predicted", "0.707", "refuted", "saliency-zero-mean"):
         assert word in shown
-    assert shown.count("−1.2346e−7") >= 2
-    assert "sees" in shown
-    assert "1.9\N{NO-BREAK SPACE}%" in shown
-    assert "…" not in shown
+    assert shown.count("−1.23e−7") == 2
+    if details:
+        assert shown.count("−1.2346e−7") == 2
+        for word in ("how sure", "sees", "1.9\N{NO-BREAK SPACE}%", "cosine with the image"):
+            assert word in shown
 
 
 @pytest.mark.parametrize(
     "reading", [*readings.VERDICTS.values(), readings.NOT_TESTED], ids=lambda one: one.words
 )
-def test_a_row_says_what_was_measured_and_breaks_no_word(reading, monkeypatch):
-    """Whatever the verdict, a registered claim's numbers are one line of 80 letters; the next says what they are of."""
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_row_is_one_line_that_says_what_was_measured(reading, width, monkeypatch):
+    """Whatever the verdict: of 80 letters the name of the quantity keeps its beginning, of 120 all."""
     monkeypatch.setattr(readings, "reading", lambda claim: reading)
+    quantity = "a share of the patches, 3 layers below"
     known = [
-        dataclasses.replace(
-            claim(one.id, check("a share of the patches, 3 layers below")), section=one.section
-        )
+        dataclasses.replace(claim(one.id, check(quantity)), section=one.section)
         for one in proofs_checks.registry()
     ]
-    lines = text(run(*known)).splitlines()
+    lines = text(run(*known), width=width).splitlines()
+    short = reading.words.removeprefix("holds in the ").removesuffix(" on VGG-16")
+    said = quantity if width == 120 else "a share of the patches"
     for one in known:
-        at = next(at for at, line in enumerate(lines) if line.startswith(f"✓  {one.id} "))
-        assert re.search(rf"{reading.words} +0.70711 +0.7068 +±0.3\xa0%", lines[at])
-        assert lines[at + 1].strip().startswith(f"{one.section}: a share of the patches, 3 layers below")
+        [line] = [line for line in lines if line.startswith(f"✓ {one.id} ")]
+        assert re.search(rf" {short} +0.707 +0.707 +{said}", line)
+
+
+def ruled(name, verdict, estimate, margin, spread=0.01):
+    ruling = Ruling(margin, estimate, estimate - spread, estimate + spread, verdict)
+    return dataclasses.replace(claim(name, verdict=verdict), rulings=(ruling,))
+
+
+def test_what_matters_stands_on_top_by_one_rule():
+    """Refuted before undecided before the limit before what holds; then by how far outside; a failed check finds nothing."""
+    made = run(
+        ruled("inside", Verdict.HOLDS, 0.95, Margin("cosine", low=0.9)),
+        ruled("limit", Verdict.HOLDS_IN_THE_LIMIT, 0.1, Margin("cosine", low=0.9)),
+        ruled("near", Verdict.REFUTED, 0.8, Margin("cosine", low=0.9)),
+        ruled("unsure", Verdict.UNDECIDED, 0.9, Margin("cosine", low=0.9)),
+        ruled("far", Verdict.REFUTED, 0.5, Margin("correlation", -0.1, 0.1)),
+        dataclasses.replace(
+            ruled("broken", Verdict.REFUTED, 9.0, Margin("size", high=1)), checks=(check(passed=False),)
+        ),
+    )
+    assert [one.id for one, _ in readings.mattering(made.claims)] == ["far", "near", "unsure"]
+    shown = text(made).splitlines()
+    assert shown[0].startswith(
+        "The paper's 6 statements, as written: 1 holds, 1 holds in the limit, 3 refuted,"
+    )
+    [far] = [line for line in shown if line.startswith("• far")]
+    assert far == "• far refuted: correlation, from −0.1 to 0.1: 0.5 (0.49 to 0.51)"
+    page = " ".join(" ".join(Page(html.render(made)).words).split())
+    assert page.index("correlation, from −0.1 to 0.1: 0.5 (0.49 to 0.51)") < page.index("how sure")
+    assert readings.RULE in page
+    assert "What matters most" not in text(dataclasses.replace(made, law_scale=1.03))
+
+
+@hypothesis.given(st.floats(-1, 1), st.floats(0, 3))
+def test_no_cosine_is_shown_beyond_1_and_no_difference_is_cut(estimate, spread):
+    quantities = {"cosine to x": True, "guided: mean cosine of two maps": True, "correlation at lag 1": True}
+    quantities |= {"cosine to x, less that under one": False, "cosine to x, over that of another": False}
+    quantities |= {"slope of a cosine": False}
+    for quantity, cut in quantities.items():
+        ruling = Ruling(
+            Margin(quantity, low=0.9), estimate, estimate - spread, estimate + spread, Verdict.HOLDS
+        )
+        low, high = (estimate - spread, estimate + spread)
+        shown = (max(low, -1), min(high, 1)) if cut else (low, high)
+        ends = " to ".join(drawing.number(end, 3) for end in shown)
+        assert f" ({ends}), holds" in readings.margin(ruling) or low == high
 
 
 def test_the_last_line_counts_the_verdicts():
@@ -213,9 +260,9 @@ def test_no_colours_when_piped_and_some_in_a_terminal():
 
 def test_certainty_in_words():
     nothing = claim("a", check(kind="identity", standard_error=0.0, detectable_effect=np.nan))
-    assert "exact" in text(run(nothing))
+    assert "exact" in text(run(nothing), details=True)
     zero = claim("a", check(expected=0.0, standard_error=0.0021, detectable_effect=np.inf))
-    assert "±0.0021" in text(run(zero))
+    assert "±0.0021" in text(run(zero), details=True)
 
 
 # --- claims without checks
@@ -362,6 +409,57 @@ def test_panels_that_are_compared_share_a_scale():
     words = [one.get_xlabel() for one in axes]
     assert words[0] == "0 … 2\nshown on −1 … 3"
     assert words[3] == "0 … 2"
+
+
+@pytest.mark.parametrize("figure", [maps(), curves()], ids=lambda figure: figure.name)
+def test_a_title_stands_on_top_and_within_the_figure(figure):
+    """It says what is seen, however long; no other word lies on it."""
+    canvas = drawing.draw(dataclasses.replace(figure, title="The law costs $5 and no more than $6: " * 4))
+    canvas.draw_without_rendering()
+    title = canvas._suptitle or canvas.legends[0].get_title()
+    box, whole = title.get_window_extent(), canvas.bbox
+    assert 0 <= box.x0 < box.x1 <= whole.x1
+    assert box.y1 <= whole.y1
+    assert title.get_text().replace("\n", " ").startswith("The law costs $5 and no more than $6")
+    for axes in canvas.axes:
+        assert axes.title.get_window_extent().y1 <= box.y0
+
+
+def test_a_chart_says_what_lines_and_points_are():
+    both = curves()
+    notes = {"lines: law · points: measured, with 95 % intervals": both}
+    notes |= {"points: measured, with 95 % intervals": dataclasses.replace(both, lines=())}
+    notes |= {"": dataclasses.replace(both, points=())}
+    for words, figure in notes.items():
+        assert drawing.draw(figure).axes[0].get_title(loc="left") == words
+
+
+@pytest.mark.parametrize("letters", [5, 20, 45])
+def test_a_legend_is_no_wider_than_its_figure(letters):
+    x = np.ones(1)
+    points = tuple(Points(f"{n} " + "a" * letters, x, x, x, x) for n in range(6))
+    canvas = drawing.draw(CurveFigure("c", "", "x", "y", (), points))
+    canvas.draw_without_rendering()
+    assert canvas.legends[0].get_window_extent().x1 <= canvas.bbox.x1
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_points_without_lines_stand_beside_each_other(scale):
+    x = np.array([1.0, 2.0, 8.0])
+    points = tuple(Points(name, x, x, x, x) for name in "abc")
+    drawn = drawing.draw(CurveFigure("c", "", "x", "y", (), points, scale)).axes[0].containers
+    places = np.array([container[0].get_xdata() for container in drawn])
+    assert (np.diff(places, axis=0) > 0).all()
+    np.testing.assert_allclose(places[1], x)
+    np.testing.assert_allclose(places, [x] * 3, rtol=0.15)
+
+
+def test_colours_are_read_on_white():
+    assert len(set(drawing.PALETTE)) == 7
+    for colour in (*drawing.PALETTE, drawing.INK, drawing.FAINT):
+        red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+        assert 1.05 / (np.dot([0.2126, 0.7152, 0.0722], linear) + 0.05) >= 4.5
 
 
 def test_line_and_points_of_one_label_share_a_colour():

@@ -526,7 +526,7 @@ def test_files_that_cannot_be_read(net, tmp_path):
                 )
     refused("vgg16", "expected 'torchvision', 'hed' or a file that ends with .npz, .pt, .pth, .safetensors")
     refused(Path("hed"), "expected 'torchvision', 'hed' or a file")
-    refused("a\0.npz", "cannot be read, embedded null")
+    refused("a\0.npz", "cannot be read, .*embedded null")
     np.save(tmp_path / "b.npy", np.ones(2))
     refused((tmp_path / "b.npy").rename(tmp_path / "b.npz"), "got a single array")
 

@@ -24,11 +24,12 @@ class MapPanel:
 
 @dataclasses.dataclass(frozen=True)
 class MapFigure:
-    """Maps to be shown side by side; `name` is the file's stem."""
+    """Maps to be shown side by side; `name` is the file's stem, and `title` says over them what they show."""
 
     name: str
     caption: str
     panels: tuple[MapPanel, ...]
+    title: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Points:
 class CurveFigure:
     """Predicted curves with measured points on them; a line and the points of one label share a colour.
 
-    `x_names` are written along the axis in place of the numbers 0, 1, 2, ….
+    `x_names` are written along the axis in place of the numbers 0, 1, 2, …; `title` says over the chart what it shows.
     """
 
     name: str
@@ -103,6 +104,7 @@ class CurveFigure:
     x_scale: str = "linear"
     y_scale: str = "linear"
     x_names: tuple[str, ...] = ()
+    title: str = ""
 
 
 Chart = MapFigure | CurveFigure

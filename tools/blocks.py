@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 COLOURS = 255
-"""Of a picture that is kept: a palette takes a third of the bytes."""
+"""Of a picture that is kept: a palette takes a third of the bytes, and rare colours keep their place in it."""
 
 
 def blocks(page: Path, language: str = "python") -> list[tuple[str, str]]:
@@ -54,7 +54,9 @@ def main(page: Path) -> None:
         run(page, number)
         for name in pictures(code):
             with Image.open(name) as drawn:
-                reduced = drawn.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+                reduced = drawn.convert("RGB").quantize(
+                    COLOURS, Image.Quantize.MAXCOVERAGE, 2, dither=Image.Dither.NONE
+                )
             reduced.save(name, optimize=True)
 
 

@@ -172,6 +172,7 @@ def _figure(bench: Bench, x: np.ndarray, grid: PatchGrid, size: float, measured:
             Points.of("size of the mean map", [1.0], [signal]),
         ),
         x_scale="log",
+        title="Biases turn the mean map towards the picture, and shrink it",
     )
 
 

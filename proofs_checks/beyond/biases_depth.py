@@ -172,6 +172,7 @@ def run(bench: Bench) -> Outcome:
                 "default biases", range(HIDDEN), [extrapolated(studies, f"align {i}") for i in range(HIDDEN)]
             ),
         ),
+        title="PyTorch's biases take from guided backpropagation much of what it recovers",
     )
     hidden, whole = checks[1], checks[2]
     return Outcome(

@@ -97,6 +97,7 @@ def run(bench: Bench) -> Outcome:
                 for what, map_ in (("predicted", mean), ("measured", study.maps[rule.value].mean))
             ),
         ),
+        title="Where windows overlap, too, the law predicts the mean maps",
     )
     return Outcome(
         f"Windows that overlap leave guided backpropagation's mean map at a cosine of {guided:.3f} to x ({apart:.3f} "

@@ -123,6 +123,7 @@ def _figure(studies: dict[int, Measurement], law: dict[Rule, list[float]]) -> Cu
             for rule in PAPER
         ),
         y_scale="log",
+        title="Below many layers saliency alone keeps two logits apart",
     )
 
 

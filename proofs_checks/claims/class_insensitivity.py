@@ -96,8 +96,9 @@ def _figure(bench: Bench, guided: dict[int, Check]) -> CurveFigure:
             Line(rule.title, smooth.astype(float), shelf.distance_curve(bench.x, bench.grid, rule, smooth))
             for rule in PAPER
         ),
-        (Points.of(Rule.GUIDED.value, guided, [check.measured for check in guided.values()]),),
+        (Points.of(Rule.GUIDED.title, guided, [check.measured for check in guided.values()]),),
         x_scale="log",
+        title="Two logits' maps approach each other under guided backpropagation alone",
     )
 
 

@@ -193,15 +193,18 @@ def _curves(measured: Measurement, fill: dict[str, float], titles: dict[str, str
         f"random ones, N d/(N + d − 1). {label}.",
         "convolution",
         "share",
+        (Line("closed units, random filters", at, np.full(len(at), 0.5)),),
         (
-            Line("closed units, random filters", at, np.full(len(at), 0.5)),
-            Line("effective dimension over that of random filters", at, np.array(list(fill.values()))),
-        ),
-        tuple(
-            Points.of(words, at, [measured.estimate(f"{what} {name}") for name in fill])
-            for what, words in (("closed", "closed units"), ("dead", "patches without an active filter"))
+            *(
+                Points.of(words, at, [measured.estimate(f"{what} {name}") for name in fill])
+                for what, words in (("closed", "closed units"), ("dead", "patches without an active filter"))
+            ),
+            Points(
+                "effective dimension over that of random filters", at, *[np.array(list(fill.values()))] * 3
+            ),
         ),
         x_names=tuple(titles[name] for name in fill),
+        title="Closed units and dead patches of trained filters, beside random ones",
     )
 
 
@@ -219,7 +222,12 @@ def _pictures(bench: Bench, titles: dict[str, str]) -> tuple[MapFigure, ...]:
         "convolution of each block, all on one scale. A black position would be dead."
     )
     return (
-        MapFigure("dead-zones-picture", caption, (MapPanel("the picture", bench.subject.shown(x)), *panels)),
+        MapFigure(
+            "dead-zones-picture",
+            caption,
+            (MapPanel("the picture", bench.subject.shown(x)), *panels),
+            title="Where units are active: no patch is dead unless it is black",
+        ),
     )
 
 

@@ -176,6 +176,7 @@ def _figure(law: Prediction, measured: Measurement) -> MapFigure:
             MapPanel("predicted", unit(law.mean), "mean"),
             MapPanel("measured", unit(maps.mean), "mean"),
         ),
+        title="Under several convolutions, too, the law predicts the mean map",
     )
 
 

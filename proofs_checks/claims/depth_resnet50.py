@@ -142,6 +142,7 @@ def _maps(bench: Bench, mean: np.ndarray, bare: Measurement) -> MapFigure:
             MapPanel(f"no max-pool, {Rule.GUIDED.title}: mean of {maps.count}", unit_norm(maps.mean), "mean"),
             *(MapPanel(f"{rule.title}: one network", unit_norm(single[rule])) for rule in PAPER),
         ),
+        title="A random ResNet-50: guided backpropagation shows the picture, as its law predicts without max-pool",
     )
 
 

@@ -109,6 +109,7 @@ def _maps(
         f"A random VGG-16 on the picture in {x.shape[1]}×{x.shape[2]} pixels: the map that the law predicts without running "
         "a network, the mean of simulated ones, and one of them. All have norm 1.",
         tuple(panels),
+        title="A law predicts what a random VGG-16 shows, without running one",
     )
 
 

@@ -159,6 +159,7 @@ def _maps_figure(bench: Bench) -> MapFigure:
         f"A picture, maps of two units of fc1, and F_conv as the normalised mean of {len(chosen)} units' maps: "
         f"{subject.label}.",
         tuple(panels),
+        title="Are the maps of two units one map, F_conv?",
     )
 
 
@@ -181,6 +182,7 @@ def _stages_figure(bench: Bench, logits: Measurement) -> CurveFigure:
             for rule in PAPER
         ),
         x_names=tuple(names),
+        title="Where on the way down two logits' signals become alike",
     )
 
 

@@ -51,6 +51,7 @@ def run(bench: Bench) -> Outcome:
         (points,),
         x_scale="log",
         y_scale="log",
+        title="The error of the mean falls as N^(−1/2)",
     )
     return Outcome(
         f"The error falls with slope {rate.estimate:.4f} and is {size.estimate:.4f} c at N = 256.",

@@ -116,6 +116,7 @@ def _figure(weights: np.ndarray) -> CurveFigure:
         "density",
         tuple(lines),
         (),
+        title="Are the weights of two units alike, and Gaussian?",
     )
 
 

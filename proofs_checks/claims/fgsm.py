@@ -149,6 +149,7 @@ def run(bench: Bench) -> Outcome:
             for kind, words in KINDS.items()
         ),
         x_scale="log",
+        title="How much of a map is left after a step against the class",
     )
     return Outcome(
         f"{trained_maps.network_words(subject)}, a step of {level:.2g} ± {error:.1g} of 255 grey levels, on average, changes "

@@ -125,6 +125,7 @@ def _bars(bench: Bench, measured: Measurement) -> CurveFigure:
             for kind in ("random", "trained")
         ),
         x_names=tuple(rule.title for rule in PAPER),
+        title="How far apart the maps of two logits are, in random and in trained networks",
     )
 
 

@@ -137,6 +137,7 @@ def _figure(bench: Bench, connected: list[Check]) -> CurveFigure:
         ),
         tuple(points),
         x_scale="log",
+        title="A fully connected network needs far more units than a convolutional one filters",
     )
 
 

@@ -145,6 +145,7 @@ def _figure(studies: dict[int, Measurement]) -> CurveFigure:
         ),
         (points,),
         x_scale="log",
+        title="The largest of K logits shifts its saliency map along the picture",
     )
 
 

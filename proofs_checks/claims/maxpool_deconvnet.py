@@ -62,6 +62,7 @@ def run(bench: Bench) -> Outcome:
             MapPanel("predicted", mean, "mean"),
             MapPanel("measured", measured.maps["deconvnet"].mean, "mean"),
         ),
+        title="DeconvNet behind a max-pool: windows of zeros add a texture",
     )
     return Outcome(
         f"DeconvNet's mean map has cosine {same.estimate:.3f} to guided backpropagation's and {toward:.3f} ± {error:.3f} to x "

@@ -73,6 +73,7 @@ def run(bench: Bench) -> Outcome:
             MapPanel("predicted", mean, "mean"),
             MapPanel("measured", measured.maps["guided"].mean, "mean"),
         ),
+        title="A max-pool changes the mean map of guided backpropagation, as predicted",
     )
     return Outcome(
         f"The mean map's cosine to x falls from {before:.3f} without pooling to {direction.estimate:.3f}: pooling favours the "

@@ -64,6 +64,7 @@ def run(bench: Bench) -> Outcome:
             MapPanel("predicted mean", np.zeros(bench.x.shape), "mean"),
             MapPanel("measured mean", measured.maps["map"].mean, "mean"),
         ),
+        title="Behind a max-pool, too, saliency is noise of mean 0",
     )
     return Outcome(
         f"Noise with mean zero ({unseen(zero_mean)})"

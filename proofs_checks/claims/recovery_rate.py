@@ -101,6 +101,7 @@ def _figure(bench: Bench, cosines: dict[int, Check], limit: float) -> CurveFigur
         ),
         (Points.of("guided backpropagation", cosines, [check.measured for check in cosines.values()]),),
         x_scale="log",
+        title=f"More filters lead to a cosine of {limit:.3f} to the picture",
     )
 
 

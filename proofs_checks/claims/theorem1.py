@@ -80,6 +80,7 @@ def run(bench: Bench) -> Outcome:
             MapPanel("measured mean", many.maps["map"].mean, "mean"),
             MapPanel("κ (local contrast)", analytic.local_contrast(bench.x, bench.grid)[None]),
         ),
+        title="Guided backpropagation's mean map is x⊙κ, not x",
     )
     return Outcome(
         f"The mean map is x⊙κ ({100 * min(shape.estimate, 1):.1f} % of its energy); its cosine to x is "

@@ -75,6 +75,7 @@ def run(bench: Bench) -> Outcome:
             MapPanel("one DeconvNet map", _one_map(bench)),
             MapPanel("a corner, enlarged", _one_map(bench)[:, 40:72, 40:72]),
         ),
+        title="A DeconvNet map is noise that knows nothing of the picture",
     )
     return Outcome(
         f"Mean zero ({unseen(zero_mean)})"
@@ -120,6 +121,7 @@ def _correlations(measured: Measurement, stride: int) -> CurveFigure:
         "correlation",
         (Line("DeconvNet", distance, np.where(distance % stride == 0, 1 / math.pi, 0.0)),),
         (Points.of("DeconvNet", distance, estimates),),
+        title="DeconvNet's noise is not white: 1/π at every multiple of the stride",
     )
 
 

@@ -76,6 +76,7 @@ def run(bench: Bench) -> Outcome:
             MapPanel("measured variance", measured.maps["map"].variance, "variance"),
             MapPanel("measured mean (predicted 0)", measured.maps["map"].mean),
         ),
+        title="A saliency map is noise: its mean is 0, its variance follows coverage",
     )
     return Outcome(
         f"Mean zero ({unseen(zero_mean)})"

@@ -194,6 +194,7 @@ def run(bench: Bench) -> Outcome:
             MapPanel("predicted", known.mean, "mean"),
             MapPanel("measured", np.broadcast_to(measured.maps["map"].mean, crop.shape), "mean"),
         ),
+        title="Grad-CAM of random weights shows where the picture is strong",
     )
     return Outcome(
         f"A head drawn anew changes the map: its overlap with the old one is {overlap.estimate:.3f} and not 1. It is not 0 "

@@ -166,6 +166,7 @@ def _figure(crop: np.ndarray, networks: dict[int, Measurement], law: dict[int, l
             for n, measured in networks.items()
         ),
         y_scale="log",
+        title="Relevances of two logits collapse to one, the more so the wider the layers",
     )
 
 

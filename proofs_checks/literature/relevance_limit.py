@@ -234,6 +234,7 @@ def _figure(crop: np.ndarray, directions: dict[str, np.ndarray], measured: Measu
                 )
             ),
         ),
+        title="Relevance maps of random weights show the picture's strength and no logit",
     )
 
 

@@ -201,6 +201,7 @@ def _figure(dense: dict[int, Measurement], residual: dict[int, Measurement]) -> 
         tuple(points),
         x_scale="log",
         y_scale="log",
+        title="Gradients decorrelate as a power of the depth, not exponentially",
     )
 
 

@@ -16,7 +16,7 @@ from theorylab.model import models
 
 SIDE, KERNEL, STRIDE, FILTERS = 24, 3, 2, 256
 NOISE, DRAWS = 0.15, 10
-SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+SHARES = np.linspace(0, 1, 41)
 GUIDED = {"noise": NOISE, "draws": DRAWS, "rule": "guided"}
 
 
@@ -116,8 +116,9 @@ def run(bench: Bench) -> Outcome:
         "measurement, with a 95 % interval.",
         "noise, as a share of the picture's range",
         "cosine to x",
-        (Line("law", np.array(SHARES), cosines),),
+        (Line("law", SHARES, cosines),),
         (Points.of("measured", (NOISE,), [direction.measured]),),
+        title="Averaging over noise brings guided backpropagation's map nearer to the picture",
     )
     return Outcome(
         f"The smoothed saliency of a random network is noise as before, with {kept.estimate:.2f} of its energy, and two logits "

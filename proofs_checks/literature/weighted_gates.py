@@ -157,6 +157,7 @@ def run(bench: Bench) -> Outcome:
             MapPanel("activation-weighted guided", directions["weighted guided"]),
             MapPanel(f"RectGrad, percentile {PERCENTILE:g}", directions["rectgrad"]),
         ),
+        title="Weighted by the activation, gates give back coverage⊙x; RectGrad shows where the picture is",
     )
     before = inner(unit(hard), unit(covered(crop, grid)))
     return Outcome(

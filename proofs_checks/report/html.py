@@ -51,8 +51,12 @@ def render(verification: Verification, pictures: Mapping[tuple[str, str], bytes]
         n_blind=sum(check.blind for claim in verification.claims for check in claim.checks),
         n_checks=sum(len(claim.checks) for claim in results),
         readings=words.counts(results),
+        whose=words.WHOSE[verification.group],
         tally=words.tally(results, verification.group),
         seen=words.seen(results),
+        mattering=[(claim, words.reading(claim), why) for claim, why in words.mattering(results)]
+        if not verification.self_test
+        else [],
         alarm=words.p_value(verification.false_alarm_probability),
         command=verification.command or verification.command_for(),
         # What the numbers depend on.

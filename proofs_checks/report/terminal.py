@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.align import AlignMethod
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
@@ -14,12 +13,10 @@ from theorylab.drawing import Words, empty_table, number
 _ALARM = "bold white on red"
 # No checks: neither passed nor failed.
 _MARKS = {True: Words("✓", "green"), False: Words("✗", _ALARM), None: Words("–", "dim")}
-_WIDEST = 22  # letters of an id: a longer one pushes its own row only
-_SIDES: tuple[AlignMethod, ...] = ("left", "left", "left", "right", "right", "left")
 
 
 def render(verification: Verification, details: bool = False) -> RenderableType:
-    """Render a verification for a terminal: the table of claims, every failure, the conclusion.
+    """Render a verification for a terminal: what it found, the table of claims, every failure, the conclusion.
 
     Parameters
     ----------
@@ -45,38 +42,52 @@ def render(verification: Verification, details: bool = False) -> RenderableType:
     """
     if not verification.claims:
         return Words("No claim was checked.")
-    parts: list[RenderableType] = [claims_table(verification)]
+    parts: list[RenderableType] = [message(verification), claims_table(verification)]
     if details:
         parts += [claim_details(claim) for claim in verification.claims]
     return Group(*parts, conclusion(verification))
 
 
 def claims_table(verification: Verification) -> RenderableType:
-    """Write two lines for each claim: the verdict and the headline check's numbers, then what these are of."""
-    rows: list[list[Text]] = [list(map(Words, ("", "claim", "verdict", "measured", "predicted", "how sure")))]
-    below: list[str] = []
+    """Write one line for each claim: the verdict, and what the headline check compares, cut where the terminal is narrow."""
+    table = empty_table()
+    table.padding = (0, 0, 0, 0)  # room for the names of quantities
+    table.add_column("", no_wrap=True)
+    table.add_column("claim", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("predicted", justify="right", no_wrap=True)
+    table.add_column("of")
     for claim in verification.claims:
         failed = Words("ERROR" if claim.error else "CHECK FAILED", _ALARM)
-        verdict = failed if claim.passed is False else _verdict(claim)
+        reading = words.reading(claim)
+        short = reading.words.removeprefix("holds in the ").removesuffix(" on VGG-16")
         check = claim.headline_check()
-        measured, predicted, sure = _cells(check) if check else ("–", "–", "")
-        sure, _, sees = sure.partition(", ")
-        cells = map(Words, (measured, predicted, sure))
-        rows.append([_MARKS[claim.passed].copy(), Words(claim.id, "bold"), verdict, *cells])
-        what = f"{claim.section}: {check.name}" if check else claim.section
-        below.append(f"{what}; {sees}" if sees else what)
-    widths = [min(max(cell.cell_len for cell in column), _WIDEST) for column in zip(*rows, strict=True)]
-    for row in rows:
-        for cell, width, how in zip(row, widths, _SIDES, strict=True):
-            if cell.cell_len < width:
-                cell.align(how, width)
-    header, *lines = (
-        Words.assemble(row[0], *(part for cell in row[1:] for part in ("  ", cell))) for row in rows
-    )
-    parts: list[RenderableType] = [header, Words("─" * min(header.cell_len, 80))]
-    for line, what in zip(lines, below, strict=True):
-        parts += [line, Padding(Words(what, "dim"), (0, 0, 0, 3), expand=False)]
-    return Group(*parts)
+        numbers = (
+            (number(check.estimate, 3), number(check.expected, 3), check.name) if check else ("–", "–", "")
+        )
+        of = Words(numbers[2], "dim", no_wrap=True, overflow="ellipsis")
+        verdict = failed if claim.passed is False else Words(short, reading.style)
+        table.add_row(
+            _MARKS[claim.passed].copy(), Words(claim.id, "bold"), verdict, *map(Words, numbers[:2]), of
+        )
+    return table
+
+
+def message(verification: Verification) -> Text:
+    """Write what a run found in a few lines: how many statements have each verdict, and the findings that matter most."""
+    text = Words(words.tally(verification.claims, verification.group), "bold")
+    if verification.self_test:
+        return text
+    found = words.mattering(verification.claims)
+    if found:
+        text.append("\nWhat matters most: ").append(f"{words.RULE}.", "dim")
+    for claim, why in found:
+        reading = words.reading(claim)
+        text.append("\n• ").append(claim.id, "bold").append(f" {reading.words}", reading.style).append(
+            f": {why}"
+        )
+    return text.append("\n")
 
 
 def _verdict(claim: ClaimResult) -> Words:

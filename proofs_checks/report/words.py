@@ -44,7 +44,9 @@ VERDICTS = {
         "neither shown nor excluded.",
     ),
     Verdict.BEYOND_THE_PAPER: Reading(
-        "beyond the paper", "blue", "The paper claims nothing here; the laboratory checks a law of its own."
+        "no verdict",
+        "blue",
+        "Nothing that could be measured decides a statement here; the laboratory checks a law of its own.",
     ),
     Verdict.NOT_RUN: Reading(
         "not run",
@@ -74,6 +76,13 @@ def counts(claims: Iterable[ClaimResult]) -> list[tuple[Reading, int]]:
 STATEMENTS = {"paper": "The paper's", "beyond": "Beyond the paper:", "literature": "The literature's"}
 """Whose the statements of each group of claims are."""
 
+WHOSE = {
+    "paper": "of the paper on backpropagation-based visualizations",
+    "beyond": "that go beyond the paper on backpropagation-based visualizations",
+    "literature": "that others make of such maps and of random networks",
+}
+"""What a report says of a group's claims."""
+
 
 def tally(claims: Sequence[ClaimResult], group: str = "paper") -> str:
     """Write how many statements of a group have each verdict.
@@ -87,11 +96,57 @@ def tally(claims: Sequence[ClaimResult], group: str = "paper") -> str:
     """
     several = f"{STATEMENTS[group]} {'statement' if len(claims) == 1 else f'{len(claims)} statements'}"
     listed = (
-        f"{count} {each.words if count == 1 else re.sub('^holds', 'hold', each.words)}"
+        f"{count} {each.words if count == 1 else re.sub('^holds', 'hold', each.words)}".replace(
+            " no ", " with no "
+        )
         for each, count in counts(claims)
         if count
     )
     return f"{several}, as written: {', '.join(listed)}."
+
+
+MATTERING = 3
+"""How many findings stand on top of a run."""
+
+RULE = "refuted first, then undecided, then in the limit; among equals the farthest outside its margin, relative to its edge"
+"""How they are chosen."""
+
+
+def mattering(claims: Iterable[ClaimResult]) -> list[tuple[ClaimResult, str]]:
+    """Return the claims that matter most in a run, by `RULE`, each with what decided it, or what was found.
+
+    Claims whose checks failed, or that were not run on the network of which they speak, found nothing.
+
+    Examples
+    --------
+    >>> from proofs_checks.results import ClaimResult
+    >>> ruling = Ruling(Margin("cosine", low=0.9), 0.36, 0.3, 0.4, Verdict.REFUTED)
+    >>> claim = ClaimResult("theorem1", "3", "", Verdict.REFUTED, "", "", "", (), "", rulings=(ruling,))
+    >>> [words for _, words in mattering([claim])]
+    ['cosine, at least 0.9: 0.36 (0.3 to 0.4)']
+    """
+    order = (Verdict.REFUTED, Verdict.UNDECIDED, Verdict.HOLDS_IN_THE_LIMIT, Verdict.HOLDS)
+
+    def key(ruling: Ruling) -> tuple[int, float]:
+        return -order.index(ruling.verdict), _outside(ruling)
+
+    found = []
+    for claim in claims:
+        if claim.passed is False or claim.verdict is Verdict.NOT_RUN:
+            continue
+        decides = max(claim.rulings, key=key, default=None)
+        rank = order.index(claim.verdict) if claim.verdict in order else len(order)
+        words = margin(decides).rpartition(", ")[0] if decides else re.split(r"(?<=\.) ", claim.finding)[0]
+        found.append((rank, -_outside(decides) if decides else 0.0, claim, words))
+    found.sort(key=lambda each: each[:2])
+    return [(claim, words) for *_, claim, words in found[:MATTERING]]
+
+
+def _outside(ruling: Ruling) -> float:
+    """Return how far an interval lies outside its margin, relative to the edge that it is beyond; negative inside."""
+    ends = ((ruling.margin.low, -1, ruling.high), (ruling.margin.high, 1, ruling.low))
+    gaps = [side * (end - edge) / (abs(edge) or 1.0) for edge, side, end in ends if math.isfinite(edge)]
+    return max((gap for gap in gaps if math.isfinite(gap)), default=-math.inf)
 
 
 def seen(claims: Iterable[ClaimResult]) -> list[str]:
@@ -131,6 +186,10 @@ def wanted(margin: Margin) -> str:
     return f"from {number(margin.low, 3)} to {number(margin.high, 3)}"
 
 
+# No difference ("less that under one"), ratio ("over that of") or change of cosines, which may lie beyond 1.
+_COSINE = re.compile(r"(\w+: )?(mean )?(cosine|correlation|alignment)\b(?!.*, (less|over) that)")
+
+
 def margin(ruling: Ruling) -> str:
     """Write what decides a statement: the quantity, its margin, and the interval that was measured.
 
@@ -140,8 +199,16 @@ def margin(ruling: Ruling) -> str:
     'cosine, at least 0.9: 0.95 (0.94 to 0.96), holds'
     >>> margin(Ruling(Margin("cosine", low=0.9), math.nan, math.nan, math.nan, Verdict.UNDECIDED))
     'cosine, at least 0.9: not measured, undecided'
+
+    The interval of a cosine is shown as far as a cosine goes; the ruling keeps it as it was computed.
+
+    >>> margin(Ruling(Margin("cosine", low=0.9), 0.999, 0.996, 1.002, Verdict.HOLDS))
+    'cosine, at least 0.9: 0.999 (0.996 to 1), holds'
     """
-    interval = "" if ruling.low == ruling.high else f" ({number(ruling.low, 3)} to {number(ruling.high, 3)})"
+    low, high = ruling.low, ruling.high
+    if _COSINE.match(ruling.margin.quantity):
+        low, high = max(low, -1.0), min(high, 1.0)
+    interval = "" if ruling.low == ruling.high else f" ({number(low, 3)} to {number(high, 3)})"
     measured = "not measured" if math.isnan(ruling.low) else f"{number(ruling.estimate, 3)}{interval}"
     return f"{ruling.margin.quantity}, {wanted(ruling.margin)}: {measured}, {VERDICTS[ruling.verdict].words}"
 

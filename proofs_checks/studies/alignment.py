@@ -78,4 +78,12 @@ def alignment_figure(
         estimates = [measured.estimate(f"{rule.value} alignment {n}") for n in range(len(records))]
         lines.append(Line(rule.title, layers, np.array([record.alignment for record in records])))
         points.append(Points.of(rule.title, layers, estimates))
-    return CurveFigure(name, caption, "convolutions below", "alignment", tuple(lines), tuple(points))
+    return CurveFigure(
+        name,
+        caption,
+        "convolutions below",
+        "alignment",
+        tuple(lines),
+        tuple(points),
+        title="How much of each layer is recovered: by guided backpropagation more than by DeconvNet",
+    )

@@ -74,7 +74,8 @@ def both_sides(name: str, equation: str, measured: Maps, formula: Maps) -> MapFi
     caption = (
         f"Each rule's map by the backward pass and by {equation}, in the largest of the random geometries."
     )
-    return MapFigure(name, caption, tuple(panels))
+    title = f"The backward pass and {equation} give the same maps"
+    return MapFigure(name, caption, tuple(panels), title)
 
 
 def equation_4(

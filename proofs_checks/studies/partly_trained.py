@@ -29,6 +29,10 @@ FACTOR, PICTURES = 4.0, 2
 """Of a layer that is multiplied: a power of two, which rounds nothing; and the pictures on which it is."""
 UP_TO, BUT = "up to", "all but"
 """The rows: trained up to a layer, all later ones random; and all trained but one."""
+TITLES = {
+    UP_TO: "What the guided map owes to the layers that are trained",
+    BUT: "How much each layer's training matters to the guided map",
+}
 NONE = "none"
 
 
@@ -165,6 +169,7 @@ def curve(bench: Bench, name: str, row: str, words: str) -> CurveFigure:
             for to, suffix in (("to the trained network's", ""), ("to the picture", " input"))
         ),
         x_names=tuple({NONE: NONE, **names}[place] for place in places),
+        title=TITLES[row],
     )
 
 
@@ -182,7 +187,7 @@ def panels(
         MapPanel(f"{row} {titles[layer]}, cosine {cosine:.2f}", map_)
         for layer, map_, cosine in zip(marked, maps, cosines(maps, trained), strict=True)
     ]
-    return MapFigure(name, f"{words} {subject.label}; one picture, one draw.", tuple(shown))
+    return MapFigure(name, f"{words} {subject.label}; one picture, one draw.", tuple(shown), TITLES[row])
 
 
 def same_map(

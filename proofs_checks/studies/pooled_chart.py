@@ -73,6 +73,7 @@ def against_input(bench: Bench) -> CurveFigure:
         "Cosine of guided backpropagation's mean map and the input",
         lambda setting: inner(unit(setting.guided), setting.x),
         lambda m: m["guided toward"] / math.sqrt(m["guided halves"]),
+        "Behind a max-pool the mean map of guided backpropagation is not the picture",
     )
 
 
@@ -84,6 +85,7 @@ def against_guided(bench: Bench) -> CurveFigure:
         "Cosine of the mean maps of DeconvNet and guided backpropagation",
         lambda setting: inner(unit(setting.deconvnet), unit(setting.guided)),
         lambda m: m["cross"] / math.sqrt(m["deconvnet halves"] * m["guided halves"]),
+        "How much of DeconvNet's mean map behind a max-pool is guided backpropagation's",
     )
 
 
@@ -92,9 +94,10 @@ def against_prediction(bench: Bench) -> CurveFigure:
     return _chart(
         bench,
         "maxpool-chart-prediction",
-        "Cosine of DeconvNet's measured and predicted mean maps, the noise's bias removed",
+        "Cosine of DeconvNet's measured and predicted mean maps, the noise's bias removed, which may lead beyond 1",
         lambda setting: 1.0,
         lambda m: m["deconvnet along"] / math.sqrt(m["deconvnet halves"]),
+        "DeconvNet's mean map behind a max-pool is the predicted one",
     )
 
 
@@ -104,6 +107,7 @@ def _chart(
     what: str,
     predicted: Callable[[Setting], float],
     estimator: Callable[[dict[str, float]], float],
+    title: str,
 ) -> CurveFigure:
     by_label: dict[str, list[Setting]] = {}
     for setting in settings(bench):
@@ -121,6 +125,7 @@ def _chart(
         "cosine",
         tuple(lines),
         tuple(points),
+        title=title,
     )
 
 
@@ -151,4 +156,5 @@ def selection_chart(bench: Bench) -> CurveFigure:
             Points.of("P(chosen | positive)", axis, selected),
             Points.of("P(positive | chosen)", axis, positive),
         ),
+        title="Chosen and positive are not the same: a larger window leaves most positive units out",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +15,13 @@ from theorylab import _files, _json, _validation, drawing
 from theorylab.auditing._null import Null, sigma_map
 from theorylab.auditing._report import Findings, entries
 from theorylab.charts import MapPanel
-from theorylab.drawing import FAINT, INK, PALETTE, encode, label_axes, maps_over_charts
+from theorylab.drawing import FAINT, INK, PALETTE, encode, entitle, label_axes, maps_over_charts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MAPS = 3  # maps beside the picture
-_TITLE = 110  # letters a line
 
 
 def draw(report: Findings) -> Figure:
@@ -48,8 +46,7 @@ def draw(report: Findings) -> Figure:
         chart = next(remaining)
         chart.plot(list(rows.values()), range(len(rows)), "o-", color=PALETTE[0], markersize=3)
         _finish(chart, "cosine of two\nbackward signals", list(rows))
-    title = "\n".join(textwrap.fill(line, _TITLE) for line in str(report).splitlines())
-    canvas.suptitle(title, fontsize=10, color=INK, parse_math=False)
+    entitle(canvas, str(report))
     return canvas
 
 
@@ -99,7 +96,7 @@ def _null_panels(null: Null, map_: np.ndarray, target: int) -> list[MapPanel]:
     return [
         MapPanel("mean map", null.mean),
         MapPanel("standard deviation, σ", null.standard_deviation),
-        MapPanel(f"map of class {target} less mean, in σ", np.clip(sigma, -reach, reach), note=note),
+        MapPanel(f"map {target} − mean, in σ", np.clip(sigma, -reach, reach), note=note),
     ]
 
 

@@ -51,6 +51,7 @@ def figures(convergence: Convergence) -> list[CurveFigure]:
                 tuple(points),
                 x_scale="log" if over == "n_filters" else "linear",
                 y_scale="log" if quantity in ("variance", "kurtosis") and positive else "linear",
+                title=f"{words.capitalize()} against {AXES[over]}",
             )
         )
     return drawn

@@ -8,7 +8,7 @@ from theorylab.drawing._curves import label_axes
 from theorylab.drawing._maps import maps_over_charts, rows_of_maps
 from theorylab.drawing._numbers import MINUS, fixed, number, percent, powers, signs, with_error, with_reach
 from theorylab.drawing._pages import page
-from theorylab.drawing._style import FAINT, INK, PALETTE
+from theorylab.drawing._style import FAINT, INK, PALETTE, entitle
 from theorylab.drawing._tables import Words, empty_table, table
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "draw",
     "empty_table",
     "encode",
+    "entitle",
     "fixed",
     "label_axes",
     "maps_over_charts",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from theorylab.charts import CurveFigure, Line, Points
 from theorylab.drawing._numbers import number
-from theorylab.drawing._style import FAINT, INK, PALETTE, WIDTH
+from theorylab.drawing._style import FAINT, INK, PALETTE, TITLE, WIDTH, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,41 +22,81 @@ _STYLES = ("-", "--", ":", "-.")
 _FINE_DECADES = 3
 # More letters than this along the axis would touch.
 _LETTERS = 60
+# Of the legend: inches of a letter, of a line with a point on it, of a row.
+_LETTER, _HANDLE, _ROW = 0.073, 0.62, 0.18
+# Points of several labels at one place stand beside each other, at this part of the axis.
+_BESIDE = 0.014
 
 
 def draw_curves(figure: CurveFigure) -> Figure:
-    """Draw lines and points under one legend; a ValueError if there are none."""
+    """Draw lines and points under a title and one legend that says what they are; a ValueError if there are none."""
     from matplotlib.figure import Figure
 
     if not (figure.lines or figure.points):
         raise ValueError(f"figure {figure.name!r}: there is no curve in it")
-    canvas = Figure(figsize=(WIDTH, 4.1), layout="constrained")
+    drawn: list[Line | Points] = [*figure.lines, *_beside(figure)]
+    labels = list(dict.fromkeys(item.label for item in drawn))
+    columns = _columns(labels)
+    title = wrapped(figure.title, WIDTH)
+    rows = -(-len(labels) // columns) + bool(title) + title.count("\n")
+    canvas = Figure(figsize=(WIDTH, 4.1 + _ROW * max(rows - 2, 0)), layout="constrained")
     axes = canvas.subplots()
     axes.set_xscale(figure.x_scale)
     axes.set_yscale(figure.y_scale)
-    drawn: list[Line | Points] = [*figure.lines, *figure.points]
-    labels = list(dict.fromkeys(item.label for item in drawn))
     handles: dict[str, list[Any]] = {label: [] for label in labels}
     for item in drawn:
         handles[item.label] += _draw_item(axes, item, labels.index(item.label))
     _set_ticks(axes, figure)
     label_axes(axes, "", figure.x_label, figure.y_label, size=10)
+    if figure.points:
+        lines = "lines: law · " if figure.lines else ""
+        axes.set_title(f"{lines}points: measured, with 95 % intervals", loc="left", fontsize=8.5, color=FAINT)
     # A tuple of handles is drawn as one: the line with its point on it.
     entries: list[Any] = [tuple(items) for items in handles.values()]
     legend = canvas.legend(
         entries,
         labels,
         loc="outside upper left",
-        ncols=min(len(handles), 3),
+        ncols=columns,
+        title=title or None,
+        alignment="left",
+        title_fontproperties={"weight": "bold", "size": TITLE},
         fontsize=9,
         frameon=False,
         labelcolor=INK,
         handlelength=2.4,
         columnspacing=1.6,
     )
-    for text in legend.get_texts():
+    for text in (legend.get_title(), *legend.get_texts()):
         text.set_parse_math(False)
     return canvas
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """Return in how many columns of a legend the labels are no wider than the figure, at most three."""
+
+    def width(columns: int) -> float:
+        rows = -(-len(labels) // columns)
+        tops = range(0, len(labels), rows)
+        return sum(_HANDLE + _LETTER * max(map(len, labels[top : top + rows])) for top in tops)
+
+    return next((n for n in (3, 2) if n <= len(labels) and width(n) <= WIDTH), 1)
+
+
+def _beside(figure: CurveFigure) -> list[Points]:
+    """Return the points, those of several labels beside each other where no line says at which place they are."""
+    count = len(figure.points)
+    if figure.lines or count < 2:
+        return list(figure.points)
+    log = figure.x_scale == "log"
+    at = np.concatenate([points.x for points in figure.points]).astype(float)
+    reach = np.ptp(np.log(at) if log else at) * _BESIDE
+    moved = []
+    for index, points in enumerate(figure.points):
+        shift = (index - (count - 1) / 2) * reach
+        x = points.x * np.exp(shift) if log else points.x + shift
+        moved.append(dataclasses.replace(points, x=x))
+    return moved
 
 
 def _draw_item(axes: Axes, item: Line | Points, index: int) -> list[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from theorylab import display
 from theorylab.charts import MapFigure, MapPanel
 from theorylab.drawing._numbers import number
-from theorylab.drawing._style import FAINT, INK, WIDTH
+from theorylab.drawing._style import FAINT, INK, WIDTH, entitle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,9 @@ def draw_maps(figure: MapFigure) -> Figure:
     ]
     rows = [("", panels[start : start + columns]) for start in range(0, len(panels), columns)]
     height, breadth = np.asarray(panels[0].map).shape[-2:]
-    return _draw_rows(rows, side, aspect=min(height / breadth, 2.0))[0]
+    canvas = _draw_rows(rows, side, aspect=min(height / breadth, 2.0))[0]
+    entitle(canvas, figure.title)
+    return canvas
 
 
 def rows_of_maps(rows: Rows) -> Figure:

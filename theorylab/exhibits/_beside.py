@@ -106,8 +106,9 @@ def beside(
         more.append(
             f"The prediction leaves out the biases of these layers: {', '.join(left_out)}. No law has biases and residual blocks."
         )
+    caption = f"Mean map of random weights, and the map of {name}."
     return Exhibit(
-        MapFigure("prediction", f"Mean map of random weights, and the map of {name}.", tuple(panels)),
+        MapFigure("prediction", caption, tuple(panels), caption.rstrip(".")),
         ("rule", "map", "cosine with the input", "with the mean map"),
         tuple(rows),
         {

@@ -83,8 +83,9 @@ def predicted(
             MapPanel(f"{one.rule.title}: {name}", map_, note=beside.get(name, ""))
             for name, map_ in one.maps.items()
         ]
+    caption = "Predicted maps of one logit; no network was run."
     return Exhibit(
-        MapFigure("prediction", "Predicted maps of one logit; no network was run.", tuple(panels)),
+        MapFigure("prediction", caption, tuple(panels), caption.rstrip(".")),
         ("rule", *EXPECTED),
         tuple((one.rule.title, *map(cell, one.cosines)) for one in found),
         {"input_shape": list(x.shape), "maps": [one.numbers for one in found]},

@@ -171,11 +171,13 @@ def visualized(
     ]
     titles = [one.title for one in shown]
     kind = "random" if choice.weights is None else "trained"
+    said = f"Raw maps of the logit {checked!r} of a {kind} network ({choice.network})"
     return Exhibit(
         MapFigure(
             "maps",
-            f"Raw maps of the logit {checked!r} of a {kind} network ({choice.network}).",
+            f"{said}.",
             (MapPanel("input", x), *map(MapPanel, titles, maps)),
+            said,
         ),
         ("map" if chosen else "rule", "norm of the map", "cosine with the input"),
         tuple(

@@ -8,10 +8,30 @@ from __future__ import annotations
 
 import importlib
 
-from theorylab import _validation
+from theorylab import _validation, drawing
 from theorylab.figures._base import FinishedFigure, Settings, content, files_of, save
 
 NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "edges", "methods", "resnet")
+TITLES = dict(
+    zip(
+        NAMES,
+        (
+            "Which maps change with the logit?",
+            "Are there dead zones, and are two units' weights alike?",
+            "Random weights: in a convolutional network guided backpropagation shows the picture, the others noise",
+            "The more filters, the nearer to the limit; a fully connected network needs far more units",
+            "A max-pool leaves edges of the picture; so do five of them in a random VGG-16",
+            "How far apart the maps of two logits are, in random and in trained networks",
+            "What is left of each map after a step that changes the class",
+            "What guided backpropagation owes to the layers that are trained",
+            "Guided backpropagation beside detectors of edges",
+            "Which method's map is the picture, and which one changes with the logit?",
+            "ResNet-50: the maps of two logits by three rules",
+        ),
+        strict=True,
+    )
+)
+"""What each shows, or what it asks where the answer depends on weights and picture."""
 TRAINED = ("2", "3", "7", "8", "9", "edges", "methods", "resnet")
 """Those that show trained networks, or can."""
 
@@ -65,7 +85,9 @@ def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa:
     """
     name = _validation.choice(name, NAMES, "figure")
     module = importlib.import_module(f"{__name__}.{'figure' * name.isdecimal()}{name}")
-    return FinishedFigure(name, *module.make(settings))
+    caption, canvas, numbers = module.make(settings)
+    drawing.entitle(canvas, TITLES[name])
+    return FinishedFigure(name, caption, canvas, numbers)
 
 
 __all__ = ["NAMES", "TRAINED", "FinishedFigure", "Settings", "content", "files_of", "make", "save"]

@@ -50,7 +50,7 @@ def make(settings: Settings) -> Parts:
         at = np.arange(len(means)) + 0.38 * (index - 0.5)
         chart.bar(at, means, 0.36, yerr=reach, capsize=3, color=PALETTE[index], label=name, ecolor=INK)
         for x, mean in zip(at, means, strict=True):
-            chart.annotate(fixed(mean), (x, mean), (10, 2), textcoords="offset points", fontsize=7, color=INK)
+            chart.text(x, 0.04, fixed(mean), ha="center", fontsize=7, color="white")
     numbers["predicted"] = {Rule.SALIENCY.value: WHITE_NOISE}
     chart.axhline(
         WHITE_NOISE, xmax=0.33, color=INK, linestyle=":", label="predicted for independent noise, √2"
