@@ -8,13 +8,15 @@ import functools
 import math
 import os
 import zlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
-from proofs_checks.judge import LOOKS, Judge, Look, Undecidable
+from proofs_checks.judge import LOOKS, Control, Estimator, Judge, Look, Undecidable, common_share
 from proofs_checks.pictures import PerPicture
+from proofs_checks.results import Check
+from proofs_checks.studies.depth import extrapolated
 from theorylab import PatchGrid, _random, images, montecarlo, photographs, subjects, training
 from theorylab.montecarlo import Measurement, Simulation
 from theorylab.montecarlo.executors import Executor
@@ -111,6 +113,27 @@ class Bench(Judge):
                 progress=self.progress,
             )
         return self.studies[name, 0]
+
+    def limit(
+        self,
+        name: str,
+        studies: Mapping[int, Measurement],
+        estimator: Estimator,
+        expected: float,
+        wrong: Control,
+        *,
+        tolerance: float = 0.0,
+    ) -> Check:
+        """Compare a ratio, extrapolated from studies of two widths, with its law in the limit of wide layers."""
+        return self.judge(
+            name,
+            "approximation" if tolerance else "ratio",
+            *extrapolated(studies, estimator),
+            expected,
+            wrong,
+            share=common_share(studies.values()),
+            tolerance=tolerance,
+        )
 
     @property
     def complete(self) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from proofs_checks.claim import Bench, Claim, CurveFigure, Line, Outcome, Points, Wrong
-from proofs_checks.judge import common_share
 from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import extrapolated
 from theorylab import Gaussian, Uniform, montecarlo
@@ -133,27 +132,25 @@ def run(bench: Bench) -> Outcome:
         without = Wrong("as without biases", plain[layer].alignment)
         as_gaussian = Wrong("Gaussian biases of the same variance", gaussian[layer].alignment)
         checks.append(
-            bench.judge(
+            bench.limit(
                 f"alignment with {where}",
-                "ratio",
-                *extrapolated(chains, f"align {layer}"),
+                chains,
+                f"align {layer}",
                 law[layer].alignment,
                 (as_gaussian, without) if layer == HIDDEN - 1 else (without, as_gaussian),
-                share=common_share(chains.values()),
             )
         )
     for layer in (HIDDEN - 1, HIDDEN // 2):
         checks.append(
-            bench.judge(
+            bench.limit(
                 f"cosine of two logits' maps at hidden layer {layer}",
-                "ratio",
-                *extrapolated(studies, f"common {layer}"),
+                studies,
+                f"common {layer}",
                 common(law[layer]),
                 (
                     Wrong("as without biases", common(plain[layer])),
                     Wrong("a Gaussian readout: 1/π", 1 / math.pi),
                 ),
-                share=common_share(studies.values()),
             )
         )
     layers = np.arange(HIDDEN, dtype=float)

@@ -19,7 +19,6 @@ from proofs_checks.claim import (
     Points,
     Wrong,
 )
-from proofs_checks.judge import common_share
 from proofs_checks.referee import MEAN_WHY
 from proofs_checks.studies import proposition1 as shared
 from proofs_checks.studies.depth import Stack, extrapolated, stacked
@@ -52,13 +51,12 @@ def run(bench: Bench) -> Outcome:
         deconvnet_correlation(1),
         Wrong("under one layer more: 0.395", deconvnet_correlation(2)),
     )
-    deep = bench.judge(
+    deep = bench.limit(
         f"correlation between positions, V̂^(1): {LAYERS - 1} layers below the readout",
-        "ratio",
-        *extrapolated(studies, functools.partial(correlation, 1)),
+        studies,
+        functools.partial(correlation, 1),
         deconvnet_correlation(LAYERS - 1),
         Wrong("the stamp of one layer at every depth: 1/π", 1 / math.pi),
-        share=common_share(studies.values()),
     )
     tails = shared.tail_checks(bench, Rule.DECONVNET)
     return Outcome(

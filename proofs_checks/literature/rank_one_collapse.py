@@ -8,10 +8,8 @@ import math
 import numpy as np
 
 from proofs_checks.claim import Bench, Claim, CurveFigure, Evidence, Line, Margin, Outcome, Points, Wrong
-from proofs_checks.judge import common_share
 from proofs_checks.referee import TENTH_WHY
 from proofs_checks.studies import shelf
-from proofs_checks.studies.depth import extrapolated
 from theorylab import montecarlo
 from theorylab.analytic import relevance_collapse, relevance_cosine
 from theorylab.montecarlo import Measurement
@@ -106,34 +104,30 @@ def run(bench: Bench) -> Outcome:
         for n, count in CHAINS.items()
     }
     law = {n: relevance_collapse(crop, [n, n]) for n in NETWORKS}
-    shares = common_share(networks.values()), common_share(chains.values())
     widest = max(NETWORKS)
     one, other = np.eye(2)
-    last = bench.judge(
+    last = bench.limit(
         "cosine of two logits at the last hidden layer, many units",
-        "ratio",
-        *extrapolated(networks, lambda mean: 1 - mean["last"]),
+        networks,
+        lambda mean: 1 - mean["last"],
         relevance_cosine(one, other),
         Wrong("as different logits have nothing in common", 0.0),
-        share=shares[0],
     )
-    below = bench.judge(
+    below = bench.limit(
         f"1 − cosine one layer below, {widest} units",
-        "ratio",
+        networks,
         # Of each width relative to its law, so that what is left is of one over the width.
-        *extrapolated(networks, lambda mean: mean["below"] / law[int(mean["units"])][1] * law[widest][1]),
+        lambda mean: mean["below"] / law[int(mean["units"])][1] * law[widest][1],
         law[widest][1],
         Wrong("activations do not weigh the units", law[widest][1] / math.pi),
-        share=shares[0],
     )
     products = [
-        bench.judge(
+        bench.limit(
             f"{words} bare matrices: (1 − cosine) × units{power}, many units",
-            "ratio",
-            *extrapolated(chains, f"{number}"),
+            chains,
+            f"{number}",
             (math.pi - 1) ** number,
             Wrong("(π−1)/n in the second step too", (math.pi - 1) ** number / math.pi),
-            share=shares[1],
         )
         for words, power, number in (("two", "", 2), ("three", "²", 3))
     ]

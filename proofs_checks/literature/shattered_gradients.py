@@ -18,7 +18,6 @@ from proofs_checks.claim import (
     Points,
     Wrong,
 )
-from proofs_checks.judge import common_share
 from proofs_checks.studies.depth import extrapolated
 from theorylab import montecarlo
 from theorylab.analytic import gradient_correlation
@@ -129,9 +128,8 @@ def run(bench: Bench) -> Outcome:
     }
 
     def check(what: str, studies: dict[int, Measurement], depth: int, law: float, wrong: Wrong) -> Check:
-        estimate = extrapolated(studies, functools.partial(correlation, depth))
         name = f"correlation of gradients behind {what}, many units"
-        return bench.judge(name, "ratio", *estimate, law, wrong, share=common_share(studies.values()))
+        return bench.limit(name, studies, functools.partial(correlation, depth), law, wrong)
 
     quarter = "a quarter of the units open for both inputs, in every layer"
     one, some, blocks = (
@@ -149,13 +147,12 @@ def run(bench: Bench) -> Outcome:
         )
     )
     whole, half = (math.log(gradient_correlation(COSINE, depth)) for depth in (DENSE, DENSE // 2))
-    rate = bench.judge(
+    rate = bench.limit(
         f"logarithm of the correlation, {DENSE} layers over {DENSE // 2}, many units",
-        "ratio",
-        *extrapolated(dense, exponent),
+        dense,
+        exponent,
         whole / half,
         Wrong("exponential", 2.0),
-        share=common_share(dense.values()),
     )
     return Outcome(
         f"Gradients at two inputs with a cosine of {COSINE:g} have a correlation of {some.estimate:.3f} behind four layers, "

@@ -9,9 +9,7 @@ import numpy as np
 from scipy import special
 
 from proofs_checks.claim import Bench, Claim, Evidence, Margin, Outcome, Wrong
-from proofs_checks.judge import common_share
 from proofs_checks.studies import shelf
-from proofs_checks.studies.depth import extrapolated
 from theorylab import montecarlo
 from theorylab.montecarlo import Measurement
 
@@ -66,23 +64,20 @@ def run(bench: Bench) -> Outcome:
         n: bench.study(f"single steps, {n} units", Steps(crop, n), count, block=50)
         for n, count in NETWORKS.items()
     }
-    share = common_share(studies.values())
     mean = math.exp(special.gammaln(d / 2) - special.gammaln((d + 1) / 2)) / math.sqrt(math.pi)
-    square = bench.judge(
+    square = bench.limit(
         "mean squared distance over ‖x‖², many units",
-        "ratio",
-        *extrapolated(studies, "square"),
+        studies,
+        "square",
         1 / d,
         Wrong("closed units count in the gradient", 1 / (2 * d)),
-        share=share,
     )
-    distance = bench.judge(
+    distance = bench.limit(
         "mean distance over ‖x‖, many units",
-        "ratio",
-        *extrapolated(studies, "distance"),
+        studies,
+        "distance",
         mean,
         Wrong("always the root of the mean square", 1 / math.sqrt(d)),
-        share=share,
     )
     most = max(NETWORKS)
     flipped = studies[most].estimate("flipped")
