@@ -56,6 +56,15 @@ def image_with_zeros(rng, shape, dtype=np.float64):
     return x
 
 
+def picture(size, seed=0):
+    """Red noise, like a photograph, ten times darker on its left side."""
+    rng = np.random.default_rng(seed)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
+    x = np.fft.ifft2(np.fft.fft2(rng.standard_normal((3, size, size))) / (frequency + 1 / size)).real
+    x *= np.geomspace(0.1, 1.0, size)
+    return x / np.linalg.norm(x)
+
+
 def assert_adjoint(au, v, u, atv, rtol):
     """⟨A u, v⟩ = ⟨u, Aᵀ v⟩ relative to the size of the terms that are added."""
     left, right = float(np.sum(au * v, dtype=np.float64)), float(np.sum(u * atv, dtype=np.float64))

@@ -9,11 +9,11 @@ import types
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from shell import run
 
 import proofs_checks
 from proofs_checks.results import Check, ClaimResult, Margin, NegativeControl, Verdict, Verification
-from theorylab import cli, networks
+from theorylab import networks
 from theorylab.commands import _output as output
 
 DECLARED = {"formula": ("a = b",), "margins": (Margin("cosine", low=0.9, why="why"),), "n_checks": 2}
@@ -49,10 +49,6 @@ def laboratory(monkeypatch):
     monkeypatch.setitem(sys.modules, "proofs_checks", fake)
     monkeypatch.setenv("COLUMNS", "80")
     return fake
-
-
-def run(*words):
-    return CliRunner().invoke(cli.app, [str(word) for word in words])
 
 
 def raising(error):

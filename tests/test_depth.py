@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 from scipy import integrate, stats
-from strategies import OTHERS
+from strategies import OTHERS, picture
 
 from theorylab.analytic import conv_depth, depth, gates, shallow
 from theorylab.analytic._unit_moments import unit_moments
@@ -172,15 +172,6 @@ def conv_network(x, filters, rng):
 def conv_specs(channels, filters):
     inputs = [channels, *filters[:-1]]
     return [ConvSpec(n, 3, padding=1, std=fan_in(9 * c)) for n, c in zip(filters, inputs, strict=True)]
-
-
-def picture(size=24, seed=0):
-    """Red noise, like a photograph, ten times darker on its left side."""
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
-    x = np.fft.ifft2(np.fft.fft2(rng.standard_normal((3, size, size))) / (frequency + 1 / size)).real
-    x *= np.geomspace(0.1, 1.0, size)
-    return x / np.linalg.norm(x)
 
 
 # --- the two expectations ----------------------------------------------------------------------------------------
@@ -536,7 +527,7 @@ def test_deconvnet_correlation_tends_to_one():
 @functools.cache
 def conv_reference(filters, draws=10):
     """Alignments by rule, (draws, layers), and the guided maps, (draws, C, H, W)."""
-    rng, x = np.random.default_rng(9), picture()
+    rng, x = np.random.default_rng(9), picture(24)
     alignments, maps = {rule: [] for rule in RULES}, []
     for _ in range(draws):
         drawn = conv_network(x, filters, rng)
@@ -548,7 +539,7 @@ def conv_reference(filters, draws=10):
 
 @pytest.mark.parametrize("filters", [(256,) * 3, (128,) * 5])
 def test_depth_maps_against_brute_force(filters):
-    x = picture()
+    x = picture(24)
     records = conv_depth.depth_maps(x, conv_specs(3, filters), "guided")
     alignments, maps = conv_reference(filters)
     predicted = np.array([record.alignment for record in records])
@@ -572,7 +563,7 @@ def test_depth_maps_against_brute_force(filters):
 @pytest.mark.parametrize("rule", ZERO_MEAN)
 def test_depth_maps_of_saliency_and_deconvnet(rule):
     """The mean is zero; the noise is compared as energy, layer by layer."""
-    x, filters = picture(), (256,) * 3
+    x, filters = picture(24), (256,) * 3
     records = conv_depth.depth_maps(x, conv_specs(3, filters), rule)
     alignment = conv_reference(filters)[0][rule]
     z = alignment.mean(axis=0) / alignment.std(axis=0, ddof=1) * math.sqrt(len(alignment))

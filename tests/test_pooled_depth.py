@@ -13,7 +13,7 @@ import math
 import numpy as np
 import pytest
 from scipy import ndimage, stats
-from strategies import OTHERS
+from strategies import OTHERS, picture
 
 from theorylab import images
 from theorylab.analytic import conv_depth, pooled_mean_map, pooled_variance_map
@@ -24,33 +24,16 @@ from theorylab.model.rules import Rule
 from theorylab.model.specs import ConvSpec
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 RULES = ("guided", "deconvnet", "saliency")
 POOL = MaxPool(2)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Two fight for a processor that something else is using, and are ten times slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def cosine(a, b):
     """0 for a map of zeros, which narrow networks give."""
     norms = math.sqrt((a**2).sum() * (b**2).sum())
     return float((a * b).sum() / norms) if norms else 0.0
-
-
-def picture(size, seed=0):
-    """Red noise, like a photograph, ten times darker on its left side."""
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
-    x = np.fft.ifft2(np.fft.fft2(rng.standard_normal((3, size, size))) / (frequency + 1 / size)).real
-    x *= np.geomspace(0.1, 1.0, size)
-    return x / np.linalg.norm(x)
 
 
 def stack(*entries, channels=3, gain=1.0):

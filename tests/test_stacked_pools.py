@@ -20,20 +20,12 @@ from theorylab.model.rules import Rule
 from theorylab.model.specs import ConvSpec
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 RULES = ("guided", "deconvnet")
 CAT = images.load("cat", 24, preset="authors")
 HALVES = np.repeat(np.where(np.arange(24) < 12, 1.0, -1.0)[None, None], 24, axis=1).repeat(3, axis=0)
 BRIGHT = 200 + CAT / 25
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Two fight for a processor that something else is using."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def stack(*entries, channels=3):
