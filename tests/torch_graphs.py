@@ -68,10 +68,12 @@ def run(nodes, parameters, image, rule):
     return values[nodes[-1].name][0]
 
 
-class Substitute(nn.Module):
-    def __init__(self, rule):
+class Function(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
         super().__init__()
-        self.function = rectifier(rule)
+        self.function = function
 
     def forward(self, x):
         return self.function(x)
@@ -79,7 +81,15 @@ class Substitute(nn.Module):
 
 def Rectifier(rule):
     """A module; PyTorch's own, which Captum looks for, if there is no rule."""
-    return nn.ReLU() if rule is None else Substitute(rule)
+    return nn.ReLU() if rule is None else Function(rectifier(rule))
+
+
+def captum_map(module, x, rule, target):
+    attr = pytest.importorskip("captum.attr")
+    method = {"saliency": attr.Saliency, "deconvnet": attr.Deconvolution, "guided": attr.GuidedBackprop}[rule]
+    options = {"abs": False} if rule == "saliency" else {}
+    image = torch.tensor(x[None], requires_grad=True)
+    return method(module).attribute(image, target=target, **options)[0].detach().numpy()
 
 
 class VGG16(nn.Module):
