@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, CurveFigure, Line, Outcome, Points, Wrong
+from proofs_checks.claim import Bench, Claim, Outcome, Wrong
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import covered, inner, unit
 from theorylab import Constant, Gaussian, PatchGrid, Uniform, analytic, law, montecarlo
 from theorylab.analytic.three_layer import MapLaw
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model import models
 from theorylab.model.laws import BiasLaw
 from theorylab.montecarlo import Measurement

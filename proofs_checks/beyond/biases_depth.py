@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, CurveFigure, Line, Outcome, Points, Wrong
+from proofs_checks.claim import Bench, Claim, Outcome, Wrong
 from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import extrapolated
 from theorylab import Gaussian, Uniform, montecarlo
 from theorylab.analytic import depth_profile
 from theorylab.analytic.depth import LayerProfile
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model.laws import BiasLaw
 from theorylab.montecarlo import Measurement
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Wrong
+from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
 from proofs_checks.studies.depth import Distances, Stack, apart, dense, extrapolated
 from proofs_checks.studies.shelf import small_crop
 from proofs_checks.studies.three_layers import unit
 from theorylab import Rule
 from theorylab.analytic import depth_profile, infinite_depth_class_distance
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model.rules import PAPER
 from theorylab.montecarlo import Measurement
 

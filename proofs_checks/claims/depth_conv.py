@@ -7,13 +7,14 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, MapFigure, MapPanel, Margin, Outcome, Wrong
+from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import Stack, cosine, extrapolated, inner, stacked
 from proofs_checks.studies.three_layers import unit
 from theorylab import Rule, montecarlo
 from theorylab.analytic import depth_maps
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.montecarlo import ArrayMoments, Measurement
 
 SIDE = 32

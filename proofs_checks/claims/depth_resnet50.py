@@ -6,18 +6,7 @@ import functools
 
 import numpy as np
 
-from proofs_checks.claim import (
-    EPSILON,
-    Bench,
-    Check,
-    Claim,
-    Evidence,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Wrong,
-)
+from proofs_checks.claim import EPSILON, Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.studies import shelf
 from proofs_checks.studies.alignment import (
     alignment_figure,
@@ -35,6 +24,7 @@ from proofs_checks.studies.three_layers import inner
 from theorylab import networks
 from theorylab.analytic import depth_maps, infinite_depth_alignment
 from theorylab.analytic.tolerances import tolerance
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.display import unit_norm
 from theorylab.model import models
 from theorylab.model.rules import PAPER, Rule

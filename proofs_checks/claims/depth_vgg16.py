@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from proofs_checks.claim import (
-    EPSILON,
-    Bench,
-    Claim,
-    Evidence,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Wrong,
-)
+from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.studies import shelf
 from proofs_checks.studies.alignment import alignment_figure, guided_checks, likeness
 from proofs_checks.studies.architectures import ArchitectureMaps, read_by_convolutions, vgg16_convolutions
 from theorylab.analytic import depth_maps
 from theorylab.analytic.conv_depth import LayerMaps
 from theorylab.analytic.tolerances import tolerance
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.display import unit_norm
 from theorylab.model import models
 from theorylab.model.rules import PAPER, Rule

@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Wrong
+from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
 from proofs_checks.studies.depth import extrapolated
 from proofs_checks.studies.shelf import small_crop
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Gaussian, PatchGrid, Rule, analytic, montecarlo, networks, visualize
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
 
 REPLICATES = {8: 12_000, 32: 20_000}

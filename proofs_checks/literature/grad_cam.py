@@ -8,12 +8,13 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from proofs_checks.claim import Bench, Check, Claim, Evidence, MapFigure, MapPanel, Margin, Outcome, Wrong
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import ALIKE
 from proofs_checks.studies.shelf import small_crop
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Gaussian, PatchGrid, law, methods, montecarlo, networks, training
 from theorylab.analytic import cam
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.model import models
 from theorylab.montecarlo import ArrayMoments, Measurement
 from theorylab.networks.nodes import Activation

@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, CurveFigure, Evidence, Line, Margin, Outcome, Points, Wrong
+from proofs_checks.claim import Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import TENTH_WHY
 from proofs_checks.studies import shelf
 from theorylab import montecarlo
 from theorylab.analytic import relevance_collapse, relevance_cosine
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
 
 SIDE = 8

@@ -9,22 +9,13 @@ import math
 import numpy as np
 
 import theorylab
-from proofs_checks.claim import (
-    Bench,
-    Check,
-    Claim,
-    Evidence,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Wrong,
-)
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.judge import common_share
 from proofs_checks.referee import TENTH_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import PatchGrid, models, montecarlo
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.montecarlo import ArrayMoments, Measurement
 
 SIDE = 12

@@ -8,19 +8,11 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import (
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Line,
-    Outcome,
-    Points,
-    Wrong,
-)
+from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
 from proofs_checks.studies.depth import extrapolated
 from theorylab import montecarlo
 from theorylab.analytic import gradient_correlation
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
 
 INPUTS = 8

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Evidence, MapFigure, MapPanel, Outcome
+from proofs_checks.claim import Bench, Evidence, Outcome
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER, Rule
 
