@@ -13,7 +13,7 @@ import math
 import numpy as np
 import pytest
 from scipy import ndimage, stats
-from strategies import OTHERS, picture
+from strategies import OTHERS, cosine, picture, stack
 
 from theorylab import images
 from theorylab.analytic import conv_depth, pooled_mean_map, pooled_variance_map
@@ -28,27 +28,6 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 RULES = ("guided", "deconvnet", "saliency")
 POOL = MaxPool(2)
-
-
-def cosine(a, b):
-    """0 for a map of zeros, which narrow networks give."""
-    norms = math.sqrt((a**2).sum() * (b**2).sum())
-    return float((a * b).sum() / norms) if norms else 0.0
-
-
-def stack(*entries, channels=3, gain=1.0):
-    """Layers from the image up: a number of 3×3 filters with padding, (number, kernel, stride, padding), or a MaxPool."""
-    layers = []
-    for entry in entries:
-        if isinstance(entry, MaxPool):
-            layers.append(entry)
-            continue
-        n, kernel, stride, padding = entry if isinstance(entry, tuple) else (entry, 3, 1, 1)
-        spec = ConvSpec(n, kernel, stride, padding)
-        std = gain * math.sqrt(2 / (channels * math.prod(spec.kernel)))
-        layers.append(ConvSpec(n, kernel, stride, padding, std))
-        channels = n
-    return layers
 
 
 # --- brute force -------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import pytest
+from strategies import stack
 
 from theorylab import images
 from theorylab.analytic import _equal, _plan, conv_depth, tolerances
@@ -17,7 +18,6 @@ from theorylab.analytic.tolerances import TOLERANCE
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
-from theorylab.model.specs import ConvSpec
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -26,18 +26,6 @@ RULES = ("guided", "deconvnet")
 CAT = images.load("cat", 24, preset="authors")
 HALVES = np.repeat(np.where(np.arange(24) < 12, 1.0, -1.0)[None, None], 24, axis=1).repeat(3, axis=0)
 BRIGHT = 200 + CAT / 25
-
-
-def stack(*entries, channels=3):
-    """Layers from the image up: a number of 3×3 filters with padding, (number, kernel, padding), or a MaxPool."""
-    layers = []
-    for entry in entries:
-        if not isinstance(entry, MaxPool):
-            n, kernel, padding = entry if isinstance(entry, tuple) else (entry, 3, 1)
-            entry = ConvSpec(n, kernel, padding=padding, std=math.sqrt(2 / (channels * kernel**2)))
-            channels = n
-        layers.append(entry)
-    return layers
 
 
 def network(x, layers, rng):
@@ -112,7 +100,7 @@ def draw(x, layers, draws):
 
 TWO = stack(96, MaxPool(2), 128, MaxPool(2), 128)
 STACKS = {
-    "exactly flat areas, pools of 3 and 2": (HALVES, stack((96, 5, 2), MaxPool(3), 128, MaxPool(2), 128)),
+    "exactly flat areas, pools of 3 and 2": (HALVES, stack((96, 5, 1, 2), MaxPool(3), 128, MaxPool(2), 128)),
     "exactly flat areas": (HALVES, TWO),
     "bright, little contrast": (BRIGHT, TWO),
     "bright, less contrast": (200 + CAT / 500, TWO),
