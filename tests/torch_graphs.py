@@ -84,12 +84,17 @@ def Rectifier(rule):
     return nn.ReLU() if rule is None else Function(rectifier(rule))
 
 
-def captum_map(module, x, rule, target):
+def captum_maps(module, xs, rule, target):
+    """Of a batch that is a tensor, (B, C, H, W)."""
     attr = pytest.importorskip("captum.attr")
     method = {"saliency": attr.Saliency, "deconvnet": attr.Deconvolution, "guided": attr.GuidedBackprop}[rule]
     options = {"abs": False} if rule == "saliency" else {}
-    image = torch.tensor(x[None], requires_grad=True)
-    return method(module).attribute(image, target=target, **options)[0].detach().numpy()
+    found = method(module).attribute(xs.clone().requires_grad_(), target=target, **options)
+    return found.detach().cpu().numpy()
+
+
+def captum_map(module, x, rule, target):
+    return captum_maps(module, torch.tensor(x[None]), rule, target)[0]
 
 
 class VGG16(nn.Module):

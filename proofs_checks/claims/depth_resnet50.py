@@ -6,9 +6,11 @@ import functools
 
 import numpy as np
 
-from proofs_checks.claim import EPSILON, Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Outcome, Wrong
 from proofs_checks.studies import shelf
 from proofs_checks.studies.alignment import (
+    MARGINS,
+    PREDICTED,
     alignment_figure,
     guided_checks,
     likeness,
@@ -38,7 +40,6 @@ FEW_REPLICATES = 16
 """Replicates of the network with its max-pool, which has no law: for the figure and the finding."""
 TOLERANCE = 0.005
 """For the effect of finite widths: the narrowest layers have 64 filters."""
-PREDICTED = (Rule.GUIDED, Rule.DECONVNET)
 
 
 def run(bench: Bench) -> Outcome:
@@ -159,12 +160,6 @@ CLAIM = Claim(
     "without it and shown with it.",
     n_checks=3,
     run=run,
-    margins=(
-        *(
-            Margin(f"{rule.value}: cosine to x", low=EPSILON, why="above what counts as noise")
-            for rule in PREDICTED
-        ),
-        Margin("saliency: cosine to x", low=-EPSILON, high=EPSILON),
-    ),
+    margins=MARGINS,
     authors="The supplement shows it.",
 )

@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch_graphs
-from captum.attr import Deconvolution, GuidedBackprop, Saliency
 from torch import nn
 
 from theorylab.model.rules import Rule
 from theorylab.networks import nodes
-
-_METHODS = {Rule.SALIENCY: Saliency, Rule.DECONVNET: Deconvolution, Rule.GUIDED: GuidedBackprop}
 
 
 def three_layer(n_filters, kernel, stride, n_patches):
@@ -57,14 +54,7 @@ def maps(model, x, rules, targets):
 
 def batch_maps(model, xs, rules, targets):
     """As :func:`maps` of several pictures, (R, T, B, C, H, W)."""
-    found = []
-    for rule in rules:
-        options = {"abs": False} if rule is Rule.SALIENCY else {}
-        for target in targets:
-            own = xs.clone().requires_grad_()
-            map_ = _METHODS[rule](model).attribute(own, target=target, **options)
-            found.append(map_.detach().cpu().numpy())
-    return np.array(found).reshape(len(rules), len(targets), *xs.shape)
+    return np.array([[torch_graphs.captum_maps(model, xs, rule.value, k) for k in targets] for rule in rules])
 
 
 def residual(net):
