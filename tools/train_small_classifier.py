@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import io
 import math
 import os
@@ -154,7 +155,10 @@ def fit(
             cut = np.split(images, recipe.shards), np.split(labels, recipe.shards)
             shares = list(pool.map(part, *cut))
             # Added one after the other, in the order of the shards.
-            mean = {name: sum(gradients[name] for gradients in shares) / recipe.shards for name in weights}
+            mean = {
+                name: functools.reduce(np.add, [gradients[name] for gradients in shares]) / recipe.shards
+                for name in weights
+            }
             rate = recipe.rate * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
             weights = adam.step(weights, mean, rate)
             if progress is not None:
