@@ -3,6 +3,7 @@
 import pytest
 
 from theorylab.networks import nodes as kinds
+from theorylab.torch_bridge import attribute, from_torch
 
 torch = pytest.importorskip("torch")
 nn, functional = torch.nn, torch.nn.functional
@@ -82,6 +83,14 @@ class Function(nn.Module):
 def Rectifier(rule):
     """A module; PyTorch's own, which Captum looks for, if there is no rule."""
     return nn.ReLU() if rule is None else Function(rectifier(rule))
+
+
+def assert_refused(module, x, words, rule="guided"):
+    """By the bridge and by its reader of graphs, in one line."""
+    for call in (lambda: attribute(module, x, rule), lambda: from_torch(module, x.shape)):
+        with pytest.raises(ValueError, match=words) as caught:
+            call()
+        assert "\n" not in str(caught.value)
 
 
 def captum_maps(module, xs, rule, target):
