@@ -69,6 +69,29 @@ def run(nodes, parameters, image, rule):
     return values[nodes[-1].name][0]
 
 
+def module_of(node, shape):
+    """One node as PyTorch's module of that name, of its own random parameters; `shape` is what it reads."""
+    match node:
+        case kinds.Conv():
+            return nn.Conv2d(shape[0], node.n_filters, node.kernel, node.stride, node.padding, bias=node.bias)
+        case kinds.Dense():
+            return nn.Linear(shape[0], node.n_outputs, bias=node.bias)
+        case kinds.Activation():
+            return nn.LeakyReLU(node.unit.slope) if node.unit.slope else nn.ReLU()
+        case kinds.MaxPool():
+            w = node.windows
+            return nn.MaxPool2d(w.size, w.stride, w.padding)
+        case kinds.AveragePool():
+            options = {"count_include_pad": node.include_padding}
+            return nn.AvgPool2d(node.size, node.stride, node.padding, **options)
+        case kinds.AdaptiveAveragePool():
+            return nn.AdaptiveAvgPool2d(node.size)
+        case kinds.BatchNorm():
+            return nn.BatchNorm2d(shape[0], eps=0.0)
+        case kinds.Flatten():
+            return nn.Flatten()
+
+
 class Function(nn.Module):
     """A function as a module."""
 

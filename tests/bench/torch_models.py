@@ -23,23 +23,9 @@ def three_layer(n_filters, kernel, stride, n_patches):
 
 def of(net):
     """A graph without branches, with its own parameters: no copies."""
-    layers, channels = [], net.input_shape[0]
+    layers = []
     for node in net.nodes[1:]:
-        match node:
-            case nodes.Conv():
-                layers.append(nn.Conv2d(channels, node.n_filters, node.kernel, padding=node.padding))
-                channels = node.n_filters
-            case nodes.Activation():
-                layers.append(nn.ReLU())
-            case nodes.MaxPool():
-                layers.append(nn.MaxPool2d(node.windows.size))
-            case nodes.AdaptiveAveragePool():
-                layers.append(nn.AdaptiveAvgPool2d(node.size))
-            case nodes.Flatten():
-                layers.append(nn.Flatten())
-            case nodes.Dense():
-                size = net.parameters[f"{node.name}.weight"].shape
-                layers.append(nn.Linear(size[1], size[0]))
+        layers.append(torch_graphs.module_of(node, net.shapes[node.source]))
         if isinstance(node, (nodes.Conv, nodes.Dense)):
             for part in ("weight", "bias"):
                 value = torch.from_numpy(net.parameters[f"{node.name}.{part}"])
