@@ -9,7 +9,7 @@ import types
 
 import numpy as np
 import pytest
-from shell import run
+from shell import process, run
 
 import proofs_checks
 from proofs_checks.results import Check, ClaimResult, Margin, NegativeControl, Verdict, Verification
@@ -357,11 +357,6 @@ def test_unknown_target(tmp_path, target):
     done = run("visualize", "cat", *words)
     assert_refused(done, "target")
     assert list(tmp_path.iterdir()) == []
-
-
-def process(*words, **arguments):
-    command = [sys.executable, "-m", "theorylab", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **arguments)
 
 
 def test_help_of_a_real_process_imports_nothing_heavy():

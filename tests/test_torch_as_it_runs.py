@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch_graphs import Function, assert_refused, rectifier
+from torch_graphs import HOOKS_OF_RULES, Function, assert_refused, hooked, rectifier
 
 from theorylab import methods
 from theorylab.torch_bridge import attribute, attribute_many, from_torch
@@ -510,18 +510,6 @@ def read_out(net, v):
     return F.pad(v, (0, 48))[:, :48].view(len(v), 4, 4, 3)
 
 
-def hooked(module, x, rule):
-    """The map by PyTorch's own backward hook on the module's one ReLU."""
-    hooks = {
-        "guided": lambda layer, below, above: (below[0].clamp(min=0),),
-        "deconvnet": lambda layer, below, above: (above[0].clamp(min=0),),
-    }
-    handle = module.relu.register_full_backward_hook(hooks[rule])
-    found = gradient(module, x, 1)
-    handle.remove()
-    return found
-
-
 @settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from([*BILINEAR, *QUOTIENTS]),
@@ -546,7 +534,9 @@ def test_products_are_linear_in_one_factor(name, varying, which, rule):
         ):
             attribute(module, picture(), rule, 1)
     elif varying != "rectified" or which == "first":
-        assert_equal(attribute(module, picture(), rule, 1), hooked(module, picture(), rule))
+        assert_equal(
+            attribute(module, picture(), rule, 1), hooked(module, picture(), 1, HOOKS_OF_RULES[rule])
+        )
     assert_right_or_refused(module, saliency=True)
 
 
@@ -561,7 +551,9 @@ def test_what_is_linear_has_every_rule(names, rule):
         return functools.reduce(lambda v, name: LINEAR[name](v), names, v)
 
     module = Net(between=between)
-    assert_equal(attribute(module, picture(), rule, 1), hooked(module, picture(), rule), 1e-5)
+    assert_equal(
+        attribute(module, picture(), rule, 1), hooked(module, picture(), 1, HOOKS_OF_RULES[rule]), 1e-5
+    )
 
 
 @pytest.mark.parametrize("name", [*NOT_LINEAR, *BY_HAND])

@@ -12,7 +12,7 @@ import torch_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import RULES, image_with_zeros, seeds
-from torch_graphs import Function, assert_refused, captum_map
+from torch_graphs import HOOKS_OF_RULES, Function, assert_refused, captum_map, hooked
 
 from theorylab import torch_bridge
 from theorylab.model.models import VGG16_BLOCKS
@@ -520,21 +520,13 @@ def test_leaky_relu(spelling):
     """Beside PyTorch's own gradient, and beside its backward hooks for the other rules."""
     module, x = ready(Calls(LEAKY[spelling], own=nn.LeakyReLU(0.2))), picture()
     assert_close(attribute(module, x, "saliency", 0), autograd(module, x, 0))
-    hooked = ready(Calls(LEAKY["module"], own=nn.LeakyReLU(0.2)))
-    hooked.load_state_dict(module.state_dict())
-    hooks = {
-        "guided": lambda layer, below, above: (below[0].clamp(min=0),),
-        "deconvnet": lambda layer, below, above: (above[0].clamp(min=0),),
-        "linear": lambda layer, below, above: above,
-    }
-    for rule, hook in hooks.items():
-        handle = hooked.own.register_full_backward_hook(hook)
-        expected = autograd(hooked, x, 0)
-        handle.remove()
-        assert_close(attribute(module, x, rule, 0), expected)
+    plain = ready(Calls(LEAKY["module"], own=nn.LeakyReLU(0.2)))
+    plain.load_state_dict(module.state_dict())
+    for rule, hook in HOOKS_OF_RULES.items():
+        assert_close(attribute(module, x, rule, 0), hooked(plain, x, 0, hook))
     if spelling in ("module", "functional", "keyword"):
         net = from_torch(module, SHAPE)
-        for rule in ("saliency", *hooks):
+        for rule in ("saliency", *HOOKS_OF_RULES):
             assert_close(visualize(net, x, rule, 0), attribute(module, x, rule, 0))
 
 

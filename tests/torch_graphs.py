@@ -108,6 +108,27 @@ def Rectifier(rule):
     return nn.ReLU() if rule is None else Function(rectifier(rule))
 
 
+HOOKS_OF_RULES = {
+    "guided": lambda below, above: below.clamp(min=0),
+    "deconvnet": lambda below, above: above.clamp(min=0),
+    "linear": lambda below, above: above,
+}
+
+
+def hooked(module, x, k, hook):
+    """A map by PyTorch's own backward hooks: ``hook(below, above)`` is what each unit that is a module hands on."""
+    units = [part for part in module.modules() if isinstance(part, (nn.ReLU, nn.LeakyReLU))]
+    handles = [
+        part.register_full_backward_hook(lambda part, below, above: (hook(below[0], above[0]),))
+        for part in units
+    ]
+    image = torch.tensor(x[None], requires_grad=True)
+    (found,) = torch.autograd.grad(module(image)[0, k], image)
+    for handle in handles:
+        handle.remove()
+    return found[0].numpy()
+
+
 def assert_refused(module, x, words, rule="guided"):
     """By the bridge and by its reader of graphs, in one line."""
     for call in (lambda: attribute(module, x, rule), lambda: from_torch(module, x.shape)):
