@@ -8,7 +8,7 @@ import functools
 import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Undecidable, Wrong
-from proofs_checks.pictures import PerPicture
+from proofs_checks.rows import PerPicture
 from proofs_checks.studies import filters, trained_laws, trained_maps
 from theorylab import PatchGrid, montecarlo, subjects
 from theorylab.charts import CurveFigure, Line, MapFigure, MapPanel, Points

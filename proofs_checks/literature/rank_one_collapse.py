@@ -9,8 +9,8 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import TENTH_WHY
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies import shelf
-from theorylab import montecarlo
 from theorylab.analytic import relevance_collapse, relevance_cosine
 from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
@@ -51,46 +51,36 @@ def descend(
 
 
 @dataclasses.dataclass(frozen=True)
-class Networks:
+class Networks(PerDraw):
     """One minus the cosine of two logits' relevances: ``last``, ``below`` it, and ``input``; ``units`` is their number."""
 
     x: np.ndarray
     units: int
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
         x = self.x.ravel().astype(np.float32)
-        rows = []
-        for _ in range(size):
-            weights = [
-                rng.standard_normal((self.units, fan_in), dtype=np.float32) for fan_in in (x.size, self.units)
-            ]
-            readout = rng.standard_normal((LOGITS, self.units), dtype=np.float32)
-            distances = map(apart, descend(x, weights, readout, np.eye(LOGITS, dtype=np.float32)))
-            rows.append(
-                {"units": self.units, **dict(zip(("last", "below", "input"), distances, strict=True))}
-            )
-        return montecarlo.measurement(rows)
+        weights = [
+            rng.standard_normal((self.units, fan_in), dtype=np.float32) for fan_in in (x.size, self.units)
+        ]
+        readout = rng.standard_normal((LOGITS, self.units), dtype=np.float32)
+        distances = map(apart, descend(x, weights, readout, np.eye(LOGITS, dtype=np.float32)))
+        return {"units": self.units, **dict(zip(("last", "below", "input"), distances, strict=True))}
 
 
 @dataclasses.dataclass(frozen=True)
-class Chains:
+class Chains(PerDraw):
     """One minus the cosine of the columns of products of one, two and three matrices max(w, 0), times units^(number − 1)."""
 
     units: int
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
-        rows = []
-        for _ in range(size):
-            relevances = np.eye(LOGITS, dtype=np.float32)
-            row = {}
-            for number in range(3):
-                shape = relevances.shape[1], self.units
-                relevances = relevances @ np.maximum(rng.standard_normal(shape, dtype=np.float32), 0)
-                row[f"{number + 1}"] = apart(relevances) * self.units**number
-            rows.append(row)
-        return montecarlo.measurement(rows)
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
+        relevances = np.eye(LOGITS, dtype=np.float32)
+        row = {}
+        for number in range(3):
+            shape = relevances.shape[1], self.units
+            relevances = relevances @ np.maximum(rng.standard_normal(shape, dtype=np.float32), 0)
+            row[f"{number + 1}"] = apart(relevances) * self.units**number
+        return row
 
 
 def run(bench: Bench) -> Outcome:

@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies.depth import extrapolated
-from theorylab import montecarlo
 from theorylab.analytic import gradient_correlation
 from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
@@ -71,31 +71,27 @@ class Layers:
 
 
 @dataclasses.dataclass(frozen=True)
-class Gradients:
+class Gradients(PerDraw):
     """Inner products of gradients behind each layer or block, ``own <depth>`` and ``pair <depth>``."""
 
     units: int
     residual: bool
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
 
         def weights(below: int, power: float) -> np.ndarray:
             drawn = rng.standard_normal((below, self.units), dtype=np.float32)
             return drawn * np.float32(math.sqrt(power / below))
 
-        rows = []
-        for _ in range(size):
-            layers = Layers.of(inputs())
-            row: dict[str, float] = {}
-            if self.residual:
-                layers = layers.linear(weights(ENTRIES, 1))
-            for depth in range(1, (BLOCKS if self.residual else DENSE) + 1):
-                hidden = layers.linear(weights(layers.o.shape[1], 2)).rectified()
-                layers = layers + hidden.linear(weights(self.units, 1)) if self.residual else hidden
-                row |= {f"{name} {depth}": value for name, value in layers.products().items()}
-            rows.append(row)
-        return montecarlo.measurement(rows)
+        layers = Layers.of(inputs())
+        row: dict[str, float] = {}
+        if self.residual:
+            layers = layers.linear(weights(ENTRIES, 1))
+        for depth in range(1, (BLOCKS if self.residual else DENSE) + 1):
+            hidden = layers.linear(weights(layers.o.shape[1], 2)).rectified()
+            layers = layers + hidden.linear(weights(self.units, 1)) if self.residual else hidden
+            row |= {f"{name} {depth}": value for name, value in layers.products().items()}
+        return row
 
 
 def correlation(depth: int, mean: dict[str, float]) -> float:
