@@ -18,7 +18,7 @@ def process(*words, cwd=None, **environment):
         key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")
     }
     return subprocess.run(
-        [sys.executable, "-m", "theorylab", *words],
+        [sys.executable, "-m", "theorylab", *map(str, words)],
         capture_output=True,
         text=True,
         check=False,
