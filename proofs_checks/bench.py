@@ -8,13 +8,15 @@ import functools
 import math
 import os
 import zlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
-from proofs_checks.judge import LOOKS, Judge, Look, Undecidable
-from proofs_checks.pictures import PerPicture
+from proofs_checks.judge import LOOKS, Control, Estimator, Judge, Look, Undecidable, common_share
+from proofs_checks.results import Check
+from proofs_checks.rows import PerPicture
+from proofs_checks.studies.depth import extrapolated
 from theorylab import PatchGrid, _random, images, montecarlo, photographs, subjects, training
 from theorylab.montecarlo import Measurement, Simulation
 from theorylab.montecarlo.executors import Executor
@@ -100,17 +102,30 @@ class Bench(Judge):
         if (name, 0) not in self.studies:
             count = max(4 * block, math.ceil(replicates * BUDGETS[self.budget] / block) * block)
             shown = list(self.crops(f"crops for {name}", count if not self.pictures else len(self.pictures)))
-            self.studies[name, 0] = montecarlo.replicate(
-                dataclasses.replace(study, images=shown),
-                len(shown),
-                block=1 if self.pictures else block,
-                seed=self.seed_of(name),
-                jobs=self.jobs,
-                executor=self.executor,
-                name=name,
-                progress=self.progress,
-            )
+            simulate = dataclasses.replace(study, images=shown)
+            self.studies[name, 0] = self._run(name, simulate, len(shown), 1 if self.pictures else block)
         return self.studies[name, 0]
+
+    def limit(
+        self,
+        name: str,
+        studies: Mapping[int, Measurement],
+        estimator: Estimator,
+        expected: float,
+        wrong: Control,
+        *,
+        tolerance: float = 0.0,
+    ) -> Check:
+        """Compare a ratio, extrapolated from studies of two widths, with its law in the limit of wide layers."""
+        return self.judge(
+            name,
+            "approximation" if tolerance else "ratio",
+            *extrapolated(studies, estimator),
+            expected,
+            wrong,
+            share=common_share(studies.values()),
+            tolerance=tolerance,
+        )
 
     @property
     def complete(self) -> bool:
@@ -152,17 +167,7 @@ class Bench(Judge):
         self.used[name] = blocks, complete
         if (name, blocks) not in self.studies:
             begin = max((run for known, run in self.studies if known == name and run < blocks), default=0)
-            fresh = montecarlo.replicate(
-                simulate,
-                blocks * block,
-                block=block,
-                seed=self.seed_of(name),
-                jobs=self.jobs,
-                executor=self.executor,
-                name=name,
-                progress=self.progress,
-                begin=begin,
-            )
+            fresh = self._run(name, simulate, blocks * block, block, begin)
             if begin:
                 # What an earlier look saw is kept as it was, for claims that are decided there.
                 merged = copy.deepcopy(self.studies[name, begin])
@@ -171,6 +176,21 @@ class Bench(Judge):
             fresh.share = blocks / complete
             self.studies[name, blocks] = fresh
         return self.studies[name, blocks]
+
+    def _run(
+        self, name: str, simulate: Simulation, replicates: int, block: int, begin: int = 0
+    ) -> Measurement:
+        return montecarlo.replicate(
+            simulate,
+            replicates,
+            block=block,
+            seed=self.seed_of(name),
+            jobs=self.jobs,
+            executor=self.executor,
+            name=name,
+            progress=self.progress,
+            begin=begin,
+        )
 
 
 def _seen(complete: int, look: Look) -> int:

@@ -1,4 +1,4 @@
-"""The type of a claim, and the names that every file of a claim imports."""
+"""The type of a claim, and the names that every file of a claim imports beside its charts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proofs_checks.bench import Bench
 from proofs_checks.judge import LOOKS, Undecidable, Wrong
 from proofs_checks.referee import EPSILON, QUARTER, Evidence
 from proofs_checks.results import Check, Margin, Verdict
-from theorylab.charts import Chart, CurveFigure, Line, MapFigure, MapPanel, Points
+from theorylab.charts import Chart
 from theorylab.drawing import signs
 
 __all__ = [
@@ -20,14 +20,9 @@ __all__ = [
     "Bench",
     "Check",
     "Claim",
-    "CurveFigure",
     "Evidence",
-    "Line",
-    "MapFigure",
-    "MapPanel",
     "Margin",
     "Outcome",
-    "Points",
     "Undecidable",
     "Wrong",
 ]

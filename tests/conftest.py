@@ -1,4 +1,4 @@
-"""One Hypothesis profile, and what many tests look at: the small classifier, and pages in a browser."""
+"""One Hypothesis profile, and what many tests want: the small classifier, one thread, pages in a browser."""
 
 import browsers
 import pytest
@@ -24,6 +24,17 @@ def classifier():
     from theorylab import training
 
     return training.small_classifier()
+
+
+@pytest.fixture
+def one_torch_thread():
+    """Two fight for a processor that something else is using, and are ten times slower."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,15 @@
 """Geometries and arrays that the property tests draw from."""
 
+import math
+
 import numpy as np
 from hypothesis import strategies as st
 
 from theorylab.model import rules
 from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
+from theorylab.model.specs import ConvSpec
 
 RULES = tuple(rule.value for rule in rules.PAPER)
 # Beside the registered ones two that a user might define: one of either gate, no h of them the paper's.
@@ -54,6 +58,36 @@ def image_with_zeros(rng, shape, dtype=np.float64):
     x = rng.standard_normal(shape).astype(dtype)
     x[..., : (shape[-2] + 1) // 2, : (shape[-1] + 1) // 2] = 0
     return x
+
+
+def picture(size, seed=0):
+    """Red noise, like a photograph, ten times darker on its left side."""
+    rng = np.random.default_rng(seed)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
+    x = np.fft.ifft2(np.fft.fft2(rng.standard_normal((3, size, size))) / (frequency + 1 / size)).real
+    x *= np.geomspace(0.1, 1.0, size)
+    return x / np.linalg.norm(x)
+
+
+def cosine(a, b):
+    """0 for a map of zeros, which narrow networks give."""
+    norms = math.sqrt((a**2).sum() * (b**2).sum())
+    return float((a * b).sum() / norms) if norms else 0.0
+
+
+def stack(*entries, channels=3, gain=1.0):
+    """Layers from the image up: a number of 3×3 filters with padding, (number, kernel, stride, padding), or a MaxPool."""
+    layers = []
+    for entry in entries:
+        if isinstance(entry, MaxPool):
+            layers.append(entry)
+            continue
+        n, kernel, stride, padding = entry if isinstance(entry, tuple) else (entry, 3, 1, 1)
+        spec = ConvSpec(n, kernel, stride, padding)
+        std = gain * math.sqrt(2 / (channels * math.prod(spec.kernel)))
+        layers.append(ConvSpec(n, kernel, stride, padding, std))
+        channels = n
+    return layers
 
 
 def assert_adjoint(au, v, u, atv, rtol):

@@ -9,11 +9,11 @@ import types
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from shell import process, run
 
 import proofs_checks
 from proofs_checks.results import Check, ClaimResult, Margin, NegativeControl, Verdict, Verification
-from theorylab import cli, networks
+from theorylab import networks
 from theorylab.commands import _output as output
 
 DECLARED = {"formula": ("a = b",), "margins": (Margin("cosine", low=0.9, why="why"),), "n_checks": 2}
@@ -49,10 +49,6 @@ def laboratory(monkeypatch):
     monkeypatch.setitem(sys.modules, "proofs_checks", fake)
     monkeypatch.setenv("COLUMNS", "80")
     return fake
-
-
-def run(*words):
-    return CliRunner().invoke(cli.app, [str(word) for word in words])
 
 
 def raising(error):
@@ -361,11 +357,6 @@ def test_unknown_target(tmp_path, target):
     done = run("visualize", "cat", *words)
     assert_refused(done, "target")
     assert list(tmp_path.iterdir()) == []
-
-
-def process(*words, **arguments):
-    command = [sys.executable, "-m", "theorylab", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **arguments)
 
 
 def test_help_of_a_real_process_imports_nothing_heavy():

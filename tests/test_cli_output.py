@@ -3,16 +3,13 @@
 import csv
 import datetime
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
+from shell import process, run
 
-from theorylab import cli, drawing, exhibits, images, measures, methods, networks, visualize
+from theorylab import drawing, exhibits, images, measures, methods, networks, visualize
 from theorylab.analytic.tolerances import tolerance
 from theorylab.commands import _output as output
 from theorylab.exhibits import NetworkChoice
@@ -26,23 +23,6 @@ SMALL = {
     "visualize": ["visualize", "cat", "--size", "16", "--filters", "4"],
     "predict": ["predict", "cat", "--size", "16", "--filters", "4", "--rule", "all"],
 }
-
-
-def run(*words):
-    return CliRunner().invoke(cli.app, [str(word) for word in words])
-
-
-def process(*words, cwd=None, **environment):
-    clean = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR")}
-    return subprocess.run(
-        [sys.executable, "-m", "theorylab", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=cwd,
-        env={**clean, **environment},
-    )
 
 
 @pytest.mark.parametrize("command", SMALL)

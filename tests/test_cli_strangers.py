@@ -19,21 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
+from shell import run
 from strategies import EVERY_RULE, seeds
-from typer.testing import CliRunner
 
 from proofs_checks import _selected
-from theorylab import _files, _json, _validation, auditing, cli, exhibits, figures, images, progress
+from theorylab import _files, _json, _validation, auditing, exhibits, figures, images, progress
 from theorylab.commands import _output as output
 from theorylab.model.rules import Rule
 from theorylab.montecarlo.checkpoints import CheckpointFolder
 
 SMALL = ["--size", "16", "--filters", "4"]
 any_text = st.text(st.characters(codec=None) | st.sampled_from("−–✓✗±×Σ≥é\xa0\udc80\udce9\udcff漢"))
-
-
-def run(*words):
-    return CliRunner().invoke(cli.app, [str(word) for word in words])
 
 
 def tree(folder):

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import typer
 from rich.cells import cell_len
-from typer.testing import CliRunner
+from shell import process, run
 
 import proofs_checks
 from theorylab import cli, progress
@@ -35,25 +35,6 @@ def verify(*a, progress=None, **k):
     return Verification("0.1", 0, "quick", "cat", 0.01, "Bonferroni", ())
 """
 )
-
-
-def run(*words):
-    return CliRunner().invoke(cli.app, [str(word) for word in words])
-
-
-def process(*words, cwd=None, **environment):
-    clean = {
-        key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "theorylab", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=cwd,
-        env={**clean, **environment},
-    )
 
 
 def on_a_terminal(words, cwd, **environment):

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 from scipy import integrate, stats
-from strategies import OTHERS
+from strategies import OTHERS, cosine, picture, stack
 
 from theorylab.analytic import conv_depth, depth, gates, shallow
 from theorylab.analytic._unit_moments import unit_moments
@@ -31,17 +31,11 @@ def fan_in(size):
     return math.sqrt(2 / size)
 
 
-def cosine(a, b):
-    """0 for a map of zeros, which narrow networks give."""
-    norms = np.linalg.norm(a) * np.linalg.norm(b)
-    return float((a * b).sum() / norms) if norms else 0.0
-
-
-def hand_on(rule, gradient, pre_activation):
-    """``T`` of a ReLU, spelled out."""
-    if rule != "saliency":
-        gradient = gradient * (gradient > 0)
-    return gradient if rule == "deconvnet" else gradient * (pre_activation > 0)
+def hand_on(rule, gradient, pre_activation, unit=RELU):
+    """What a unit hands on, spelled out."""
+    rule = Rule(rule)
+    gates = np.where(pre_activation > 0, 1.0, unit.slope if rule.gate else 1.0)
+    return np.where(gradient > 0, rule.up * gradient, -rule.down * gradient) * gates
 
 
 def guided_moments(signal, noise):
@@ -72,31 +66,35 @@ def quadrature_moments(alpha, s, beta):
     return expectation(lambda z, value: z * value), expectation(lambda z, value: value * value)
 
 
-def dense_network(widths, rng):
-    """Brute force, fan-in scaling: for each rule a list of (V̂, o) from the top layer down; the readout is N(0, 1)."""
-    x = np.zeros(widths[0])
-    x[0] = 1.0
-    weights, before, outputs = [], [], [x]
-    for below, above in itertools.pairwise(widths):
-        weights.append(fan_in(below) * rng.standard_normal((below, above)))
-        before.append(outputs[-1] @ weights[-1])
-        outputs.append(np.maximum(before[-1], 0))
-    readout = rng.standard_normal(widths[-1])
-    maps = {}
-    for rule in RULES:
+def network(x, weights, forward, back, rng, rules, unit):
+    """For each rule a list of (V̂, o) from the top layer down; the readout is N(0, 1)."""
+    before, outputs = [], [x]
+    for w in weights:
+        before.append(forward(outputs[-1], w))
+        outputs.append(np.where(before[-1] > 0, before[-1], unit.slope * before[-1]))
+    readout, maps = rng.standard_normal(outputs[-1].shape), {}
+    for rule in rules:
         gradient, maps[rule] = readout, []
         for layer in range(len(weights) - 1, -1, -1):
-            gradient = weights[layer] @ hand_on(rule, gradient, before[layer])
+            gradient = back(hand_on(rule, gradient, before[layer], unit), weights[layer])
             maps[rule].append((gradient, outputs[layer]))
     return maps
 
 
-def dense_statistics(widths, draws, seed):
+def dense_network(widths, rng, rules=RULES, unit=RELU):
+    """Brute force, fan-in scaling, as :func:`network` returns it."""
+    weights = [
+        fan_in(below) * rng.standard_normal((below, above)) for below, above in itertools.pairwise(widths)
+    ]
+    return network(np.eye(widths[0])[0], weights, np.matmul, lambda t, w: w @ t, rng, rules, unit)
+
+
+def dense_statistics(widths, draws, seed, rules=RULES, unit=RELU):
     """Per rule: (alignment, ⟨V̂, o⟩/‖o‖², mean square of V̂), each (draws, layers)."""
     rng = np.random.default_rng(seed)
-    rows = {rule: [] for rule in RULES}
+    rows = {rule: [] for rule in rules}
     for _ in range(draws):
-        for rule, pairs in dense_network(widths, rng).items():
+        for rule, pairs in dense_network(widths, rng, rules, unit).items():
             rows[rule].append([(cosine(v, o), v @ o / max(o @ o, 1e-300), v @ v / v.size) for v, o in pairs])
     return {rule: np.moveaxis(np.array(row), -1, 0) for rule, row in rows.items()}
 
@@ -152,35 +150,14 @@ def convolve_back(t, w, padding):
     return full[:, padding : full.shape[1] - padding, padding : full.shape[2] - padding]
 
 
-def conv_network(x, filters, rng):
-    """3×3 filters, padding 1, fan-in scaling: for each rule a list of (V̂, o) from the top down."""
-    weights, before, outputs = [], [], [x]
-    for above in filters:
-        below = outputs[-1].shape[0]
-        weights.append(fan_in(9 * below) * rng.standard_normal((above, below, 3, 3)))
-        before.append(convolve(outputs[-1], weights[-1], 1))
-        outputs.append(np.maximum(before[-1], 0))
-    readout, maps = rng.standard_normal(outputs[-1].shape), {}
-    for rule in RULES:
-        gradient, maps[rule] = readout, []
-        for layer in range(len(weights) - 1, -1, -1):
-            gradient = convolve_back(hand_on(rule, gradient, before[layer]), weights[layer], 1)
-            maps[rule].append((gradient, outputs[layer]))
-    return maps
-
-
-def conv_specs(channels, filters):
-    inputs = [channels, *filters[:-1]]
-    return [ConvSpec(n, 3, padding=1, std=fan_in(9 * c)) for n, c in zip(filters, inputs, strict=True)]
-
-
-def picture(size=24, seed=0):
-    """Red noise, like a photograph, ten times darker on its left side."""
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
-    x = np.fft.ifft2(np.fft.fft2(rng.standard_normal((3, size, size))) / (frequency + 1 / size)).real
-    x *= np.geomspace(0.1, 1.0, size)
-    return x / np.linalg.norm(x)
+def conv_network(x, filters, rng, rules=RULES, unit=RELU):
+    """3×3 filters, padding 1, fan-in scaling, as :func:`network` returns it."""
+    weights = [
+        fan_in(9 * below) * rng.standard_normal((above, below, 3, 3))
+        for below, above in itertools.pairwise((len(x), *filters))
+    ]
+    forward, back = (functools.partial(function, padding=1) for function in (convolve, convolve_back))
+    return network(x, weights, forward, back, rng, rules, unit)
 
 
 # --- the two expectations ----------------------------------------------------------------------------------------
@@ -296,39 +273,13 @@ def test_noise_of_saliency_and_deconvnet_is_exact_in_narrow_networks():
 LEAKY = LeakyReLU(0.2)
 
 
-def any_dense_network(widths, rule, unit, rng):
-    """One draw of any rule and unit, spelled out: (V̂, o) from the top layer down."""
-    outputs, weights, gates = [np.eye(widths[0])[0]], [], []
-    for below, above in itertools.pairwise(widths):
-        weights.append(fan_in(below) * rng.standard_normal((below, above)))
-        z = outputs[-1] @ weights[-1]
-        gates.append(np.where(z > 0, 1.0, unit.slope if rule.gate else 1.0))
-        outputs.append(np.where(z > 0, z, unit.slope * z))
-    gradient, pairs = rng.standard_normal(widths[-1]), []
-    for layer in range(len(weights) - 1, -1, -1):
-        gradient = np.where(gradient > 0, rule.up * gradient, -rule.down * gradient) * gates[layer]
-        gradient = weights[layer] @ gradient
-        pairs.append((gradient, outputs[layer]))
-    return pairs
-
-
-def any_dense_statistics(widths, rule, unit, draws, seed):
-    """Alignment and mean square of ``V̂``, each (draws, layers)."""
-    rng = np.random.default_rng(seed)
-    rows = [
-        [(cosine(v, o), v @ v / v.size) for v, o in any_dense_network(widths, rule, unit, rng)]
-        for _ in range(draws)
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
-
-
 @pytest.mark.parametrize("rule", [*PAPER, Rule.LINEAR, *OTHERS], ids=str)
 @pytest.mark.parametrize("unit", [RELU, LEAKY, LeakyReLU(-0.6)], ids=str)
 def test_any_rule_and_unit_against_brute_force(rule, unit):
     """The limit of wide layers, to four standard errors and a half and one over the width."""
     widths, draws = [120] + [300] * 3, 60
     records = depth.depth_profile(widths, rule, unit=unit)
-    alignment, square = any_dense_statistics(widths, rule, unit, draws, seed=20)
+    alignment, _, square = dense_statistics(widths, draws, 20, [rule], unit)[rule]
     predicted = np.array([record.alignment for record in records])
     error = alignment.std(axis=0, ddof=1) / math.sqrt(draws)
     assert (abs(alignment.mean(axis=0) - predicted) < 4.5 * error + 0.5 / 300).all()
@@ -348,7 +299,7 @@ def test_any_rule_and_unit_against_brute_force(rule, unit):
 def test_noise_is_exact_in_narrow_networks_of_any_unit(rule):
     """Without a gate, or with an odd ``h``: at every width."""
     widths = [3, 14, 16, 12]
-    square = any_dense_statistics(widths, rule, LEAKY, draws=6000, seed=21)[1]
+    square = dense_statistics(widths, 6000, 21, [rule], LEAKY)[rule][2]
     expected = np.array([record.beta**2 for record in depth.depth_profile(widths, rule, unit=LEAKY)])
     error = square.std(axis=0, ddof=1) / math.sqrt(len(square))
     assert (abs(square.mean(axis=0) - expected) < 4.5 * error).all()
@@ -359,7 +310,7 @@ def test_the_topmost_step_is_exact_in_narrow_networks():
     """``E⟨V̂, o⟩`` and ``E‖V̂‖²`` of one hidden layer, whatever the rule and the unit."""
     for rule, unit in itertools.product((Rule.GUIDED, *OTHERS), (RELU, LEAKY)):
         rng = np.random.default_rng(22)
-        pairs = [any_dense_network([2, 3], rule, unit, rng)[0] for _ in range(20_000)]
+        pairs = [dense_network([2, 3], rng, [rule], unit)[rule][0] for _ in range(20_000)]
         along = np.array([v @ o for v, o in pairs])
         (record,) = depth.depth_profile([2, 3], rule, unit=unit)
         error = along.std(ddof=1) / math.sqrt(len(along))
@@ -536,7 +487,7 @@ def test_deconvnet_correlation_tends_to_one():
 @functools.cache
 def conv_reference(filters, draws=10):
     """Alignments by rule, (draws, layers), and the guided maps, (draws, C, H, W)."""
-    rng, x = np.random.default_rng(9), picture()
+    rng, x = np.random.default_rng(9), picture(24)
     alignments, maps = {rule: [] for rule in RULES}, []
     for _ in range(draws):
         drawn = conv_network(x, filters, rng)
@@ -548,8 +499,8 @@ def conv_reference(filters, draws=10):
 
 @pytest.mark.parametrize("filters", [(256,) * 3, (128,) * 5])
 def test_depth_maps_against_brute_force(filters):
-    x = picture()
-    records = conv_depth.depth_maps(x, conv_specs(3, filters), "guided")
+    x = picture(24)
+    records = conv_depth.depth_maps(x, stack(*filters), "guided")
     alignments, maps = conv_reference(filters)
     predicted = np.array([record.alignment for record in records])
     assert abs(alignments["guided"].mean(axis=0) - predicted).max() < 0.03
@@ -562,7 +513,7 @@ def test_depth_maps_against_brute_force(filters):
     error = alignments["guided"].std(axis=0, ddof=1) / math.sqrt(len(maps))
     assert (alignments["guided"].mean(axis=0) > 10 * error).all()
     assert abs(alignments["guided"].mean(axis=0)[1:-1] - predicted[0]).min() > 0.06
-    one_layer = conv_depth.depth_maps(x, conv_specs(3, filters[:1]), "guided")[-1]
+    one_layer = conv_depth.depth_maps(x, stack(*filters[:1]), "guided")[-1]
     assert alignments["guided"].mean(axis=0)[-1] - one_layer.alignment > 5 * error[-1]
     contrast = gates.local_contrast(x, PatchGrid(x.shape, 3, padding=1)) * x
     gain = np.array([cosine(m, records[-1].mean_map) - cosine(m, contrast) for m in maps])
@@ -572,8 +523,8 @@ def test_depth_maps_against_brute_force(filters):
 @pytest.mark.parametrize("rule", ZERO_MEAN)
 def test_depth_maps_of_saliency_and_deconvnet(rule):
     """The mean is zero; the noise is compared as energy, layer by layer."""
-    x, filters = picture(), (256,) * 3
-    records = conv_depth.depth_maps(x, conv_specs(3, filters), rule)
+    x, filters = picture(24), (256,) * 3
+    records = conv_depth.depth_maps(x, stack(*filters), rule)
     alignment = conv_reference(filters)[0][rule]
     z = alignment.mean(axis=0) / alignment.std(axis=0, ddof=1) * math.sqrt(len(alignment))
     assert abs(z).max() < 5, z
@@ -592,29 +543,12 @@ def test_energy_of_every_rule_against_brute_force():
     filters, draws = (64, 64), 150
     drawn = [conv_network(x, filters, rng) for _ in range(draws)]
     for rule in RULES:
-        record = conv_depth.depth_maps(x, conv_specs(3, filters), rule)[-1]
+        record = conv_depth.depth_maps(x, stack(*filters), rule)[-1]
         expected = float((record.alpha**2 * x**2 + record.beta**2).sum())
         energy = np.array([(maps[rule][-1][0] ** 2).sum() for maps in drawn])
         error = energy.std(ddof=1) / math.sqrt(draws)
         # The dropped terms and the finite width: a share of 2/64 is allowed beside the standard error.
         assert abs(energy.mean() - expected) < 4.5 * error + expected * 2 / 64, rule
-
-
-def any_conv_network(x, filters, rule, unit, rng):
-    """As :func:`conv_network`, for any rule and unit."""
-    outputs, weights, gates = [x], [], []
-    for above in filters:
-        below = outputs[-1].shape[0]
-        weights.append(fan_in(9 * below) * rng.standard_normal((above, below, 3, 3)))
-        z = convolve(outputs[-1], weights[-1], 1)
-        gates.append(np.where(z > 0, 1.0, unit.slope if rule.gate else 1.0))
-        outputs.append(np.where(z > 0, z, unit.slope * z))
-    gradient, pairs = rng.standard_normal(outputs[-1].shape), []
-    for layer in range(len(weights) - 1, -1, -1):
-        gradient = np.where(gradient > 0, rule.up * gradient, -rule.down * gradient) * gates[layer]
-        gradient = convolve_back(gradient, weights[layer], 1)
-        pairs.append((gradient, outputs[layer]))
-    return pairs
 
 
 @pytest.mark.parametrize("rule", [Rule.SALIENCY, Rule.GUIDED, Rule.LINEAR, *OTHERS], ids=str)
@@ -623,8 +557,8 @@ def test_depth_maps_of_any_rule_and_unit_against_brute_force(rule, unit):
     """Sums over a layer, each a mean over networks: ``⟨V̂, o⟩``, and ``‖V̂‖²`` as ``Σ α²‖o‖² + C β²``."""
     x, filters, draws = picture(10), (64, 64), 80
     rng = np.random.default_rng(23)
-    records = conv_depth.depth_maps(x, conv_specs(3, filters), rule, unit=unit)
-    drawn = [any_conv_network(x, filters, rule, unit, rng) for _ in range(draws)]
+    records = conv_depth.depth_maps(x, stack(*filters), rule, unit=unit)
+    drawn = [conv_network(x, filters, rng, [rule], unit)[rule] for _ in range(draws)]
     for layer, record in enumerate(records):
         along = np.array([(v * o).sum() for v, o in (pairs[layer] for pairs in drawn)])
         energy = np.array([(v**2).sum() for v, _ in (pairs[layer] for pairs in drawn)])
@@ -729,7 +663,7 @@ def test_what_overflows_is_infinite_and_zeros_stay(rule):
 
 def test_depth_maps_refuse():
     x = np.ones((3, 8, 8))
-    for stack, error, match in (
+    for layers, error, match in (
         ([MaxPool(2), ConvSpec(4, 3)], ValueError, r"layers\[0\]: a MaxPool stands behind a ConvSpec"),
         (
             [ConvSpec(4, 3), MaxPool(2), MaxPool(2)],
@@ -745,7 +679,7 @@ def test_depth_maps_refuse():
         ([ConvSpec(4, 3), MaxPool(7)], ValueError, r"layers\[1\]: pool: size 7 exceeds the height 6"),
     ):
         with pytest.raises(error, match=match):
-            conv_depth.depth_maps(x, stack, "guided")
+            conv_depth.depth_maps(x, layers, "guided")
     with pytest.raises(ValueError, match="at least one"):
         conv_depth.depth_maps(x, [], "guided")
     with pytest.raises(TypeError, match=r"layers: expected a sequence .*ConvSpec.*, got list of tuple"):

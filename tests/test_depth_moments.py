@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 from scipy import integrate, stats
-from strategies import OTHERS, rule_of
+from strategies import OTHERS, picture, rule_of
 
 from theorylab.analytic import pooled_mean_map
 from theorylab.analytic._conditioning import chunks
@@ -35,15 +35,6 @@ FINE = 2**15  # points: what is left of the quadrature error is below half a per
 
 
 # --- witnesses ---------------------------------------------------------------------------------------------------
-
-
-def picture(size, seed=0):
-    """Red noise, like a photograph, ten times darker on its left side."""
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
-    x = np.fft.ifft2(np.fft.fft2(rng.standard_normal((3, size, size))) / (frequency + 1 / size)).real
-    x *= np.geomspace(0.1, 1.0, size)
-    return x / np.linalg.norm(x)
 
 
 @functools.cache

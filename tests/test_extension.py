@@ -2,12 +2,12 @@
 
 import json
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from shell import process
+from torch_graphs import hooked
 
 import theorylab as tl
 from theorylab.auditing import adapters
@@ -27,24 +27,6 @@ def rule():
     )
 
 
-def by_hand(module, x, k):
-    """The rule by PyTorch's own hooks: positive gradients count twice, and the gate stands."""
-
-    def hook(layer, below, above):
-        return (torch.where(below[0] > 0, 2 * below[0], below[0]),)
-
-    handles = [
-        part.register_full_backward_hook(hook)
-        for part in module
-        if isinstance(part, (torch.nn.ReLU, torch.nn.LeakyReLU))
-    ]
-    image = torch.tensor(x[None], requires_grad=True)
-    gradient = torch.autograd.grad(module(image)[0, k], image)[0][0].numpy()
-    for handle in handles:
-        handle.remove()
-    return gradient
-
-
 @pytest.mark.parametrize("unit", [torch.nn.ReLU, lambda: torch.nn.LeakyReLU(0.3)], ids=["relu", "leaky"])
 def test_maps(rule, unit):
     torch.manual_seed(0)
@@ -52,7 +34,8 @@ def test_maps(rule, unit):
         torch.nn.Conv2d(2, 5, 3), unit(), torch.nn.Conv2d(5, 4, 3), unit(), torch.nn.Flatten(), torch.nn.Linear(64, 3)
     ).double()  # fmt: skip
     x = np.random.default_rng(0).standard_normal((2, 8, 8))
-    expected = by_hand(module, x, 1)
+    # Positive gradients count twice, and the gate stands.
+    expected = hooked(module, x, 1, lambda below, above: torch.where(below > 0, 2 * below, below))
     for name in (rule, "louder"):
         np.testing.assert_allclose(tl.torch_bridge.attribute(module, x, name, 1), expected, atol=1e-12)
         net = tl.torch_bridge.from_torch(module, x.shape)
@@ -90,14 +73,7 @@ def test_audit(rule):
 def test_on_the_command_line(tmp_path, words):
     (tmp_path / "my_rules.py").write_text(SCRIPT)
     options = ["--size", "32", "--filters", "8", "--kernel", "5", "--rule", "my_rules:louder", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "theorylab", *words, *options],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = process(*words, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     numbers = json.loads(done.stdout)
     assert "louder" in json.dumps(numbers)
@@ -117,14 +93,7 @@ def test_bad_rules_on_the_command_line_end_in_one_line(tmp_path, asked, message)
     (tmp_path / "my_rules.py").write_text(SCRIPT)
     (tmp_path / "broken.py").write_text("1 / 0")
     (tmp_path / "leaves.py").write_text("raise SystemExit(3)")
-    done = subprocess.run(
-        [sys.executable, "-m", "theorylab", "visualize", "cat", "--size", "16", "--rule", asked],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = process("visualize", "cat", "--size", "16", "--rule", asked, cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert message in " ".join(done.stderr.replace("│", " ").split())

@@ -10,7 +10,6 @@ import skimage.data
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
-from scipy import ndimage
 from strategies import seeds
 
 from theorylab import _files, images
@@ -53,14 +52,6 @@ def saved(array, path, **arguments):
 def test_resizing_is_bilinear_by_its_definition(tmp_path, colours, size):
     path = saved(colours, tmp_path / "a.png")
     np.testing.assert_allclose(raw(path, size), bilinear(colours.astype(float), size), atol=1e-10)
-
-
-def test_resizing_agrees_with_scipy(tmp_path, colours):
-    path = saved(colours, tmp_path / "a.png")
-    rows, columns = (np.arange(5) + 0.5) * 6 / 5 - 0.5, (np.arange(5) + 0.5) * 9 / 5 - 0.5
-    where = np.meshgrid(rows, columns, indexing="ij")
-    planes = [ndimage.map_coordinates(colours[:, :, c].astype(float), where, order=1) for c in range(3)]
-    np.testing.assert_allclose(raw(path, 5), np.stack(planes, axis=-1), atol=1e-10)
 
 
 def test_default_is_the_cat():
@@ -186,11 +177,6 @@ def test_rotation_by_exif(tmp_path, colours):
     exif[0x0112] = 6  # to be turned a quarter clockwise
     turned = saved(colours, tmp_path / "a.png", exif=exif)
     np.testing.assert_allclose(raw(turned, 4), bilinear(np.rot90(colours, -1).astype(float), 4), atol=1e-10)
-
-
-def test_string_and_path_are_the_same(tmp_path, colours):
-    path = saved(colours, tmp_path / "a.png")
-    np.testing.assert_array_equal(images.load(str(path), 4), images.load(path, 4))
 
 
 def test_a_bundled_name_wins_unless_it_is_a_path(tmp_path, colours, monkeypatch):

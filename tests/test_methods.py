@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from strategies import image_with_zeros, seeds
 from test_graph_networks import assert_close, graphs, random_parameters
 from test_threads import same
+from torch_graphs import module_of
 
 import theorylab as tl
 from theorylab.methods import NAMES, NoRule, attribute, method
@@ -51,7 +52,8 @@ class Twin(torch.nn.Module):
         for node in net.nodes[1:]:
             if isinstance(node, kinds.Flatten):
                 continue
-            child = self.child(node, net.shapes[node.inputs[0]], total).double()
+            child = total() if isinstance(node, kinds.Add) else module_of(node, net.shapes[node.source])
+            child = child.double()
             own = getattr(node, "prefix", None) or node.name
             state = {
                 key: torch.tensor(net.parameters[f"{own}.{key}"])
@@ -69,31 +71,6 @@ class Twin(torch.nn.Module):
     @staticmethod
     def word(name):
         return name.replace(".", "_")
-
-    @staticmethod
-    def child(node, shape, total):
-        nn = torch.nn
-        match node:
-            case kinds.Conv():
-                return nn.Conv2d(
-                    shape[0], node.n_filters, node.kernel, node.stride, node.padding, bias=node.bias
-                )
-            case kinds.Dense():
-                return nn.Linear(shape[0], node.n_outputs, bias=node.bias)
-            case kinds.Activation():
-                return nn.LeakyReLU(node.unit.slope) if node.unit.slope else nn.ReLU()
-            case kinds.MaxPool():
-                w = node.windows
-                return nn.MaxPool2d(w.size, w.stride, w.padding)
-            case kinds.AveragePool():
-                options = {"count_include_pad": node.include_padding}
-                return nn.AvgPool2d(node.size, node.stride, node.padding, **options)
-            case kinds.AdaptiveAveragePool():
-                return nn.AdaptiveAvgPool2d(node.size)
-            case kinds.BatchNorm():
-                return nn.BatchNorm2d(shape[0], eps=0.0)
-            case kinds.Add():
-                return total()
 
     def of(self, name):
         return getattr(self, self.word(name))

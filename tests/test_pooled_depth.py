@@ -12,8 +12,9 @@ import math
 
 import numpy as np
 import pytest
+from naive_depth import network
 from scipy import ndimage, stats
-from strategies import OTHERS
+from strategies import OTHERS, cosine, picture, stack
 
 from theorylab import images
 from theorylab.analytic import conv_depth, pooled_mean_map, pooled_variance_map
@@ -23,112 +24,13 @@ from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
 from theorylab.model.specs import ConvSpec
 
-torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 RULES = ("guided", "deconvnet", "saliency")
 POOL = MaxPool(2)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Two fight for a processor that something else is using, and are ten times slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def cosine(a, b):
-    """0 for a map of zeros, which narrow networks give."""
-    norms = math.sqrt((a**2).sum() * (b**2).sum())
-    return float((a * b).sum() / norms) if norms else 0.0
-
-
-def picture(size, seed=0):
-    """Red noise, like a photograph, ten times darker on its left side."""
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
-    x = np.fft.ifft2(np.fft.fft2(rng.standard_normal((3, size, size))) / (frequency + 1 / size)).real
-    x *= np.geomspace(0.1, 1.0, size)
-    return x / np.linalg.norm(x)
-
-
-def stack(*entries, channels=3, gain=1.0):
-    """Layers from the image up: a number of 3×3 filters with padding, (number, kernel, stride, padding), or a MaxPool."""
-    layers = []
-    for entry in entries:
-        if isinstance(entry, MaxPool):
-            layers.append(entry)
-            continue
-        n, kernel, stride, padding = entry if isinstance(entry, tuple) else (entry, 3, 1, 1)
-        spec = ConvSpec(n, kernel, stride, padding)
-        std = gain * math.sqrt(2 / (channels * math.prod(spec.kernel)))
-        layers.append(ConvSpec(n, kernel, stride, padding, std))
-        channels = n
-    return layers
-
-
 # --- brute force -------------------------------------------------------------------------------------------------
-
-
-def places_of_windows(plane, pool):
-    """Flat positions that each window holds, row by row."""
-    corners = itertools.product(
-        range(0, plane[0] - pool.size[0] + 1, pool.stride[0]),
-        range(0, plane[1] - pool.size[1] + 1, pool.stride[1]),
-    )
-    within = list(itertools.product(range(pool.size[0]), range(pool.size[1])))
-    return np.array([[(top + i) * plane[1] + left + k for i, k in within] for top, left in corners])
-
-
-def first_maxima(activations, pool):
-    """Flat position of the first maximum of every window, (C, windows): a closed window's is its first entry."""
-    held = places_of_windows(activations.shape[1:], pool)
-    winner = activations.reshape(len(activations), -1)[:, held].argmax(axis=2)
-    return held[np.arange(len(held)), winner]
-
-
-def hand_on(rule, gradient, opened):
-    """``T`` of a ReLU, spelled out."""
-    if isinstance(rule, Rule):
-        gradient = gradient * torch.where(gradient > 0, rule.up, -rule.down)
-        return gradient * opened if rule.gate else gradient
-    if rule != "saliency":
-        gradient = gradient * (gradient > 0)
-    return gradient if rule == "deconvnet" else gradient * opened
-
-
-def network(x, layers, rules, rng, readout_std=1.0, digits=None):
-    """One draw: for each rule a list of (V̂, o) for what each convolution reads, from the top down."""
-    kind = np.float32 if digits is None else np.float64
-    o, tape = torch.from_numpy(x.astype(kind)), []
-    for layer in layers:
-        if isinstance(layer, MaxPool):
-            winners = torch.from_numpy(first_maxima(o.numpy(), layer))
-            tape.append((None, o, winners))
-            rows = (o.shape[1] - layer.size[0]) // layer.stride[0] + 1
-            o = o.flatten(1).gather(1, winners).unflatten(1, (rows, -1))
-        else:
-            w = layer.std * rng.standard_normal((layer.n_filters, len(o), *layer.kernel), dtype=kind)
-            w = torch.from_numpy(w.astype(kind))
-            z = torch.nn.functional.conv2d(o[None], w, stride=layer.stride, padding=layer.padding)[0]
-            if digits is not None:  # equal patches tie, whatever the order of additions
-                z = z.round(decimals=digits)
-            tape.append((layer, o, (w, z > 0)))
-            o = z.clamp(min=0)
-    readout, maps = torch.from_numpy(readout_std * rng.standard_normal(o.shape).astype(kind)), {}
-    for rule in rules:
-        gradient, maps[rule] = readout, []
-        for layer, below, data in reversed(tape):
-            if layer is None:
-                full = torch.zeros(below.flatten(1).shape, dtype=below.dtype)
-                gradient = full.scatter(1, data, gradient.flatten(1)).reshape(below.shape)
-            else:
-                t = hand_on(rule, gradient, data[1])[None]
-                shape = (1, *below.shape)
-                gradient = torch.nn.grad.conv2d_input(shape, data[0], t, layer.stride, layer.padding)[0]
-                maps[rule].append((gradient.numpy().astype(np.float64), below.numpy().astype(np.float64)))
-    return maps
 
 
 @dataclasses.dataclass

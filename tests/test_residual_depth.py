@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from strategies import OTHERS
+from strategies import OTHERS, picture
 
 from theorylab.analytic import depth_maps
 from theorylab.analytic._residual import Chain
@@ -48,15 +48,6 @@ def stack(width=WIDTH, scale=1.0):
         bottleneck(2 * width, 2 * width, stride=2, project=True, scale=scale),
         bottleneck(4 * width, 2 * width, scale=scale),
     ]
-
-
-def picture(size=16, seed=0):
-    """Red noise, like a photograph, ten times darker on its left side."""
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
-    x = np.fft.ifft2(np.fft.fft2(rng.standard_normal((3, size, size))) / (frequency + 1 / size)).real
-    x *= np.geomspace(0.1, 1.0, size)
-    return x / np.linalg.norm(x)
 
 
 def graph(layers, shape):
@@ -102,7 +93,7 @@ def scales(layers):
 @functools.cache
 def simulated(scale, draws=16):
     """By rule: alignments (draws, layers), and maps (draws, C, H, W)."""
-    x, layers = picture(), stack(scale=scale)
+    x, layers = picture(16), stack(scale=scale)
     nodes, read = graph(layers, x.shape)
     alignments, maps = {rule: [] for rule in PAPER}, {rule: [] for rule in PAPER}
     for seed in range(draws):
@@ -126,7 +117,7 @@ def simulated(scale, draws=16):
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 @pytest.mark.parametrize("rule", list(PAPER))
 def test_alignments_against_simulation(rule, scale):
-    records = depth_maps(picture(), stack(scale=scale), rule)
+    records = depth_maps(picture(16), stack(scale=scale), rule)
     measured = simulated(scale)[0][rule]
     error = measured.std(axis=0, ddof=1) / math.sqrt(len(measured))
     predicted = np.array([record.alignment for record in records])
@@ -146,7 +137,7 @@ def test_alignments_against_simulation(rule, scale):
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_the_predicted_map(scale):
-    last = depth_maps(picture(), stack(scale=scale), "guided")[-1]
+    last = depth_maps(picture(16), stack(scale=scale), "guided")[-1]
     maps = simulated(scale)[1][Rule.GUIDED]
     n = len(maps)
     flat = maps.reshape(n, -1) / np.linalg.norm(maps.reshape(n, -1), axis=1)[:, None]
@@ -156,14 +147,14 @@ def test_the_predicted_map(scale):
     cosine = (mean * last.mean_map).sum() / np.linalg.norm(mean) / np.linalg.norm(last.mean_map)
     assert cosine > 0.99 * ceiling
     # Control: x itself is farther away.
-    assert (mean * picture()).sum() / np.linalg.norm(mean) < cosine - 0.01
+    assert (mean * picture(16)).sum() / np.linalg.norm(mean) < cosine - 0.01
     sizes = (maps * last.mean_map).sum(axis=(1, 2, 3)) / (last.mean_map**2).sum()
     assert abs(sizes.mean() - 1) < 4.5 * sizes.std(ddof=1) / math.sqrt(n) + 6 / WIDTH
 
 
 @pytest.mark.parametrize("rule", list(PAPER))
 def test_energy_of_the_map(rule):
-    last = depth_maps(picture(), stack(), rule)[-1]
+    last = depth_maps(picture(16), stack(), rule)[-1]
     energy = (simulated(1.0)[1][rule] ** 2).sum(axis=(1, 2, 3))
     expected = float((last.mean_map**2).sum() + last.variance_map.sum())
     error = energy.std(ddof=1) / math.sqrt(len(energy))

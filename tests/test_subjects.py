@@ -8,8 +8,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from proofs_checks.claim import Bench
-from theorylab import images, montecarlo, networks, photographs, subjects, weights
-from theorylab.networks.deep import vgg16_nodes
+from theorylab import images, montecarlo, networks, photographs, subjects
 
 torch = pytest.importorskip("torch")
 
@@ -110,46 +109,6 @@ def test_what_cannot_be_used_is_one_line(user, options, line):
 def test_a_file_in_place_of_a_module_is_guessed(user):
     with pytest.raises(ValueError, match=r"no module 'mine.py' here; did you mean mine:net\?"):
         subjects.given(model="mine.py:net")
-
-
-def authors_arrays(net, *, dense):
-    """Arrays in the layout of the authors' file, of the network's own weights."""
-    from theorylab.weights import _vgg
-
-    arrays = {}
-    for theirs, ours in _vgg.authors_names().items():
-        if dense or theirs.startswith("conv"):
-            array = net.parameters[ours]
-            if theirs == "fc6_W":
-                array = array.reshape(len(array), 512, 1, 1).transpose(0, 2, 3, 1).reshape(len(array), -1)
-            arrays[theirs] = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
-    return arrays
-
-
-def test_a_file_of_convolutions_leaves_the_dense_layers(tmp_path):
-    small = {"input_shape": (3, 32, 32), "n_logits": 2, "n_hidden": 4}
-    theirs, ours = (networks.vgg16(seed=seed, **small) for seed in (0, 1))
-    np.savez(tmp_path / "convolutions.npz", **authors_arrays(theirs, dense=False))
-    np.savez(tmp_path / "half.npz", **dict(list(authors_arrays(theirs, dense=False).items())[:4]))
-    loaded = weights.load(ours, tmp_path / "convolutions.npz")
-    for node in vgg16_nodes(**small):
-        for name in (f"{node.name}.weight", f"{node.name}.bias"):
-            if name in loaded.parameters:
-                source = theirs if node.name.startswith("features") else ours
-                np.testing.assert_array_equal(loaded.parameters[name], source.parameters[name])
-    trained = {name: array for name, array in theirs.parameters.items() if name.startswith("features")}
-    np.savez(tmp_path / "named.npz", **trained)
-    tensors = {name: torch.tensor(array) for name, array in trained.items()}
-    torch.save(tensors, tmp_path / "bare.pth")
-    torch.save({"epoch": 3, "model_state_dict": tensors}, tmp_path / "tutorial.pth")
-    for file in ("named.npz", "bare.pth", "tutorial.pth"):
-        again = weights.load(ours, tmp_path / file)
-        for name, array in loaded.parameters.items():
-            np.testing.assert_array_equal(again.parameters[name], array)
-    with pytest.raises(ValueError, match="missing"):
-        weights.load(ours, tmp_path / "half.npz")
-    with pytest.raises(ValueError, match=r"^up_to: no weights are loaded for a layer 'classifier.3'"):
-        weights.load(ours, tmp_path / "convolutions.npz", up_to="classifier.3")
 
 
 def test_vgg16_is_known_by_its_convolutions():

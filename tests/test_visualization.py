@@ -104,67 +104,6 @@ def test_cost_gradient_of_large_logits():
     assert cost_gradient(np.ones(3, np.float32)).dtype == np.float32
 
 
-def torch_twin(net):
-    torch = pytest.importorskip("torch")
-    model = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 5, GRID.kernel, GRID.stride, GRID.padding, bias=False, dtype=torch.float64),
-        torch.nn.ReLU(),
-        torch.nn.Flatten(),
-        torch.nn.Linear(net.readout_rows.array()[0].size, 7, bias=False, dtype=torch.float64),
-    )
-    with torch.no_grad():
-        model[0].weight.copy_(torch.tensor(net.filters))
-        model[3].weight.copy_(torch.tensor(net.readout_rows.array().reshape(7, -1)))
-    return torch, model
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_rule_functions_substituted_in_torch(case, rule):
-    net, x = case
-    torch, model = torch_twin(net)
-
-    class Substituted(torch.autograd.Function):
-        @staticmethod
-        def forward(context, y):
-            context.save_for_backward(y)
-            return y.clamp(min=0)
-
-        @staticmethod
-        def backward(context, gradient):
-            (y,) = context.saved_tensors
-            if rule == "deconvnet":
-                return gradient.clamp(min=0)
-            kept = torch.where(y > 0, gradient, torch.zeros_like(gradient))
-            return kept.clamp(min=0) if rule == "guided" else kept
-
-    image = torch.tensor(x[None], requires_grad=True)
-    f = model[3](Substituted.apply(model[0](image)).flatten(1))[0]
-    np.testing.assert_allclose(net.logits(x), f.detach().numpy(), atol=1e-10)
-    for target in range(7):
-        (gradient,) = torch.autograd.grad(f[target], image, retain_graph=True)
-        np.testing.assert_allclose(visualize(net, x, rule, target), gradient[0].numpy(), rtol=0, atol=1e-10)
-
-
-@pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU activations:UserWarning")
-@pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients:UserWarning")
-@pytest.mark.parametrize(
-    ("rule", "method", "options"),
-    [
-        ("saliency", "Saliency", {"abs": False}),
-        ("deconvnet", "Deconvolution", {}),
-        ("guided", "GuidedBackprop", {}),
-    ],
-)
-def test_captum_gives_the_same_maps(case, rule, method, options):
-    net, x = case
-    attr = pytest.importorskip("captum.attr")
-    torch, model = torch_twin(net)
-    maps = visualize_many(net, x, [rule], range(7))[0]
-    for target in range(7):
-        found = getattr(attr, method)(model).attribute(torch.tensor(x[None]), target=target, **options)
-        np.testing.assert_allclose(maps[target], found[0].detach().numpy(), rtol=0, atol=1e-10)
-
-
 @pytest.mark.parametrize("target", [-1, 7, True, 1.0, None, "maximum", "1", np.array([1, 2])])
 def test_unknown_targets(case, target):
     with pytest.raises(ValueError, match="target") as caught:

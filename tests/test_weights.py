@@ -219,6 +219,26 @@ def test_the_authors_layout(net, trained, picture, tmp_path):
     assert np.abs(unordered.logits(picture) / expected - 1).max() > 1e-3
 
 
+def test_a_file_of_convolutions_leaves_the_dense_layers(net, trained, tmp_path):
+    named = {name: array for name, array in trained.items() if name.startswith("features")}
+    theirs = authors_layout(trained, 14, *PLANE)
+    theirs = {key: array for key, array in theirs.items() if key.startswith("conv")}
+    torch.save({"epoch": 3, "model_state_dict": as_tensors(named)}, tmp_path / "tutorial.pth")
+    files = [
+        saved(tmp_path, named, ".safetensors"),
+        saved(tmp_path, named, ".pth"),
+        tmp_path / "tutorial.pth",
+    ]
+    for path in (*files, saved(tmp_path, theirs, ".npz")):
+        loaded = load(net, path)
+        assert equal(loaded, trained) == set(named)
+        assert equal(loaded, net.parameters) == set(trained) - set(named)
+    with pytest.raises(ValueError, match=r"^up_to: no weights are loaded for a layer 'classifier.3'"):
+        load(net, path, up_to="classifier.3")
+    with pytest.raises(ValueError, match="missing"):
+        load(net, saved(tmp_path, dict([*theirs.items()][:4]), ".npz"))
+
+
 def test_the_authors_names_are_those_of_vgg16():
     names = _vgg.authors_names()
     assert list(names.values()) == list(trace_shapes(vgg16_nodes())[1])

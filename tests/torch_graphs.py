@@ -3,6 +3,7 @@
 import pytest
 
 from theorylab.networks import nodes as kinds
+from theorylab.torch_bridge import attribute, from_torch
 
 torch = pytest.importorskip("torch")
 nn, functional = torch.nn, torch.nn.functional
@@ -68,10 +69,35 @@ def run(nodes, parameters, image, rule):
     return values[nodes[-1].name][0]
 
 
-class Substitute(nn.Module):
-    def __init__(self, rule):
+def module_of(node, shape):
+    """One node as PyTorch's module of that name, of its own random parameters; `shape` is what it reads."""
+    match node:
+        case kinds.Conv():
+            return nn.Conv2d(shape[0], node.n_filters, node.kernel, node.stride, node.padding, bias=node.bias)
+        case kinds.Dense():
+            return nn.Linear(shape[0], node.n_outputs, bias=node.bias)
+        case kinds.Activation():
+            return nn.LeakyReLU(node.unit.slope) if node.unit.slope else nn.ReLU()
+        case kinds.MaxPool():
+            w = node.windows
+            return nn.MaxPool2d(w.size, w.stride, w.padding)
+        case kinds.AveragePool():
+            options = {"count_include_pad": node.include_padding}
+            return nn.AvgPool2d(node.size, node.stride, node.padding, **options)
+        case kinds.AdaptiveAveragePool():
+            return nn.AdaptiveAvgPool2d(node.size)
+        case kinds.BatchNorm():
+            return nn.BatchNorm2d(shape[0], eps=0.0)
+        case kinds.Flatten():
+            return nn.Flatten()
+
+
+class Function(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
         super().__init__()
-        self.function = rectifier(rule)
+        self.function = function
 
     def forward(self, x):
         return self.function(x)
@@ -79,7 +105,49 @@ class Substitute(nn.Module):
 
 def Rectifier(rule):
     """A module; PyTorch's own, which Captum looks for, if there is no rule."""
-    return nn.ReLU() if rule is None else Substitute(rule)
+    return nn.ReLU() if rule is None else Function(rectifier(rule))
+
+
+HOOKS_OF_RULES = {
+    "guided": lambda below, above: below.clamp(min=0),
+    "deconvnet": lambda below, above: above.clamp(min=0),
+    "linear": lambda below, above: above,
+}
+
+
+def hooked(module, x, k, hook):
+    """A map by PyTorch's own backward hooks: ``hook(below, above)`` is what each unit that is a module hands on."""
+    units = [part for part in module.modules() if isinstance(part, (nn.ReLU, nn.LeakyReLU))]
+    handles = [
+        part.register_full_backward_hook(lambda part, below, above: (hook(below[0], above[0]),))
+        for part in units
+    ]
+    image = torch.tensor(x[None], requires_grad=True)
+    (found,) = torch.autograd.grad(module(image)[0, k], image)
+    for handle in handles:
+        handle.remove()
+    return found[0].numpy()
+
+
+def assert_refused(module, x, words, rule="guided"):
+    """By the bridge and by its reader of graphs, in one line."""
+    for call in (lambda: attribute(module, x, rule), lambda: from_torch(module, x.shape)):
+        with pytest.raises(ValueError, match=words) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def captum_maps(module, xs, rule, target):
+    """Of a batch that is a tensor, (B, C, H, W)."""
+    attr = pytest.importorskip("captum.attr")
+    method = {"saliency": attr.Saliency, "deconvnet": attr.Deconvolution, "guided": attr.GuidedBackprop}[rule]
+    options = {"abs": False} if rule == "saliency" else {}
+    found = method(module).attribute(xs.clone().requires_grad_(), target=target, **options)
+    return found.detach().cpu().numpy()
+
+
+def captum_map(module, x, rule, target):
+    return captum_maps(module, torch.tensor(x[None]), rule, target)[0]
 
 
 class VGG16(nn.Module):

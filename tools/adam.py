@@ -6,18 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+BETA_1, BETA_2, EPS = 0.9, 0.999, 1e-8
+"""Decay rates of the running means of the gradient and of its square, and what is added to the root of the latter."""
+
 
 class Adam:
-    """Adam's state for one set of parameters.
-
-    Parameters
-    ----------
-    parameters : mapping of str to array
-        Only their names and shapes matter; the arrays are not kept.
-    beta1, beta2 : float
-        Decay rates of the running means of the gradient and of its square.
-    eps : float
-        Added to the square root of the second mean.
+    """Adam's state for parameters of these names and shapes.
 
     Notes
     -----
@@ -31,15 +25,7 @@ class Adam:
     array([-0.5,  0.5])
     """
 
-    def __init__(
-        self,
-        parameters: Mapping[str, np.ndarray],
-        *,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-    ) -> None:
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+    def __init__(self, parameters: Mapping[str, np.ndarray]) -> None:
         self._steps = 0
         self._means = {name: np.zeros_like(array) for name, array in parameters.items()}
         self._squares = {name: np.zeros_like(array) for name, array in parameters.items()}
@@ -47,31 +33,15 @@ class Adam:
     def step(
         self, parameters: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray], rate: float
     ) -> dict[str, np.ndarray]:
-        """Return the parameters after one step; the arguments stay unchanged.
-
-        Parameters
-        ----------
-        parameters, gradients : mapping of str to array
-            With the names and shapes of the constructor's parameters.
-        rate : float
-
-        Returns
-        -------
-        dict of str to array, of the parameters' dtypes
-
-        Raises
-        ------
-        KeyError
-            If a name is missing.
-        """
+        """Return the parameters after one step, in their dtypes; the arguments stay unchanged."""
         self._steps += 1
-        scale = rate / (1 - self.beta1**self._steps)
-        correction = np.sqrt(1 - self.beta2**self._steps)
+        scale = rate / (1 - BETA_1**self._steps)
+        correction = np.sqrt(1 - BETA_2**self._steps)
         moved = {}
         for name, mean in self._means.items():
             gradient, square = gradients[name], self._squares[name]
-            mean += (1 - self.beta1) * (gradient - mean)
-            square += (1 - self.beta2) * (gradient**2 - square)
+            mean += (1 - BETA_1) * (gradient - mean)
+            square += (1 - BETA_2) * (gradient**2 - square)
             # Python numbers do not change the dtype of an array; a NumPy float64 would.
-            moved[name] = parameters[name] - scale * mean / (np.sqrt(square) / float(correction) + self.eps)
+            moved[name] = parameters[name] - scale * mean / (np.sqrt(square) / float(correction) + EPS)
         return moved

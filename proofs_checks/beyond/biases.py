@@ -7,11 +7,13 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, CurveFigure, Line, Outcome, Points, Wrong
+from proofs_checks.claim import Bench, Claim, Outcome, Wrong
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import covered, inner, unit
-from theorylab import Constant, Gaussian, PatchGrid, Uniform, analytic, law, montecarlo
+from theorylab import Constant, Gaussian, PatchGrid, Uniform, analytic, law
 from theorylab.analytic.three_layer import MapLaw
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model import models
 from theorylab.model.laws import BiasLaw
 from theorylab.montecarlo import Measurement
@@ -21,7 +23,7 @@ REPLICATES, BLOCK = 5400, 60
 
 
 @dataclasses.dataclass(frozen=True)
-class Maps:
+class Maps(PerDraw):
     """Guided maps by the definition; all laws of biases share the filters and the readouts of a network.
 
     For each law of biases, by its number: ``along`` ⟨S, m⟩, ``toward`` ⟨S, x⟩, ``energy`` ‖S‖², ``classes`` ⟨S, S'⟩ of two logits
@@ -33,34 +35,30 @@ class Maps:
     biases: tuple[BiasLaw, ...]
     means: tuple[np.ndarray, ...]
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
         patches = self.grid.extract(self.x)
-        rows = []
-        for _ in range(size):
-            filters = rng.standard_normal((patches.shape[1], FILTERS))
-            readouts = np.maximum(rng.standard_normal((2, len(patches), FILTERS)), 0)
-            row: dict[str, float] = {}
-            for number, (bias, mean) in enumerate(zip(self.biases, self.means, strict=True)):
-                passed = readouts * (patches @ filters + bias.sample(FILTERS, seed=rng) > 0)
-                half = FILTERS // 2
-                parts = np.stack(
-                    [
-                        self.grid.fold(logit[:, some] @ filters[:, some].T).ravel()
-                        for logit in passed
-                        for some in (slice(half), slice(half, None))
-                    ]
-                ).reshape(2, 2, -1)
-                maps = parts.sum(axis=1)
-                row |= {
-                    f"along {number}": (maps @ mean.ravel()).mean() / np.linalg.norm(mean),
-                    f"toward {number}": (maps @ self.x.ravel()).mean() / np.linalg.norm(self.x),
-                    f"energy {number}": (maps**2).sum() / 2,
-                    f"classes {number}": maps[0] @ maps[1],
-                    f"halves {number}": 2 * (parts[:, 0] * parts[:, 1]).sum(),
-                }
-            rows.append(row)
-        return montecarlo.measurement(rows)
+        filters = rng.standard_normal((patches.shape[1], FILTERS))
+        readouts = np.maximum(rng.standard_normal((2, len(patches), FILTERS)), 0)
+        row: dict[str, float] = {}
+        for number, (bias, mean) in enumerate(zip(self.biases, self.means, strict=True)):
+            passed = readouts * (patches @ filters + bias.sample(FILTERS, seed=rng) > 0)
+            half = FILTERS // 2
+            parts = np.stack(
+                [
+                    self.grid.fold(logit[:, some] @ filters[:, some].T).ravel()
+                    for logit in passed
+                    for some in (slice(half), slice(half, None))
+                ]
+            ).reshape(2, 2, -1)
+            maps = parts.sum(axis=1)
+            row |= {
+                f"along {number}": (maps @ mean.ravel()).mean() / np.linalg.norm(mean),
+                f"toward {number}": (maps @ self.x.ravel()).mean() / np.linalg.norm(self.x),
+                f"energy {number}": (maps**2).sum() / 2,
+                f"classes {number}": maps[0] @ maps[1],
+                f"halves {number}": 2 * (parts[:, 0] * parts[:, 1]).sum(),
+            }
+        return row
 
 
 def run(bench: Bench) -> Outcome:

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, CurveFigure, Line, Outcome, Points, Wrong
-from proofs_checks.judge import common_share
+from proofs_checks.claim import Bench, Claim, Outcome, Wrong
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import extrapolated
 from theorylab import Gaussian, Uniform, montecarlo
 from theorylab.analytic import depth_profile
 from theorylab.analytic.depth import LayerProfile
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model.laws import BiasLaw
 from theorylab.montecarlo import Measurement
 
@@ -65,7 +66,7 @@ class Chain:
 
 
 @dataclasses.dataclass(frozen=True)
-class Defaults:
+class Defaults(PerDraw):
     """``nn.Linear`` as it comes: weights and biases uniform on ±1/√fan-in.
 
     ``align <l>``: cosine of ``V̂^(l)`` and ``o^(l)``, mean over logits; ``common <l>``: of ``V̂^(l)`` of two logits, all pairs.
@@ -74,26 +75,22 @@ class Defaults:
     x: np.ndarray
     units: int
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
-        rows = []
-        for _ in range(size):
-            outputs, weights, before = [self.x], [], []
-            for below, above in zip(widths(self.units), widths(self.units)[1:], strict=False):
-                h = 1 / math.sqrt(below)
-                weights.append(rng.uniform(-h, h, (above, below)).astype(np.float32))
-                before.append(weights[-1] @ outputs[-1] + rng.uniform(-h, h, above))
-                outputs.append(np.maximum(before[-1], 0).astype(np.float32))
-            gradient = rng.uniform(-1, 1, (LOGITS, self.units)).astype(np.float32)
-            row = {}
-            for layer in range(HIDDEN - 1, -1, -1):
-                gradient = (np.maximum(gradient, 0) * (before[layer] > 0)) @ weights[layer]
-                unit = gradient / np.linalg.norm(gradient, axis=1, keepdims=True)
-                row[f"align {layer}"] = float((unit @ outputs[layer]).mean() / np.linalg.norm(outputs[layer]))
-                pairs = float((unit.sum(axis=0) ** 2).sum()) - LOGITS
-                row[f"common {layer}"] = pairs / (LOGITS * (LOGITS - 1))
-            rows.append(row)
-        return montecarlo.measurement(rows)
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
+        outputs, weights, before = [self.x], [], []
+        for below, above in zip(widths(self.units), widths(self.units)[1:], strict=False):
+            h = 1 / math.sqrt(below)
+            weights.append(rng.uniform(-h, h, (above, below)).astype(np.float32))
+            before.append(weights[-1] @ outputs[-1] + rng.uniform(-h, h, above))
+            outputs.append(np.maximum(before[-1], 0).astype(np.float32))
+        gradient = rng.uniform(-1, 1, (LOGITS, self.units)).astype(np.float32)
+        row = {}
+        for layer in range(HIDDEN - 1, -1, -1):
+            gradient = (np.maximum(gradient, 0) * (before[layer] > 0)) @ weights[layer]
+            unit = gradient / np.linalg.norm(gradient, axis=1, keepdims=True)
+            row[f"align {layer}"] = float((unit @ outputs[layer]).mean() / np.linalg.norm(outputs[layer]))
+            pairs = float((unit.sum(axis=0) ** 2).sum()) - LOGITS
+            row[f"common {layer}"] = pairs / (LOGITS * (LOGITS - 1))
+        return row
 
 
 def laws(units: int, kind: str) -> Sequence[LayerProfile]:
@@ -133,27 +130,25 @@ def run(bench: Bench) -> Outcome:
         without = Wrong("as without biases", plain[layer].alignment)
         as_gaussian = Wrong("Gaussian biases of the same variance", gaussian[layer].alignment)
         checks.append(
-            bench.judge(
+            bench.limit(
                 f"alignment with {where}",
-                "ratio",
-                *extrapolated(chains, f"align {layer}"),
+                chains,
+                f"align {layer}",
                 law[layer].alignment,
                 (as_gaussian, without) if layer == HIDDEN - 1 else (without, as_gaussian),
-                share=common_share(chains.values()),
             )
         )
     for layer in (HIDDEN - 1, HIDDEN // 2):
         checks.append(
-            bench.judge(
+            bench.limit(
                 f"cosine of two logits' maps at hidden layer {layer}",
-                "ratio",
-                *extrapolated(studies, f"common {layer}"),
+                studies,
+                f"common {layer}",
                 common(law[layer]),
                 (
                     Wrong("as without biases", common(plain[layer])),
                     Wrong("a Gaussian readout: 1/π", 1 / math.pi),
                 ),
-                share=common_share(studies.values()),
             )
         )
     layers = np.arange(HIDDEN, dtype=float)

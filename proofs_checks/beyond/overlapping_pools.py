@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, MapFigure, MapPanel, Outcome, Wrong
+from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
 from proofs_checks.studies.pooled import RULES, PooledRecovery
 from proofs_checks.studies.shelf import shrunk
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Gaussian, MaxPool, PatchGrid, Rule, analytic, law, montecarlo
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.estimates import pooled_expected_cosine
 from theorylab.model import models
 from theorylab.montecarlo import Measurement

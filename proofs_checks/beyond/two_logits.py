@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Wrong
-from proofs_checks.judge import common_share
+from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
 from proofs_checks.studies.depth import Distances, Stack, apart, dense, extrapolated
 from proofs_checks.studies.shelf import small_crop
 from proofs_checks.studies.three_layers import unit
 from theorylab import Rule
 from theorylab.analytic import depth_profile, infinite_depth_class_distance
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model.rules import PAPER
 from theorylab.montecarlo import Measurement
 
@@ -45,12 +45,9 @@ def run(bench: Bench) -> Outcome:
     first, second = deconvnet[:2]
 
     def compare(rule: Rule, layers: int, wrong: Sequence[Wrong]) -> Check:
-        estimate = extrapolated(studies, functools.partial(apart, rule, HIDDEN - layers))
-        name, share = (
-            f"{rule.value}: distance of two logits below {layers} layers",
-            common_share(studies.values()),
-        )
-        return bench.judge(name, "ratio", *estimate, law[rule][layers - 1], wrong, share=share)
+        name = f"{rule.value}: distance of two logits below {layers} layers"
+        estimator = functools.partial(apart, rule, HIDDEN - layers)
+        return bench.limit(name, studies, estimator, law[rule][layers - 1], wrong)
 
     checks = (
         compare(Rule.SALIENCY, HIDDEN, [Wrong("as DeconvNet", deconvnet[-1])]),
@@ -68,16 +65,15 @@ def run(bench: Bench) -> Outcome:
             for layers in (HALF, HIDDEN)
         ),
         compare(Rule.GUIDED, HALF, (_halved(guided[0], HALF), Wrong("as DeconvNet", deconvnet[HALF - 1]))),
-        bench.judge(
+        bench.limit(
             f"guided: factor by which the distance falls, the geometric mean of layers 2 to {HIDDEN}",
-            "ratio",
-            *extrapolated(studies, factor),
+            studies,
+            factor,
             (guided[-1] / guided[0]) ** (1 / (HIDDEN - 1)),
             (
                 Wrong("every gate passes half of the difference's energy: √½", math.sqrt(0.5)),
                 Wrong("as DeconvNet", (deconvnet[-1] / first) ** (1 / (HIDDEN - 1))),
             ),
-            share=common_share(studies.values()),
         ),
     )
     limits = {rule: infinite_depth_class_distance(rule) for rule in (Rule.GUIDED, Rule.DECONVNET)}

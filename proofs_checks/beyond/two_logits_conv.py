@@ -10,8 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
-from proofs_checks.judge import common_share
-from proofs_checks.studies.depth import extrapolated, inner
+from proofs_checks.studies.depth import inner
 from proofs_checks.studies.shelf import shrunk
 from proofs_checks.studies.three_layers import unit
 from theorylab import ConvSpec, Gaussian, MaxPool, Rule, Stack, montecarlo
@@ -143,13 +142,12 @@ def run(bench: Bench) -> Outcome:
     def compare(rule: Rule, pools: tuple[bool, ...], *wrong: tuple[str, str, tuple[bool, ...]]) -> Check:
         integrated = any(pools) and rule is not Rule.SALIENCY
         where = f"{len(pools)} convolutions{' and a pool' if any(pools) else ''}"
-        return bench.judge(
+        return bench.limit(
             f"{rule.value}: distance of two logits at the picture below {where}, over the law",
-            "approximation" if integrated else "ratio",
-            *extrapolated(studies[pools], functools.partial(apart, rule)),
+            studies[pools],
+            functools.partial(apart, rule),
             1.0,
             [over_law(pools, rule, *others) for others in wrong],
-            share=common_share(studies[pools].values()),
             tolerance=INTEGRALS if integrated else 0.0,
         )
 

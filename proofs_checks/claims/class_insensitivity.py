@@ -6,23 +6,12 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import (
-    QUARTER,
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Evidence,
-    Line,
-    Margin,
-    Outcome,
-    Points,
-    Wrong,
-)
+from proofs_checks.claim import QUARTER, Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import QUARTER_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import logit_distance
 from theorylab import analytic, law
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model import models
 from theorylab.model.rules import PAPER, Rule
 

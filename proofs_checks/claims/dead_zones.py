@@ -7,24 +7,11 @@ import functools
 
 import numpy as np
 
-from proofs_checks.claim import (
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Evidence,
-    Line,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Points,
-    Undecidable,
-    Wrong,
-)
-from proofs_checks.pictures import PerPicture
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Undecidable, Wrong
+from proofs_checks.rows import PerPicture
 from proofs_checks.studies import filters, trained_laws, trained_maps
 from theorylab import PatchGrid, montecarlo, subjects
+from theorylab.charts import CurveFigure, Line, MapFigure, MapPanel, Points
 from theorylab.montecarlo import Measurement
 from theorylab.networks import GraphNetwork
 from theorylab.networks.batches import batch_activations

@@ -7,14 +7,14 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, MapFigure, MapPanel, Margin, Outcome, Wrong
-from proofs_checks.judge import common_share
+from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import Stack, cosine, extrapolated, inner, stacked
 from proofs_checks.studies.three_layers import unit
 from theorylab import Rule, montecarlo
 from theorylab.analytic import depth_maps
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.montecarlo import ArrayMoments, Measurement
 
 SIDE = 32
@@ -111,43 +111,39 @@ def run(bench: Bench) -> Outcome:
     mean, shallow = unit(law.mean), unit(law.shallow)
     likeness = float((mean * shallow).sum())
     flat = float(np.linalg.norm(law.shallow) / np.linalg.norm(law.mean)) * likeness
-    top, seen = law.alignments[HIDDEN], common_share(studies.values())
+    top = law.alignments[HIDDEN]
     checks = [
-        bench.judge(
+        bench.limit(
             f"alignment with o^({layer})",
-            "ratio",
-            *extrapolated(studies, f"alignment {layer}"),
+            studies,
+            f"alignment {layer}",
             expected,
             Wrong("one layer below the readout", top)
             if layer < HIDDEN
             else Wrong("as one layer deeper", law.alignments[HIDDEN - 1]),
-            share=seen,
         )
         for layer, expected in law.alignments.items()
     ]
-    size = bench.judge(
+    size = bench.limit(
         "size of the mean map, of its prediction (1)",
-        "ratio",
-        *extrapolated(studies, lambda m: m["along"] / math.sqrt(m["energy"])),
+        studies,
+        lambda m: m["along"] / math.sqrt(m["energy"]),
         1.0,
         Wrong("Proposition 1: the three-layer law", flat),
-        share=seen,
     )
-    share = bench.judge(
+    share = bench.limit(
         "share of the mean map's energy along the prediction",
-        "ratio",
-        *extrapolated(studies, lambda m: m["pair_along"] / m["pair"]),
+        studies,
+        lambda m: m["pair_along"] / m["pair"],
         1.0,
         Wrong("the picture itself", float((mean * x).sum()) ** 2),
-        share=seen,
     )
-    tilt = bench.judge(
+    tilt = bench.limit(
         "mean map along the three-layer x⊙κ over along the prediction",
-        "ratio",
-        *extrapolated(studies, lambda m: m["shallow"] / m["along"]),
+        studies,
+        lambda m: m["shallow"] / m["along"],
         likeness,
         Wrong("the three-layer map at every depth", 1 / likeness),
-        share=seen,
     )
     toward, error, count = extrapolated(studies, lambda m: m["toward"] / math.sqrt(m["pair"]))
     second, before = checks[1], float((shallow * x).sum())

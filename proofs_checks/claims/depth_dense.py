@@ -7,26 +7,14 @@ import functools
 
 import numpy as np
 
-from proofs_checks.claim import (
-    EPSILON,
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Evidence,
-    Line,
-    Margin,
-    Outcome,
-    Points,
-    Wrong,
-)
-from proofs_checks.judge import common_share
+from proofs_checks.claim import EPSILON, Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import Distances, Stack, apart, cosine, dense, extrapolated
 from proofs_checks.studies.three_layers import unit
 from theorylab import Rule, montecarlo
 from theorylab.analytic import depth_profile, infinite_depth_alignment, infinite_depth_class_distance
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
 
 HIDDEN = 9
@@ -107,21 +95,19 @@ def run(bench: Bench) -> Outcome:
     }
     factor = infinite_depth_class_distance(Rule.GUIDED).factor
     classes = (
-        bench.judge(
+        bench.limit(
             f"guided: distance of two logits at the input below {HIDDEN} layers",
-            "ratio",
-            *extrapolated(pairs, functools.partial(apart, Rule.GUIDED, 0)),
+            pairs,
+            functools.partial(apart, Rule.GUIDED, 0),
             profile[0],
             Wrong("as one layer below the readout", profile[HIDDEN - 1]),
-            share=common_share(pairs.values()),
         ),
-        bench.judge(
+        bench.limit(
             f"guided: factor by which it falls, {HIDDEN - 2} to {HIDDEN - 1} below the readout: the limit of infinite depth",
-            "approximation",
-            *extrapolated(pairs, shrinks),
+            pairs,
+            shrinks,
             factor,
             Wrong("as for DeconvNet, whose distance falls like one over the depth", 1.0),
-            share=common_share(pairs.values()),
             # As far as the law itself still is from its limit there.
             tolerance=abs(profile[1] / profile[2] / factor - 1),
         ),
@@ -130,9 +116,8 @@ def run(bench: Bench) -> Outcome:
     deeper = Wrong("as one layer deeper", law[HIDDEN - 2])
 
     def compare(what: str, layer: int, expected: float, wrong: Wrong) -> Check:
-        estimate = extrapolated(guided, f"{Rule.GUIDED.value} {layer}")
-        name, share = f"guided: alignment with {what}", common_share(guided.values())
-        return bench.judge(name, "ratio", *estimate, expected, wrong, share=share)
+        name = f"guided: alignment with {what}"
+        return bench.limit(name, guided, f"{Rule.GUIDED.value} {layer}", expected, wrong)
 
     upper = [
         compare(f"o^({layer}), {HIDDEN - layer} below the readout", layer, law[layer], wrong)

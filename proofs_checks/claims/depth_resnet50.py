@@ -6,20 +6,11 @@ import functools
 
 import numpy as np
 
-from proofs_checks.claim import (
-    EPSILON,
-    Bench,
-    Check,
-    Claim,
-    Evidence,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Wrong,
-)
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Outcome, Wrong
 from proofs_checks.studies import shelf
 from proofs_checks.studies.alignment import (
+    MARGINS,
+    PREDICTED,
     alignment_figure,
     guided_checks,
     likeness,
@@ -35,6 +26,7 @@ from proofs_checks.studies.three_layers import inner
 from theorylab import networks
 from theorylab.analytic import depth_maps, infinite_depth_alignment
 from theorylab.analytic.tolerances import tolerance
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.display import unit_norm
 from theorylab.model import models
 from theorylab.model.rules import PAPER, Rule
@@ -48,7 +40,6 @@ FEW_REPLICATES = 16
 """Replicates of the network with its max-pool, which has no law: for the figure and the finding."""
 TOLERANCE = 0.005
 """For the effect of finite widths: the narrowest layers have 64 filters."""
-PREDICTED = (Rule.GUIDED, Rule.DECONVNET)
 
 
 def run(bench: Bench) -> Outcome:
@@ -170,12 +161,6 @@ CLAIM = Claim(
     "without it and shown with it.",
     n_checks=3,
     run=run,
-    margins=(
-        *(
-            Margin(f"{rule.value}: cosine to x", low=EPSILON, why="above what counts as noise")
-            for rule in PREDICTED
-        ),
-        Margin("saliency: cosine to x", low=-EPSILON, high=EPSILON),
-    ),
+    margins=MARGINS,
     authors="The supplement shows it.",
 )

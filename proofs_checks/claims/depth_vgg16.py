@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from proofs_checks.claim import (
-    EPSILON,
-    Bench,
-    Claim,
-    Evidence,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Wrong,
-)
+from proofs_checks.claim import Bench, Claim, Evidence, Outcome, Wrong
 from proofs_checks.studies import shelf
-from proofs_checks.studies.alignment import alignment_figure, guided_checks, likeness
+from proofs_checks.studies.alignment import MARGINS, PREDICTED, alignment_figure, guided_checks, likeness
 from proofs_checks.studies.architectures import ArchitectureMaps, read_by_convolutions, vgg16_convolutions
 from theorylab.analytic import depth_maps
 from theorylab.analytic.conv_depth import LayerMaps
 from theorylab.analytic.tolerances import tolerance
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.display import unit_norm
 from theorylab.model import models
 from theorylab.model.rules import PAPER, Rule
@@ -32,7 +23,6 @@ FEW_REPLICATES = 16
 """Replicates for the maps of all rules and of two logits."""
 TOLERANCE = 0.01
 """The law of stacked max-pools is approximate: see :mod:`theorylab.analytic.conv_depth`."""
-PREDICTED = (Rule.GUIDED, Rule.DECONVNET)
 
 
 def run(bench: Bench) -> Outcome:
@@ -139,12 +129,6 @@ CLAIM = Claim(
     "activation counts as noise, and pooled activations more than two steps apart correlate like those below.",
     n_checks=2,
     run=run,
-    margins=(
-        *(
-            Margin(f"{rule.value}: cosine to x", low=EPSILON, why="above what counts as noise")
-            for rule in PREDICTED
-        ),
-        Margin("saliency: cosine to x", low=-EPSILON, high=EPSILON),
-    ),
+    margins=MARGINS,
     authors="Figure 6 shows it: the pictures of guided backpropagation and DeconvNet, and noise.",
 )

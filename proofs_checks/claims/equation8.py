@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, Margin, Outcome
-from proofs_checks.studies.equation4 import CASES, by_rule, equation_4, outcome, random_case
+from proofs_checks.claim import Bench, Claim, Outcome
+from proofs_checks.studies.equation4 import CASES, MARGINS, by_rule, equation_4, outcome, random_case
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER, Rule
 from theorylab.networks.graph import GraphNetwork
@@ -111,12 +111,6 @@ CLAIM = Claim(
     "proof applies word by word.",
     n_checks=3,
     run=run,
-    margins=(
-        Margin(
-            "relative difference of the two sides",
-            high=1e-10,
-            why="it is an identity: rounding is all that may differ",
-        ),
-    ),
+    margins=MARGINS,
     authors="Eq. 8 is the chain rule, written out.",
 )

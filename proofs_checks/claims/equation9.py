@@ -8,24 +8,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from proofs_checks.claim import (
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Evidence,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Points,
-    Wrong,
-)
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import ALIKE, ALIKE_WHY
 from proofs_checks.studies import trained_laws, trained_maps, units
 from proofs_checks.studies.three_layers import logit_distance
 from proofs_checks.studies.trained_maps import RECTIFIED
 from theorylab import analytic
+from theorylab.charts import CurveFigure, MapFigure, MapPanel, Points
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
 

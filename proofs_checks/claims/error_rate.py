@@ -7,10 +7,11 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, CurveFigure, Evidence, Line, Margin, Outcome, Points, Wrong
+from proofs_checks.claim import Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.studies.estimation import EstimationError
 from proofs_checks.studies.shelf import strongest_patch
 from theorylab import analytic
+from theorylab.charts import CurveFigure, Line, Points
 
 COUNTS = (4, 16, 64, 256, 1024)
 

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, CurveFigure, Evidence, Line, Margin, Outcome
+from proofs_checks.claim import Bench, Claim, Evidence, Margin, Outcome
 from proofs_checks.studies.units import fc1_weights
 from theorylab import stats
+from theorylab.charts import CurveFigure, Line
 from theorylab.figures.figure3 import UNITS
 
 PAIRS = 200

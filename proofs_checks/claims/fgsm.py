@@ -9,22 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from proofs_checks.claim import (
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Evidence,
-    Margin,
-    Outcome,
-    Points,
-    Undecidable,
-)
-from proofs_checks.pictures import PerPicture
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Undecidable
 from proofs_checks.referee import ALIKE, ALIKE_WHY
+from proofs_checks.rows import PerPicture
 from proofs_checks.studies import trained_maps
 from proofs_checks.studies.trained_maps import RECTIFIED
 from theorylab import adversarial
+from theorylab.charts import CurveFigure, Points
 from theorylab.model.rules import PAPER, Rule
 from theorylab.networks import GraphNetwork, GraphTrace
 from theorylab.networks.nodes import Dense

@@ -8,21 +8,11 @@ import math
 import joblib
 import numpy as np
 
-from proofs_checks.claim import (
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Evidence,
-    Line,
-    Margin,
-    Outcome,
-    Points,
-    Wrong,
-)
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.studies import trained_laws, trained_maps
 from proofs_checks.studies.trained_maps import KINDS
 from theorylab import NoLaw, subjects
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
 

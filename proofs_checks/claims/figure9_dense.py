@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import EPSILON, Bench, Check, Claim, Evidence, MapFigure, Margin, Outcome
+from proofs_checks.claim import EPSILON, Bench, Check, Claim, Evidence, Margin, Outcome
 from proofs_checks.studies import partly_trained, shelf, trained_laws, trained_maps
 from proofs_checks.studies.partly_trained import BUT, NONE, UP_TO
 from theorylab import Rule, analytic
+from theorylab.charts import MapFigure
 
 UNITS = 128
 """Hidden units of the random dense layers whose gradient has a law."""

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, Evidence, MapFigure, Margin, Outcome, Undecidable, Wrong
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Undecidable, Wrong
 from proofs_checks.studies import partly_trained, shelf, trained_laws, trained_maps
 from proofs_checks.studies.partly_trained import BUT
 from theorylab import PatchGrid
+from theorylab.charts import MapFigure
 from theorylab.networks.nodes import Conv
 
 LAYERS = 4

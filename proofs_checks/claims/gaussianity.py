@@ -6,22 +6,11 @@ import dataclasses
 
 import numpy as np
 
-from proofs_checks.claim import (
-    EPSILON,
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Evidence,
-    Line,
-    Margin,
-    Outcome,
-    Points,
-    Wrong,
-)
+from proofs_checks.claim import EPSILON, Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.studies.shelf import strongest_patch
 from proofs_checks.studies.three_layers import unit
 from theorylab import PatchGrid, Rule, analytic, montecarlo
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
 
 ONE_FILTER = 15.0

@@ -9,17 +9,16 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import TENTH_WHY
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies.shelf import strongest_patch
 from proofs_checks.studies.three_layers import unit
-from theorylab import montecarlo
 from theorylab.analytic import halfspace
-from theorylab.montecarlo import Measurement
 
 FILTERS = 4000
 
 
 @dataclasses.dataclass(frozen=True)
-class HalfSpaces:
+class HalfSpaces(PerDraw):
     """Means over `FILTERS` filters of the masked filter and its products, for two patches at 60 degrees.
 
     A replicate is two independent batches of filters, so that the product of their means estimates ``‖E w̃‖²``.
@@ -28,23 +27,20 @@ class HalfSpaces:
     u: np.ndarray
     v: np.ndarray
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
-        numbers = {name: np.zeros(size) for name in ("along", "norm", "energy", "wedge", "trace")}
-        for i in range(size):
-            means = []
-            for _ in range(2):
-                w = rng.standard_normal((FILTERS, self.u.size), dtype=np.float32)
-                along, other = w @ self.u.astype(np.float32), w @ self.v.astype(np.float32)
-                active, both = along > 0, (along > 0) & (other > 0)
-                energies = np.einsum("ij,ij->i", w, w, dtype=np.float64)
-                means.append(w[active].sum(axis=0, dtype=np.float64) / FILTERS)
-                numbers["along"][i] += along[active].sum(dtype=np.float64) / FILTERS / 2
-                numbers["energy"][i] += energies[active].sum() / FILTERS / 2
-                numbers["wedge"][i] += (along * other)[both].sum(dtype=np.float64) / FILTERS / 2
-                numbers["trace"][i] += energies[both].sum() / FILTERS / 2
-            numbers["norm"][i] = means[0] @ means[1]
-        return montecarlo.measurement(numbers)
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
+        row, means = dict.fromkeys(("along", "norm", "energy", "wedge", "trace"), 0.0), []
+        for _ in range(2):
+            w = rng.standard_normal((FILTERS, self.u.size), dtype=np.float32)
+            along, other = w @ self.u.astype(np.float32), w @ self.v.astype(np.float32)
+            active, both = along > 0, (along > 0) & (other > 0)
+            energies = np.einsum("ij,ij->i", w, w, dtype=np.float64)
+            means.append(w[active].sum(axis=0, dtype=np.float64) / FILTERS)
+            row["along"] += along[active].sum(dtype=np.float64) / FILTERS / 2
+            row["energy"] += energies[active].sum() / FILTERS / 2
+            row["wedge"] += (along * other)[both].sum(dtype=np.float64) / FILTERS / 2
+            row["trace"] += energies[both].sum() / FILTERS / 2
+        row["norm"] = float(means[0] @ means[1])
+        return row
 
 
 def run(bench: Bench) -> Outcome:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, Margin, Outcome
-from proofs_checks.studies.equation4 import CASES, by_rule, equation_4, outcome, random_case
+from proofs_checks.claim import Bench, Claim, Outcome
+from proofs_checks.studies.equation4 import CASES, MARGINS, by_rule, equation_4, outcome, random_case
 from theorylab import Gaussian, networks, visualize_many
 from theorylab.model.rules import PAPER
 
@@ -47,12 +47,6 @@ CLAIM = Claim(
     "h(V_ij) g'(w_i·y_j) D_jᵀ w_i. Sum over all units.",
     n_checks=3,
     run=run,
-    margins=(
-        Margin(
-            "relative difference of the two sides",
-            high=1e-10,
-            why="it is an identity: rounding is all that may differ",
-        ),
-    ),
+    margins=MARGINS,
     authors="Our Lemma 1 is an identity, and Appendix A proves it.",
 )

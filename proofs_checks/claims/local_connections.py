@@ -7,20 +7,11 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import (
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Evidence,
-    Line,
-    Margin,
-    Outcome,
-    Points,
-)
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Gaussian, PatchGrid, Rule, analytic, law, montecarlo
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model import models
 from theorylab.montecarlo import Measurement
 from theorylab.sampling import MapSampler, fcn_maps

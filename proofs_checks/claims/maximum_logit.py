@@ -7,12 +7,12 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Wrong
-from proofs_checks.judge import common_share
+from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
 from proofs_checks.studies.depth import extrapolated
 from proofs_checks.studies.shelf import small_crop
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Gaussian, PatchGrid, Rule, analytic, montecarlo, networks, visualize
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
 
 REPLICATES = {8: 12_000, 32: 20_000}
@@ -68,25 +68,23 @@ def run(bench: Bench) -> Outcome:
     }
     largest = analytic.maximum_moment(LOGITS)
     approximate = Wrong(f"√(2 ln {LOGITS}) in place of the mean", math.sqrt(2 * math.log(LOGITS)))
-    shift = bench.judge(
+    shift = bench.limit(
         f"E⟨S, x⟩ of the largest of {LOGITS} logits, many filters, in deviations of one chosen beforehand",
-        "ratio",
-        *extrapolated(studies, f"shift_{LOGITS}"),
+        studies,
+        f"shift_{LOGITS}",
         largest,
         approximate,
-        share=common_share(studies.values()),
     )
     length = float(np.linalg.norm(mean)) / math.sqrt(most)
-    along = bench.judge(
+    along = bench.limit(
         "E⟨S, m⟩ along coverage⊙x, many filters, over √N",
-        "ratio",
-        *extrapolated(studies, "along"),
+        studies,
+        "along",
         length,
         (
             Wrong("a mean along x, as long to x", length * inner(unit(mean), unit(crop)) ** 2),
             dataclasses.replace(approximate, value=length * approximate.value / largest),
         ),
-        share=common_share(studies.values()),
     )
     beforehand = analytic.maximum_logit_moment(crop, grid, most, 1)
     square = bench.moment(

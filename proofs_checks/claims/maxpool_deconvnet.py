@@ -6,19 +6,10 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import (
-    Bench,
-    Claim,
-    Evidence,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Undecidable,
-    Wrong,
-)
+from proofs_checks.claim import Bench, Claim, Evidence, Margin, Outcome, Undecidable, Wrong
 from proofs_checks.studies import pooled, pooled_chart
 from proofs_checks.studies.three_layers import inner, unit
+from theorylab.charts import MapFigure, MapPanel
 
 
 def run(bench: Bench) -> Outcome:

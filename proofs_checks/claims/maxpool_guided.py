@@ -6,22 +6,12 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import (
-    QUARTER,
-    Bench,
-    Check,
-    Claim,
-    Evidence,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Wrong,
-)
+from proofs_checks.claim import QUARTER, Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import QUARTER_WHY
 from proofs_checks.studies import pooled, pooled_chart
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import MaxPool, Rule, analytic
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.estimates import pooled_expected_cosine
 
 POINTS = 4096

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, Margin, Outcome
-from proofs_checks.studies.equation4 import CASES, by_rule, outcome, random_case
+from proofs_checks.claim import Bench, Claim, Outcome
+from proofs_checks.studies.equation4 import CASES, MARGINS, by_rule, outcome, random_case
 from theorylab import Gaussian, MaxPool, PatchGrid, networks, visualize_many
 from theorylab.model.rules import PAPER, Rule
 
@@ -82,12 +82,6 @@ CLAIM = Claim(
     "applies.",
     n_checks=3,
     run=run,
-    margins=(
-        Margin(
-            "relative difference of the two sides",
-            high=1e-10,
-            why="it is an identity: rounding is all that may differ",
-        ),
-    ),
+    margins=MARGINS,
     authors="Eq. 6 is an identity; windows that overlap were not meant.",
 )

@@ -6,25 +6,14 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import (
-    EPSILON,
-    QUARTER,
-    Bench,
-    Check,
-    Claim,
-    Evidence,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Wrong,
-)
+from proofs_checks.claim import EPSILON, QUARTER, Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import GEOMETRY, MEAN_WHY, QUARTER_WHY
 from proofs_checks.studies import pooled
 from proofs_checks.studies.noise import unseen, zero_mean_check
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Rule, analytic
 from theorylab.analytic import pooled_variance_map
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.estimates import pooled_expected_cosine
 
 

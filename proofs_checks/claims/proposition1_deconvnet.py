@@ -7,24 +7,13 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import (
-    EPSILON,
-    Bench,
-    Claim,
-    CurveFigure,
-    Evidence,
-    Line,
-    Margin,
-    Outcome,
-    Points,
-    Wrong,
-)
-from proofs_checks.judge import common_share
+from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import MEAN_WHY
 from proofs_checks.studies import proposition1 as shared
 from proofs_checks.studies.depth import Stack, extrapolated, stacked
 from proofs_checks.studies.noise import correlation, unseen, zero_mean_check
 from theorylab.analytic import deconvnet_correlation
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model.rules import Rule
 from theorylab.montecarlo import Measurement
 
@@ -52,13 +41,12 @@ def run(bench: Bench) -> Outcome:
         deconvnet_correlation(1),
         Wrong("under one layer more: 0.395", deconvnet_correlation(2)),
     )
-    deep = bench.judge(
+    deep = bench.limit(
         f"correlation between positions, V̂^(1): {LAYERS - 1} layers below the readout",
-        "ratio",
-        *extrapolated(studies, functools.partial(correlation, 1)),
+        studies,
+        functools.partial(correlation, 1),
         deconvnet_correlation(LAYERS - 1),
         Wrong("the stamp of one layer at every depth: 1/π", 1 / math.pi),
-        share=common_share(studies.values()),
     )
     tails = shared.tail_checks(bench, Rule.DECONVNET)
     return Outcome(

@@ -7,21 +7,11 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import (
-    EPSILON,
-    Bench,
-    Claim,
-    CurveFigure,
-    Evidence,
-    Line,
-    Margin,
-    Outcome,
-    Points,
-    Wrong,
-)
+from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import MEAN_WHY
 from proofs_checks.studies import proposition1 as shared
 from theorylab.analytic import depth_profile
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model.rules import Rule
 
 N = shared.QUOTED

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import EPSILON, Bench, Claim, CurveFigure, Evidence, Line, Margin, Outcome, Wrong
+from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import GEOMETRY, MEAN_WHY
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import proposition1 as shared
@@ -15,6 +15,7 @@ from proofs_checks.studies import shelf
 from proofs_checks.studies.depth import Stack, stacked
 from proofs_checks.studies.noise import decorrelation, unseen, zero_mean_check
 from theorylab.analytic import depth_maps
+from theorylab.charts import CurveFigure, Line
 from theorylab.model.rules import PAPER, Rule
 
 SIDE, FILTERS, STRIDES = 8, 8, (1, 2, 1)

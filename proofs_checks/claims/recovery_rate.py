@@ -6,21 +6,11 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import (
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Evidence,
-    Line,
-    Margin,
-    Outcome,
-    Points,
-    Wrong,
-)
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import GEOMETRY, TENTH_WHY
 from proofs_checks.studies import shelf
 from theorylab import Rule, analytic
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
 
 

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import QUARTER, Bench, Claim, Evidence, MapFigure, MapPanel, Margin, Outcome, Wrong
+from proofs_checks.claim import QUARTER, Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import GEOMETRY, QUARTER_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.three_layers import covered, inner, unit
 from theorylab import Rule, analytic
+from theorylab.charts import MapFigure, MapPanel
 
 N = shelf.PAPER_FILTERS
 

@@ -7,27 +7,14 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import (
-    EPSILON,
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Evidence,
-    Line,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Points,
-    Wrong,
-)
+from proofs_checks.claim import EPSILON, Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import MEAN_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.noise import correlation, decorrelation, unseen, zero_mean_check
 from proofs_checks.studies.three_layers import constants
 from theorylab import Gaussian, Rule, analytic
 from theorylab.analytic import deconvnet_correlation
+from theorylab.charts import CurveFigure, Line, MapFigure, MapPanel, Points
 from theorylab.montecarlo import Measurement
 from theorylab.sampling import MapSampler
 

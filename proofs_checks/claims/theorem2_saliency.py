@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 
-from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, MapFigure, MapPanel, Margin, Outcome, Wrong
+from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import GEOMETRY, MEAN_WHY
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
 from proofs_checks.studies.noise import decorrelation, unseen, zero_mean_check
 from theorylab import Rule, analytic, law
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.model import models
 
 

@@ -9,7 +9,8 @@ import math
 import numpy as np
 
 from proofs_checks.claim import EPSILON, Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
-from theorylab import PatchGrid, montecarlo, photographs
+from proofs_checks.rows import PerDraw
+from theorylab import PatchGrid, photographs
 from theorylab.analytic import feature_cosine
 from theorylab.montecarlo import Measurement
 
@@ -22,23 +23,19 @@ DENSE = PatchGrid((3, SIDE, SIDE), SIDE)
 
 
 @dataclasses.dataclass(frozen=True)
-class Features:
+class Features(PerDraw):
     """Inner products of outputs of one convolution with ReLUs, per filter: means over pictures, ``own``, and pairs, ``pair``."""
 
     pictures: np.ndarray
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
         patches = GRID.extract(self.pictures.astype(np.float32))
         n = len(patches)
-        rows = []
-        for _ in range(size):
-            filters = rng.standard_normal((GRID.patch_size, N_FILTERS), dtype=np.float32)
-            features = np.maximum(patches @ filters, 0).reshape(n, -1)
-            gram = (features @ features.T).astype(np.float64) / N_FILTERS
-            own = np.trace(gram)
-            rows.append({"own": own / n, "pair": (gram.sum() - own) / (n * (n - 1))})
-        return montecarlo.measurement(rows)
+        filters = rng.standard_normal((GRID.patch_size, N_FILTERS), dtype=np.float32)
+        features = np.maximum(patches @ filters, 0).reshape(n, -1)
+        gram = (features @ features.T).astype(np.float64) / N_FILTERS
+        own = np.trace(gram)
+        return {"own": own / n, "pair": (gram.sum() - own) / (n * (n - 1))}
 
 
 def even(pictures: list[np.ndarray]) -> np.ndarray:

@@ -8,12 +8,14 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from proofs_checks.claim import Bench, Check, Claim, Evidence, MapFigure, MapPanel, Margin, Outcome, Wrong
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import ALIKE
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies.shelf import small_crop
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Gaussian, PatchGrid, law, methods, montecarlo, networks, training
 from theorylab.analytic import cam
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.model import models
 from theorylab.montecarlo import ArrayMoments, Measurement
 from theorylab.networks.nodes import Activation
@@ -84,19 +86,15 @@ class Heads:
 
 
 @dataclasses.dataclass(frozen=True)
-class NewHeads:
+class NewHeads(PerDraw):
     """Grad-CAM of random heads on given features (N, H', W'), each replicate `HEADS` of them: ``square`` and ``classes``."""
 
     features: np.ndarray
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
-        rows = []
-        for _ in range(size):
-            maps = cams(self.features, rng.standard_normal((HEADS, len(self.features))))
-            total, each = float((maps.sum(axis=0) ** 2).sum()), float((maps**2).sum())
-            rows.append({"square": each / HEADS, "classes": (total - each) / (HEADS * (HEADS - 1))})
-        return montecarlo.measurement(rows)
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
+        maps = cams(self.features, rng.standard_normal((HEADS, len(self.features))))
+        total, each = float((maps.sum(axis=0) ** 2).sum()), float((maps**2).sum())
+        return {"square": each / HEADS, "classes": (total - each) / (HEADS * (HEADS - 1))}
 
 
 def trained_features(bench: Bench) -> np.ndarray:

@@ -7,13 +7,12 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Claim, CurveFigure, Evidence, Line, Margin, Outcome, Points, Wrong
-from proofs_checks.judge import common_share
+from proofs_checks.claim import Bench, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.referee import TENTH_WHY
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies import shelf
-from proofs_checks.studies.depth import extrapolated
-from theorylab import montecarlo
 from theorylab.analytic import relevance_collapse, relevance_cosine
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
 
 SIDE = 8
@@ -52,46 +51,36 @@ def descend(
 
 
 @dataclasses.dataclass(frozen=True)
-class Networks:
+class Networks(PerDraw):
     """One minus the cosine of two logits' relevances: ``last``, ``below`` it, and ``input``; ``units`` is their number."""
 
     x: np.ndarray
     units: int
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
         x = self.x.ravel().astype(np.float32)
-        rows = []
-        for _ in range(size):
-            weights = [
-                rng.standard_normal((self.units, fan_in), dtype=np.float32) for fan_in in (x.size, self.units)
-            ]
-            readout = rng.standard_normal((LOGITS, self.units), dtype=np.float32)
-            distances = map(apart, descend(x, weights, readout, np.eye(LOGITS, dtype=np.float32)))
-            rows.append(
-                {"units": self.units, **dict(zip(("last", "below", "input"), distances, strict=True))}
-            )
-        return montecarlo.measurement(rows)
+        weights = [
+            rng.standard_normal((self.units, fan_in), dtype=np.float32) for fan_in in (x.size, self.units)
+        ]
+        readout = rng.standard_normal((LOGITS, self.units), dtype=np.float32)
+        distances = map(apart, descend(x, weights, readout, np.eye(LOGITS, dtype=np.float32)))
+        return {"units": self.units, **dict(zip(("last", "below", "input"), distances, strict=True))}
 
 
 @dataclasses.dataclass(frozen=True)
-class Chains:
+class Chains(PerDraw):
     """One minus the cosine of the columns of products of one, two and three matrices max(w, 0), times units^(number − 1)."""
 
     units: int
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
-        rows = []
-        for _ in range(size):
-            relevances = np.eye(LOGITS, dtype=np.float32)
-            row = {}
-            for number in range(3):
-                shape = relevances.shape[1], self.units
-                relevances = relevances @ np.maximum(rng.standard_normal(shape, dtype=np.float32), 0)
-                row[f"{number + 1}"] = apart(relevances) * self.units**number
-            rows.append(row)
-        return montecarlo.measurement(rows)
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
+        relevances = np.eye(LOGITS, dtype=np.float32)
+        row = {}
+        for number in range(3):
+            shape = relevances.shape[1], self.units
+            relevances = relevances @ np.maximum(rng.standard_normal(shape, dtype=np.float32), 0)
+            row[f"{number + 1}"] = apart(relevances) * self.units**number
+        return row
 
 
 def run(bench: Bench) -> Outcome:
@@ -106,34 +95,30 @@ def run(bench: Bench) -> Outcome:
         for n, count in CHAINS.items()
     }
     law = {n: relevance_collapse(crop, [n, n]) for n in NETWORKS}
-    shares = common_share(networks.values()), common_share(chains.values())
     widest = max(NETWORKS)
     one, other = np.eye(2)
-    last = bench.judge(
+    last = bench.limit(
         "cosine of two logits at the last hidden layer, many units",
-        "ratio",
-        *extrapolated(networks, lambda mean: 1 - mean["last"]),
+        networks,
+        lambda mean: 1 - mean["last"],
         relevance_cosine(one, other),
         Wrong("as different logits have nothing in common", 0.0),
-        share=shares[0],
     )
-    below = bench.judge(
+    below = bench.limit(
         f"1 − cosine one layer below, {widest} units",
-        "ratio",
+        networks,
         # Of each width relative to its law, so that what is left is of one over the width.
-        *extrapolated(networks, lambda mean: mean["below"] / law[int(mean["units"])][1] * law[widest][1]),
+        lambda mean: mean["below"] / law[int(mean["units"])][1] * law[widest][1],
         law[widest][1],
         Wrong("activations do not weigh the units", law[widest][1] / math.pi),
-        share=shares[0],
     )
     products = [
-        bench.judge(
+        bench.limit(
             f"{words} bare matrices: (1 − cosine) × units{power}, many units",
-            "ratio",
-            *extrapolated(chains, f"{number}"),
+            chains,
+            f"{number}",
             (math.pi - 1) ** number,
             Wrong("(π−1)/n in the second step too", (math.pi - 1) ** number / math.pi),
-            share=shares[1],
         )
         for words, power, number in (("two", "", 2), ("three", "²", 3))
     ]

@@ -9,23 +9,13 @@ import math
 import numpy as np
 
 import theorylab
-from proofs_checks.claim import (
-    Bench,
-    Check,
-    Claim,
-    Evidence,
-    MapFigure,
-    MapPanel,
-    Margin,
-    Outcome,
-    Wrong,
-)
+from proofs_checks.claim import Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
 from proofs_checks.judge import common_share
 from proofs_checks.referee import TENTH_WHY
 from proofs_checks.studies import shelf
-from proofs_checks.studies.depth import extrapolated
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import PatchGrid, models, montecarlo
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.montecarlo import ArrayMoments, Measurement
 
 SIDE = 12
@@ -124,66 +114,52 @@ def run(bench: Bench) -> Outcome:
         n: bench.study(f"relevance maps, {n} filters", Maps(crop, grid, n, directions), count, block=8)
         for n, count in NETWORKS.items()
     }
-    share = common_share(studies.values())
     flat, strength = unit(grid.coverage), unit(np.abs(crop))
 
-    def shape(method: str, kind: str, tolerance: float, *wrong: Wrong) -> Check:
-        return bench.judge(
+    def shape(method: str, other: str, tolerance: float) -> Check:
+        def along(direction: np.ndarray) -> float:
+            return inner(directions[method], direction) ** 2
+
+        return bench.limit(
             f"{method}: share of the mean map's energy along the law, many filters",
-            kind,
-            *extrapolated(studies, lambda m: m[f"{method} along"] ** 2 / m[f"{method} common"]),
+            studies,
+            lambda m: m[f"{method} along"] ** 2 / m[f"{method} common"],
             1.0,
-            wrong,
-            share=share,
+            (
+                Wrong("coverage alone: no picture", along(flat)),
+                Wrong("the other method's map", along(directions[other])),
+                Wrong("the picture's strength in every pixel", along(strength)),
+            ),
             tolerance=tolerance,
         )
-
-    def along(method: str, direction: np.ndarray) -> float:
-        return inner(directions[method], direction) ** 2
 
     strengths = [
-        bench.judge(
+        bench.limit(
             f"{method}: cosine of the mean map and the picture's strength |x|, many filters",
-            kind,
-            *extrapolated(studies, functools.partial(cosine_to_strength, method)),
+            studies,
+            functools.partial(cosine_to_strength, method),
             inner(directions[method], strength),
             (Wrong("coverage alone: no picture", inner(flat, strength)), Wrong("the map is |x|", 1.0)),
-            share=share,
             tolerance=tolerance,
         )
-        for method, kind, tolerance in ((METHODS[0], "approximation", 5e-3), (METHODS[1], "ratio", 0.0))
+        for method, tolerance in zip(METHODS, (5e-3, 0.0), strict=True)
     ]
     first, second = METHODS
     shapes = (
         # The law is a limit of large patches; its cosine to the mean map was measured as 0.9999 at 27 entries.
-        shape(
-            first,
-            "approximation",
-            1e-3,
-            Wrong("coverage alone: no picture", along(first, flat)),
-            Wrong("the other method's map", along(first, directions[second])),
-            Wrong("the picture's strength in every pixel", along(first, strength)),
-        ),
-        shape(
-            second,
-            "ratio",
-            0.0,
-            Wrong("coverage alone: no picture", along(second, flat)),
-            Wrong("the other method's map", along(second, directions[first])),
-            Wrong("the picture's strength in every pixel", along(second, strength)),
-        ),
+        shape(first, second, 1e-3),
+        shape(second, first, 0.0),
     )
     cosine = laws[second].expected_cosine("input")
-    toward = bench.judge(
+    toward = bench.limit(
         f"{second}: 1 − cosine of map and picture, many filters",
-        "ratio",
-        *extrapolated(studies, lambda m: 1 - m[f"{second} toward"]),
+        studies,
+        lambda m: 1 - m[f"{second} toward"],
         1 - cosine,
         (
             Wrong("the picture's strength", 1 - inner(strength, unit(crop))),
             Wrong("the picture", 0.0),
         ),
-        share=share,
     )
     distance = laws[second].class_distance * math.sqrt(most)
     scaled = {n: math.sqrt(n) for n in NETWORKS}
@@ -203,7 +179,7 @@ def run(bench: Bench) -> Outcome:
             "the second moment of the readout's positive part for its variance",
             distance * math.sqrt(math.pi / (math.pi - 1)),
         ),
-        share=share,
+        share=common_share(studies.values()),
     )
     alike = studies[most].estimate(lambda m: 1 - m[f"{second} apart"] / 2)
     return Outcome(

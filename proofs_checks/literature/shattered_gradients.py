@@ -8,20 +8,11 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import (
-    Bench,
-    Check,
-    Claim,
-    CurveFigure,
-    Line,
-    Outcome,
-    Points,
-    Wrong,
-)
-from proofs_checks.judge import common_share
+from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies.depth import extrapolated
-from theorylab import montecarlo
 from theorylab.analytic import gradient_correlation
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement
 
 INPUTS = 8
@@ -80,31 +71,27 @@ class Layers:
 
 
 @dataclasses.dataclass(frozen=True)
-class Gradients:
+class Gradients(PerDraw):
     """Inner products of gradients behind each layer or block, ``own <depth>`` and ``pair <depth>``."""
 
     units: int
     residual: bool
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
 
         def weights(below: int, power: float) -> np.ndarray:
             drawn = rng.standard_normal((below, self.units), dtype=np.float32)
             return drawn * np.float32(math.sqrt(power / below))
 
-        rows = []
-        for _ in range(size):
-            layers = Layers.of(inputs())
-            row: dict[str, float] = {}
-            if self.residual:
-                layers = layers.linear(weights(ENTRIES, 1))
-            for depth in range(1, (BLOCKS if self.residual else DENSE) + 1):
-                hidden = layers.linear(weights(layers.o.shape[1], 2)).rectified()
-                layers = layers + hidden.linear(weights(self.units, 1)) if self.residual else hidden
-                row |= {f"{name} {depth}": value for name, value in layers.products().items()}
-            rows.append(row)
-        return montecarlo.measurement(rows)
+        layers = Layers.of(inputs())
+        row: dict[str, float] = {}
+        if self.residual:
+            layers = layers.linear(weights(ENTRIES, 1))
+        for depth in range(1, (BLOCKS if self.residual else DENSE) + 1):
+            hidden = layers.linear(weights(layers.o.shape[1], 2)).rectified()
+            layers = layers + hidden.linear(weights(self.units, 1)) if self.residual else hidden
+            row |= {f"{name} {depth}": value for name, value in layers.products().items()}
+        return row
 
 
 def correlation(depth: int, mean: dict[str, float]) -> float:
@@ -129,9 +116,8 @@ def run(bench: Bench) -> Outcome:
     }
 
     def check(what: str, studies: dict[int, Measurement], depth: int, law: float, wrong: Wrong) -> Check:
-        estimate = extrapolated(studies, functools.partial(correlation, depth))
         name = f"correlation of gradients behind {what}, many units"
-        return bench.judge(name, "ratio", *estimate, law, wrong, share=common_share(studies.values()))
+        return bench.limit(name, studies, functools.partial(correlation, depth), law, wrong)
 
     quarter = "a quarter of the units open for both inputs, in every layer"
     one, some, blocks = (
@@ -149,13 +135,12 @@ def run(bench: Bench) -> Outcome:
         )
     )
     whole, half = (math.log(gradient_correlation(COSINE, depth)) for depth in (DENSE, DENSE // 2))
-    rate = bench.judge(
+    rate = bench.limit(
         f"logarithm of the correlation, {DENSE} layers over {DENSE // 2}, many units",
-        "ratio",
-        *extrapolated(dense, exponent),
+        dense,
+        exponent,
         whole / half,
         Wrong("exponential", 2.0),
-        share=common_share(dense.values()),
     )
     return Outcome(
         f"Gradients at two inputs with a cosine of {COSINE:g} have a correlation of {some.estimate:.3f} behind four layers, "

@@ -9,11 +9,8 @@ import numpy as np
 from scipy import special
 
 from proofs_checks.claim import Bench, Claim, Evidence, Margin, Outcome, Wrong
-from proofs_checks.judge import common_share
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies import shelf
-from proofs_checks.studies.depth import extrapolated
-from theorylab import montecarlo
-from theorylab.montecarlo import Measurement
 
 SIDE = 6
 LOGITS = 64
@@ -24,7 +21,7 @@ STEP = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Steps:
+class Steps(PerDraw):
     """Of logits ``f`` of networks of one hidden layer, as means over logits.
 
     ``square`` and ``distance``: |f|/(‖∇f‖ ‖x‖), the distance to ``f = 0`` to first order, squared and as it is; ``flipped``:
@@ -34,28 +31,22 @@ class Steps:
     x: np.ndarray
     units: int
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
         x = self.x.ravel()
-        rows = []
-        for _ in range(size):
-            w = rng.standard_normal((self.units, x.size))
-            readout = rng.standard_normal((LOGITS, self.units))
-            z = w @ x
-            logits = readout @ np.maximum(z, 0)
-            gradients = (readout * (z > 0)) @ w
-            sizes = np.linalg.norm(gradients, axis=1)
-            steps = STEP / math.sqrt(x.size) * (np.sign(logits) / sizes)[:, None] * gradients
-            after = (readout * np.maximum((x - steps) @ w.T, 0)).sum(axis=1)
-            distances = np.abs(logits) / sizes
-            rows.append(
-                {
-                    "square": float((distances**2).mean()),
-                    "distance": float(distances.mean()),
-                    "flipped": float((after * logits < 0).mean()),
-                }
-            )
-        return montecarlo.measurement(rows)
+        w = rng.standard_normal((self.units, x.size))
+        readout = rng.standard_normal((LOGITS, self.units))
+        z = w @ x
+        logits = readout @ np.maximum(z, 0)
+        gradients = (readout * (z > 0)) @ w
+        sizes = np.linalg.norm(gradients, axis=1)
+        steps = STEP / math.sqrt(x.size) * (np.sign(logits) / sizes)[:, None] * gradients
+        after = (readout * np.maximum((x - steps) @ w.T, 0)).sum(axis=1)
+        distances = np.abs(logits) / sizes
+        return {
+            "square": float((distances**2).mean()),
+            "distance": float(distances.mean()),
+            "flipped": float((after * logits < 0).mean()),
+        }
 
 
 def run(bench: Bench) -> Outcome:
@@ -66,23 +57,20 @@ def run(bench: Bench) -> Outcome:
         n: bench.study(f"single steps, {n} units", Steps(crop, n), count, block=50)
         for n, count in NETWORKS.items()
     }
-    share = common_share(studies.values())
     mean = math.exp(special.gammaln(d / 2) - special.gammaln((d + 1) / 2)) / math.sqrt(math.pi)
-    square = bench.judge(
+    square = bench.limit(
         "mean squared distance over ‖x‖², many units",
-        "ratio",
-        *extrapolated(studies, "square"),
+        studies,
+        "square",
         1 / d,
         Wrong("closed units count in the gradient", 1 / (2 * d)),
-        share=share,
     )
-    distance = bench.judge(
+    distance = bench.limit(
         "mean distance over ‖x‖, many units",
-        "ratio",
-        *extrapolated(studies, "distance"),
+        studies,
+        "distance",
         mean,
         Wrong("always the root of the mean square", 1 / math.sqrt(d)),
-        share=share,
     )
     most = max(NETWORKS)
     flipped = studies[most].estimate("flipped")

@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, CurveFigure, Line, Outcome, Points, Wrong
+from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
 from proofs_checks.studies.gated import Gated
 from proofs_checks.studies.shelf import small_crop
 from proofs_checks.studies.three_layers import covered, inner, logit_distance, unit
 from theorylab import Gaussian, PatchGrid, Rule, _random, analytic, law, methods, networks, visualize
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model import models
 
 SIDE, KERNEL, STRIDE, FILTERS = 24, 3, 2, 256

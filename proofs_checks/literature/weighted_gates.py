@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, Claim, MapFigure, MapPanel, Outcome, Wrong
+from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
 from proofs_checks.studies.gated import Gated
 from proofs_checks.studies.shelf import small_crop
 from proofs_checks.studies.three_layers import covered, inner, unit
 from theorylab import Gaussian, PatchGrid, analytic, law, methods, networks
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.model import models
 
 SIDE, KERNEL, STRIDE, FILTERS = 24, 3, 2, 256

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Wrong
+from proofs_checks.claim import EPSILON, Bench, Margin, Wrong
 from proofs_checks.judge import Control
 from proofs_checks.results import Check
 from proofs_checks.studies.three_layers import inner, unit
@@ -15,6 +15,18 @@ from theorylab.analytic.conv_depth import LayerMaps
 from theorylab.charts import CurveFigure, Line, Points
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
+
+PREDICTED = (Rule.GUIDED, Rule.DECONVNET)
+"""Rules whose maps are predicted to show the picture."""
+
+MARGINS = (
+    *(
+        Margin(f"{rule.value}: cosine to x", low=EPSILON, why="above what counts as noise")
+        for rule in PREDICTED
+    ),
+    Margin("saliency: cosine to x", low=-EPSILON, high=EPSILON),
+)
+"""What decides whether an architecture shows what three layers show."""
 
 
 def mean_alignment(rule: Rule, layers: int, mean: dict[str, float]) -> float:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Evidence, MapFigure, MapPanel, Outcome
+from proofs_checks.claim import Bench, Evidence, Margin, Outcome
+from theorylab.charts import MapFigure, MapPanel
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER, Rule
 
 CASES = 12
+
+MARGINS = (
+    Margin(
+        "relative difference of the two sides",
+        high=1e-10,
+        why="it is an identity: rounding is all that may differ",
+    ),
+)
+"""What decides an identity."""
 
 Maps = dict[Rule, list[np.ndarray]]
 """The maps of each rule, one for each geometry."""

@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies.three_layers import inner, unit
-from theorylab import PatchGrid, montecarlo
-from theorylab.montecarlo import Measurement
+from theorylab import PatchGrid
 
 Handed = Callable[[np.ndarray, np.ndarray, np.random.Generator], Mapping[str, np.ndarray]]
 """What units hand on by the name of the map: of filters (p, N), readouts (2, J, N) and a generator, (..., J, N) each."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Gated:
+class Gated(PerDraw):
     """Numbers of maps of networks of `n_filters` standard normal filters and two logits; each replicate is a pair of networks.
 
     `handed` says what units hand on, `directions` where maps are measured: for a map ``m`` of that name and its unit direction
@@ -33,18 +33,14 @@ class Gated:
     products: tuple[tuple[str, str], ...] = ()
     factors: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
-        rows = []
-        for _ in range(size):
-            (first, left), (second, right) = self._network(rng), self._network(rng)
-            row = {name: (left[name] + right[name]) / 2 for name in left}
-            for name, axis in self.directions.items():
-                u = unit(axis)
-                row[f"{name} halves"] = inner(first[name], second[name])
-                row[f"{name} halves_along"] = inner(first[name], u) * inner(second[name], u)
-            rows.append(row)
-        return montecarlo.measurement(rows)
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
+        (first, left), (second, right) = self._network(rng), self._network(rng)
+        row = {name: (left[name] + right[name]) / 2 for name in left}
+        for name, axis in self.directions.items():
+            u = unit(axis)
+            row[f"{name} halves"] = inner(first[name], second[name])
+            row[f"{name} halves_along"] = inner(first[name], u) * inner(second[name], u)
+        return row
 
     def _network(self, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Return the first logit's maps of a network, by name, and its numbers."""

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from proofs_checks.claim import Bench, Check, CurveFigure, MapFigure, MapPanel, Points
-from proofs_checks.pictures import PerPicture
+from proofs_checks.claim import Bench, Check
+from proofs_checks.rows import PerPicture
 from proofs_checks.studies import trained_maps
+from theorylab.charts import CurveFigure, MapFigure, MapPanel, Points
 from theorylab.model.rules import Rule
 from theorylab.montecarlo import Measurement
 from theorylab.networks import GraphNetwork, GraphTrace

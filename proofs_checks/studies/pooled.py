@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from proofs_checks.claim import Bench
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies.three_layers import between, inner, unit
 from theorylab import Gaussian, MaxPool, PatchGrid, Rule, montecarlo
 from theorylab.analytic import local_contrast, pooled_mean_map
@@ -124,7 +125,7 @@ class Selection:
 
 
 @dataclasses.dataclass(frozen=True)
-class OneWindow:
+class OneWindow(PerDraw):
     """One window of a max-pool behind networks of `n_filters`.
 
     Numbers: ``closed``, the share of filters whose units are all closed; ``strongest``, the energy of the saliency map that
@@ -134,19 +135,15 @@ class OneWindow:
     patches: np.ndarray
     n_filters: int = SALIENCY_FILTERS
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
         patches = self.patches.astype(np.float32)
         strongest = strongest_of(self.patches)
-        rows = []
-        for _ in range(size):
-            w = rng.standard_normal((self.n_filters, patches.shape[1]), dtype=np.float32)
-            before = w @ patches.T
-            chosen = (before.argmax(axis=1) == strongest) & (before[:, strongest] > 0)
-            readout = rng.standard_normal(self.n_filters, dtype=np.float32)
-            map_ = (chosen * readout) @ w
-            rows.append({"closed": (before <= 0).all(axis=1).mean(), "strongest": inner(map_, map_)})
-        return montecarlo.measurement(rows)
+        w = rng.standard_normal((self.n_filters, patches.shape[1]), dtype=np.float32)
+        before = w @ patches.T
+        chosen = (before.argmax(axis=1) == strongest) & (before[:, strongest] > 0)
+        readout = rng.standard_normal(self.n_filters, dtype=np.float32)
+        map_ = (chosen * readout) @ w
+        return {"closed": (before <= 0).all(axis=1).mean(), "strongest": inner(map_, map_)}
 
 
 def strongest_of(patches: np.ndarray) -> int:

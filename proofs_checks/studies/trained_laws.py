@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from proofs_checks.claim import Bench
+from proofs_checks.rows import PerDraw
 from proofs_checks.studies.trained_maps import distances, unit_rows
 from theorylab import PatchGrid, Rule, law, montecarlo
 from theorylab.description import description
@@ -65,7 +66,7 @@ def head(size: int, units: int, logits: int) -> list[Node]:
 
 
 @dataclasses.dataclass(frozen=True)
-class DenseMaps:
+class DenseMaps(PerDraw):
     """What random Gaussian dense layers without biases hand down to the trained convolutions.
 
     Each replicate is one draw of both dense layers above the features ``o`` of one crop, and a mean over its logits.
@@ -76,28 +77,19 @@ class DenseMaps:
     units: int
     rules: tuple[Rule, ...]
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
-        numbers = {
-            f"{rule.value} {what}": np.zeros(size)
-            for rule in self.rules
-            for what in ("energy", "classes", "toward")
-        }
-        for i in range(size):
-            x = self.features[rng.integers(len(self.features))].reshape(1, 1, -1)
-            net = self._drawn(rng)
-            maps = net.backward(net.forward(x), np.eye(net.n_logits), self.rules)
-            rows = maps.reshape(*maps.shape[:2], -1).astype(np.float64)
-            direction = x.ravel() / np.linalg.norm(x)
-            for rule, flat in zip(self.rules, rows, strict=True):
-                products = flat @ flat.T
-                energy = np.trace(products)
-                numbers[f"{rule.value} energy"][i] = energy / len(flat)
-                numbers[f"{rule.value} classes"][i] = (products.sum() - energy) / (
-                    len(flat) * (len(flat) - 1)
-                )
-                numbers[f"{rule.value} toward"][i] = float((flat @ direction).mean())
-        return montecarlo.measurement(numbers)
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
+        x = self.features[rng.integers(len(self.features))].reshape(1, 1, -1)
+        net = self._drawn(rng)
+        maps = net.backward(net.forward(x), np.eye(net.n_logits), self.rules)
+        row = {}
+        direction = x.ravel() / np.linalg.norm(x)
+        for rule, flat in zip(self.rules, maps.reshape(*maps.shape[:2], -1).astype(np.float64), strict=True):
+            products = flat @ flat.T
+            energy = np.trace(products)
+            row[f"{rule.value} energy"] = energy / len(flat)
+            row[f"{rule.value} classes"] = (products.sum() - energy) / (len(flat) * (len(flat) - 1))
+            row[f"{rule.value} toward"] = float((flat @ direction).mean())
+        return row
 
     def _drawn(self, rng: np.random.Generator) -> GraphNetwork:
         size = self.features[0].size
@@ -114,7 +106,7 @@ def dead(values: np.ndarray) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class GaussianBanks:
+class GaussianBanks(PerDraw):
     """Share of patches (B, C, kh, kw) on which none of a few Gaussian filters without biases is active: ``dead``.
 
     Each replicate is the mean over `banks` banks, each seen on all the patches by a convolution with a ReLU behind it.
@@ -124,20 +116,16 @@ class GaussianBanks:
     filters: int
     banks: int
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
         kernel = self.patches.shape[2:]
         node = Conv("filters", "patches", self.banks * self.filters, (kernel[0], kernel[1]), bias=False)
-        shares = np.empty(size)
-        for i in range(size):
-            drawn = rng.standard_normal((node.n_filters, *self.patches.shape[1:]), dtype=np.float32)
-            seen = unit.forward(node.forward({"filters.weight": drawn}, self.patches)[0])
-            shares[i] = dead(seen.reshape(-1, self.filters, 1, 1)).mean()
-        return montecarlo.measurement({"dead": shares})
+        drawn = rng.standard_normal((node.n_filters, *self.patches.shape[1:]), dtype=np.float32)
+        seen = unit.forward(node.forward({"filters.weight": drawn}, self.patches)[0])
+        return {"dead": dead(seen.reshape(-1, self.filters, 1, 1)).mean()}
 
 
 @dataclasses.dataclass(frozen=True)
-class GaussianReadouts:
+class GaussianReadouts(PerDraw):
     """How far apart the saliency maps of logits are that a Gaussian readout makes of trained features: ``squared``.
 
     `net` ends at the features, and each replicate is one picture of `images` and one draw of the readout: the mean squared
@@ -148,17 +136,12 @@ class GaussianReadouts:
     images: Sequence[np.ndarray]
     logits: int
 
-    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
-        """Measure `size` replicates."""
-        squared = np.empty(size)
-        for i in range(size):
-            trace = self.net.forward(self.images[int(rng.integers(len(self.images)))])
-            # A logit's readout row is what its backward pass starts from.
-            readout = rng.standard_normal((self.logits, self.net.n_logits))
-            maps = self.net.backward(trace, readout, [Rule.SALIENCY])[0]
-            pairs = distances(unit_rows(maps))
-            squared[i] = (pairs**2).mean()
-        return montecarlo.measurement({"squared": squared})
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
+        trace = self.net.forward(self.images[int(rng.integers(len(self.images)))])
+        # A logit's readout row is what its backward pass starts from.
+        readout = rng.standard_normal((self.logits, self.net.n_logits))
+        maps = self.net.backward(trace, readout, [Rule.SALIENCY])[0]
+        return {"squared": (distances(unit_rows(maps)) ** 2).mean()}
 
 
 @dataclasses.dataclass(frozen=True)

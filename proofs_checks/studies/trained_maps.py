@@ -15,7 +15,7 @@ import numpy as np
 import threadpoolctl
 
 from proofs_checks.claim import Bench
-from proofs_checks.pictures import PerPicture
+from proofs_checks.rows import PerPicture
 from theorylab import display
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from proofs_checks.pictures import PerPicture
 from proofs_checks.referee import ALIKE
+from proofs_checks.rows import PerPicture
 from proofs_checks.studies import trained_maps
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab.model.rules import PAPER, Rule

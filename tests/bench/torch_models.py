@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch_graphs
-from captum.attr import Deconvolution, GuidedBackprop, Saliency
 from torch import nn
 
 from theorylab.model.rules import Rule
 from theorylab.networks import nodes
-
-_METHODS = {Rule.SALIENCY: Saliency, Rule.DECONVNET: Deconvolution, Rule.GUIDED: GuidedBackprop}
 
 
 def three_layer(n_filters, kernel, stride, n_patches):
@@ -26,23 +23,9 @@ def three_layer(n_filters, kernel, stride, n_patches):
 
 def of(net):
     """A graph without branches, with its own parameters: no copies."""
-    layers, channels = [], net.input_shape[0]
+    layers = []
     for node in net.nodes[1:]:
-        match node:
-            case nodes.Conv():
-                layers.append(nn.Conv2d(channels, node.n_filters, node.kernel, padding=node.padding))
-                channels = node.n_filters
-            case nodes.Activation():
-                layers.append(nn.ReLU())
-            case nodes.MaxPool():
-                layers.append(nn.MaxPool2d(node.windows.size))
-            case nodes.AdaptiveAveragePool():
-                layers.append(nn.AdaptiveAvgPool2d(node.size))
-            case nodes.Flatten():
-                layers.append(nn.Flatten())
-            case nodes.Dense():
-                size = net.parameters[f"{node.name}.weight"].shape
-                layers.append(nn.Linear(size[1], size[0]))
+        layers.append(torch_graphs.module_of(node, net.shapes[node.source]))
         if isinstance(node, (nodes.Conv, nodes.Dense)):
             for part in ("weight", "bias"):
                 value = torch.from_numpy(net.parameters[f"{node.name}.{part}"])
@@ -57,14 +40,7 @@ def maps(model, x, rules, targets):
 
 def batch_maps(model, xs, rules, targets):
     """As :func:`maps` of several pictures, (R, T, B, C, H, W)."""
-    found = []
-    for rule in rules:
-        options = {"abs": False} if rule is Rule.SALIENCY else {}
-        for target in targets:
-            own = xs.clone().requires_grad_()
-            map_ = _METHODS[rule](model).attribute(own, target=target, **options)
-            found.append(map_.detach().cpu().numpy())
-    return np.array(found).reshape(len(rules), len(targets), *xs.shape)
+    return np.array([[torch_graphs.captum_maps(model, xs, rule.value, k) for k in targets] for rule in rules])
 
 
 def residual(net):

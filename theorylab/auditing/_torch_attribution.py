@@ -48,11 +48,22 @@ class TorchAttribution(abc.ABC):
     def _gradient(self, x: np.ndarray, target: int) -> np.ndarray:
         import torch
 
+        return self._computed(
+            lambda module, image: torch.autograd.grad(module(image)[0, target], image)[0], x
+        )
+
+    def _computed(self, maps: Callable[[Any, Any], Any], x: np.ndarray) -> np.ndarray:
+        """Return the map of a picture from ``maps(module, image)``; the module is a twin that refuses to run if it is random."""
+        import torch
+
+        from theorylab.torch_bridge._still import still
+
         with torch.inference_mode(False), torch.enable_grad():
-            module = self._still()
-            image = self._tensor(module, x)
-            (gradient,) = torch.autograd.grad(module(image)[0, target], image)
-        return np.asarray(gradient[0].detach().cpu().numpy())
+            module = still(self.module)
+            like = next(module.parameters(), torch.empty(0, dtype=torch.float64))
+            image = torch.as_tensor(np.ascontiguousarray(x[None]), dtype=like.dtype, device=like.device)
+            found = maps(module, image.requires_grad_(True))[0]
+        return np.asarray(found.detach().cpu().numpy())
 
     def randomized(self, layers: Collection[str], seed: _random.Seed) -> TorchAttribution:
         """Return the attribution of a twin of the module with these layers drawn anew and their biases 0."""
@@ -65,18 +76,3 @@ class TorchAttribution(abc.ABC):
         from theorylab.torch_bridge import _twin
 
         return _twin.twin_of(_twin.check_module(self.module))
-
-    def _still(self) -> Any:
-        """Return such a twin that refuses to run where it is random."""
-        from theorylab.torch_bridge._still import still
-
-        return still(self.module)
-
-    @staticmethod
-    def _tensor(module: Any, x: np.ndarray) -> Any:
-        import torch
-
-        like = next(module.parameters(), torch.empty(0, dtype=torch.float64))
-        return torch.as_tensor(
-            np.ascontiguousarray(x[None]), dtype=like.dtype, device=like.device
-        ).requires_grad_(True)

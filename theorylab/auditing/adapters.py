@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,9 +17,8 @@ from theorylab import _random, _validation, measures, methods
 from theorylab.auditing._torch_attribution import TorchAttribution
 from theorylab.methods import Method
 from theorylab.model.rules import Rule
-from theorylab.networks import DrawnRows, GraphNetwork, ThreeLayerNetwork
+from theorylab.networks import DrawnRows, GraphNetwork, ThreeLayerNetwork, redrawn
 from theorylab.networks.nodes import Activation
-from theorylab.networks.parameters import draw_parameters
 from theorylab.visualization import Network, visualize, visualize_many
 
 _SILENCE = threading.RLock()
@@ -47,7 +46,7 @@ class OfNetwork:
 
     def __init__(self, net: Network) -> None:
         self.net = net
-        self._draw: tuple[_random.Seed, dict[str, np.ndarray]] | None = None
+        self._draw: tuple[_random.Seed, Mapping[str, np.ndarray]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be drawn again."""
@@ -74,15 +73,11 @@ class OfNetwork:
         assert isinstance(self.net, GraphNetwork)
         return self._with(self.net.with_parameters(self._drawn(seed), layers))
 
-    def _drawn(self, seed: _random.Seed) -> dict[str, np.ndarray]:
+    def _drawn(self, seed: _random.Seed) -> Mapping[str, np.ndarray]:
         """Draw all weights anew, and keep the draw, because it is used layer by layer."""
-        from theorylab.model.laws import Gaussian
-
         assert isinstance(self.net, GraphNetwork)
         if self._draw is None or self._draw[0] != seed:
-            dtype = self.net.dtype.type
-            drawn = draw_parameters(self.net.nodes, law=Gaussian(1.0), seed=seed, init="fan-in", dtype=dtype)
-            self._draw = seed, drawn
+            self._draw = seed, redrawn(self.net, seed).parameters
         return self._draw[1]
 
 
@@ -283,15 +278,14 @@ class CaptumAttribution(TorchAttribution):
 
     def __call__(self, x: np.ndarray, target: int) -> np.ndarray:
         """Return the map of one target."""
-        import torch
+
+        def maps(module: Any, image: Any) -> Any:
+            return self.method(module).attribute(image, target=target, **self.options)
 
         # Captum warns at each call that it sets hooks and requires gradients; filters belong to the whole process.
-        with _SILENCE, warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
+        with _SILENCE, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module = self._still()
-            image = self._tensor(module, x)
-            maps = self.method(module).attribute(image, target=target, **self.options)
-        return np.asarray(maps[0].detach().cpu().numpy())
+            return self._computed(maps, x)
 
     def _with(self, module: Any) -> CaptumAttribution:
         return CaptumAttribution(self.method, module, **self.options)

@@ -134,8 +134,7 @@ def figure_file(out: str | None, image: str, kind: str) -> Path:
     from theorylab import _files, drawing
 
     file = Path(f"{Path(image).stem}-{kind}.png" if out is None else _files.place(out))
-    drawing.check_path(file)
-    _files.check_file(file, read=image)
+    drawing.check_path(file, read=image)
     return file
 
 

@@ -123,8 +123,8 @@ def encode(canvas: Figure, file_format: str = "png") -> bytes:
     return stream.getvalue()
 
 
-def check_path(path: str | os.PathLike[str]) -> None:
-    """Check, without writing, that a figure can be saved as `path`.
+def check_path(path: str | os.PathLike[str], read: str | os.PathLike[str] | None = None) -> None:
+    """Check, without writing, that a figure can be saved as `path`, which is not what is `read`.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def check_path(path: str | os.PathLike[str]) -> None:
     if Path(path).suffix.lower()[1:] not in FORMATS:
         endings = ", ".join(f".{ending}" for ending in FORMATS)
         raise ValueError(f"{os.fspath(path)}: the name of a figure must end in {endings}")
-    _files.check_file(path)
+    _files.check_file(path, read)
 
 
 def save(figure: Chart, path: str | os.PathLike[str]) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from theorylab import _random, _validation
-from theorylab.methods._method import Asked, registered
+from theorylab.methods._method import Asked, broadcast, registered
 from theorylab.model.rules import Rule
 from theorylab.networks.batches import batch_gradients
 
@@ -47,13 +47,7 @@ def integrated_gradients(asked: Asked, *, baseline: float | np.ndarray = 0.0, st
 
     The baseline is a number or an array that broadcasts to the picture's shape; steps are the points of the quadrature.
     """
-    start = _validation.real_array(baseline, "baseline")
-    try:
-        start = np.broadcast_to(start, asked.x.shape)
-    except ValueError:
-        raise ValueError(
-            f"baseline: expected a number or an array that broadcasts to {asked.x.shape}, got {start.shape}"
-        ) from None
+    start = broadcast(baseline, "baseline", asked.x)
     nodes, weights = np.polynomial.legendre.leggauss(_validation.positive_integer(steps, "steps"))
     way = asked.x - start
     path = ((weight / 2, start + (node + 1) / 2 * way) for node, weight in zip(nodes, weights, strict=True))

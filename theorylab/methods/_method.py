@@ -127,6 +127,17 @@ class NoRule(ValueError):
         return NoRule, (self.method, self.node, self.instead)
 
 
+def broadcast(value: float | np.ndarray, name: str, x: np.ndarray) -> np.ndarray:
+    """Return a number, or an array that broadcasts to a picture's shape, for each entry of the picture."""
+    array = _validation.real_array(value, name)
+    try:
+        return np.broadcast_to(array, x.shape)
+    except ValueError:
+        raise ValueError(
+            f"{name}: expected a number or an array that broadcasts to {x.shape}, got {array.shape}"
+        ) from None
+
+
 _KNOWN: dict[str, Method] = {}
 
 

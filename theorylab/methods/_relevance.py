@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from theorylab import _validation
-from theorylab.methods._method import Asked, NoRule, registered
+from theorylab.methods._method import Asked, NoRule, broadcast, registered
 from theorylab.networks import GraphNetwork
 from theorylab.networks import nodes as kinds
 from theorylab.networks.batches import substituted
@@ -89,13 +89,7 @@ def deep_taylor(
 
 
 def _bound(value: Any, name: str, x: np.ndarray, side: int) -> np.ndarray:
-    bound = _validation.real_array(value, name).astype(x.dtype)
-    try:
-        bound = np.broadcast_to(bound, x.shape)
-    except ValueError:
-        raise ValueError(
-            f"{name}: expected a number or an array that broadcasts to {x.shape}, got {bound.shape}"
-        ) from None
+    bound = broadcast(value, name, x).astype(x.dtype)
     if (side * (bound - x) < 0).any():
         raise ValueError(f"{name}: a pixel of the picture lies beyond it")
     return bound

@@ -16,21 +16,6 @@ from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Dense
 
 
-def batch_logits(net: GraphNetwork, images: np.ndarray) -> np.ndarray:
-    """Compute the logits of several pictures, (B, C, H, W) to (B, K).
-
-    The dtype is the network's; errors are those of :meth:`GraphNetwork.forward`.
-
-    Examples
-    --------
-    >>> from theorylab.networks import vgg16
-    >>> net = vgg16(input_shape=(3, 32, 32), n_logits=5, n_hidden=8)
-    >>> batch_logits(net, np.ones((2, 3, 32, 32))).shape
-    (2, 5)
-    """
-    return ascent(net.nodes, net.weights, _checked(net, images))[0]
-
-
 def batch_activations(net: GraphNetwork, images: np.ndarray, names: Collection[str]) -> dict[str, np.ndarray]:
     """Compute what some nodes make of several pictures (B, C, H, W): their outputs, (B, ...), by name.
 

@@ -1,4 +1,4 @@
-"""Studies of a trained network in which each replicate is a picture."""
+"""Studies that measure one replicate after the other, a row of numbers each: a draw, or a picture of a trained network."""
 
 from __future__ import annotations
 
@@ -11,6 +11,19 @@ import numpy as np
 from theorylab import montecarlo
 from theorylab.montecarlo import Measurement
 from theorylab.subjects import Subject
+
+
+@dataclasses.dataclass(frozen=True)
+class PerDraw(abc.ABC):
+    """A study in which each replicate is drawn by itself."""
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
+        """Measure `size` replicates."""
+        return montecarlo.measurement(self._row(rng) for _ in range(size))
+
+    @abc.abstractmethod
+    def _row(self, rng: np.random.Generator) -> dict[str, float]:
+        """Return the numbers of one replicate."""
 
 
 @dataclasses.dataclass(frozen=True)
