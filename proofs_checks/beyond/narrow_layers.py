@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 
@@ -83,7 +84,7 @@ def run(bench: Bench) -> Outcome:
             bench.judge(
                 f"{name}: cosine with the lowest hidden layer",
                 "approximation",
-                *measured.estimate(lambda m: cosine(m, 1)),
+                *measured.estimate(functools.partial(cosine, layer=1)),
                 found[-2].alignment,
                 Wrong("the limit of wide layers", limit[-2].alignment),
                 share=measured.share,
@@ -121,8 +122,10 @@ def _figure(measured: Measurement) -> CurveFigure:
     below = np.arange(1, len(units) + 1)
     widths = [ENTRIES, *units]
     profiles = {
-        "limit of wide layers": depth_profile(widths, Rule.GUIDED),
-        "to the order of one over the width": finite_width_profile(widths, Rule.GUIDED),
+        "limit of wide layers": [record.alignment for record in depth_profile(widths, Rule.GUIDED)],
+        "to the order of one over the width": [
+            record.alignment for record in finite_width_profile(widths, Rule.GUIDED)
+        ],
     }
     layers = [len(units) - int(i) for i in below]
     return CurveFigure(
@@ -131,15 +134,12 @@ def _figure(measured: Measurement) -> CurveFigure:
         "the alignment with each layer, by two laws (lines) and simulated, with 95 % intervals.",
         "layers below the readout",
         "alignment",
-        tuple(
-            Line(name, below.astype(float), np.array([record.alignment for record in profile]))
-            for name, profile in profiles.items()
-        ),
+        tuple(Line(name, below.astype(float), np.array(profile)) for name, profile in profiles.items()),
         (
             Points.of(
                 "to the order of one over the width",
                 below,
-                [measured.estimate(lambda m, layer=layer: cosine(m, layer)) for layer in layers],
+                [measured.estimate(functools.partial(cosine, layer=layer)) for layer in layers],
             ),
         ),
     )

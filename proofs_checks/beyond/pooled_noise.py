@@ -19,7 +19,7 @@ from theorylab.sampling import MapSampler
 
 SIDE, FILTERS = 16, 64
 POOLS = {"2×2": MaxPool(2), "3×3 at stride 2": MaxPool(3, 2, 1)}
-REPLICATES = 4000
+REPLICATES = 6500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Halves:
         rows = []
         for _ in range(size):
             drawn = sampler.draw(rng, RULES, n_readouts=2, groups=2).astype(np.float64)
-            row = {}
+            row: dict[str, float] = {}
             for rule, halves, pattern in zip(RULES, drawn, self.patterns, strict=True):
                 name, maps = rule.value, halves.sum(axis=1)
                 squares = ((halves[:, 0] - halves[:, 1]) ** 2).mean(axis=0)
@@ -117,7 +117,7 @@ def _of_pool(bench: Bench, title: str) -> tuple[list[Check], Measurement]:
     once = functools.partial(bench.once, predicted)
     laws = {rule: once(pool, rule) for rule in RULES}
     halved = {rule: once(pool, alone(rule)).variance / 2 for rule in RULES}
-    patterns = {rule: unit(laws[rule].variance - halved[rule]) for rule in RULES}
+    patterns = {rule: unit(np.maximum(halved[rule] - laws[rule].variance, 0)) for rule in RULES}
     x, grid = grey(bench.x)
     study = bench.study(
         f"noise behind {title}", Halves(x, grid, pool, tuple(patterns.values())), REPLICATES, block=60

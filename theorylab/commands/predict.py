@@ -11,7 +11,10 @@ from theorylab.commands import _output as output
 
 EXAMPLES = (
     ("theorylab predict photo.jpg --filters 64 --rule all", "three rules: photo-prediction.png"),
-    ("theorylab predict cat --pool 2 --rule all", "behind 2×2 max-pooling, some ten seconds of a processor"),
+    (
+        "theorylab predict cat --pool 2 --rule all",
+        "behind 2×2 max-pooling, some twenty seconds of a processor",
+    ),
     ("theorylab predict cat --network vgg16", "all layers of VGG-16, a quarter of a minute"),
     (
         "theorylab predict photo.jpg --model mymodels:net",
