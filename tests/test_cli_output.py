@@ -258,10 +258,10 @@ def test_a_prediction_says_how_far_off_its_law_may_be(tmp_path):
     )
     assert deep.numbers["maps"][0]["tolerance"] == off._asdict()
     dense = exhibits.predicted(Stack((1, 1, 20), [Dense(64)] * 6), np.ones((1, 1, 20)), rule="all")
-    cosine = finite_width_profile([20, *[64] * 6], "guided")[-1].alignment
+    found = finite_width_profile([20, *[64] * 6], "guided")[-1]
     assert dense.notes[-1] == (
-        "guided backpropagation: below layers of these widths the expected cosine with the input is about "
-        f"{cosine:.3f}."
+        "guided backpropagation: layers of these widths have a mean cosine with the input of about "
+        f"{found.cosine:.3f}, and a ratio of expectations of {found.alignment:.3f}."
     )
 
 

@@ -116,6 +116,10 @@ def test_against_drawn_networks(unit, units, layers):
     left = (layers / units) ** 2  # of the next order
     assert abs(cosine - found.alignment) < 4 * error + left
     assert abs(cosine - limit.alignment) > 6 * error + left
+    single = np.divide(along, np.sqrt(energies), out=np.zeros(size), where=energies > 0)
+    error = single.std() / math.sqrt(size)
+    assert abs(single.mean() - found.cosine) < 4 * error + left
+    assert abs(single.mean() - found.alignment) > 4 * error + left
     wide = limit.alpha**2 + limit.beta**2 * widths[0]
     error = energies.std() / math.sqrt(size) / wide
     assert abs(energies.mean() / wide - found.energy) < 4 * error + left
@@ -125,6 +129,7 @@ def test_against_drawn_networks(unit, units, layers):
 def test_nothing_is_left_where_the_mean_is_zero(rule):
     for record in finite_width_profile([9, 4, 6, 5], rule):
         assert record.alignment == pytest.approx(0, abs=1e-12)
+        assert record.cosine == pytest.approx(0, abs=1e-12)
         assert record.energy == pytest.approx(1, rel=1e-12)
 
 
@@ -135,6 +140,7 @@ def test_wide_layers_have_the_limit():
     ):
         assert found.layer == limit.layer
         assert found.alignment == pytest.approx(limit.alignment, rel=1e-5)
+        assert found.cosine == pytest.approx(limit.alignment, rel=1e-5 if found.layer else 1 / 50)
         assert found.energy == pytest.approx(1, rel=1e-5)
     with pytest.raises(ValueError, match="at least one hidden"):
         finite_width_profile([50], "guided")

@@ -77,7 +77,7 @@ PUBLIC: dict[str, tuple[str, str, str]] = {
     "expected_energy": ("value", "", ""),
     "feature_cosine": ("value", "", ""),
     "filters_needed": ("integer", "", ""),
-    "finite_width_profile": ("alignment energy", "list", ""),
+    "finite_width_profile": ("alignment cosine energy", "list", ""),
     "fourth_cumulant_map": ("value", "", "-1"),
     "gradient_correlation": ("value", "", ""),
     "gradient_fourth_moment": ("value", "", ""),

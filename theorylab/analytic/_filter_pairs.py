@@ -19,7 +19,7 @@ from theorylab.analytic.nolaw import NoLaw
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 
-_MOST = 21201  # dimensions of SciPy's Sobol sequence
+_MOST = 4096  # entries of a filter: thousands of such filters are held at once
 _AT_ONCE = 64  # filters: their responses fill the largest work array
 
 

@@ -64,7 +64,7 @@ def pooled_variance_map(
         For bad input.
     NoLaw
         For overlapping windows under another readout than a Gaussian where ``E[h(V)]`` is not 0, and there for filters of
-        more than 21201 entries.
+        more than 4096 entries.
 
     Notes
     -----
@@ -79,9 +79,10 @@ def pooled_variance_map(
     windows are integrated with 8192 quasi-random points and their mirror images (:mod:`theorylab.analytic._unions`): 0.2 % of the
     map's norm behind 3×3 windows at stride 2 on 7×7 filters, less than 1 % behind 2×2 on 2×2.
 
-    *Pairs* are small: 1 % of the map's norm on 7×7×3 filters, 9 % on 2×2×1.  So saliency's variance times ``E[h(V)²]/E V²`` is
-    that of guided backpropagation but for this.  They are integrated over filters
-    (:mod:`theorylab.analytic._filter_pairs`): 4096 leave 0.6 % of the map's norm, and 0.03 % of its sum.
+    *Pairs* are small: on photographs 0.5 % of the map's norm on 7×7×3 filters, 10 % on 2×2×1.  So saliency's variance times
+    ``E[h(V)²]/E V²`` is that of guided backpropagation but for this.  They are integrated over filters
+    (:mod:`theorylab.analytic._filter_pairs`): 4096 leave 0.2 % of the map's norm on these small filters and 0.6 % on the large
+    ones, where single pixels say no more than without pairs; of the map's sum they leave 0.04 %.
 
     Examples
     --------

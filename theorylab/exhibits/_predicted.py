@@ -138,15 +138,18 @@ def _tolerance(stack: Stack, rule: Rule) -> Tolerance | None:
 
 
 def _narrow(stack: Stack, rule: Rule) -> tuple[str, ...]:
-    """Say what finite widths leave of the cosine with the input, where that is known: dense layers of Gaussian weights."""
+    """Say what finite widths make of the cosine with the input, where that is known: dense layers of Gaussian weights."""
     for layer in stack.biased_layers:
         if not isinstance(layer, Dense) or layer.bias is not None or not isinstance(layer.weights, Gaussian):
             return ()
     if not isinstance(stack.readout, Gaussian) or not rule.gate or rule.up + rule.down == 0:
         return ()
     widths = [math.prod(shape) for shape in (stack.input_shape, *stack.shapes)]
-    cosine = finite_width_profile(widths, rule, unit=stack.unit)[-1].alignment
-    return (f"below layers of these widths the expected cosine with the input is about {cosine:.3f}",)
+    found = finite_width_profile(widths, rule, unit=stack.unit)[-1]
+    return (
+        f"layers of these widths have a mean cosine with the input of about {found.cosine:.3f}, and a ratio of expectations of "
+        f"{found.alignment:.3f}",
+    )
 
 
 def cell(cosine: Cosine) -> str | float | tuple[float, float]:
