@@ -71,3 +71,13 @@ def test_filters_of_too_many_entries_are_refused():
     x = np.ones((1, 1, 4098))
     with pytest.raises(NoLaw, match="4097 entries"):
         filter_pairs(x, PatchGrid(x.shape, (1, 4097)), MaxPool((1, 2)), True, 64)
+
+
+@pytest.mark.parametrize("gate", [True, False])
+def test_equal_patches_tie_and_the_first_wins(gate):
+    """On a picture of equal columns every window sends all to its first column: as if there were no other."""
+    x = np.repeat(np.random.default_rng(6).standard_normal((3, 11, 1)), 13, axis=2)
+    found = filter_pairs(x, PatchGrid(x.shape, 3), MaxPool((1, 2)), gate, 512)
+    seen = x[:, :, :-1]  # the last column of patches is in no window
+    first = filter_pairs(seen, PatchGrid(seen.shape, 3, stride=(1, 2)), MaxPool(1), gate, 512)
+    np.testing.assert_allclose(found[:, :, :-1], first, atol=1e-9)

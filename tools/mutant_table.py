@@ -122,6 +122,7 @@ RETURNED = (
     Law(LAW_OF, "_Moments.mean", shifted="-1"),
     Law(LAW_OF, "_Moments.variance", shifted="-1"),
     Law(LAW_OF, "_deep", "mean_map variance_map distance", "lazy"),
+    Law(LAW_OF, "_pooled", "distance", "lazy"),
     Law("theorylab.analytic.conv_depth", "LayerMaps.class_distance"),
     Law("theorylab.analytic.relevance_maps", "RelevanceLaw.mean", shifted="-1"),
     Law("theorylab.analytic.relevance_maps", "RelevanceLaw.variance", shifted="-1"),
@@ -372,7 +373,6 @@ TERMS: tuple[Term, ...] = (
         ("filter_pairs", "one patch counted as a pair", "squares += whole**2 - np.bincount(where, (parts**2).ravel(), len(sums))", "squares += whole**2"),
         ("filter_pairs", "the square of the mean left in", "(sums / points) ** 2", "0 * sums"),
         ("filter_pairs", "the padding of the pool wins", "np.full((len(filters), 1), -1.0)", "np.full((len(filters), 1), 1e9)"),
-        ("filter_pairs", "equal patches each for itself", "np.unique(patches, axis=0, return_inverse=True)", "(patches, np.arange(len(patches)))"),
     ),
     *_in(
         "analytic.finite_width",

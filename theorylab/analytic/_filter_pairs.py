@@ -64,5 +64,4 @@ def filter_pairs(
             squares += whole**2 - np.bincount(where, (parts**2).ravel(), len(sums))
         if progress is not None:
             progress(start + len(filters), points)
-    # The square of a mean of a few filters is too large by its variance.
     return np.asarray((squares / points - (sums / points) ** 2)[1:].reshape(x.shape))
