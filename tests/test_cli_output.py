@@ -10,13 +10,14 @@ from PIL import Image
 from shell import process, run
 
 from theorylab import drawing, exhibits, images, measures, methods, networks, visualize
+from theorylab.analytic.finite_width import finite_width_profile
 from theorylab.analytic.tolerances import tolerance
 from theorylab.commands import _output as output
 from theorylab.exhibits import NetworkChoice
 from theorylab.model.laws import Gaussian
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
-from theorylab.model.specs import AdaptiveAveragePool, ConvSpec
+from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense
 from theorylab.model.stack import Stack
 
 SMALL = {
@@ -206,15 +207,15 @@ def test_a_picture_too_small_for_a_similarity_has_none(tmp_path):
 
 def test_the_numbers_of_predict_are_those_of_its_table(tmp_path):
     out = ["--out", tmp_path / "map.png"]
-    for words in (SMALL["predict"], [*SMALL["predict"], "--pool", 2]):
+    for pool in (None, 2, 3):
+        words = SMALL["predict"] if pool is None else [*SMALL["predict"], "--pool", pool]
         table = run(*words, *out).stdout
         saliency, _, guided = json.loads(run(*words, *out, "--json").stdout)["maps"]
         assert saliency["expected_cosine_with_mean_map"] is None
         digits = f"{guided['expected_cosine_with_mean_map']:.3f}"[:5]
         assert digits[:-1] in table
-        assert (guided["standard_error_with_mean_map"] > 0) is ("--pool" in words)
-        # Whatever is not there is said to have no law.
-        assert ("no law of the standard deviation" in table) is ("--pool" in words)
+        # Windows of more than four positions are integrated, and the estimate has an error.
+        assert (guided["standard_error_with_mean_map"] > 0) is (pool == 3)
 
 
 def test_a_prediction_says_how_far_off_its_law_may_be(tmp_path):
@@ -237,6 +238,12 @@ def test_a_prediction_says_how_far_off_its_law_may_be(tmp_path):
         f"guided backpropagation: the law is a limit of wide layers, measured as {off.words}.",
     )
     assert deep.numbers["maps"][0]["tolerance"] == off._asdict()
+    dense = exhibits.predicted(Stack((1, 1, 20), [Dense(64)] * 6), np.ones((1, 1, 20)), rule="all")
+    found = finite_width_profile([20, *[64] * 6], "guided")[-1]
+    assert dense.notes[-1] == (
+        "guided backpropagation: layers of these widths have a mean cosine with the input of about "
+        f"{found.cosine:.3f}, and a ratio of expectations of {found.alignment:.3f}."
+    )
 
 
 def test_files_are_named_after_the_picture(tmp_path, monkeypatch):

@@ -42,6 +42,7 @@ CHECKED_BY = {
     "expected_energy": "theorem2-deconvnet",
     "feature_cosine": "feature-geometry",
     "filters_needed": "filters-needed",
+    "finite_width_profile": "narrow-layers",
     "fourth_cumulant_map": "gaussianity",
     "gradient_correlation": "shattered-gradients",
     "gradient_fourth_moment": "finite-width",

@@ -13,11 +13,11 @@ from theorylab import (
     Dense,
     Gaussian,
     MaxPool,
-    NoLaw,
     PatchGrid,
     Stack,
     analytic,
 )
+from theorylab.estimates import pooled_expected_cosine
 
 PICTURE = np.random.default_rng(0).normal(0.5, 1.0, (2, 8, 7))
 READOUT = Gaussian(0.7)
@@ -105,16 +105,18 @@ def test_a_max_pool(rule):
     # By the law for unit weights, which is 8 times that of one filter, and the scales of filters and readout.
     unit = 8 * 0.7 * 0.4 * analytic.pooled_mean_map(PICTURE, grid, rule, 1, **arguments)
     np.testing.assert_allclose(law.mean, unit, rtol=1e-12, atol=1e-12)
+    unit = 8 * (0.7 * 0.4) ** 2 * analytic.pooled_variance_map(PICTURE, grid, rule, 1, **arguments)
+    np.testing.assert_allclose(law.variance, unit, rtol=1e-12)
     if rule == "saliency":
-        unit = 8 * (0.7 * 0.4) ** 2 * analytic.pooled_variance_map(PICTURE, grid, rule, 1, **arguments)
-        np.testing.assert_allclose(law.variance, unit, rtol=1e-12)
         assert law.expected_cosine() == 0
         assert law.class_distance == pytest.approx(math.sqrt(2), rel=1e-12)
         return
-    assert law.mean.any()
-    for call in (lambda: law.variance, law.expected_cosine, lambda: law.class_distance):
-        with pytest.raises(NoLaw):
-            call()
+    estimate, error = pooled_expected_cosine(
+        PICTURE, grid, rule, 8, law=tl.Gaussian(0.4), filter_std=0.7, draws=4000, **arguments
+    )
+    assert law.expected_cosine() == pytest.approx(estimate, abs=5 * error)
+    assert law.expected_cosine() != pytest.approx(estimate / 1.1, abs=5 * error)
+    assert 0 < law.class_distance < math.sqrt(2)
 
 
 @pytest.mark.parametrize("rule", ["guided", "deconvnet", "saliency"])

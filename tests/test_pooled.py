@@ -329,13 +329,15 @@ def test_variance_map_by_simulation(case):
     kind, grid, pool = CASES[case]
     x = picture(kind, grid.input_shape)
     simulated = simulate(x, grid, pool, 100_000, seed=11, filter_std=0.5)
-    for rule in (Rule.LINEAR, "saliency"):
+    for rule in (*RULES, Rule.LINEAR, OTHERS[2]):
         _, _, square, scatter = simulated[rule]
-        got = pooled_moments.pooled_variance_map(x, grid, rule, 1, pool=pool, filter_std=0.5)
-        z = scores(square, got, scatter)
-        assert abs(z).max() < 4.5
+        options = {"pool": pool, "filter_std": 0.5}
+        got = pooled_moments.pooled_variance_map(x, grid, rule, 1, points=2**14, **options)
+        z = scores(square, got + pooled.pooled_mean_map(x, grid, rule, 1, **options) ** 2, scatter)
+        assert abs(z).max() < 4.5, rule
         assert (z**2).mean() < 2.5
     # Negative control: white up to coverage, with the energy that is right on average.
+    _, _, square, scatter = simulated["saliency"]
     white = square.sum() / grid.coverage.sum() / len(x) * grid.coverage
     assert abs((square - white) / np.where(scatter > 0, scatter, np.inf)).max() > 8
 
@@ -378,9 +380,12 @@ def test_what_is_refused():
         pooled.pooled_mean_map(x, grid, "guided", 1, pool=MaxPool(3), points=1.5)
     with pytest.raises(NoLaw, match=r"LeakyReLU\(slope=0.2\) at MaxPool"):
         mean_map(x, grid, "saliency", 1, pool=MaxPool(2), unit=LeakyReLU(0.2))
-    for rule in ("guided", "deconvnet"):
-        with pytest.raises(NoLaw, match=f"rule '{rule}' with ReLU"):
-            pooled_moments.pooled_variance_map(x, grid, rule, 1, pool=MaxPool(2))
+    with pytest.raises(NoLaw, match=r"max-pooling whose windows overlap.*Truncated"):
+        pooled_moments.pooled_variance_map(
+            x, grid, "guided", 1, law=TruncatedGaussian(0.2), pool=MaxPool(2, 1)
+        )
+    with pytest.raises(TypeError, match="points"):
+        pooled_moments.pooled_variance_map(x, grid, "guided", 1, pool=MaxPool(2), points=1.5)
 
 
 # --- the figures of a photograph ------------------------------------------------------------------------------------

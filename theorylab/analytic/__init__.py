@@ -5,6 +5,7 @@ from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.depth import deconvnet_correlation, depth_profile, infinite_depth_alignment
 from theorylab.analytic.estimation import estimation_error, filters_needed
 from theorylab.analytic.features import feature_cosine
+from theorylab.analytic.finite_width import finite_width_profile
 from theorylab.analytic.gates import active_coverage, local_contrast
 from theorylab.analytic.gradients import gradient_correlation, gradient_fourth_moment
 from theorylab.analytic.insensitivity import infinite_depth_class_distance
@@ -38,6 +39,7 @@ __all__ = [
     "expected_energy",
     "feature_cosine",
     "filters_needed",
+    "finite_width_profile",
     "fourth_cumulant_map",
     "gradient_correlation",
     "gradient_fourth_moment",

@@ -8,8 +8,8 @@ The *form* ``V̂^(l) = A o^(l) + B P g`` is exact at every width, for every rule
 standard normal and independent of the two random scalars.  For a unit's weights split into ``w = z o/‖o‖² + w⊥``; the
 gradient ``T`` that the layer above hands on depends on the weights through the pre-activations ``z`` alone, so ``Σ w⊥ T``
 is Gaussian given all of them.  In general it is a limit of wide layers that ``A`` and ``B`` are numbers ``α`` and ``β``; the
-mean alignment errs by ``O(1/n)``, one network scatters about it by ``O(1/√n)``.  Two kinds of rules have exact means at every
-width, ``α = 0`` and ``β`` as below:
+mean alignment errs by ``O(1/n)`` (:mod:`theorylab.analytic.finite_width`), one network scatters about it by ``O(1/√n)``.
+Two kinds of rules have exact means at every width, ``α = 0`` and ``β`` as below:
 
 *Rules without a gate* (DeconvNet).  ``V̂^(l)`` is made of the weights above layer ``l`` and ``o^(l)`` of those below it: they are
 independent, whatever ``h`` and the unit are, and ``V̂^(l)`` is symmetric.

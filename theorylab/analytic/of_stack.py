@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from theorylab.analytic._pool_windows import require_law
 from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.nolaw import SIMULATE, NoLaw
 from theorylab.analytic.pooled import pooled_mean_map
-from theorylab.analytic.pooled_moments import pooled_variance_map
+from theorylab.analytic.pooled_moments import pooled_own_variance, pooled_variance_map
 from theorylab.analytic.three_layer import MapLaw, ThreeLayerLaw
 from theorylab.model.laws import Gaussian
 from theorylab.model.methods import TITLES
@@ -94,8 +95,7 @@ def law(
     -----
     One hidden layer without pooling: :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`, exact, for every rule and unit, and
     with biases: Gaussian ones with all that there is without, of others the mean.
-    One hidden layer with max-pooling: :mod:`theorylab.analytic.pooled`, for the ReLU alone; the mean map of every rule, and
-    saliency's variance.  Other stacks of
+    One hidden layer with max-pooling: :mod:`theorylab.analytic.pooled`, for the ReLU alone.  Other stacks of
     dense layers, convolutions, pools and residual blocks: :func:`~theorylab.analytic.depth_maps`, a limit of wide layers.  They
     hold for Gaussian filters; for others they are limits of large patches.  :func:`theorylab.draw` simulates the same maps.
 
@@ -218,9 +218,18 @@ def _pooled(
         whole = moment(longer, wide, rule, hidden.n_filters, **options, **more)
         return _biases.seen(whole, grid, hidden.bias)
 
-    return _Moments(
-        x, rule, kind, lambda: seen(pooled_mean_map, progress=progress), lambda: seen(pooled_variance_map)
+    def distance() -> float:
+        return math.sqrt(2 * float(seen(pooled_own_variance).sum()) / known.energy)
+
+    known = _Moments(
+        x,
+        rule,
+        kind,
+        lambda: seen(pooled_mean_map, progress=progress),
+        lambda: seen(pooled_variance_map, progress=progress),
+        distance,
     )
+    return known
 
 
 def _deep(stack: Stack, x: np.ndarray, rule: Rule, progress: Callable[[int, int], None] | None) -> _Moments:

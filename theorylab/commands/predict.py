@@ -11,7 +11,10 @@ from theorylab.commands import _output as output
 
 EXAMPLES = (
     ("theorylab predict photo.jpg --filters 64 --rule all", "three rules: photo-prediction.png"),
-    ("theorylab predict cat --pool 2 --rule all", "behind 2×2 max-pooling, some ten seconds of a processor"),
+    (
+        "theorylab predict cat --pool 2 --rule all",
+        "behind 2×2 max-pooling, some twenty seconds of a processor",
+    ),
     ("theorylab predict cat --network vgg16", "all layers of VGG-16, a quarter of a minute"),
     (
         "theorylab predict photo.jpg --model mymodels:net",
@@ -57,8 +60,8 @@ def predict(
     """Show the maps that the theory predicts, without simulation.
 
     They are written as a picture; the table, or the JSON, says how much of the input one map is expected to show.  Behind a
-    max-pool the cosines are estimates from drawn filters, which take seconds for each rule, and the standard deviation, of
-    which there is no law, is left out.
+    max-pool the standard deviation takes seconds for each rule; of windows of more than four positions, the cosines are
+    estimates from drawn filters.
 
     With --model: the map that your network would show on average if its weights were random, of the size that they have in each
     layer, beside the map that it shows.  So are its biases, which are left out of residual networks.  Where there is no law,

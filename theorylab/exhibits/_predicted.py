@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from theorylab.analytic.nolaw import NoLaw
+from theorylab.analytic.finite_width import finite_width_profile
 from theorylab.analytic.of_stack import law
 from theorylab.analytic.pooled import pooled_mean_maps
 from theorylab.analytic.three_layer import MapLaw
 from theorylab.analytic.tolerances import Tolerance, tolerance
 from theorylab.charts import MapFigure, MapPanel
 from theorylab.exhibits._exhibit import Exhibit, rules_named
-from theorylab.model.laws import STANDARD_NORMAL
+from theorylab.model.laws import Gaussian
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
-from theorylab.model.specs import AdaptiveAveragePool, ConvSpec
+from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense
 from theorylab.model.stack import Stack, grid_of, single_layer
 from theorylab.progress import Progress
 
@@ -32,7 +32,6 @@ LAWS = {
 EXPECTED = ("expected cosine with the input", "with the mean map")
 """Titles of the columns of cosines."""
 MEAN_IS_ZERO = "the mean is zero"
-_NO_SPREAD = "there is no law of the standard deviation"
 Cosine = tuple[float | None, float]
 """A value, None where the mean map is zero and has no direction, and its standard error, 0 where it is exact."""
 
@@ -54,8 +53,8 @@ def predicted(
     -------
     Exhibit
         The mean map and the standard deviation of each entry; expected cosines of one map with the input and
-        with the mean map, as ratios of expectations.  Behind a max-pool the standard deviation, of which there is no law, is
-        left out, and the cosines are estimates.  The notes say how far off the law may be.
+        with the mean map, as ratios of expectations.  Behind a max-pool of large or overlapping windows the cosines are
+        estimates.  The notes say how far off the law may be.
 
     Raises
     ------
@@ -75,10 +74,8 @@ def predicted(
     panels: list[MapPanel] = []
     found = [by_law(stack, x, each, progress) for each in rules_named(rule)]
     for one in found:
-        if not panels or len(one.maps) > 1:  # the input before each pair of maps, else once
-            panels.append(MapPanel("input", x))
-        said = ["" if one.maps["mean"].any() else MEAN_IS_ZERO, _NO_SPREAD if len(one.maps) == 1 else ""]
-        beside = {"mean": ", ".join(filter(None, said))}
+        panels.append(MapPanel("input", x))
+        beside = {"mean": "" if one.maps["mean"].any() else MEAN_IS_ZERO}
         panels += [
             MapPanel(f"{one.rule.title}: {name}", map_, note=beside.get(name, ""))
             for name, map_ in one.maps.items()
@@ -121,8 +118,7 @@ def by_law(stack: Stack, x: np.ndarray, rule: Rule, progress: Progress | None) -
     maps, cosines = _maps_and_cosines(stack, known)
     off = _tolerance(stack, rule)
     words = LAWS[known.kind] if off is None else f"the law is a limit of wide layers, measured as {off.words}"
-    spread = (f"{_NO_SPREAD} behind a max-pool, so none is shown",) if len(maps) == 1 else ()
-    return Prediction(rule, maps, cosines, known.kind, (words, *spread), off)
+    return Prediction(rule, maps, cosines, known.kind, (words, *_narrow(stack, rule)), off)
 
 
 def said_of(found: Iterable[Prediction]) -> tuple[str, ...]:
@@ -142,6 +138,21 @@ def _tolerance(stack: Stack, rule: Rule) -> Tolerance | None:
     return tolerance(stack.input_shape, layers, rule)
 
 
+def _narrow(stack: Stack, rule: Rule) -> tuple[str, ...]:
+    """Say what finite widths make of the cosine with the input, where that is known: dense layers of Gaussian weights."""
+    for layer in stack.biased_layers:
+        if not isinstance(layer, Dense) or layer.bias is not None or not isinstance(layer.weights, Gaussian):
+            return ()
+    if not isinstance(stack.readout, Gaussian) or not rule.gate or rule.up + rule.down == 0:
+        return ()
+    widths = [math.prod(shape) for shape in (stack.input_shape, *stack.shapes)]
+    found = finite_width_profile(widths, rule, unit=stack.unit)[-1]
+    return (
+        f"layers of these widths have a mean cosine with the input of about {found.cosine:.3f}, and a ratio of expectations of "
+        f"{found.alignment:.3f}",
+    )
+
+
 def cell(cosine: Cosine) -> str | float | tuple[float, float]:
     """Return a cosine for a table."""
     value, error = cosine
@@ -155,31 +166,26 @@ def cell(cosine: Cosine) -> str | float | tuple[float, float]:
 def _maps_and_cosines(stack: Stack, known: MapLaw) -> tuple[dict[str, np.ndarray], list[Cosine]]:
     """Return a rule's maps by name, and expected cosines of one map with the input and with the mean map."""
     mean = known.mean
-    try:
-        maps = {"mean": mean, "standard deviation": np.sqrt(known.variance)}
-        return maps, [
-            (known.expected_cosine(target) if mean.any() or target == "input" else None, 0.0)
-            for target in ("input", "mean")
-        ]
-    except NoLaw:
-        return {"mean": mean}, _estimated_cosines(stack, known.x, known.rule, mean)
+    maps = {"mean": mean, "standard deviation": np.sqrt(known.variance)}
+    single = single_layer(stack)
+    pool = None if single is None else single[1]
+    if mean.any() and pool is not None and not (pool.disjoint and math.prod(pool.size) <= 4):
+        return maps, _estimated_cosines(stack, known.x, known.rule)
+    return maps, [
+        (known.expected_cosine(target) if mean.any() or target == "input" else None, 0.0)
+        for target in ("input", "mean")
+    ]
 
 
-def _estimated_cosines(stack: Stack, x: np.ndarray, rule: Rule, mean: np.ndarray) -> list[Cosine]:
-    """Estimate cosines from drawn filters where the variance has no law: three layers with a max-pool."""
+def _estimated_cosines(stack: Stack, x: np.ndarray, rule: Rule) -> list[Cosine]:
+    """Estimate cosines with the error of what is integrated in the mean map: three layers with large or overlapping windows."""
     from theorylab import estimates
 
     filters, pool = stack.layers
     assert isinstance(filters, ConvSpec)
     assert isinstance(pool, MaxPool)
-    if not mean.any():
-        return [(0.0, 0.0), (None, 0.0)]
     grid = grid_of(filters, stack.input_shape)
-    # The mean map of one filter and unit laws, to both of which it is proportional; large windows are integrated once more,
-    # for the error of the integrals.
-    unit = filters.n_filters * filters.std * stack.readout.relu_mean / STANDARD_NORMAL.relu_mean
-    closed = pool.disjoint and math.prod(pool.size) <= 4
-    means = mean / unit if closed else pooled_mean_maps(x, grid, rule, 1, pool=pool)
+    means = pooled_mean_maps(x, grid, rule, 1, pool=pool)
     return [
         estimates.pooled_expected_cosine(
             x,
