@@ -236,7 +236,7 @@ def test_the_same_seed_gives_the_same_report(pictures):
         (lambda x, t: x, np.ones((1, 9, 6)), [0, 1], "at least 7 × 7"),
         (lambda x, t: x, np.zeros((1, 9, 9)), [0, 1], "zero"),
         (lambda x, t: x, np.ones((1, 9, 9)), [0], "two or more"),
-        (lambda x, t: x, np.ones((1, 9, 9)), [0, 0], "different"),
+        (lambda x, t: x, np.ones((1, 9, 9)), [0, 0], "twice"),
         (lambda x, t: x, [], [0, 1], "at least one picture"),
         (lambda x, t: x, np.ones((1, 9, 9)), [0, 1.5], "integers"),
         (lambda x, t: x, np.ones((1, 9, 9)), 3, "several"),

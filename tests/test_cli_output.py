@@ -273,6 +273,7 @@ def test_a_quiet_audit_says_its_verdict_alone(tmp_path):
     [
         ["audit", "cat", "--attribute", "mine:copy", "--size", 16],
         ["check", "mine:copy"],
+        ["visualize", "cat", "--size", 16, "--kernel", 3, "--filters", 4, "--rule", "mine:louder"],
         ["predict", "cat", "--model", "mine:net", "--size", 16],
         ["verify", "figure7", "--budget", "quick", "--model", "mine:net", "--size", 16, "--pictures", "."],
     ],
@@ -284,7 +285,15 @@ def test_what_ones_own_code_prints_does_not_get_into_the_json(tmp_path, words):
         pytest.importorskip("torch")
     (tmp_path / "mine.py").write_text(
         """
+import logging, sys
+import numpy as np, theorylab as tl
 print("here")
+logging.basicConfig(stream=sys.stdout)
+logging.warning("here")
+def doubled(values):
+    print("here")
+    return np.where(values > 0, 2 * values, values)
+louder = tl.rules.define("louder", h=doubled, gate=True)
 def copy(*given):
     print("here")
     return given[-2]
@@ -319,6 +328,65 @@ def test_a_table_takes_no_other_files_place(tmp_path, command):
         assert done.exit_code == 2
         assert f"--csv: expected a name that ends in .csv, got '{file}'" in " ".join(done.stderr.split())
         assert (file.read_bytes() if file.exists() else None) == before
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        ("out/figures/theorem1.png", ["verify", "theorem1", "--budget", "quick", "--out", "out", "--image"]),
+        ("out/figures/class-distance.png", ["converge", "--filters", 4, "--out", "out", "--image"]),
+        (
+            "out/blocks/a/b.png",
+            ["converge", "--filters", 4, "--out", "out", "--csv", "out/blocks/a/b.png", "--image"],
+        ),
+        ("explore.html", ["explore", "--out", "explore.html"]),
+        ("picture.csv", ["verify", "lemma1", "--budget", "quick", "--csv", "picture.csv", "--image"]),
+        ("picture.csv", ["converge", "--filters", 4, "--csv", "picture.csv", "--image"]),
+    ],
+    ids=str,
+)
+def test_what_is_read_is_not_replaced(tmp_path, monkeypatch, picture, words):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / picture
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)).save(file, format="png")
+    before = file.read_bytes()
+    done = run(*words, picture)
+    assert done.exit_code == 2, done.output
+    assert picture in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert file.read_bytes() == before
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
+def test_results_of_another_kind_are_not_replaced(tmp_path):
+    folder = tmp_path / "study"
+    study = (
+        "converge",
+        "--size",
+        12,
+        "--kernel",
+        3,
+        "--filters",
+        4,
+        "--replicates",
+        12,
+        "--jobs",
+        1,
+        "--out",
+        folder,
+    )
+    claims = "verify", "lemma1", "--budget", "quick", "--jobs", 1, "--out"
+    assert run(*study).exit_code == 0
+    before = (folder / "results.json").read_bytes()
+    done = run(*claims, folder)
+    assert (done.exit_code, done.stderr) == (
+        2,
+        f"theorylab: error: {folder}: holds results of something else; choose another folder\n",
+    )
+    assert (folder / "results.json").read_bytes() == before
+    for _ in range(2):  # its own are
+        assert run(*claims, tmp_path / "claims").exit_code == 0
 
 
 def test_a_number_that_a_narrow_terminal_cuts_does_not_look_whole(monkeypatch, capsys):

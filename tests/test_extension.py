@@ -83,9 +83,9 @@ def test_on_the_command_line(tmp_path, words):
     ("asked", "message"),
     [
         ("my_rules:softer", "unknown rule 'softer': choose one of 'saliency', 'deconvnet', 'guided'"),
-        ("no_such_module:louder", "no_such_module: ModuleNotFoundError: No module named 'no_such_module'"),
-        ("broken:louder", "broken: ZeroDivisionError: division by zero"),
-        ("leaves:louder", "leaves: SystemExit: 3"),
+        ("no_such_module:louder", "there is no module 'no_such_module' here"),
+        ("broken:louder", "'broken' cannot be imported, ZeroDivisionError: division by zero"),
+        ("leaves:louder", "'leaves' cannot be imported, SystemExit: 3"),
         ("lauder", "unknown rule 'lauder': choose one of 'saliency', 'deconvnet', 'guided'"),
     ],
 )

@@ -156,7 +156,8 @@ def check_folder(
 ) -> None:
     """Raise an OSError, and leave nothing behind, if files of these names cannot be written into `folder`, which may be missing.
 
-    Neither a file that is `read` is written, nor any file into a folder that is, where the next run would read it.
+    Neither a file that is `read` is written, nor any file into a folder that is, where the next run would read it.  Nor is a file
+    read from a folder within `folder` that is written to: files there have names that nobody knows before.
 
     Examples
     --------
@@ -169,6 +170,15 @@ def check_folder(
     """
     folder = Path(place(folder))
     for target in (folder / "a file", *(folder / name for name in names)):
+        within = target.parent != folder
+        if (
+            read is not None
+            and within
+            and target.parent.resolve() == Path(os.path.realpath(place(read))).parent
+        ):
+            raise FileExistsError(
+                f"{os.fspath(read)}: is read from a folder that results are written to, {target.parent}"
+            )
         if read is not None and os.path.realpath(target.parent) == os.path.realpath(place(read)):
             raise FileExistsError(
                 f"{target.parent}: is the folder that is read, and what is written there would be read next time; "

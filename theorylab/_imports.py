@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from pathlib import Path
@@ -35,6 +36,16 @@ def named(spec: str, option: str) -> Any:
         ...
     ValueError: --model: 'math' has no 'tau.pi'
     """
+    value, module, name = imported(spec, option)
+    for part in name.split("."):
+        if not hasattr(value, part):
+            raise ValueError(f"{option}: {module!r} has no {name!r}")
+        value = getattr(value, part)
+    return value
+
+
+def imported(spec: str, option: str) -> tuple[Any, str, str]:
+    """Return the module that `spec` names, its name, and the other name; errors as of :func:`named`."""
     module, _, name = spec.partition(":") if isinstance(spec, str) else ("", "", "")
     if not module or not name:
         raise ValueError(f"{option}: expected module:name, got {spec!r}")
@@ -45,7 +56,8 @@ def named(spec: str, option: str) -> Any:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        value: Any = importlib.import_module(module)
+        with contextlib.redirect_stdout(sys.stderr):  # which is not for what the user's code prints
+            return importlib.import_module(module), module, name
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0] and error.name != module:
             raise ValueError(f"{option}: {module!r} needs {error.name!r}, which is not installed") from error
@@ -54,8 +66,3 @@ def named(spec: str, option: str) -> Any:
         raise ValueError(
             f"{option}: {module!r} cannot be imported, {type(error).__name__}: {error}"
         ) from error
-    for part in name.split("."):
-        if not hasattr(value, part):
-            raise ValueError(f"{option}: {module!r} has no {name!r}")
-        value = getattr(value, part)
-    return value

@@ -191,3 +191,7 @@ def main() -> None:
         # --help or --version, which no command guards
         print(f"theorylab: error: the output: {error.strerror}", file=sys.stderr)
         sys.exit(NOT_WRITTEN)
+    finally:
+        # What is left is to end workers, which is not to be told in a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

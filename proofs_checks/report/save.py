@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -83,3 +84,13 @@ def _explorer(image: str) -> str:
 def check_folder(folder: str | os.PathLike[str], read: str | os.PathLike[str] | None = None) -> None:
     """Raise an OSError, before a long run, if results cannot be saved in `folder`, or if it is a folder that is `read`."""
     _files.check_folder(folder, ("explore.html", "report.html", "results.json", "figures/a figure"), read)
+    there = Path(_files.place(folder)) / "results.json"
+    if there.exists() and not _is_ours(there):
+        raise FileExistsError(f"{os.fspath(folder)}: holds results of something else; choose another folder")
+
+
+def _is_ours(results: Path) -> bool:
+    try:
+        return "claims" in json.loads(results.read_bytes())
+    except (ValueError, TypeError):
+        return False

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
+from theorylab import _imports
 from theorylab.model.methods import TITLES
 
 ALL = "all"
@@ -52,15 +50,13 @@ def _rule(value: str | None, more: tuple[str, ...]) -> str | None:
     """Return the name of a registered rule; ``MODULE:NAME`` first imports the module, which registers it."""
     if value is None:
         return None
-    module, _, name = value.rpartition(":")
-    if module:
-        if os.getcwd() not in sys.path:
-            sys.path.insert(0, os.getcwd())
-        try:
-            importlib.import_module(module)
-        except (Exception, SystemExit) as error:
-            raise typer.BadParameter(f"{module}: {type(error).__name__}: {error}") from None
-    return choice(name, (*rule_names(), *(() if module else more)), "rule")
+    if ":" not in value:
+        return choice(value, (*rule_names(), *more), "rule")
+    try:
+        name = _imports.imported(value, "--rule")[2]
+    except ValueError as error:
+        raise typer.BadParameter(str(error).removeprefix("--rule: ")) from None
+    return choice(name, rule_names(), "rule")
 
 
 def _rule_option(words: str, *more: str) -> Any:

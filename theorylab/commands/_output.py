@@ -116,8 +116,8 @@ def warn_of_skipped(folder: str, skipped: Sequence[Mapping[str, str]]) -> None:
         warn(f"{os.path.join(folder, one['file'])}: skipped, {one['reason']}")
 
 
-def table_file(name: str | None) -> Path | None:
-    """Return the file of a table, after a check that it can be written: only what is named as a table is ever replaced."""
+def table_file(name: str | None, image: str | None) -> Path | None:
+    """Return the file of a table, after a check that it can be written: it replaces what is named as a table alone."""
     from theorylab import _files
 
     if name is None:
@@ -125,7 +125,7 @@ def table_file(name: str | None) -> Path | None:
     file = Path(_files.place(name))
     if file.suffix.lower() != ".csv":
         raise ValueError(f"--csv: expected a name that ends in .csv, got {name!r}")
-    _files.check_file(file)
+    _files.check_file(file, image)
     return file
 
 

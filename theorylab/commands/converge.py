@@ -65,9 +65,9 @@ def converge(
     name = Path(image or images.bundled()[0])
     folder = Path(f"{name.stem}-convergence" if out is None else _files.place(out))
     _files.check_folder(
-        folder, ("results.json", "run.json", "table.txt", "figures/a figure", "blocks/a study/a block")
+        folder, ("results.json", "run.json", "table.txt", "figures/a figure", "blocks/a study/a block"), image
     )
-    csv_file = output.table_file(as_csv)
+    csv_file = output.table_file(as_csv, image)
     lists = {"n_filters": filters, "kernel": kernel, "stride": stride, "pool": pool, "depth": depth}
     axes = {key: _integers(text, key.removeprefix("n_")) for key, text in lists.items()}
     design = convergence.Design.of(

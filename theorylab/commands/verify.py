@@ -98,7 +98,7 @@ def verify(
     if folder is not None:
         for read in (image, pictures):
             save.check_folder(folder, read)
-    table = output.table_file(as_csv)
+    table = output.table_file(as_csv, image)
     images.load(image)
     with progress.live(quiet) as report:
         result = proofs_checks.verify(

@@ -78,7 +78,7 @@ class Gaussian(WeightLaw):
 
     def __post_init__(self) -> None:
         """Check `std`."""
-        _validation.positive_number(self.std, "std")
+        _validation.scale(self.std, "std")
 
     @property
     def relu_mean(self) -> float:
@@ -134,7 +134,7 @@ class Uniform(WeightLaw):
 
     def __post_init__(self) -> None:
         """Check `half_width`."""
-        _validation.positive_number(self.half_width, "half_width")
+        _validation.scale(self.half_width, "half_width")
 
     @property
     def relu_mean(self) -> float:
@@ -245,7 +245,7 @@ class TruncatedGaussian(WeightLaw):
 
     def __post_init__(self) -> None:
         """Check `scale` and `cutoff`."""
-        _validation.positive_number(self.scale, "scale")
+        _validation.scale(self.scale, "scale")
         _validation.positive_number(self.cutoff, "cutoff")
 
     @property
