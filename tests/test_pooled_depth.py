@@ -398,8 +398,8 @@ def test_scales_of_the_picture_and_of_the_weights(rule):
 @pytest.mark.parametrize("rule", ["guided", "deconvnet"])
 def test_alignments_survive_what_overflows(rule):
     x = picture(20)
-    plain = conv_depth.depth_maps(x, stack(16, POOL, 12, POOL), rule)
-    loud = conv_depth.depth_maps(4 * x, stack(16, POOL, 12, POOL, gain=2.0**600), rule)
+    plain = conv_depth.depth_maps(x, stack(16, 16, POOL, 12, POOL), rule)
+    loud = conv_depth.depth_maps(4 * x, stack(16, 16, POOL, 12, POOL, gain=2.0**480), rule)
     for record, other in zip(plain, loud, strict=True):
         assert other.alignment == record.alignment
         assert not np.isnan(other.alpha).any()

@@ -28,7 +28,7 @@ REPEATS = {PLAIN: 1, POOLED: 4, BARE: 4}
 INTEGRALS = 0.002
 """Behind the pool the law's integrals have 512 points; with 16384 the two distances that are checked move by 0.20 and 0.21 %."""
 RULES = {PLAIN: (Rule.GUIDED,), POOLED: PAPER}
-REPLICATES = {PLAIN: {20: 400, 80: 720}, POOLED: {24: 480, 96: 720}}
+REPLICATES = {PLAIN: {20: 480, 80: 840}, POOLED: {24: 480, 96: 720}}
 """By the number of filters, the same in every layer."""
 LOGITS = 4
 
