@@ -13,10 +13,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from proofs_checks.judge import LOOKS, Control, Estimator, Judge, Look, Undecidable, common_share
+from proofs_checks.judge import (
+    LOOKS,
+    Control,
+    Estimator,
+    Judge,
+    Look,
+    Undecidable,
+    common_share,
+    extrapolated,
+)
 from proofs_checks.results import Check
 from proofs_checks.rows import PerPicture
-from proofs_checks.studies.depth import extrapolated
 from theorylab import PatchGrid, _random, images, montecarlo, photographs, subjects, training
 from theorylab.montecarlo import Measurement, Simulation
 from theorylab.montecarlo.executors import Executor

@@ -50,6 +50,19 @@ def common_share(studies: Iterable[Measurement]) -> float:
     return 1.0 if min(shares) == 1 else min(max(shares), 0.999)
 
 
+def extrapolated(studies: Mapping[int, Measurement], estimator: Estimator) -> tuple[float, float, int]:
+    """Estimate the limit of wide layers from independent studies of two widths: value, error, replicates.
+
+    At width ``n`` the estimate is ``A + a/n + O(1/n²)``.  Of widths ``n < m``, ``(m A(m) − n A(n))/(m − n)`` is without the
+    ``a/n`` (Richardson's extrapolation), and no bias has to be tolerated.  The replicates are the fewer of the two.
+    """
+    (narrow, first), (wide, second) = sorted(studies.items())
+    (near, near_error, _), (far, far_error, _) = (study.estimate(estimator) for study in (first, second))
+    weight = wide / (wide - narrow)
+    error = math.hypot(weight * far_error, (weight - 1) * near_error)
+    return weight * far - (weight - 1) * near, error, min(first.replicates, second.replicates)
+
+
 @dataclasses.dataclass(frozen=True)
 class Wrong:
     """A wrong law for the negative control: what it is, and the value it predicts."""

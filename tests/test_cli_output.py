@@ -359,6 +359,13 @@ def test_what_is_read_is_not_replaced(tmp_path, monkeypatch, picture, words):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
 
 
+def test_a_bundled_picture_is_read_from_no_folder(tmp_path, monkeypatch):
+    (tmp_path / "figures").mkdir()
+    monkeypatch.chdir(tmp_path / "figures")
+    done = run("verify", "lemma1", "--budget", "quick", "--jobs", 1, "--image", "cat", "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+
+
 def test_results_of_another_kind_are_not_replaced(tmp_path):
     folder = tmp_path / "study"
     study = (

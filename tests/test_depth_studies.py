@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from proofs_checks.claims.equation8 import operator_matrix
+from proofs_checks.judge import extrapolated
 from proofs_checks.studies import proposition1, shelf
-from proofs_checks.studies.depth import Stack, cosine, dense, extrapolated, inner, stacked
+from proofs_checks.studies.depth import Stack, cosine, dense, inner, stacked
 from theorylab import layers, montecarlo
 from theorylab.model.patches import PatchGrid
 from theorylab.model.rules import PAPER, Rule

@@ -169,17 +169,20 @@ def check_folder(
     NotADirectoryError: /...: is a file, not a folder
     """
     folder = Path(place(folder))
+    source = None if read is None else os.path.realpath(place(read))
     for target in (folder / "a file", *(folder / name for name in names)):
-        within = target.parent != folder
+        parent = os.path.realpath(target.parent)
+        # What is no file is the name of a bundled picture.
         if (
-            read is not None
-            and within
-            and target.parent.resolve() == Path(os.path.realpath(place(read))).parent
+            source
+            and target.parent != folder
+            and os.path.isfile(source)
+            and parent == os.path.dirname(source)
         ):
             raise FileExistsError(
-                f"{os.fspath(read)}: is read from a folder that results are written to, {target.parent}"
+                f"{read!s}: is read from a folder that results are written to, {target.parent}"
             )
-        if read is not None and os.path.realpath(target.parent) == os.path.realpath(place(read)):
+        if parent == source:
             raise FileExistsError(
                 f"{target.parent}: is the folder that is read, and what is written there would be read next time; "
                 "choose another one"

@@ -50,14 +50,6 @@ def positive_number(value: object, name: str) -> float:
     return finite_number(value, name, above=0)
 
 
-def scale(value: object, name: str) -> float:
-    """Return a standard deviation, or another size of weights, whose square is neither infinite nor zero."""
-    number = positive_number(value, name)
-    if not 1e-150 <= number <= 1e150:
-        raise ValueError(f"{name}: expected a number from 1e-150 to 1e150, got {number:g}")
-    return number
-
-
 _FEW = 12
 
 

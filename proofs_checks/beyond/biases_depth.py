@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Outcome, Wrong
+from proofs_checks.judge import extrapolated
 from proofs_checks.rows import PerDraw
 from proofs_checks.studies import shelf
-from proofs_checks.studies.depth import extrapolated
 from theorylab import Gaussian, Uniform, montecarlo
 from theorylab.analytic import depth_profile
 from theorylab.analytic.depth import LayerProfile

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
-from proofs_checks.studies.depth import Distances, Stack, apart, dense, extrapolated
+from proofs_checks.judge import extrapolated
+from proofs_checks.studies.depth import Distances, Stack, apart, dense
 from proofs_checks.studies.shelf import small_crop
 from proofs_checks.studies.three_layers import unit
 from theorylab import Rule

@@ -8,9 +8,10 @@ import math
 import numpy as np
 
 from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, Margin, Outcome, Wrong
+from proofs_checks.judge import extrapolated
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
-from proofs_checks.studies.depth import Stack, cosine, extrapolated, inner, stacked
+from proofs_checks.studies.depth import Stack, cosine, inner, stacked
 from proofs_checks.studies.three_layers import unit
 from theorylab import Rule, montecarlo
 from theorylab.analytic import depth_maps

@@ -8,9 +8,10 @@ import functools
 import numpy as np
 
 from proofs_checks.claim import EPSILON, Bench, Check, Claim, Evidence, Margin, Outcome, Wrong
+from proofs_checks.judge import extrapolated
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
-from proofs_checks.studies.depth import Distances, Stack, apart, cosine, dense, extrapolated
+from proofs_checks.studies.depth import Distances, Stack, apart, cosine, dense
 from proofs_checks.studies.three_layers import unit
 from theorylab import Rule, montecarlo
 from theorylab.analytic import depth_profile, infinite_depth_alignment, infinite_depth_class_distance

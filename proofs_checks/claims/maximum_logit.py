@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
-from proofs_checks.studies.depth import extrapolated
+from proofs_checks.judge import extrapolated
 from proofs_checks.studies.shelf import small_crop
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab import Gaussian, PatchGrid, Rule, analytic, montecarlo, networks, visualize

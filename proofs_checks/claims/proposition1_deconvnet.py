@@ -8,9 +8,10 @@ import math
 import numpy as np
 
 from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, Margin, Outcome, Wrong
+from proofs_checks.judge import extrapolated
 from proofs_checks.referee import MEAN_WHY
 from proofs_checks.studies import proposition1 as shared
-from proofs_checks.studies.depth import Stack, extrapolated, stacked
+from proofs_checks.studies.depth import Stack, stacked
 from proofs_checks.studies.noise import correlation, unseen, zero_mean_check
 from theorylab.analytic import deconvnet_correlation
 from theorylab.charts import CurveFigure, Line, Points

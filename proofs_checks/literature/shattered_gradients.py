@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
+from proofs_checks.judge import extrapolated
 from proofs_checks.rows import PerDraw
-from proofs_checks.studies.depth import extrapolated
 from theorylab.analytic import gradient_correlation
 from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import Measurement

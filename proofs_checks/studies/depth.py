@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -120,18 +120,3 @@ def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return cosines over the last three axes."""
     return np.asarray(inner(a, b) / np.sqrt(inner(a, a) * inner(b, b)))
-
-
-def extrapolated(
-    studies: Mapping[int, Measurement], estimator: str | Callable[[dict[str, float]], float]
-) -> tuple[float, float, int]:
-    """Estimate the limit of wide layers from independent studies of two widths: value, error, replicates.
-
-    At width ``n`` the estimate is ``A + a/n + O(1/n²)``.  Of widths ``n < m``, ``(m A(m) − n A(n))/(m − n)`` is without the
-    ``a/n`` (Richardson's extrapolation), and no bias has to be tolerated.  The replicates are the fewer of the two.
-    """
-    (narrow, first), (wide, second) = sorted(studies.items())
-    (near, near_error, _), (far, far_error, _) = (study.estimate(estimator) for study in (first, second))
-    weight = wide / (wide - narrow)
-    error = math.hypot(weight * far_error, (weight - 1) * near_error)
-    return weight * far - (weight - 1) * near, error, min(first.replicates, second.replicates)

@@ -49,8 +49,18 @@ def make(settings: Settings) -> Parts:
         reach = np.abs(np.array([entry["interval"] for entry in summary.values()]).T - means)
         at = np.arange(len(means)) + 0.38 * (index - 0.5)
         chart.bar(at, means, 0.36, yerr=reach, capsize=3, color=PALETTE[index], label=name, ecolor=INK)
-        for x, mean in zip(at, means, strict=True):
-            chart.text(x, 0.04, fixed(mean), ha="center", fontsize=7, color="white")
+        tops = means + reach[1]  # a number in a bar would not be seen where the distance is small
+        for x, mean, top in zip(at, means, tops, strict=True):
+            chart.annotate(
+                fixed(mean),
+                (x, top),
+                (0, 3),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7,
+                color=INK,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},  # over the dotted line
+            )
     numbers["predicted"] = {Rule.SALIENCY.value: WHITE_NOISE}
     chart.axhline(
         WHITE_NOISE, xmax=0.33, color=INK, linestyle=":", label="predicted for independent noise, √2"

@@ -47,6 +47,12 @@ class WeightLaw(Protocol):
         """Draw independent weights of the given shape and floating dtype."""
 
 
+def _check_size(value: object, name: str) -> None:
+    """Check a size of weights, whose square must be neither infinite nor zero."""
+    if not 1e-150 <= (size := _validation.positive_number(value, name)) <= 1e150:
+        raise ValueError(f"{name}: expected a number from 1e-150 to 1e150, got {size:g}")
+
+
 @dataclasses.dataclass(frozen=True)
 class Gaussian(WeightLaw):
     """Normal weights with mean 0.
@@ -78,7 +84,7 @@ class Gaussian(WeightLaw):
 
     def __post_init__(self) -> None:
         """Check `std`."""
-        _validation.scale(self.std, "std")
+        _check_size(self.std, "std")
 
     @property
     def relu_mean(self) -> float:
@@ -134,7 +140,7 @@ class Uniform(WeightLaw):
 
     def __post_init__(self) -> None:
         """Check `half_width`."""
-        _validation.scale(self.half_width, "half_width")
+        _check_size(self.half_width, "half_width")
 
     @property
     def relu_mean(self) -> float:
@@ -245,7 +251,7 @@ class TruncatedGaussian(WeightLaw):
 
     def __post_init__(self) -> None:
         """Check `scale` and `cutoff`."""
-        _validation.scale(self.scale, "scale")
+        _check_size(self.scale, "scale")
         _validation.positive_number(self.cutoff, "cutoff")
 
     @property
