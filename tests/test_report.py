@@ -427,7 +427,7 @@ def test_a_title_stands_on_top_and_within_the_figure(figure):
 
 def test_a_chart_says_what_lines_and_points_are():
     both = curves()
-    notes = {"lines: law · points: measured, with 95 % intervals": both}
+    notes = {"lines: predicted · points: measured, with 95 % intervals": both}
     notes |= {"points: measured, with 95 % intervals": dataclasses.replace(both, lines=())}
     notes |= {"": dataclasses.replace(both, points=())}
     for words, figure in notes.items():

@@ -49,7 +49,7 @@ def draw_curves(figure: CurveFigure) -> Figure:
     _set_ticks(axes, figure)
     label_axes(axes, "", figure.x_label, figure.y_label, size=10)
     if figure.points:
-        lines = "lines: law · " if figure.lines else ""
+        lines = "lines: predicted · " if figure.lines else ""
         axes.set_title(f"{lines}points: measured, with 95 % intervals", loc="left", fontsize=8.5, color=FAINT)
     # A tuple of handles is drawn as one: the line with its point on it.
     entries: list[Any] = [tuple(items) for items in handles.values()]
