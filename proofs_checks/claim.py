@@ -13,6 +13,7 @@ from proofs_checks.referee import EPSILON, QUARTER, Evidence
 from proofs_checks.results import Check, Margin, Verdict
 from theorylab.charts import Chart
 from theorylab.drawing import signs
+from theorylab.montecarlo import Undetermined
 
 __all__ = [
     "EPSILON",
@@ -77,18 +78,28 @@ def decide(claim: Claim, bench: Bench, level: float) -> tuple[Outcome, dict[str,
         Of the last look.
     judged : dict
         Verdict, rulings and finding, as :func:`proofs_checks.referee.judged` returns them.
+
+    Raises
+    ------
+    Undecidable
+        If something that the claim estimates is not defined within its standard error, however many replicates are seen.
     """
     bench.used.clear()
+    why = None
     for look in LOOKS:
         if look.before and not bench.grows(look):
             continue
         bench.look = look
         bench.unsettled.clear()
-        outcome = claim.run(bench)
+        try:
+            outcome = claim.run(bench)
+        except Undetermined as error:
+            why = error  # more replicates may tell
+            continue
         # What is complete is not looked at again, and spends all that is left.
         spent = 1 - look.before if bench.complete else look.spent
         judged = referee.judged(claim.margins, outcome.evidence, signs(outcome.finding), level * spent)
         undecided = any(ruling.verdict is Verdict.UNDECIDED for ruling in judged["rulings"])
         if bench.complete or not (bench.unsettled or undecided):
-            break
-    return outcome, judged
+            return outcome, judged
+    raise Undecidable(f"a number that it needs has {why}")

@@ -3,10 +3,23 @@
 import os
 import subprocess
 import sys
+import time
 
 from typer.testing import CliRunner
 
 from theorylab import cli
+
+PATIENCE = 600
+"""Seconds after which a test takes what it waits for as hung: no measure of speed, which a busy machine has little of."""
+
+
+def until(happens):
+    """What `happens()` returns as soon as that is true."""
+    end = time.monotonic() + PATIENCE
+    while not (value := happens()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.002)
+    return value
 
 
 def run(*words):
@@ -22,7 +35,7 @@ def process(*words, cwd=None, **environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
         cwd=cwd,
         env={**clean, **environment},
     )

@@ -7,10 +7,10 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from shell import until
 
 from theorylab import _files
 from theorylab.montecarlo import (
@@ -254,7 +254,7 @@ def test_what_is_no_folder_of_ours_is_refused(tmp_path):
 def test_one_process_at_a_time(tmp_path):
     code = (
         "import sys, time; from theorylab.montecarlo import CheckpointFolder\n"
-        f"with CheckpointFolder({str(tmp_path)!r}, {{}}): print('in', flush=True); time.sleep(60)"
+        f"with CheckpointFolder({str(tmp_path)!r}, {{}}): print('in', flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
@@ -267,14 +267,15 @@ def test_one_process_at_a_time(tmp_path):
     finally:
         holder.kill()
         holder.communicate()
-    # A process that was killed holds nothing.
-    for _ in range(100):
+
+    def is_free():
         try:
             with CheckpointFolder(tmp_path, {}):
-                return
+                return True
         except BlockingIOError:
-            time.sleep(0.05)
-    raise AssertionError("the lock outlived its holder")
+            return False
+
+    until(is_free)  # a process that was killed holds nothing
 
 
 def test_a_full_disk_keeps_what_is_done(tmp_path, monkeypatch):

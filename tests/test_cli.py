@@ -9,7 +9,7 @@ import types
 
 import numpy as np
 import pytest
-from shell import process, run
+from shell import PATIENCE, process, run
 
 import proofs_checks
 from proofs_checks.results import Check, ClaimResult, Margin, NegativeControl, Verdict, Verification
@@ -241,7 +241,7 @@ def test_ctrl_c(laboratory):
 def test_ctrl_c_in_a_real_process(tmp_path):
     (tmp_path / "proofs_checks.py").write_text(
         f"import time\n__path__ = {list(proofs_checks.__path__)}\n"
-        "def verify(*a, **k):\n    print('running', flush=True)\n    time.sleep(60)\n"
+        "def verify(*a, **k):\n    print('running', flush=True)\n    time.sleep(600)\n"
     )
     # A parent that ignores Ctrl-C (a job in the background) hands that on: here it must arrive.
     program = (
@@ -255,7 +255,7 @@ def test_ctrl_c_in_a_real_process(tmp_path):
     ) as process:
         assert process.stderr.readline() == "running\n"
         process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=60)
+        _, complaint = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert complaint == "theorylab: interrupted\n"
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py" and path.name[0] != "_"] == []
@@ -367,7 +367,7 @@ def test_help_of_a_real_process_imports_nothing_heavy():
         "assert not heavy, heavy"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     done = process("--help")

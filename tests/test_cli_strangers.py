@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
-from shell import run
+from shell import PATIENCE, run
 from strategies import EVERY_RULE, seeds
 
 from proofs_checks import _selected
@@ -112,7 +112,7 @@ def test_a_process_ends_as_if_in_utf_8(here, environment, name):
             [*command, *words],
             capture_output=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE,
             env={**os.environ, **environment},
         )
         assert (done.returncode, done.stderr) == (0, b"")

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import typer
 from rich.cells import cell_len
-from shell import process, run
+from shell import PATIENCE, process, run
 
 import proofs_checks
 from theorylab import cli, progress
@@ -53,7 +53,7 @@ def on_a_terminal(words, cwd, **environment):
         # Both at a time: a terminal that nobody reads stops the one who writes.
         with ThreadPoolExecutor() as pool:
             written = list(pool.map(drained, [end for end, _ in pairs]))
-        assert child.wait(timeout=60) == 0
+        assert child.wait(timeout=PATIENCE) == 0
     return written
 
 

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
-from shell import run
+from shell import PATIENCE, run, until
 from strategies import OTHERS, RULES, image_with_zeros
 
 import proofs_checks
@@ -60,15 +60,19 @@ def blocks(folder):
     return sorted(folder.glob("blocks/*/*.npz"))
 
 
-def start(*words):
-    return subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
+@contextlib.contextmanager
+def started(*words, **settings):
+    """A process, which does not outlive the test whatever happens there."""
+    with subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True, **settings) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for_blocks(process, folder, count):
-    end = time.monotonic() + 60
-    while len(blocks(folder)) < count and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.002)
-    return process.poll() is None
+    until(lambda: len(blocks(folder)) >= count or process.poll() is not None)
+    assert process.poll() is None, process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -360,22 +364,20 @@ def test_killed_twice_it_ends_in_the_same_bytes(uninterrupted, tmp_path):
     print(f"moments drawn with seed {seed}")
     moments = random.Random(seed)
     for _ in range(2):
-        process = start(*MANY, "--jobs", "2", "--out", folder)
-        assert wait_for_blocks(process, folder, len(blocks(folder)) + moments.randint(1, 20))
-        time.sleep(moments.random() * 0.05)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        with started(*ENDLESS, "--jobs", "2", "--out", folder) as process:
+            wait_for_blocks(process, folder, len(blocks(folder)) + moments.randint(1, 20))
+            time.sleep(moments.random() * 0.05)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
         assert process.returncode == -signal.SIGKILL
         assert not (folder / "results.json").exists()
-    before = len(blocks(folder))
-    assert 0 < before < 80
     # Damage that the last kill might have left, and that a disk might do.
-    victim = moments.choice(blocks(folder))
+    victim = moments.choice(blocks(folder)[:40])  # those of the study that is asked for next
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(data)
-    process = start(*MANY, "--jobs", "2", "--out", folder)
-    _, said = process.communicate(timeout=60)
+    with started(*MANY, "--jobs", "2", "--out", folder) as process:
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
     assert f"{victim.name}: the block is damaged (the checksum is wrong) and will be computed again" in said
     for name in ("results.json", "table.txt", "figures/variance.png"):
@@ -384,22 +386,20 @@ def test_killed_twice_it_ends_in_the_same_bytes(uninterrupted, tmp_path):
 
 def test_interrupted_it_says_how_to_resume(tmp_path):
     folder = tmp_path / "a run"
-    process = subprocess.Popen(
-        command(*ENDLESS, "--jobs", "2", "--out", folder),
-        stderr=subprocess.PIPE,
-        text=True,
+    with started(
+        *(*ENDLESS, "--jobs", "2", "--out", folder),
         start_new_session=True,
         # Where the tests themselves run in a shell's background, SIGINT is ignored and children would inherit that.
         preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
-    assert wait_for_blocks(process, folder, 3)
-    # A second one on the same folder, meanwhile.
-    second = run("converge", *ENDLESS, "--jobs", "1", "--out", folder)
-    assert second.exit_code == 2
-    assert second.stderr.count("\n") == 1
-    assert f"{folder}: another process is working in this folder" in second.stderr
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to the workers, too
-    _, said = process.communicate(timeout=30)
+    ) as process:
+        wait_for_blocks(process, folder, 3)
+        # A second one on the same folder, meanwhile.
+        second = run("converge", *ENDLESS, "--jobs", "1", "--out", folder)
+        assert second.exit_code == 2
+        assert second.stderr.count("\n") == 1
+        assert f"{folder}: another process is working in this folder" in second.stderr
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to the workers, too
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     lines = said.splitlines()
     assert len(lines) == 2, said
@@ -511,10 +511,7 @@ def cluster(n_workers):
     single = ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
     workers = [subprocess.Popen([*dask, "worker", address, *single], **quiet) for _ in range(n_workers)]
     try:
-        for _ in range(600):  # a minute on a busy machine
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(port))):
-                break
-            time.sleep(0.1)
+        DaskExecutor(address, timeout=PATIENCE).connect()
         yield address, [*workers, scheduler]
     finally:
         for process in (*workers, scheduler):
@@ -525,10 +522,10 @@ def cluster(n_workers):
 def test_a_cluster_gives_the_same_bytes_and_survives_a_worker(uninterrupted, tmp_path):
     folder = tmp_path / "run"
     with cluster(2) as (address, workers):
-        process = start(*MANY, "--scheduler", address, "--out", folder)
-        assert wait_for_blocks(process, folder, 15), process.communicate()
-        workers[0].send_signal(signal.SIGKILL)
-        _, said = process.communicate(timeout=80)
+        with started(*MANY, "--scheduler", address, "--out", folder) as process:
+            wait_for_blocks(process, folder, 15)
+            workers[0].send_signal(signal.SIGKILL)
+            _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
     assert (folder / "results.json").read_bytes() == (uninterrupted / "results.json").read_bytes()
 
@@ -542,14 +539,16 @@ def test_verify_on_a_cluster_gives_the_same_numbers():
 
 def test_a_lost_scheduler_ends_in_one_line_and_keeps_the_blocks(tmp_path):
     folder = tmp_path / "run"
-    with cluster(1) as (address, workers):
-        process = start(*MANY, "--scheduler", address, "--out", folder)
-        assert wait_for_blocks(process, folder, 3), process.communicate()
+    with (
+        cluster(1) as (address, workers),
+        started(*ENDLESS, "--scheduler", address, "--out", folder) as process,
+    ):
+        wait_for_blocks(process, folder, 3)
         workers[-1].send_signal(signal.SIGKILL)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert said == f"theorylab: error: scheduler {address}: the connection is lost\n"
-    assert 3 <= len(blocks(folder)) < 80
+    assert len(blocks(folder)) >= 3
 
 
 @contextlib.contextmanager
@@ -586,8 +585,8 @@ def test_no_scheduler_there_ends_in_one_line(tmp_path):
     """Neither 20 seconds later nor with the traceback of a client that is thrown away; and no folder is made."""
     pytest.importorskip("distributed")
     address = f"tcp://127.0.0.1:{free_port()}"
-    process = start(*MANY, "--scheduler", address, "--out", tmp_path / "out")
-    _, said = process.communicate(timeout=30)
+    with started(*MANY, "--scheduler", address, "--out", tmp_path / "out") as process:
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert said.startswith(f"theorylab: error: scheduler {address}: no answer (")
     assert said.count("\n") == 1

@@ -4,11 +4,11 @@ import base64
 import io
 import json
 import re
-import time
 
 import browsers
 import numpy as np
 import pytest
+import shell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -47,10 +47,7 @@ def opened(browser, page, width=1280, state="filters=4"):
 
 
 def until(browser, condition):
-    end = time.monotonic() + 60
-    while not browser.execute_script(f"return {condition}"):
-        assert time.monotonic() < end, condition
-        time.sleep(0.02)
+    shell.until(lambda: browser.execute_script(f"return {condition}"))
     return browser
 
 

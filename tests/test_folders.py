@@ -13,6 +13,7 @@ import weakref
 import numpy as np
 import pytest
 from PIL import Image
+from shell import until
 from test_convergence import cluster
 from typer.testing import CliRunner
 
@@ -130,11 +131,13 @@ def test_killed_it_goes_on_and_ends_in_the_same_bytes(name, tmp_path, classifier
     out = tmp_path / "out"
     for jobs in (1, 2):
         command = [sys.executable, "-m", "theorylab", *words(name, tmp_path / "photos", out, "--jobs", jobs)]
-        before, wanted, end = len(unfinished(name, out)), rng.randint(1, 5), time.monotonic() + 120
+        wanted = len(unfinished(name, out)) + rng.randint(1, 5)
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        while process.poll() is None and len(unfinished(name, out)) < before + wanted:
-            assert time.monotonic() < end
-            time.sleep(0.002)
+        until(
+            lambda out=out, process=process, wanted=wanted: (
+                len(unfinished(name, out)) >= wanted or process.poll() is not None
+            )
+        )
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL

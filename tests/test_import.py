@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from shell import PATIENCE
 
 import proofs_checks
 import theorylab
@@ -209,7 +210,11 @@ def test_nothing_imports_torch_at_import_time():
 
 def run(code):
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()

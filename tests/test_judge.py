@@ -18,6 +18,7 @@ from proofs_checks.judge import (
     LOOKS,
     RESERVE,
     Judge,
+    Undecidable,
     Wrong,
     common_share,
     weighted_slope,
@@ -315,6 +316,37 @@ def test_an_early_look_that_accepted_at_once_would_miss_what_it_has_to_see(monke
     monkeypatch.setattr(judge, "ACCEPTED_WRONGLY", 0.4)
     missed = sum(looked_at(seed, 1.03).passed for seed in range(100))
     assert scipy_stats.binomtest(missed, 100, 0.003, alternative="greater").pvalue < 1e-9
+
+
+def test_what_an_early_look_does_not_know_a_later_one_may():
+    """A root of a mean that an early look cannot tell from a negative one waits; if the last look cannot, nothing is decided."""
+    right, found, said = 0, 0, set()
+    for seed in range(60):
+        seen = []
+
+        def run(bench, seen=seen):
+            measured = bench.study("noisy", Noisy(1.0, 0.3), 80, block=5)
+            seen.append(measured)
+            check = bench.ratio(
+                "root", measured, lambda m: math.sqrt(m["a"]), math.sqrt(0.3), Wrong("twice", 1.1)
+            )
+            return Outcome("", (), (check,), check.name)
+
+        claim = dataclasses.replace(proofs_checks.registry()[0], run=run, margins=(), n_checks=1)
+        bench = Bench(x=np.ones((3, 8, 8)), budget="standard", seed=seed, jobs=1, level=LEVEL)
+        try:
+            outcome, _ = decide(claim, bench, LEVEL)
+        except Undecidable as why:
+            said.add(str(why))
+        else:
+            assert outcome.checks[0].passed
+            found += 1
+        low = [one.estimate("a")[0] < one.estimate("a")[1] for one in seen]
+        right += low[0] and not low[-1]
+    means = "the means of 80 replicates (math domain error)"
+    assert said == {f"a number that it needs has no value within a standard error of {means}"}
+    assert found > 40
+    assert right > 5  # nobody knew at first, and somebody at the end
 
 
 def test_looks_see_the_first_blocks_of_one_study():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from proofs_checks.studies.estimation import EstimationError
-from theorylab.montecarlo import ArrayMoments, Statistics, measurement, replicate
+from theorylab.montecarlo import ArrayMoments, Statistics, Undetermined, measurement, replicate
 
 SIMULATE = EstimationError(np.linspace(-1, 1, 50), (3, 200), 0.5)
 
@@ -173,6 +173,32 @@ def test_standard_error_of_a_ratio_against_simulation_and_bootstrap():
     _, error = Statistics.of({"a": a, "b": b}).estimate(ratio)
     # Five standard errors of the bootstrap, and (n − 1)/n between the two variances.
     assert abs(error / (bootstrap * math.sqrt(300 / 299)) - 1) < 5 / math.sqrt(2 * 1499)
+
+
+@given(
+    st.lists(st.floats(-2, 2), min_size=2, max_size=8).filter(lambda a: np.ptp(a) > 1e-3),
+    st.sampled_from(
+        (
+            lambda a: math.sqrt(a),
+            lambda a: math.log(a),
+            lambda a: 1 / max(a, 0.0),
+            lambda a: math.exp(1e3 * (a > 0)),
+        )
+    ),
+)
+def test_a_number_without_a_value_within_a_standard_error_is_named(observations, function):
+    """Never an accident of arithmetic: either it has a value at both steps, or it is undetermined."""
+    sample = Statistics.of({"a": np.array(observations)})
+    value, error = sample.estimate(lambda m: m["a"])
+    try:
+        inside = all(math.isfinite(function(at)) for at in (value - error, value, value + error))
+    except (ValueError, ArithmeticError):
+        inside = False
+    if inside:
+        assert all(map(math.isfinite, sample.estimate(lambda m: function(m["a"]))))
+    else:
+        with pytest.raises(Undetermined, match=f"the means of {len(observations)} replicates"):
+            sample.estimate(lambda m: function(m["a"]))
 
 
 def test_one_replicate_has_no_standard_error():

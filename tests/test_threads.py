@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 from hypothesis import given
+from shell import PATIENCE
 from strategies import RULES, dtypes, grids, seeds
 
 from theorylab import sampling, visualize_many
@@ -130,7 +131,7 @@ def test_blas_has_one_thread_inside_and_its_own_number_after(monkeypatch):
 
 def test_as_many_threads_as_blas_may_use():
     for allowed in (1, 2, 3):
-        gate, names = threading.Barrier(allowed, timeout=20), set()
+        gate, names = threading.Barrier(allowed, timeout=PATIENCE), set()
         with threadpoolctl.threadpool_limits(allowed, user_api="blas"):
 
             def piece(number, gate=gate, names=names):
@@ -167,7 +168,7 @@ def test_callers_side_by_side():
         for caller in callers:
             caller.start()
         for caller in callers:
-            caller.join(60)
+            caller.join(PATIENCE)
         assert len(found) == 80
         assert len(set(found)) == 1
         assert limits() == before
@@ -187,8 +188,8 @@ def test_a_forked_child_works():
     queue = context.Queue()
     child = context.Process(target=_in_a_child, args=(queue,))
     child.start()
-    assert queue.get(timeout=60) == 8 * 18 * 18 * 72
-    child.join(60)
+    assert queue.get(timeout=PATIENCE) == 8 * 18 * 18 * 72
+    child.join(PATIENCE)
     assert child.exitcode == 0
 
 
@@ -234,7 +235,7 @@ def test_relu_in_place_and_one_image_behind_many_gradients(rule):
 
 def test_helpers_treat_overflow_as_their_caller_does():
     """NumPy's handling of floating-point errors belongs to a thread."""
-    seen, both = {}, threading.Barrier(2, timeout=30)
+    seen, both = {}, threading.Barrier(2, timeout=PATIENCE)
 
     def piece(number):
         both.wait()  # each of the two pieces waits for the other: two threads run them

@@ -12,7 +12,7 @@ import numpy as np
 from theorylab import _json, stats
 from theorylab.convergence.design import Design, Point
 from theorylab.model.rules import Rule
-from theorylab.montecarlo import Measurement
+from theorylab.montecarlo import Measurement, Undetermined
 
 QUANTITIES: dict[str, str] = {
     "cosine_input": "cosine to the input",
@@ -114,7 +114,11 @@ def compare(
         if quantity == "kurtosis" and f"{name} second" not in statistics.names:
             comparisons[quantity] = Comparison(None, None, None, None, law)
             continue
-        value, error = statistics.estimate(estimator)
+        try:
+            value, error = statistics.estimate(estimator)
+        except Undetermined:
+            comparisons[quantity] = Comparison(None, None, None, None, law)
+            continue
         if anytime:
             low, high = stats.anytime_interval(value, error, measured.replicates, confidence=CONFIDENCE)
         else:

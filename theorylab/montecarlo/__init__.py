@@ -3,7 +3,14 @@
 from theorylab.montecarlo.checkpoints import CheckpointFolder
 from theorylab.montecarlo.engine import Study, replicate, replicate_all
 from theorylab.montecarlo.executors import DaskExecutor, JoblibExecutor
-from theorylab.montecarlo.moments import ArrayMoments, Measurement, Simulation, Statistics, measurement
+from theorylab.montecarlo.moments import (
+    ArrayMoments,
+    Measurement,
+    Simulation,
+    Statistics,
+    Undetermined,
+    measurement,
+)
 
 __all__ = [
     "ArrayMoments",
@@ -14,6 +21,7 @@ __all__ = [
     "Simulation",
     "Statistics",
     "Study",
+    "Undetermined",
     "measurement",
     "replicate",
     "replicate_all",

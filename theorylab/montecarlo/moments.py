@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 
@@ -87,6 +88,10 @@ def _same_shape(array: np.ndarray, like: np.ndarray, name: str) -> np.ndarray:
     return like
 
 
+class Undetermined(ArithmeticError):
+    """A number formed of means has no value within a standard error of them; more replicates may tell."""
+
+
 @_validation.checked
 @dataclasses.dataclass
 class Statistics:
@@ -151,13 +156,34 @@ class Statistics:
         ------
         ValueError
             With fewer than two replicates: no spread, no standard error.
+        Undetermined
+            If the function has no finite value at one of these steps, as the root of a mean that may be negative.
+
+        Examples
+        --------
+        >>> far, near = Statistics.of({"a": np.array([3.0, 5.0])}), Statistics.of({"a": np.array([-1.0, 3.0])})
+        >>> far.estimate(lambda mean: math.sqrt(mean["a"]))[0]
+        2.0
+        >>> near.estimate(lambda mean: math.sqrt(mean["a"]))
+        Traceback (most recent call last):
+            ...
+        theorylab...Undetermined: no value within a standard error of the means of 2 replicates (math domain error)
         """
         if self.count < 2:
             raise ValueError("estimate: needs at least two replicates")
         errors = np.sqrt(np.diag(self.covariance) / self.count)
 
         def at(point: np.ndarray) -> float:
-            return float(function(dict(zip(self.names, point.tolist(), strict=True))))
+            try:
+                value = float(function(dict(zip(self.names, point.tolist(), strict=True))))
+                if math.isfinite(value):
+                    return value
+                why = f"it is {value}"
+            except (ValueError, ArithmeticError) as error:
+                why = str(error)
+            raise Undetermined(
+                f"no value within a standard error of the means of {self.count} replicates ({why})"
+            )
 
         gradient = np.zeros(len(self.names))
         for i in np.flatnonzero(errors):
