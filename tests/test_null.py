@@ -11,8 +11,9 @@ from scipy import stats
 from strategies import seeds
 
 import theorylab as tl
-from theorylab import auditing
-from theorylab.auditing import NetworkAttribution, _null
+from theorylab import _random, auditing, measures
+from theorylab.auditing import NetworkAttribution, SmoothedAttribution, _null
+from theorylab.methods._gradients import noisy_copies
 from theorylab.model.specs import ConvSpec, Dense
 from theorylab.networks.from_stack import from_stack
 
@@ -216,3 +217,63 @@ def test_the_null_in_a_report(tmp_path):
     header, rows = report.rows()
     assert {len(row) for row in rows} == {len(header)}
     assert rows[-1][-1].startswith("random ")
+
+
+# --- Means over noise
+
+
+@pytest.mark.parametrize("rule", ["saliency", "guided"])
+def test_a_smoothed_rule_is_smoothgrad_and_has_its_law(rule):
+    wide, noise = net(WIDE, 0), {"noise": 0.2, "draws": 3}
+    smoothed = SmoothedAttribution(NetworkAttribution(wide, rule), seed=4, **noise)
+    x = np.random.default_rng(2).normal(0.3, 1.0, SHAPE)
+    alone = auditing.MethodAttribution(wide, "smoothgrad", seed=4, rule=rule, **noise)
+    assert_allclose(smoothed(x, 1), alone(x, 1), rtol=1e-10, atol=1e-14)
+    assert_array_equal(smoothed.many(x, [0, 1])[1], smoothed(x, 1))
+    try:
+        expected = tl.law(WIDE, x, "smoothgrad", options={**noise, "rule": rule})
+        expected.variance  # noqa: B018 - the mean alone is known of some
+    except tl.NoLaw:
+        expected = None
+    found = null(smoothed)
+    assert (found.law == "") == (expected is None)
+
+
+def test_smooth_mprt_is_that_of_means_over_noise():
+    wide = net(WIDE, 0)
+    x = np.random.default_rng(1).normal(0.3, 1.0, SHAPE)  # the null's own
+    plain = NetworkAttribution(wide, "guided")
+    smooth = null(SmoothedAttribution(plain, noise=0.3, draws=20)).numbers["MPRT cosine"].value
+    stream = np.random.default_rng(_random.child(np.random.SeedSequence(0), _null._KEY, 0))
+    other = _null.unknowing(plain, stream)
+    copies = list(noisy_copies(x, 0.3, 20, 0))
+    means = [np.mean([one(copy, 0) for copy in copies], axis=0) for one in (plain, other)]
+    assert smooth == pytest.approx(measures.cosine(*means), rel=1e-9)
+
+
+def test_smoothed_modules_keep_their_network():
+    own = module()
+    smoothed = SmoothedAttribution(auditing.ModuleAttribution(own, "guided"), draws=2, seed=1)
+    x = np.random.default_rng(0).normal(size=SHAPE)
+    assert_allclose(
+        smoothed(x, 0), np.mean([smoothed.attribute(copy, 0) for copy in noisy_copies(x, 0.15, 2, 1)], axis=0)
+    )
+    assert smoothed.layers == smoothed.attribute.layers
+    assert not np.array_equal(smoothed.randomized(smoothed.layers[-1:], 0)(x, 0), smoothed(x, 0))
+    report = tl.audit(smoothed, [x], [0, 1], null=2)
+    assert report.null is not None
+    assert report.name == "smoothed ModuleAttribution"
+
+
+@pytest.mark.parametrize("other", [len, None, SmoothedAttribution])
+def test_what_knows_no_network_is_not_smoothed(other):
+    with pytest.raises(TypeError, match="attribute: expected"):
+        SmoothedAttribution(other)
+
+
+def test_bad_noise_is_named_at_once():
+    plain = NetworkAttribution(net(WIDE, 0), "guided")
+    with pytest.raises(ValueError, match="noise: expected at least 0, got -1"):
+        SmoothedAttribution(plain, noise=-1.0)
+    with pytest.raises(ValueError, match="draws"):
+        SmoothedAttribution(plain, draws=0)

@@ -10,6 +10,7 @@ from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
 from theorylab.auditing._null import Compared, Null
 from theorylab.auditing._report import Randomized
+from theorylab.auditing._smoothed import SmoothedAttribution
 from theorylab.auditing._verdict import Verdict
 from theorylab.auditing.adapters import (
     CaptumAttribution,
@@ -29,6 +30,7 @@ __all__ = [
     "NetworkAttribution",
     "Null",
     "Randomized",
+    "SmoothedAttribution",
     "Verdict",
     "audit",
     "audit_files",

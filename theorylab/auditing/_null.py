@@ -11,15 +11,10 @@ import numpy as np
 
 from theorylab import _random, _validation, drawing, measures
 from theorylab.analytic.nolaw import NoLaw
-from theorylab.analytic.of_stack import law as law_of_stack
-from theorylab.analytic.three_layer import MapLaw
 from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._maps import Attribute, called_many
-from theorylab.auditing._redraw import redraw
 from theorylab.auditing._rows import ALIKE
-from theorylab.auditing._torch_attribution import TorchAttribution
-from theorylab.auditing.adapters import MethodAttribution, ModuleAttribution, NetworkAttribution, OfNetwork
-from theorylab.description import description
+from theorylab.auditing._unknowing import Known, law_of, unknowing
 from theorylab.progress import Progress, stepper
 
 PICTURES = 4  # that the null is taken of, at most
@@ -148,51 +143,6 @@ class Null:
         ]
 
 
-def unknowing(attribute: OfNetwork | TorchAttribution, seed: _random.Seed) -> Any:
-    """Return the same attribution of a network that knows nothing.
-
-    The weights of each layer are Gaussian, of their root mean square, the biases and the shifts of batch normalisation are 0: a
-    network of :func:`theorylab.torch_bridge.stack_of`.
-    """
-    if isinstance(attribute, TorchAttribution):
-        twin = attribute._twin()
-        redraw(twin, attribute.layers, seed, as_is=True)
-        return attribute._with(twin)
-    net: Any = attribute.net
-    rng, drawn = _random.generator(seed), {}
-    for name, weight in net.parameters.items():
-        if weight.ndim > 1:
-            size = math.sqrt(np.mean(np.square(weight, dtype=np.float64)))
-            drawn[name] = size * rng.standard_normal(weight.shape)
-        elif name.endswith(("bias", "running_mean")):
-            drawn[name] = np.zeros_like(weight)
-    return attribute._with(net.with_parameters(drawn))
-
-
-def law_of(attribute: Any, x: np.ndarray) -> MapLaw:
-    """Return the law of :func:`unknowing`'s maps, or raise NoLaw."""
-    kind = type(attribute)  # what a subclass shows has another law
-    if kind is ModuleAttribution:
-        from theorylab.torch_bridge import stack_of
-
-        try:
-            stack = stack_of(attribute.module, x.shape)
-        except (TypeError, ValueError) as error:  # what runs in PyTorch may be no graph of ours
-            raise NoLaw(layer=f"this module, {error}") from None
-        return law_of_stack(stack, x, attribute.rule)
-    if kind not in (NetworkAttribution, MethodAttribution):
-        raise NoLaw(layer=f"{kind.__name__}, whose maps are not this package's")
-    net: Any = attribute.net
-    stack = description(net.nodes, net.parameters)
-    if kind is NetworkAttribution:
-        return law_of_stack(stack, x, attribute.rule)
-    method = attribute.method.value
-    try:
-        return law_of_stack(stack, x, method, options=attribute.options)
-    except TypeError:  # an option that its law does not know
-        raise NoLaw(method=method, layer=f"its options {', '.join(attribute.options)}") from None
-
-
 def sigma_map(map_: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """Return a map in units of its null; where that never varies, 0 or an infinity.  A zero map stays zero."""
     if not map_.any():
@@ -221,7 +171,7 @@ def null_of(
     smallest to the largest of n holds its number with probability (n − 1)/(n + 1), whatever the law's error.  A network shows all
     pictures, and its number is the mean over them: networks are the units here.
     """
-    if not isinstance(attribute, (OfNetwork, TorchAttribution)) or not attribute.layers:
+    if not isinstance(attribute, Known) or not attribute.layers:
         return None
     pair, own = targets[:2], cast("Attribute", attribute)
     moments, why, law = [], "", ""

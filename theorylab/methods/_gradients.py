@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -63,12 +63,17 @@ def smoothgrad(
     The noise is normal, its standard deviation `noise` times the picture's range.  Copy ``k`` has a stream of random numbers
     of its own: more draws leave the first ones as they are.
     """
+    copies = noisy_copies(asked.x, noise, draws, asked.seed)
+    return _sum(asked, ((1 / draws, copy) for copy in copies), Rule(rule))
+
+
+def noisy_copies(x: np.ndarray, noise: float, draws: int, seed: _random.Seed) -> Iterator[np.ndarray]:
+    """Return the copies of :func:`smoothgrad`, one after the other; what is wrong is said at once."""
     if _validation.finite_number(noise, "noise") < 0:
         raise ValueError(f"noise: expected at least 0, got {noise}")
     draws = _validation.positive_integer(draws, "draws")
-    parent, std = _random.sequence(asked.seed), noise * float(np.ptp(asked.x))
-    copies = (
-        asked.x + std * np.random.default_rng(_random.child(parent, k)).standard_normal(asked.x.shape)
+    parent, std = _random.sequence(seed), noise * float(np.ptp(x))
+    return (
+        x + std * np.random.default_rng(_random.child(parent, k)).standard_normal(x.shape)
         for k in range(draws)
     )
-    return _sum(asked, ((1 / draws, copy) for copy in copies), Rule(rule))
