@@ -53,7 +53,11 @@ def public():
         for name, value in found.items()
         if callable(value) and not isinstance(value, types.GenericAlias)
     }
-    return {name: value for name, value in callables.items() if name != "montecarlo.Simulation"}
+    none = (
+        "montecarlo.Simulation",
+        "montecarlo.Undetermined",
+    )  # a type, and an error without parameters of its own
+    return {name: value for name, value in callables.items() if name not in none}
 
 
 PUBLIC = public()
@@ -283,6 +287,10 @@ OWN = {
     "Method.check_options": {"names": []},
     "ModuleAttribution.randomized": {"layers": ["0"]},
     "CaptumAttribution.randomized": {"layers": ["0"]},
+    "auditing.SmoothedAttribution": {"attribute": tl.auditing.NetworkAttribution(CLASSIFIER, "guided")},
+    "SmoothedAttribution.many": {"x": BIG, "targets": [0, 1]},
+    "SmoothedAttribution.randomized": {"layers": ["fc1"][:0]},
+    "torch_bridge.to_torch": {"net": CLASSIFIER},
     "CheckpointFolder.load": {"block": 0},
     "CheckpointFolder.path": {"block": 0},
     "CheckpointFolder.save": {"block": 0},

@@ -111,13 +111,14 @@ MAY_IMPORT = {
     "estimates": f"{MODEL} analytic",
     "exhibits": f"{MODEL} charts measures visualization networks sampling methods weights analytic description estimates",
     "figures": f"{MODEL} methods stats charts images display measures photographs drawing montecarlo visualization networks"
-    " sampling training weights subjects adversarial analytic estimates exhibits",
+    " sampling training weights subjects adversarial analytic estimates exhibits torch_bridge",
     "explorer": f"{GROUND_FLOOR} images drawing",
     "convergence": f"{MODEL} stats charts drawing montecarlo sampling analytic estimates",
     "auditing": f"{MODEL} stats charts measures drawing montecarlo visualization networks methods torch_bridge analytic"
     " description",
     "checking": f"{MODEL} visualization networks methods torch_bridge auditing",
-    "commands": f"{MODEL} analytic images drawing montecarlo subjects exhibits figures convergence auditing checking explorer",
+    "commands": f"{MODEL} analytic images drawing montecarlo subjects exhibits figures convergence auditing checking explorer"
+    " torch_bridge",
 }
 TOP = {"__init__", "__main__", "cli"}  # the doors of the package, which may import any room
 

@@ -677,7 +677,7 @@ def test_other_bad_input():
 
 
 def test_the_public_names():
-    assert torch_bridge.__all__ == ["attribute", "attribute_many", "from_torch", "stack_of"]
+    assert torch_bridge.__all__ == ["attribute", "attribute_many", "from_torch", "stack_of", "to_torch"]
 
 
 def test_without_pytorch_one_line_says_what_to_install(monkeypatch):

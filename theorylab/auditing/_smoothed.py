@@ -48,9 +48,10 @@ class SmoothedAttribution:
     ((3, 32, 32), 'classifier.6')
     """
 
-    def __init__(
-        self, attribute: OfNetwork | TorchAttribution, *, noise: float = 0.15, draws: int = 10, seed: int = 0
-    ) -> None:
+    def __init__(self, attribute: Any, *, noise: float = 0.15, draws: int = 10, seed: int = 0) -> None:
+        if not isinstance(attribute, (OfNetwork, TorchAttribution)):
+            what = "one that knows its network, such as NetworkAttribution"
+            raise TypeError(f"attribute: expected {what}, got {_validation.kind(attribute)}")
         self.attribute: Any = attribute
         self.noise, self.draws, self.seed = noise, draws, seed
         noisy_copies(np.zeros(1), noise, draws, seed)  # refuses what is wrong
@@ -58,6 +59,7 @@ class SmoothedAttribution:
 
     def many(self, x: np.ndarray, targets: Sequence[int]) -> np.ndarray:
         """Return the maps of several targets, (T, C, H, W)."""
+        x = _validation.real_array(x, "x").astype(np.float64)
         total = np.zeros(1)
         for copy in noisy_copies(x, self.noise, self.draws, self.seed):
             total = total + called_many(self.attribute, copy, targets) / self.draws

@@ -154,6 +154,31 @@ Scheduler = Annotated[
 ]
 
 
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Run the network by PyTorch on this device, such as cuda. [default: by NumPy, here]",
+    ),
+]
+
+
+def check_device(device: str | None, jobs: int | None, scheduler: str | None) -> None:
+    """Refuse a device that is not there, or beside workers."""
+    if device is None:
+        return
+    if jobs is not None or scheduler is not None:
+        raise ValueError(
+            f"--{'scheduler' if jobs is None else 'jobs'}: --device runs all pictures in this process"
+        )
+    from theorylab.torch_bridge._attribute import device_of
+
+    try:
+        device_of(device)
+    except ValueError as error:
+        raise ValueError(f"--{error}") from None
+
+
 def one_place(jobs: int | None, scheduler: str | None) -> None:
     """Refuse worker processes here beside those of a cluster."""
     if jobs is not None and scheduler is not None:

@@ -78,6 +78,7 @@ def audit(
     seed: options.Seed = 0,
     jobs: options.Jobs = None,
     scheduler: options.Scheduler = None,
+    device: options.Device = None,
     out: Annotated[str, typer.Option(help="Folder for audit.png and audit.json.")] = "audit",
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
@@ -97,9 +98,16 @@ def audit(
         raise ValueError(
             "--preset: for --attribute alone; a network of the package prepares its own pictures"
         )
+    if device is not None and method is not None:
+        raise ValueError("--device: for rules; methods run here, by NumPy")
     if method is not None and (attribute or rule):
         raise ValueError(f"--method: in the place of --{'attribute' if attribute else 'rule'}, not beside it")
-    for name, value in (("--rule", rule), ("--network", network), ("--weights", weights)):
+    for name, value in (
+        ("--rule", rule),
+        ("--network", network),
+        ("--weights", weights),
+        ("--device", device),
+    ):
         if attribute is not None and value is not None:
             raise ValueError(f"{name}: without --attribute alone; an attribution of yours brings its own")
     given = options.of_method(method, option)
@@ -108,6 +116,7 @@ def audit(
     options.for_folders(
         jobs, scheduler, folder and attribute is None, "for a folder of pictures, without --attribute"
     )
+    options.check_device(device, jobs, scheduler)
     kept = many.Kept(Path(_files.place(out)) / "audit.unfinished.jsonl")
     keeps = folder and attribute is None
     _files.check_folder(out, ("audit.png", "audit.json", *([kept.path.name] if keeps else [])), image)
@@ -120,11 +129,15 @@ def audit(
             trained = network == "trained"
             net = nets.trained if trained else nets.random
             read: Any = nets.read
-            attribution: Any = (
-                auditing.NetworkAttribution(net, rule or "guided")
-                if method is None
-                else auditing.MethodAttribution(net, method, seed=seed, **given)
-            )
+            attribution: Any
+            if method is not None:
+                attribution = auditing.MethodAttribution(net, method, seed=seed, **given)
+            elif device is not None:
+                from theorylab.torch_bridge import to_torch
+
+                attribution = auditing.ModuleAttribution(to_torch(net, device), rule or "guided")
+            else:
+                attribution = auditing.NetworkAttribution(net, rule or "guided")
             measured["name"] = f"{network} {method or rule or 'guided'}"
             if not quiet:
                 about = "" if trained else "random weights of the architecture of: "
@@ -142,9 +155,14 @@ def audit(
                 else (method, repr(sorted(given.items())))
             )
             measured |= {
-                "configuration": {"audit": nets.digest, "network": network, "by": how},
+                "configuration": {
+                    "audit": nets.digest,
+                    "network": network,
+                    "by": how,
+                    **({"device": device} if device else {}),
+                },
                 "kept": kept,
-                "executor": many.executor_for(jobs, scheduler, output.warn),
+                "executor": None if device else many.executor_for(jobs, scheduler, output.warn),
             }
         if folder:
             assert image is not None

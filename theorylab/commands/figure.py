@@ -61,6 +61,7 @@ def figure(
     seed: options.Seed = 0,
     jobs: options.Jobs = None,
     scheduler: options.Scheduler = None,
+    device: options.Device = None,
     out: Annotated[
         str, typer.Option(help="Folder for figure-FIGURE.png and figure-FIGURE.json.")
     ] = "figures",
@@ -72,7 +73,7 @@ def figure(
     Its numbers are written beside it.  --json prints a list: the content of each figure's
     JSON file, and the names of its files.  Of a folder of pictures (--pictures) the numbers of finished ones are kept in
     figure-7.unfinished.jsonl until the figure is written: the same command resumes a run that was ended.  --jobs and
-    --scheduler run such a folder, and nothing else.
+    --scheduler run such a folder, and nothing else; --device runs figure 7's networks by PyTorch.
     """
     from theorylab import _files, _validation, figures, images, progress
     from theorylab.montecarlo import pictures as many
@@ -82,11 +83,13 @@ def figure(
     for option, value, wanted in (
         ("--pictures", pictures, ("7",)),
         ("--crops", crops, ("7",)),
+        ("--device", device, ("7",)),
         ("--weights", weights, figures.TRAINED),
     ):
         if value is not None and not set(wanted) & set(names):
             raise ValueError(f"{option}: for figure {', '.join(wanted)}; figure {name} has no use for it")
     options.for_folders(jobs, scheduler, pictures is not None, "for figure 7 of a folder, --pictures")
+    options.check_device(device, jobs, scheduler)
     folder = Path(_files.place(out))
     kept = None if pictures is None else many.Kept(folder / "figure-7.unfinished.jsonl")
     # Check the input before the work begins.
@@ -94,7 +97,8 @@ def figure(
     for read in (image, pictures):
         _files.check_folder(folder, wanted_files if kept is None else [*wanted_files, kept.path.name], read)
     images.load(image)
-    executor = None if pictures is None else many.executor_for(jobs, scheduler, output.warn)
+    here = pictures is None or device is not None
+    executor = None if here else many.executor_for(jobs, scheduler, output.warn)
     settings = figures.Settings(
         image=image,
         weights=weights,
@@ -104,6 +108,7 @@ def figure(
         seed=seed,
         executor=executor,
         kept=kept,
+        device=device,
     )
     contents = []
     for each in names:

@@ -48,6 +48,8 @@ class Settings:
         Where the pictures of a folder are measured; None: here.
     kept : Kept or None
         Where their finished rows are kept until the result is written.
+    device : str or None
+        Where figure 7 runs the networks, by PyTorch; None: here, by NumPy.
     """
 
     image: str | None = None
@@ -59,6 +61,7 @@ class Settings:
     progress: Progress | None = None
     executor: Executor | None = None
     kept: Kept | None = None
+    device: str | None = None
 
     @property
     def side(self) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import math
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import threadpoolctl
@@ -16,6 +19,7 @@ from theorylab.figures._base import Parts, Settings
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo.executors import JoblibExecutor
 from theorylab.montecarlo.pictures import Files, Row, Unreadable, measure_all
+from theorylab.networks import GraphNetwork
 from theorylab.networks.batches import batch_maps
 from theorylab.subjects import PACKAGED, Subject, hed_is_present
 
@@ -24,6 +28,7 @@ MANY, FEW = 10_000, 16
 """Crops by default: for the small classifier, and for VGG-16, which takes seconds for each."""
 
 _TOGETHER = 100
+_ON_DEVICE = 64  # pictures at a time: more make a graphics card hardly faster
 WHITE_NOISE = math.sqrt(2)
 """Predicted for saliency: two independent maps of mean zero (a random readout; exact as the map's entries grow many)."""
 
@@ -76,16 +81,48 @@ def make(settings: Settings) -> Parts:
     )
 
 
-def _apart(nets: Subject, pictures: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the distances of the maps of two logits, (B, R) by network, of pictures (B, 3, H, W) of 0–255."""
-    found = {}
-    for name, net in (("random", nets.random), ("trained", nets.trained)):
-        maps = batch_maps(net, nets.prepared(pictures), logits, PAPER)  # (B, R, T, C, H, W)
-        unit = display.unit_norm(maps.astype(np.float64))
-        # A zero map has no direction, so its picture is not counted.
-        found[name] = np.sqrt(((unit[:, :, 0] - unit[:, :, 1]) ** 2).sum(axis=(2, 3, 4)))
-        found[name][~(unit != 0).any(axis=(3, 4, 5)).all(axis=2)] = np.nan
-    return found
+@dataclasses.dataclass(frozen=True)
+class _Distances:
+    """How far the maps of two logits are apart, in random and in trained weights; by NumPy, or by PyTorch on a device."""
+
+    nets: Subject
+    device: str | None
+
+    @functools.cached_property
+    def _modules(self) -> dict[str, Any]:
+        from theorylab.torch_bridge import to_torch
+
+        return {name: to_torch(net, self.device) for name, net in self._networks.items()}
+
+    @property
+    def _networks(self) -> dict[str, GraphNetwork]:
+        return {"random": self.nets.random, "trained": self.nets.trained}
+
+    def __call__(self, pictures: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:
+        """Return distances, (B, R) by network, of pictures (B, 3, H, W) of 0–255 and two logits of each, (B, 2)."""
+        found, x = {}, self.nets.prepared(pictures)
+        for name, net in self._networks.items():
+            if self.device is not None:
+                found[name] = _on_device(self._modules[name], x, np.eye(net.n_logits)[logits.T])
+                continue
+            maps = batch_maps(net, x, logits, PAPER)  # (B, R, T, C, H, W)
+            unit = display.unit_norm(maps.astype(np.float64))
+            # A zero map has no direction, so its picture is not counted.
+            found[name] = np.sqrt(((unit[:, :, 0] - unit[:, :, 1]) ** 2).sum(axis=(2, 3, 4)))
+            found[name][~(unit != 0).any(axis=(3, 4, 5)).all(axis=2)] = np.nan
+        return found
+
+
+def _on_device(module: Any, x: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Return the distances (B, R) where the module lies: the maps stay there."""
+    import torch
+
+    from theorylab.torch_bridge._attribute import maps_of
+
+    maps = maps_of(module, x, PAPER, lambda logits: seeds).flatten(3)  # (R, T, B, pixels)
+    maps /= maps.abs().amax(3, keepdim=True)  # squares stay in range; a zero map is NaN from here on
+    maps /= torch.linalg.vector_norm(maps, dim=3, keepdim=True)
+    return np.asarray(torch.linalg.vector_norm(maps[:, 0] - maps[:, 1], dim=2).T.cpu().double().numpy())
 
 
 def _two(nets: Subject, rng: np.random.Generator) -> np.ndarray:
@@ -96,7 +133,7 @@ def _two(nets: Subject, rng: np.random.Generator) -> np.ndarray:
 class _InFolder:
     """The distances of each picture of a folder, whose two logits come from a stream of its own."""
 
-    nets: Subject
+    apart: _Distances
     files: Files
     parent: np.random.SeedSequence
 
@@ -107,21 +144,30 @@ class _InFolder:
         return self.files.readable(place)
 
     def __call__(self, places: tuple[int, ...]) -> list[Row]:
-        return [self._row(place) for place in places]
+        # By NumPy one at a time: how pictures are shared out must not change a bit.
+        parts = [places] if self.apart.device else [(place,) for place in places]
+        return list(itertools.chain.from_iterable(map(self._rows, parts)))
 
-    def _row(self, place: int) -> Row:
-        try:
-            picture = self.files[place]
-        except Unreadable as error:
-            return Row(place, skipped=str(error))
-        logits = _two(self.nets, np.random.default_rng(_random.child(self.parent, place)))
-        found = _apart(self.nets, picture[None], logits[None])
-        numbers = {
-            f"{name} {rule.value}": float(value)
-            for name, rows in found.items()
-            for rule, value in zip(PAPER, rows[0], strict=True)
-        }
-        return Row(place, self.files.digest(place), numbers)
+    def _rows(self, places: tuple[int, ...]) -> list[Row]:
+        rows, read = [], {}
+        for place in places:
+            try:
+                read[place] = self.files[place]
+            except Unreadable as error:
+                rows.append(Row(place, skipped=str(error)))
+        if not read:
+            return rows
+        streams = (np.random.default_rng(_random.child(self.parent, place)) for place in read)
+        logits = np.array([_two(self.apart.nets, stream) for stream in streams])
+        found = self.apart(np.stack(list(read.values())), logits)
+        for number, place in enumerate(read):
+            numbers = {
+                f"{name} {rule.value}": float(value)
+                for name, distances in found.items()
+                for rule, value in zip(PAPER, distances[number], strict=True)
+            }
+            rows.append(Row(place, self.files.digest(place), numbers))
+        return rows
 
 
 def _of_folder(settings: Settings, nets: Subject) -> tuple[dict[str, np.ndarray], list[dict[str, str]]]:
@@ -131,12 +177,20 @@ def _of_folder(settings: Settings, nets: Subject) -> tuple[dict[str, np.ndarray]
     files = Files(settings.pictures, tuple(paths), nets.picture)
     _ = nets.random  # drawn once, here, for all workers
     table = measure_all(
-        _InFolder(nets, files, _random.child(_random.sequence(settings.seed), 7, 0)),
+        _InFolder(
+            _Distances(nets, settings.device), files, _random.child(_random.sequence(settings.seed), 7, 0)
+        ),
         len(files),
         label="figure 7",
-        configuration={"figure": 7, "network": nets.digest, "seed": settings.seed},
+        configuration={
+            "figure": 7,
+            "network": nets.digest,
+            "seed": settings.seed,
+            **({"device": settings.device} if settings.device else {}),
+        },
         kept=settings.kept,
         executor=settings.executor or JoblibExecutor(1),
+        block=_ON_DEVICE if settings.device else 1,
         progress=settings.progress,
     )
     skipped = files.skipped(table)
@@ -156,17 +210,19 @@ def _of_crops(settings: Settings, nets: Subject) -> dict[str, np.ndarray]:
         pictures = _unseen(total, nets, crops)
     else:
         names = photographs.present()
-        pictures = (
-            photographs.crop(names[number % len(names)], nets.side, seed=crops)[None]
-            for number in range(total)
+        shown = (
+            photographs.crop(names[number % len(names)], nets.side, seed=crops) for number in range(total)
         )
+        together = _ON_DEVICE if settings.device else 1
+        pictures = (np.stack([x, *itertools.islice(shown, together - 1)]) for x in shown)
+    apart = _Distances(nets, settings.device)
     rng, step = settings.stream(7, 0), settings.steps("figure 7", total)
     found: list[dict[str, np.ndarray]] = []
     for batch in pictures:
         logits = np.array([_two(nets, rng) for _ in batch])
         # One BLAS thread for small pictures: more wait for each other.
         with threadpoolctl.threadpool_limits(1 if len(batch) > 1 else None, user_api="blas"):
-            found.append(_apart(nets, batch, logits))
+            found.append(apart(batch, logits))
         for _ in batch:
             step()
     return {name: np.concatenate([one[name] for one in found]) for name in ("random", "trained")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,56 +63,75 @@ def attribute_many(
     >>> attribute_many(module, np.ones((5, 1, 3, 3)), ["saliency", "guided"], ["max"]).shape
     (2, 1, 5, 1, 3, 3)
     """
+    output = _validation.choice(output, ("numpy", "torch"), "output")
+    checked_rules, targets = [Rule(rule) for rule in rules], list(targets)
+
+    def seeds_of(values: np.ndarray) -> np.ndarray:
+        n_logits = values.shape[1]
+        checked_targets = [check_target(target, n_logits) for target in targets]
+        rng = _random.generator(seed) if "random" in checked_targets else 0
+        seeds = np.empty((len(checked_targets), len(values), n_logits))
+        for number, row in enumerate(values):
+            seeds[:, number] = logit_gradients(checked_targets, n_logits, row.copy, rng)
+        return seeds
+
+    maps = maps_of(module, xs, checked_rules, seeds_of, device)
+    if output == "torch":
+        return maps
+    import torch
+
+    # Page-locked memory, which PyTorch keeps for the next call, takes a copy several times as fast.
+    held = torch.empty_like(maps, device="cpu", pin_memory=maps.is_cuda)
+    return held.copy_(maps).numpy()
+
+
+def maps_of(
+    module: Any,
+    xs: Any,
+    rules: Sequence[Rule],
+    seeds_of: Callable[[np.ndarray], np.ndarray],
+    device: Any = None,
+) -> Any:
+    """Return the maps of :func:`attribute_many` as a tensor; ``seeds_of(logits)`` are gradients at the logits, (T, B, K)."""
     require_torch()
     import torch
 
     from theorylab.torch_bridge import _twin
     from theorylab.torch_bridge._recording import Recorder
 
-    output = _validation.choice(output, ("numpy", "torch"), "output")
-    checked_rules, targets = [Rule(rule) for rule in rules], list(targets)
     xs = _validation.real_array(xs, "xs")
     if xs.ndim != 4 or not len(xs):
         raise ValueError(f"xs: expected (B, C, H, W) of at least one image, got {xs.shape}")
     module = _twin.check_classifier(module)
     dtype, home = _twin.precision(module)
-    target_device = home if device is None else _device(device)
-    modified = next((rule.value for rule in checked_rules if rule is not Rule.SALIENCY), None)
+    place = home if device is None else device_of(device)
+    modified = next((rule.value for rule in rules if rule is not Rule.SALIENCY), None)
     # The caller may be inside torch.no_grad() or inference mode; nobody's .grad is written to.
     with torch.inference_mode(False), torch.enable_grad():
-        recorder = Recorder(module, target_device, modified)
-        image = torch.tensor(np.ascontiguousarray(xs), dtype=dtype, device=target_device, requires_grad=True)
+        recorder = Recorder(module, place, modified)
+        image = torch.tensor(np.ascontiguousarray(xs), dtype=dtype, device=place, requires_grad=True)
         logits = recorder.run(image)
         _check_logits(logits, len(xs), dtype)
         if len(xs) > 1:
             _check_alone(recorder.again(image[:1]), logits[:1])
         values = logits.detach().cpu().numpy()
-        n_logits = values.shape[1]
-        checked_targets = [check_target(target, n_logits) for target in targets]
-        rng = _random.generator(seed) if "random" in checked_targets else 0
-        seeds = np.empty((len(checked_targets), len(xs), n_logits))
-        for number, row in enumerate(values):
-            seeds[:, number] = logit_gradients(checked_targets, n_logits, row.copy, rng)
+        seeds = seeds_of(values)
         # Filled where they are computed, and brought home once: a copy of each map would make a GPU wait.
-        maps = torch.zeros(
-            (len(checked_rules), len(checked_targets), *xs.shape), dtype=dtype, device=target_device
-        )
+        maps = torch.zeros((len(rules), len(seeds), *xs.shape), dtype=dtype, device=place)
         if logits.requires_grad:  # else no image changes the output
-            gradients = torch.tensor(seeds, dtype=dtype, device=target_device)
-            for i, rule in enumerate(checked_rules):
+            gradients = torch.tensor(seeds, dtype=dtype, device=place)
+            for i, rule in enumerate(rules):
                 recorder.current.rule = rule
                 for k, gradient in enumerate(gradients):
                     maps[i, k] = _gradient(logits, image, gradient)
     if not torch.isfinite(maps).all():
         raise ValueError(f"module: gradients leave the range of {values.dtype}")
-    if output == "torch":
-        return maps
-    # Page-locked memory, which PyTorch keeps for the next call, takes a copy several times as fast.
-    held = torch.empty_like(maps, device="cpu", pin_memory=maps.is_cuda)
-    return held.copy_(maps).numpy()
+    return maps
 
 
-def _device(device: Any) -> Any:
+def device_of(device: Any) -> Any:
+    """Return a device of PyTorch that is there, or raise a ValueError."""
+    require_torch()
     import torch
 
     try:
