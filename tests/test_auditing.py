@@ -268,6 +268,43 @@ def test_what_goes_wrong_in_an_attribution_is_one_line(error, what, pictures):
     assert raised.value.__cause__ is error  # with its own traceback for whoever wrote it
 
 
+def test_a_sequence_of_ones_own_may_use_its_memory_again(pictures):
+    """Anything with a length and entries: asked for one at a time, and never made an array of all."""
+
+    class Again:
+        held, asked = np.empty_like(pictures[0]), []
+
+        def __len__(self):
+            return len(pictures)
+
+        def __getitem__(self, place):
+            self.asked.append(place)
+            self.held[:] = pictures[place]
+            return self.held
+
+    found, expected = (tl.audit(pieces, x, range(4)).to_json() for x in (Again(), pictures))
+    assert found == expected
+    assert max(Again.asked.count(place) for place in range(len(pictures))) <= 2
+
+
+def test_maps_of_unlike_shapes_are_named(pictures):
+    with pytest.raises(
+        ValueError,
+        match=r"attribute: maps of one shape expected, got \(3, .* for target 2 and \(1, .* target 5",
+    ):
+        tl.audit(lambda x, target: x if target < 5 else x[0], pictures, [2, 3, 5])
+
+
+def test_what_goes_wrong_in_the_gradient_is_not_laid_on_the_attribution(pictures):
+    def fails(x, target):
+        raise RuntimeError("out of order")
+
+    with pytest.raises(ValueError, match=r"^gradient: RuntimeError for target 0: out of order"):
+        tl.audit(pieces, pictures, [0, 1], gradient=fails)
+    with pytest.raises(ValueError, match=r"^gradient: expected a map of"):
+        tl.audit(pieces, pictures, [0, 1], gradient=lambda x, target: x[:, 1:])
+
+
 def test_who_is_undecided_is_told_what_would_help(pictures):
     report = tl.audit(pieces, pictures[0], [0, 1])
     assert "undecided: one picture; more pictures would tell, 8 or more (of this one: " in str(report)

@@ -15,15 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
-from shell import PATIENCE, run
+from shell import PATIENCE, process, run
 from strategies import EVERY_RULE, seeds
 
 from proofs_checks import _selected
-from theorylab import _files, _json, _validation, auditing, exhibits, figures, images, progress
+from theorylab import _files, _json, _validation, auditing, cli, exhibits, figures, images, progress
 from theorylab.commands import _output as output
 from theorylab.model.rules import Rule
 from theorylab.montecarlo.checkpoints import CheckpointFolder
@@ -271,6 +272,58 @@ def test_a_full_stdout_is_no_bad_input(here):
         command = [sys.executable, "-m", "theorylab", "visualize", "a.png", *SMALL]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (3, "theorylab: error: the output: No space left on device\n")
+
+
+def test_what_is_given_empty_is_not_what_is_left_out():
+    """Of every option and argument that takes words."""
+    tried = 0
+    for name, command in typer.main.get_command(cli.app).commands.items():
+        for param in command.params:
+            kind = param.type_descriptor.annotation
+            if kind not in (str, list[str]) or param.opts[0] == "--option":
+                continue
+            words = [""] if param.param_type_name == "argument" else [param.opts[0], ""]
+            before = {"figure": ["2"], "check": ["a:b"], "visualize": ["cat"], "predict": ["cat"]}.get(name, []) if words[0] else []
+            done = run(name, *before, *words)
+            assert (done.exit_code, done.stdout) == (2, ""), (name, words, done.output)
+            told = f"theorylab: error: {param.opts[0]}: is empty\n"
+            choices = f"Error: Invalid value for '{param.opts[0]}': unknown"
+            assert done.stderr == told or choices in done.stderr
+            tried += 1
+    assert tried > 45
+
+
+@pytest.mark.parametrize(
+    "command", ["claims", "claims --json", "predict a.png --size 16 --filters 2 --kernel 3 --out p.png"]
+)
+def test_a_reader_that_goes_is_output_that_is_not_written(here, command):
+    """No word, and not the status of a check that failed."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "theorylab", *command.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as done:
+        done.stdout.close()
+        assert done.stderr.read() == ""
+    assert done.returncode == 3
+
+
+def test_results_are_written_where_the_command_was_given(here):
+    """Though the user's code goes elsewhere, when it is imported and when it is called, and prints to the last."""
+    Path("elsewhere").mkdir()
+    Path("restless.py").write_text(
+        "import atexit, os, threading\nos.chdir('elsewhere')\natexit.register(print, 'late')\n"
+        "def copy(x, t):\n    os.chdir('/')\n    return x\n"
+    )
+    done = process(
+        *["audit", "a.png", "--attribute", "restless:copy", "--size", "16", "--json", "--out", "made"],
+        cwd=Path.cwd(),
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["verdict"]
+    assert "late" in done.stderr
+    assert sorted(path.name for path in Path("made").iterdir()) == ["audit.json", "audit.png"]
 
 
 def test_what_is_replaced_is_said(here):

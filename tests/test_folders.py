@@ -84,9 +84,13 @@ def break_some(folder, rng):
         said[name] = reason
         if "secret" in name:
             (folder / name).chmod(0)
-    (
-        folder / f"{rng.randint(0, 9):03}-folder.png"
-    ).mkdir()  # folders are not searched, nor mistaken for pictures
+    for kind, reason in (("lost.png", "no such file"), ("loop.png", "ymbolic link")):
+        name = f"{rng.randint(0, 9):03}-{kind}"
+        (folder / name).symlink_to("nowhere.png" if "lost" in kind else name)
+        said[name] = reason
+    # Folders are not searched, nor mistaken for pictures, and a pipe would never end.
+    (folder / f"{rng.randint(0, 9):03}-folder.png").mkdir()
+    os.mkfifo(folder / f"{rng.randint(0, 9):03}-pipe.png")
     return said
 
 

@@ -419,6 +419,10 @@ def test_images_of_a_batch_do_not_see_each_other():
         lambda m, x: x - x.mean(0),
         lambda m, x: x.flip(0),
         lambda m, x: x * len(x),
+        lambda m, x: x + x[:1],
+        lambda m, x: x + x[-1:],
+        lambda m, x: x.cumsum(0),
+        lambda m, x: torch.cat([x[:1], x[1:] - x[:-1]]),
     ):
         with pytest.raises(
             ValueError, match=r"^module: the logits of an image depend on the other images beside it"
@@ -427,13 +431,40 @@ def test_images_of_a_batch_do_not_see_each_other():
         assert_right_or_refused(Net(function), saliency=True)
 
 
-def test_the_module_runs_once_for_one_image_and_twice_for_several():
+def test_the_module_runs_once_for_one_image_and_three_times_for_several():
     runs = []
     module = Net(lambda m, x: runs.append(len(x)) or x)
     attribute(module, picture(), "guided", 1)
     assert runs == [1]
     attribute_many(module, np.stack([picture()] * 5), ["guided", "saliency"], [0, 1])
-    assert runs == [1, 5, 1]
+    assert runs == [1, 5, 1, 1]
+
+
+def quantised(bits, layers):
+    parts = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5), nn.ReLU(), nn.Linear(5, 3)
+    )
+    return torch.ao.quantization.quantize_dynamic(parts.eval(), layers, dtype=bits)
+
+
+@pytest.mark.filterwarnings("ignore")  # its own, that it is old
+@pytest.mark.parametrize("bits", [torch.qint8, torch.float16])
+@pytest.mark.parametrize("layers", [{nn.Linear}, {"3"}, {"5"}])
+def test_layers_without_a_backward_pass_are_no_maps_of_zeros(bits, layers):
+    module = quantised(bits, layers)
+    for rule in ("saliency", "guided"):
+        with pytest.raises(
+            ValueError, match=r"cannot differentiate|is not known|no rule|Linear|linear"
+        ) as caught:
+            attribute(module, np.random.default_rng(0).normal(size=(3, 8, 8)), rule, 1)
+        assert "\n" not in str(caught.value)
+
+
+def test_logits_without_a_gradient_that_follow_the_image_are_refused():
+    with pytest.raises(ValueError, match="its logits depend on the image without a gradient"):
+        attribute(Net(lambda m, x: x.detach()), picture(), "saliency", 1)
+    constant = attribute(Net(lambda m, x: torch.ones_like(x)), picture(), "saliency", 1)
+    assert not constant.any()  # rightly: no image changes the logits
 
 
 # --- what is linear in the image, and what is not

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from theorylab import _files
+
 
 def named(spec: str, option: str) -> Any:
     """Return what `spec`, ``module:name``, names.
@@ -56,7 +58,8 @@ def imported(spec: str, option: str) -> tuple[Any, str, str]:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # which is not for what the user's code prints
+        # Which is not for what the user's code prints.
+        with contextlib.redirect_stdout(sys.stderr), _files.here():
             return importlib.import_module(module), module, name
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0] and error.name != module:

@@ -120,7 +120,8 @@ def as_array(value: Any, name: str) -> np.ndarray:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TypeError(f"{name}: expected an array of real numbers, got {kind(value)} ({reason})") from error
     if array.dtype.kind not in "fiub":
-        what = kind(value) if array.dtype.kind == "O" else f"dtype {array.dtype}"
+        plain = array.dtype.kind == "O" and not isinstance(value, np.ndarray)
+        what = kind(value) if plain else f"dtype {array.dtype}"
         raise TypeError(f"{name}: expected real numbers, got {what}")
     return array
 

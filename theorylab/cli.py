@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
+import io
 import itertools
 import os
 import re
@@ -92,7 +94,7 @@ class _Command(typer.core.TyperCommand):
         """Parse, or say what came and what was expected."""
         given = list(args)
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
         except _Usage as error:
             names = getattr(getattr(error, "param", None), "opts", ())
             error.message = _words(str(error.message), given, names)
@@ -101,6 +103,11 @@ class _Command(typer.core.TyperCommand):
             ):
                 error.message += "; a picture is given by --image"
             raise
+        for param in self.params:
+            value = ctx.params.get(param.name)
+            if "" in (value if isinstance(value, (list, tuple)) else [value]):
+                _fail(f"{param.opts[0]}: is empty")
+        return rest
 
 
 # typer may bring its own copy of click.
@@ -144,7 +151,10 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             output.line("theorylab: interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            raise  # the reader of the output has gone (`| head`): not an error of the input
+            # The reader has gone (`| head`).  What is still held for it goes nowhere, without a word at the end.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(NOT_WRITTEN) from None
         except OSError as error:
             late = isinstance(error, NotWritten) or error.errno in _FULL
             where = error.filename or (late and "the output")  # a stream has no name
@@ -182,7 +192,15 @@ def main() -> None:
     # As Ctrl-C: workers are ended and a study says how to resume it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(prog_name="theorylab")
+        try:
+            app(prog_name="theorylab")
+        finally:
+            sys.stdout.flush()
+            if isinstance(
+                sys.stdout, io.TextIOBase
+            ):  # and not what click puts there when the reader has gone
+                # What the user's code prints at the end, or in a thread that goes on, is no result.
+                sys.stdout = sys.stderr
     except KeyboardInterrupt:  # while a module was being imported
         sys.exit(INTERRUPTED)
     except OSError as error:

@@ -161,7 +161,8 @@ def in_folder(folder: str | os.PathLike[str]) -> list[str]:
                 for entry in entries
                 if suffixes.get(os.path.splitext(entry.name)[1].lower()) in formats
                 and not entry.name.startswith(".")
-                and entry.is_file()
+                # A link that leads nowhere is a picture that cannot be read.
+                and (os.path.isfile(entry) or (entry.is_symlink() and not os.path.exists(entry)))
             )
     except OSError as error:
         raise ValueError(f"{where}: cannot be read, {error.strerror}") from None

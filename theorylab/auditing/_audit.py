@@ -28,7 +28,7 @@ from theorylab.progress import Progress
 @_validation.checked
 def audit(
     attribute: Attribute,
-    x: np.ndarray | Sequence[Any],
+    x: Any,
     targets: Sequence[int] | np.ndarray,
     *,
     name: str | None = None,
@@ -102,6 +102,10 @@ def audit(
     its negative: undecided: one picture; more pictures would tell, 8 or more
     (of this one: recovers the input's negative, insensitive to class)
     """
+    # A sequence of the user's own stays one: as an array all pictures would be in memory.
+    own = not hasattr(x, "__array__") and hasattr(x, "__getitem__") and hasattr(x, "__len__")
+    if not own or isinstance(x, (str, bytes, Mapping)):
+        x = _validation.as_array(x, "x")
     pictures: Any = x if not isinstance(x, np.ndarray) or x.ndim == 4 else x[None]
     if isinstance(x, (np.ndarray, list, tuple)):  # at hand: refused before anything is run
         for picture in pictures:

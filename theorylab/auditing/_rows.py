@@ -97,9 +97,16 @@ class Rows:
         """Return a picture, and its maps by what is judged, (T, C, H, W), with noise of their values."""
         if place not in self._known:
             x = checked(self.pictures[place])
-            maps = {kind: called_many(one, x, self.targets) for kind, one in self.judged.items()}
+            maps = self._maps(x)
             self._known[place] = x, self._with_noise(maps, 2, place)
         return self._known[place]
+
+    def _maps(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        names = ("attribute", "gradient")  # of the arguments that they were given as
+        return {
+            kind: called_many(one, x, self.targets, name)
+            for (kind, one), name in zip(self.judged.items(), names, strict=False)
+        }
 
     def _with_noise(self, maps: dict[str, np.ndarray], *key: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng(_random.child(self.parent, *key))
@@ -129,7 +136,7 @@ class Rows:
         largest = float(np.abs(x).max())  # squares stay in range
         unit = x / largest
         moved = x + change * (MOVED * np.linalg.norm(unit) / np.linalg.norm(change)) * largest
-        again = {kind: called_many(one, moved, self.targets) for kind, one in self.judged.items()}
+        again = self._maps(moved)
         again = self._with_noise(again, 3, place)
         numbers: dict[str, float] = {}
         for index, kind in enumerate(self.kinds):

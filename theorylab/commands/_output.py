@@ -198,9 +198,13 @@ def display(renderable: Any) -> None:
     """Print a table on stdout: without escape codes in a pipe, and without any under NO_COLOR."""
     from rich.console import Console
 
+    class Told(Console):
+        def on_broken_pipe(self) -> None:  # in place of an end with status 1
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
     # A pipe has no width: make it wide enough not to wrap ids, so that grep finds them.
     piped = not _stdout().isatty() and "COLUMNS" not in os.environ
-    Console(
+    Told(
         file=_stdout(),
         color_system=None if os.environ.get("NO_COLOR") else "auto",
         width=_PIPE if piped else None,

@@ -54,7 +54,7 @@ def attribute_many(
     Notes
     -----
     Eq. 1–2.  One forward pass, ``R · T`` backward passes of the batch: the images do not see each other, which one more
-    forward pass of one image makes sure of.
+    forward pass of the first image and one of the last make sure of.
 
     Examples
     --------
@@ -112,8 +112,11 @@ def maps_of(
         image = torch.tensor(np.ascontiguousarray(xs), dtype=dtype, device=place, requires_grad=True)
         logits = recorder.run(image)
         _check_logits(logits, len(xs), dtype)
-        if len(xs) > 1:
-            _check_alone(recorder.again(image[:1]), logits[:1])
+        for one in (
+            (slice(0, 1), slice(-1, None)) if len(xs) > 1 else ()
+        ):  # what comes before, and what comes behind
+            _check_alone(recorder.again(image[one]), logits[one])
+        _check_differentiable(logits, image, lambda: recorder.again(image.detach().flip(3) + 1))
         values = logits.detach().cpu().numpy()
         seeds = seeds_of(values)
         # Filled where they are computed, and brought home once: a copy of each map would make a GPU wait.
@@ -159,10 +162,33 @@ def _check_alone(alone: Any, beside: Any) -> None:
     """Refuse a module that lets one image see the others: its maps would not be those of one image."""
     import torch
 
-    tolerance = (1e-8 if beside.dtype == torch.float64 else 1e-3) * float(alone.abs().max())
-    if not torch.allclose(alone, beside, rtol=0, atol=tolerance):
+    tolerance = (1e-8 if beside.dtype == torch.float64 else 1e-3) * float(beside.detach().abs().max())
+    if alone.shape != beside.shape or not torch.allclose(alone, beside, rtol=0, atol=tolerance):
         raise ValueError(
             "module: the logits of an image depend on the other images beside it; call attribute for each"
+        )
+
+
+def _check_differentiable(logits: Any, image: Any, elsewhere: Callable[[], Any]) -> None:
+    """Refuse operations whose backward pass PyTorch leaves out, as those of quantised layers: their gradient would be 0.
+
+    Where no gradient reaches the image its logits may not change: ``elsewhere()`` are those of another image.
+    """
+    import torch
+
+    reached, seen, ahead = False, set(), [logits.grad_fn]
+    while ahead:
+        step = ahead.pop()
+        if step is None or step in seen:
+            continue
+        if step.name().endswith("WarnNotImplemented"):
+            raise ValueError("module: PyTorch cannot differentiate it: an operation has no backward pass")
+        reached = reached or getattr(step, "variable", None) is image
+        seen.add(step)
+        ahead += [below for below, _ in step.next_functions]
+    if not reached and not torch.equal(elsewhere(), logits):
+        raise ValueError(
+            "module: PyTorch cannot differentiate it: its logits depend on the image without a gradient"
         )
 
 
@@ -219,11 +245,12 @@ def attribute(
         If `module` is no ``torch.nn.Module`` or `x` is not of real numbers.
     ValueError
         If the forward fails, reads values of the image (the message has the line) or writes into a parameter; if
-        something is random, in training mode, without values (lazy, meta), compiled by TorchScript, a custom autograd
-        function or under ``torch.no_grad``; under every rule but "saliency" if something that is neither a ReLU or
-        LeakyReLU nor known to be linear, pooling or normalisation stands in it (GELU, Sigmoid, ReLU6, …), or a product
-        of two tensors that depend on the image, or a division by one; if a unit is under activation checkpointing; if
-        dtypes are mixed or half; if `rule`, `target`, `device` or `x` does not fit.
+        something draws random numbers by torch, is in training mode, without values (lazy, meta), compiled by
+        TorchScript, a custom autograd function or under ``torch.no_grad``, or has no backward pass (quantised
+        layers); under every rule but "saliency" if something that is neither a ReLU or LeakyReLU nor known to be
+        linear, pooling or normalisation stands in it (GELU, Sigmoid, ReLU6, …), or a product of two tensors that
+        depend on the image, or a division by one; if a unit is under activation checkpointing; if dtypes are mixed or
+        half; if `rule`, `target`, `device` or `x` does not fit.
 
     Notes
     -----
