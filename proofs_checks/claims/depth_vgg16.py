@@ -7,7 +7,12 @@ import numpy as np
 from proofs_checks.claim import Bench, Claim, Evidence, Outcome, Wrong
 from proofs_checks.studies import shelf
 from proofs_checks.studies.alignment import MARGINS, PREDICTED, alignment_figure, guided_checks, likeness
-from proofs_checks.studies.architectures import ArchitectureMaps, read_by_convolutions, vgg16_convolutions
+from proofs_checks.studies.architectures import (
+    ArchitectureMaps,
+    cost_figure,
+    read_by_convolutions,
+    vgg16_convolutions,
+)
 from theorylab.analytic import depth_maps
 from theorylab.analytic.conv_depth import LayerMaps
 from theorylab.analytic.tolerances import tolerance
@@ -47,12 +52,14 @@ def run(bench: Bench) -> Outcome:
         TOLERANCE,
     )
     first, _, pool, *_ = layers
+    curve, cost = cost_figure("depth-vgg16-cost", simulate, Rule.GUIDED, measured)
     shallow = {rule: depth_maps(x, [first, pool], rule)[-1].alignment for rule in PREDICTED}
     return Outcome(
         f"Cosine to x, structural similarity to x as shown, and cosine of two logits' maps: {likeness(all_rules)}. The law has "
         f"{guided[-1]:.2f} and {law[Rule.DECONVNET][-1].alignment:.2f} for the first two cosines to x; a max-pool on the first "
         f"layer alone would have {shallow[Rule.GUIDED]:.2f} and {shallow[Rule.DECONVNET]:.2f}. How far off the law of wide "
-        f"layers may be, as measured on unlike pictures: {tolerance(x.shape, layers, Rule.GUIDED).words}.",
+        f"layers may be, as measured on unlike pictures: {tolerance(x.shape, layers, Rule.GUIDED).words}. "
+        f"{cost}.",
         (
             *(Evidence(*measured.estimate(f"{rule.value} toward")) for rule in PREDICTED),
             Evidence(*all_rules.estimate("saliency toward")),
@@ -68,6 +75,7 @@ def run(bench: Bench) -> Outcome:
                 law,
                 measured,
             ),
+            curve,
         ),
     )
 

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from proofs_checks.studies.three_layers import inner, unit
-from theorylab import Gaussian, Rule, display, measures, montecarlo
+from theorylab import Gaussian, Rule, display, drawing, measures, montecarlo
+from theorylab.charts import CurveFigure, Line, Points
 from theorylab.montecarlo import ArrayMoments, Measurement
 from theorylab.networks import GraphNetwork
 from theorylab.networks.deep import resnet_nodes, vgg16_nodes
 from theorylab.networks.nodes import Conv, Dense, Flatten, Node
-from theorylab.networks.parameters import draw_parameters
+from theorylab.networks.parameters import draw_parameters, trace_shapes
 
 NETWORKS = 4
 """In a replicate."""
@@ -33,7 +34,8 @@ class ArchitectureMaps:
 
     Numbers by rule, S the map over its norm: ``alignment <n>`` of ``V̂`` with the activation that node `watched[n]` puts
     out; ``toward`` ⟨S, x⟩; ``similar``, the structural similarity of the picture and the map as it is shown; with `logits`,
-    ``logits`` ⟨S, S'⟩ of two of them; and where a mean is predicted, ``along`` ⟨S, m⟩/‖m‖.
+    ``logits`` ⟨S, S'⟩ of two of them; and where a mean is predicted, ``along`` ⟨S, m⟩/‖m‖ and ``apart``, what the four
+    networks' mean has of energy beside m.
     """
 
     x: np.ndarray
@@ -56,6 +58,9 @@ class ArchitectureMaps:
             for _, maps in drawn:
                 for rule, map_ in maps.items():
                     moments[rule.value].add(map_)
+            for rule in self.means:
+                mean = np.mean([maps[rule] for _, maps in drawn], axis=0)
+                rows[-1][f"{rule.value} apart"] = inner(mean, mean) - rows[-1][f"{rule.value} along"] ** 2
         return montecarlo.measurement(rows, moments)
 
     def single(self, rng: np.random.Generator) -> dict[Rule, np.ndarray]:
@@ -86,6 +91,51 @@ class ArchitectureMaps:
                 numbers[f"{rule.value} along"] = inner(map_, unit(self.means[rule]))
             maps[rule] = map_
         return numbers, maps
+
+
+def multiplications(nodes: Sequence[Node]) -> int:
+    """Count those of one map: the weights at every position, once forward and once back."""
+    outputs, parameters = trace_shapes(nodes)
+    counts = (
+        math.prod(outputs[node.name][1:]) * math.prod(parameters[node.parameter("weight")])
+        for node in nodes
+        if isinstance(node, (Conv, Dense))
+    )
+    return 2 * sum(counts)
+
+
+def cost_figure(
+    name: str, simulate: ArchitectureMaps, rule: Rule, measured: Measurement
+) -> tuple[CurveFigure, str]:
+    """Draw how far the mean of simulated networks is from the predicted map, by the work of them, and say it in a sentence."""
+    moments, mean = measured.maps[rule.value], unit(simulate.means[rule])
+    one = measured.estimate(lambda m: math.sqrt(1 / m[f"{rule.value} along"] ** 2 - 1))
+    four = measured.estimate(lambda m: math.sqrt(max(m[f"{rule.value} apart"], 0)) / m[f"{rule.value} along"])
+    along = inner(moments.mean, mean)
+    rest = math.sqrt(inner(moments.mean, moments.mean) - along**2) / along
+    work = multiplications(simulate.build(simulate.x.shape))
+    counts = np.array([1, NETWORKS, moments.count])
+    line = np.geomspace(1, max(4 * moments.count, 1000), 30)
+    needed = (one[0] / 0.05) ** 2
+    figure = CurveFigure(
+        name,
+        f"{rule.title}: how far the mean map of 1, {NETWORKS} and {moments.count} simulated networks is from the predicted map, "
+        f"over the size of their part along it. A network takes {work:.1e} multiplications.",
+        "multiplications of the simulation",
+        "distance to the predicted map, over its size",
+        (Line("independent networks: 1/√n", work * line, one[0] / np.sqrt(line)),),
+        (
+            Points.of("measured", work * counts[:2], [one, four]),
+            Points("mean of all", work * counts[2:], np.array([rest]), np.array([rest]), np.array([rest])),
+        ),
+        x_scale="log",
+        y_scale="log",
+        title="The work of a simulation that comes as near to its mean as the law",
+    )
+    return figure, (
+        f"To come within 5 % of the predicted map the mean of {drawing.number(needed, 2)} networks is needed, "
+        f"{needed * work:.0e} multiplications; that of {moments.count} is {drawing.number(100 * rest, 2)} % off"
+    )
 
 
 def _redrawn(weights: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
