@@ -283,7 +283,11 @@ def test_what_is_given_empty_is_not_what_is_left_out():
             if kind not in (str, list[str]) or param.opts[0] == "--option":
                 continue
             words = [""] if param.param_type_name == "argument" else [param.opts[0], ""]
-            before = {"figure": ["2"], "check": ["a:b"], "visualize": ["cat"], "predict": ["cat"]}.get(name, []) if words[0] else []
+            before = (
+                {"figure": ["2"], "check": ["a:b"], "visualize": ["cat"], "predict": ["cat"]}.get(name, [])
+                if words[0]
+                else []
+            )
             done = run(name, *before, *words)
             assert (done.exit_code, done.stdout) == (2, ""), (name, words, done.output)
             told = f"theorylab: error: {param.opts[0]}: is empty\n"

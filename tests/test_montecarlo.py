@@ -201,6 +201,12 @@ def test_a_number_without_a_value_within_a_standard_error_is_named(observations,
             sample.estimate(lambda m: function(m["a"]))
 
 
+@pytest.mark.parametrize("numbers", [{"a": np.array([])}, {"a": []}, []])
+def test_no_replicate_is_no_measurement(numbers):
+    with pytest.raises(ValueError, match=r"numbers: expected .*one"):
+        measurement(numbers)
+
+
 def test_one_replicate_has_no_standard_error():
     with pytest.raises(ValueError, match="estimate: needs at least two replicates"):
         Statistics.of({"a": np.ones(1)}).estimate(lambda m: m["a"])

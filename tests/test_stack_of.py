@@ -214,6 +214,18 @@ class Joined(nn.Module):
         return self.fc(self.last(self.join(x, self.branch(x))).flatten(1))
 
 
+class Twice(nn.Module):
+    """``relu(way(h) + h)`` of one convolution's output ``h``: its weights are in both terms."""
+
+    def __init__(self, *way):
+        super().__init__()
+        self.first, self.way, self.fc = conv(), nn.Sequential(*way), nn.Linear(192, 2)
+
+    def forward(self, x):
+        h = self.first(x)
+        return self.fc(torch.relu(self.way(h) + h).flatten(1))
+
+
 def conv(**options):
     return nn.Conv2d(3, 3, 3, padding=1, **options)
 
@@ -239,6 +251,13 @@ HEAD = nn.Flatten(), nn.Linear(192, 2)
         (Joined(torch.mul, conv()), "function torch.mul"),
         (Joined(torch.add, conv(), nn.ReLU()), "add, a sum that is no residual block"),
         (Joined(torch.add), "add, a sum that is no residual block"),
+        (Twice(), "add, a sum that is no residual block"),
+        (Twice(nn.BatchNorm2d(3)), "add, a sum that is no residual block"),
+        (Twice(nn.ReLU(), conv()), "add, a sum that is no residual block"),
+        (
+            Twice(nn.BatchNorm2d(3), nn.ReLU(), conv(), nn.ReLU(), conv()),
+            "add, a sum that is no residual block",
+        ),
         (Joined(torch.add, nn.BatchNorm2d(3)), "batch normalisation that does not follow a convolution"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -27,7 +27,8 @@ INITS: Final = {"pytorch": 1 / 3, "kaiming": 2.0}
 class _Value:
     """What a node puts out: the topmost layer on the way to it, and what that layer reads; None for the image.
 
-    It is open until a unit has closed it.  `sizes`: root mean square of the weights of each filter; `biases`: theirs, if read.
+    It is open until a unit has closed it.  `sizes`: root mean square of the weights of each filter; `biases`: theirs, if read;
+    `weights`: the name of the parameter.
     """
 
     below: _Value | None = None
@@ -35,6 +36,7 @@ class _Value:
     open: bool = False
     sizes: np.ndarray | None = None
     biases: np.ndarray | None = None
+    weights: str = ""
 
 
 def description(
@@ -198,13 +200,16 @@ class _Reader:
     def _weighted(
         self, node: kinds.Conv | kinds.Dense, source: _Value, layer: ConvSpec | Dense, sizes: np.ndarray
     ) -> _Value:
+        value = _Value(source, layer, True, sizes, weights=node.parameter("weight"))
         if not self.biases or node is self.last or not node.bias:
-            return _Value(source, layer, True, sizes)
+            return value
         if isinstance(self.weights, str):
-            return _Value(source, layer if self.weights == "kaiming" else _like_weights(layer), True, sizes)
+            return (
+                value if self.weights == "kaiming" else dataclasses.replace(value, layer=_like_weights(layer))
+            )
         held = node.bias_of(self.weights)
         assert held is not None
-        return _with_biases(_Value(source, layer, True, sizes, np.asarray(held, dtype=np.float64)))
+        return _with_biases(dataclasses.replace(value, biases=np.asarray(held, dtype=np.float64)))
 
     def _sizes(self, node: kinds.Conv | kinds.Dense) -> np.ndarray:
         """Return the root mean square of each filter's weights."""
@@ -228,12 +233,11 @@ class _Reader:
         sizes = self._some(node, source.sizes * np.abs(factors))
         layer = dataclasses.replace(source.layer, weights=Gaussian(_mean_square(sizes)))
         if not self.biases:
-            return _Value(source.below, layer, True, sizes)
+            return dataclasses.replace(source, layer=layer, sizes=sizes)
         before = 0.0 if source.biases is None else source.biases
         shifted = factors * (before - self.weights[node.parameter("running_mean")])
-        return _with_biases(
-            _Value(source.below, layer, True, sizes, shifted + self.weights[node.parameter("bias")])
-        )
+        shifted = shifted + self.weights[node.parameter("bias")]
+        return _with_biases(dataclasses.replace(source, layer=layer, sizes=sizes, biases=shifted))
 
     @staticmethod
     def _some(node: Node, sizes: np.ndarray) -> np.ndarray:
@@ -248,7 +252,13 @@ class _Reader:
             root = beside.below if projected else beside
             parts: list[ConvSpec] = []
             end: _Value | None = branch
-            while end is not root and end is not None and isinstance(end.layer, ConvSpec):
+            # Weights that are in both ways are no two layers of their own.
+            while (
+                end is not root
+                and end is not None
+                and isinstance(end.layer, ConvSpec)
+                and not (projected and end.weights == beside.weights)
+            ):
                 parts.insert(0, end.layer)
                 end = end.below
             if branch.open and parts and end is root and (projected or not beside.open):

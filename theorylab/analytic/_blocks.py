@@ -50,13 +50,13 @@ class Block:
         Raises
         ------
         NoLaw
-            Where that is beyond the numbers of double precision.
+            Where products of two such energies are beyond the numbers of double precision.
         """
         if self.bias is None:
             return self
         size = 2 * (math.log(self.bias.std) - math.log(self.std * self.gain) - logarithm)
-        if size > 600:
-            raise NoLaw(layer="biases that are 1e130 times what they are added to")
+        if size > 300:
+            raise NoLaw(layer="biases that are 1e65 times what they are added to")
         return dataclasses.replace(self, bias_energy=math.exp(size))
 
     @property

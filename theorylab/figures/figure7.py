@@ -73,9 +73,10 @@ def make(settings: Settings) -> Parts:
     chart.set_xticks(range(len(PAPER)), [rule.title for rule in PAPER])
     chart.set_ylim(0, 1.9)
     chart.legend(fontsize=8, frameon=False, ncols=3, loc="upper right")
-    label_axes(chart, f"maps of two random logits, {total} pictures", "", "mean l2 distance of unit maps")
+    over = "one picture" if total == 1 else f"{total} pictures"
+    label_axes(chart, f"maps of two random logits, {over}", "", "mean l2 distance of unit maps")
     return (
-        f"Mean distance of the maps of two random logits over {total} pictures. {nets.label}.",
+        f"Mean distance of the maps of two random logits over {over}. {nets.label}.",
         canvas,
         numbers,
     )

@@ -258,4 +258,6 @@ def measurement(
         numbers = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     if any(np.ndim(values) != 1 for values in numbers.values()):
         raise ValueError("numbers: expected a vector over replicates for each name")
+    if not all(len(values) for values in numbers.values()):
+        raise ValueError("numbers: expected one replicate or more")
     return Measurement(Statistics.of(numbers), dict(maps or {}))
