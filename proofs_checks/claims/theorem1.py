@@ -84,9 +84,9 @@ def run(bench: Bench) -> Outcome:
         title="Guided backpropagation's mean map is x⊙κ, not x",
     )
     return Outcome(
-        f"The mean map is x⊙κ ({100 * min(shape.estimate, 1):.1f} % of its energy); its cosine to x is "
-        f"{direction.estimate:.3f}, and no number of filters moves it. Strides and borders alone would leave "
-        f"{inner(unit(plain), bench.x):.3f}; to x times coverage the cosine is {end:.3f}.",
+        f"The mean map is x⊙κ ({100 * min(shape.estimate, 1):.1f} % of its energy); its cosine to x is {limit:.3f} "
+        f"(measured {direction.estimate:.3f} ± {direction.standard_error:.3f}), and no number of filters moves it. "
+        f"Strides and borders alone would leave {inner(unit(plain), bench.x):.3f}; to x times coverage the cosine is {end:.3f}.",
         (Evidence(*single, reached, checked=direction.convincing and shape.convincing),),
         (size, shape, direction),
         direction.name,
