@@ -87,6 +87,7 @@ def test_a_user_says_size_and_classes(user):
         ({"preprocess": "batch - batch.mean()"}, "an affine map of each pixel's colours"),
         ({"preprocess": "batch.clamp(0.2, 0.8)"}, "an affine map of each pixel's colours"),
         ({"preprocess": "batch.mean(1, keepdim=True)"}, "preprocess"),
+        ({"preprocess": "None"}, "preprocess: TypeError: what it returns: expected real numbers, got None"),
         (
             {"preprocess": "batch * torch.tensor([1, 1, 0])[:, None, None]"},
             "an affine map",

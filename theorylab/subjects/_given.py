@@ -146,12 +146,12 @@ def _colours(preprocess: Callable[[Any], Any], side: int, where: str) -> tuple[n
         try:
             with torch.no_grad():
                 given = preprocess(torch.from_numpy(batch.astype(np.float32)))
-            array = given.double().cpu().numpy()
+            array = _validation.as_array(given, "what it returns").astype(np.float64)
         except (Exception, SystemExit) as error:
             raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
         if array.shape != batch.shape:
             raise ValueError(f"{where}: expected shape {batch.shape} as given, got {array.shape}")
-        return np.asarray(array)
+        return array
 
     probes = np.concatenate([np.zeros((1, 3)), np.eye(3)])[:, :, None, None] * np.ones((side, side))
     offset, *primaries = read(probes)[:, :, 0, 0]
