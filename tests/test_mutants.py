@@ -1,6 +1,7 @@
 """The wrong changes that `make mutants` applies: all of them apply, cover the laws, and leave nothing behind."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,25 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="module")
 def every():
     return mutant_table.mutants(ROOT)
+
+
+NO_KILLERS = {
+    "test_cli_output", "test_convergence", "test_sampling", "test_trained_claims",  # take a law from there, and test others
+    "test_every_law",  # walks over all of them, a thousand networks each
+    "test_explorer",  # in a browser
+    "test_mutants",
+}  # fmt: skip
+
+
+def test_what_tests_laws_is_shown_to_mutants():
+    about = {
+        path.stem
+        for path in (ROOT / "tests").glob("test_*.py")
+        if re.search(
+            r"^from theorylab(\.analytic| import .*\banalytic\b)", path.read_text(encoding="utf-8"), re.M
+        )
+    }
+    assert about - {Path(killer).stem for killer in mutant_copies.KILLERS} == NO_KILLERS
 
 
 def test_every_edit_applies_and_changes_its_file(every):

@@ -45,6 +45,8 @@ KILLERS = (
     "tests/test_residual_depth.py",
     "tests/test_relevance.py",
     "tests/test_gradients.py",
+    "tests/test_finite_width.py",
+    "tests/test_filter_pairs.py",
     "tests/test_pooled_cosine.py",
     "tests/test_pooled_moments.py",
     "tests/test_pooled.py",
