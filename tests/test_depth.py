@@ -670,12 +670,6 @@ def test_depth_maps_refuse():
             ValueError,
             r"layers\[2\]: a MaxPool stands behind a ConvSpec",
         ),
-        (
-            [ConvSpec(4, 3), MaxPool(3, stride=2)],
-            NoLaw,
-            r"layers\[1\]: windows of size \(3, 3\) at stride \(2, 2\) overlap",
-        ),
-        ([ConvSpec(4, 3), MaxPool(2, padding=1)], NoLaw, r"layers\[1\]: padded max-pooling"),
         ([ConvSpec(4, 3), MaxPool(7)], ValueError, r"layers\[1\]: pool: size 7 exceeds the height 6"),
     ):
         with pytest.raises(error, match=match):

@@ -127,5 +127,5 @@ def test_an_average_pool_that_does_nothing_has_a_law(rule):
     plane = tuple(size - 4 for size in PICTURE.shape[1:])
     idle = tl.analytic.depth_maps(PICTURE, [*layers, AdaptiveAveragePool(plane)], rule)
     np.testing.assert_array_equal(idle[-1].mean_map, bare[-1].mean_map)
-    with pytest.raises(tl.NoLaw, match=r"layers\[2\]: AdaptiveAveragePool\(plane=\(1, 1\)\) of a plane of"):
-        tl.analytic.depth_maps(PICTURE, [*layers, AdaptiveAveragePool(1)], rule)
+    with pytest.raises(tl.NoLaw, match=r"layers\[2\]: AdaptiveAveragePool\(plane=\(2, 1\)\) of a plane of"):
+        tl.analytic.depth_maps(PICTURE, [*layers, AdaptiveAveragePool((2, 1))], rule)

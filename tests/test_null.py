@@ -176,12 +176,15 @@ def test_what_has_no_law_is_named():
     import captum.attr
     from torch import nn
 
-    above = nn.Conv2d(6, 6, 1), nn.ReLU(), nn.Flatten(), nn.Linear(384, 2)
-    layers = nn.Conv2d(1, 6, 3), nn.ReLU(), nn.MaxPool2d(3, 1), *above
+    above = nn.Conv2d(6, 6, 1), nn.ReLU(), nn.Flatten(), nn.Linear(96, 2)
+    layers = nn.Conv2d(1, 6, 3), nn.ReLU(), nn.MaxPool2d(7, 1), *above
     pooled, looked_at = nn.Sequential(*layers).double().eval(), auditing.CaptumAttribution
     network = net(WIDE, 0)
     for attribute, named in (
-        (auditing.ModuleAttribution(pooled, "guided"), "windows of size (3, 3) at stride (1, 1) overlap"),
+        (
+            auditing.ModuleAttribution(pooled, "guided"),
+            "where a unit depends on 169 positions, more than 121",
+        ),
         (looked_at(captum.attr.Saliency, module()), "CaptumAttribution, whose maps are not this package's"),
         (auditing.MethodAttribution(network, "guided-grad-cam"), "'guided-grad-cam'"),
         (auditing.MethodAttribution(network, "integrated-gradients", steps=3), "its options steps"),

@@ -1,4 +1,4 @@
-"""Measures how far laws of stacked max-pools are off: ``make depth-errors``, where tolerances and words in the docs come from.
+"""Measures how far laws of max-pools are off: ``make depth-errors``, where tolerances and words in the docs come from.
 
 For VGG-16's convolutions at 48 pixels and for small stacks, on every bundled picture and on made ones, random networks are drawn
 with fresh seeds, and compared with what :func:`theorylab.analytic.depth_maps` predicts:
@@ -83,6 +83,15 @@ STACKS: dict[str, tuple[Layer, ...]] = {
     "pools 3, 2": (_conv(96, 5, 3), MaxPool(3), _conv(128, 3, 96), MaxPool(2), _conv(128, 3, 128)),
     "residual": (_conv(96, 3, 3), *STAGE),
     "one pool, residual": (_conv(96, 3, 3), MaxPool(2), *STAGE),
+    "overlapping": (_conv(96, 3, 3), MaxPool(3, 2, 1), _conv(128, 3, 96), _conv(128, 3, 128)),
+    "overlapping, residual": (_conv(96, 3, 3), MaxPool(3, 2, 1), *STAGE),
+    "overlapping twice": (
+        _conv(96, 5, 3),
+        MaxPool(3, 2, 1),
+        _conv(128, 3, 96),
+        MaxPool(3, 2, 1),
+        _conv(128, 3, 128),
+    ),
     "pools 2, 2, residual": (_conv(96, 3, 3), MaxPool(2), _conv(96, 3, 96), MaxPool(2), *STAGE),
 }
 

@@ -37,7 +37,7 @@ FIGURE_SIDE = 112
 """Side in pixels of the picture for the maps of one network in the figure; larger than the study's."""
 REPLICATES = 24
 FEW_REPLICATES = 16
-"""Replicates of the network with its max-pool, which has no law: for the figure and the finding."""
+"""Replicates of the network with its max-pool, for the figure and the finding."""
 TOLERANCE = 0.005
 """For the effect of finite widths: the narrowest layers have 64 filters."""
 
@@ -157,7 +157,8 @@ CLAIM = Claim(
     "E[w T_k] = c² h E[g_k T_k]/Var g_k, a multiple of the activations h under the last convolution, and the rest is the "
     "recursion of depth-conv. Both meet at o_(k−1), where the sum is no longer normal; the moments that the next block needs are "
     "integrals over the normals of the chain, eleven at most in ResNet-50.\n\n"
-    "The 3×3 max-pool of the first layer has overlapping windows, for which there is no law here: the network is checked "
+    "The 3×3 max-pool of the first layer has overlapping windows, whose gradients add: the recursion needs what noises at "
+    "neighbouring positions share, and is no longer this short one. The network is checked "
     "without it and shown with it.",
     n_checks=3,
     run=run,

@@ -16,6 +16,8 @@ from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
 from theorylab.model.stack import Layer, as_convolution
 
 Shape = tuple[int, int, int]
+REACH = 121
+"""Positions of the windows that can share a unit, at most: 25 for windows of 3×3 at a stride of two, 81 for 5×5 at one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,11 @@ class Block:
         """``(C, H, W)`` of its output."""
         plane = self.grid.output_shape
         return (self.n_filters, *(plane if self.pool is None else self.pool.output_shape(plane)))
+
+    @property
+    def one_window(self) -> bool:
+        """Whether no unit stands in more than one window, and all windows are whole."""
+        return self.pool is None or (self.pool.disjoint and not any(self.pool.padding))
 
     @property
     def depth(self) -> int:
@@ -139,7 +146,9 @@ def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
             elif isinstance(layer, Residual):
                 _add_residual(blocks, layer, shape)
             elif isinstance(layer, AdaptiveAveragePool):
-                if layer.plane != tuple(shape[1:]):  # else it does nothing
+                # On a plane of its own size it does nothing; under the readout it makes positions equal.
+                last = layer.plane == (1, 1) and number > 0 and number + 1 == len(layers)
+                if not last and layer.plane != tuple(shape[1:]):
                     raise NoLaw(layer=f"{layer!r} of a plane of {shape[1]}×{shape[2]}")
                 continue
             else:
@@ -174,12 +183,13 @@ def _add_pool(blocks: list[Block | Stage], pool: MaxPool) -> None:
         raise NoLaw(layer="a max-pooling above a residual block")
     if not isinstance(last, Block) or last.pool is not None:
         raise ValueError("a MaxPool stands behind a ConvSpec, whose ReLU it pools")
-    if not pool.disjoint:
-        # One unit can win several windows, and the rule then acts on a sum of gradients.
-        raise NoLaw(layer=f"windows of size {pool.size} at stride {pool.stride} overlap")
-    if any(pool.padding):
-        raise NoLaw(layer="padded max-pooling")
-    blocks[-1] = dataclasses.replace(last, pool=pool)
+    reach = math.prod(
+        (-(-size // step) - 1) * step + size for size, step in zip(pool.size, pool.stride, strict=True)
+    )
+    pooled = dataclasses.replace(last, pool=pool)
+    if not pooled.one_window and reach > REACH:
+        raise NoLaw(layer=f"{pool!r}, where a unit depends on {reach} positions, more than {REACH}")
+    blocks[-1] = pooled
 
 
 def _path(shape: Shape, layers: Sequence[ConvSpec]) -> tuple[Path, float]:

@@ -70,7 +70,7 @@ def of_windows(labels: np.ndarray, pool: MaxPool) -> np.ndarray:
     >>> of_windows(np.array([[1, 2, 2, 2, 2, 1]]), MaxPool((1, 2)))
     array([[2, 1, 2]])
     """
-    held = np.sort(labels.ravel()[pool.windows(labels.shape)], axis=1)
+    held = np.sort(np.append(labels, 0)[pool.windows(labels.shape)], axis=1)  # padding is −1, the last
     repeated = np.zeros(held.shape, dtype=bool)
     repeated[:, 1:] = held[:, 1:] == held[:, :-1]
     # Closed units add nothing to a maximum of what is not negative: 0 is as good as absent.

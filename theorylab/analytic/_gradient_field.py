@@ -14,78 +14,15 @@ import numpy as np
 
 from theorylab.analytic._blocks import Block
 from theorylab.analytic._conditioning import chunks
+from theorylab.analytic._field import Field, Planes, Projection
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._joint_moments import mixed_moments, neighbour_moments, pooled_moments, regression
-from theorylab.analytic._plan import HERE, Shift, Step, differences, has_mean, offsets, ordered, places, times
+from theorylab.analytic._plan import HERE, Step, differences, has_mean, offsets, ordered, places, times
+from theorylab.analytic._several_windows import moments_of_sum, product_of_pair, sites_of
 from theorylab.analytic._uniform_moments import unit_moments
 from theorylab.analytic._windows import fold, moved
 from theorylab.model.rules import Rule
 from theorylab.model.units import Unit
-
-Planes = dict[Shift, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Projection:
-    """A gradient over a plane of activations ``o`` as ``V̂ = α o + β ξ``: what is not along ``o`` counts as noise.
-
-    ``‖o‖²``, ``E⟨V̂, o⟩`` and ``E‖V̂‖²`` are over the channels, at each position: all are (H, W).
-    """
-
-    energy: np.ndarray
-    along: np.ndarray
-    power: np.ndarray
-    alpha: np.ndarray
-    beta: np.ndarray
-
-    @classmethod
-    def of(cls, energy: np.ndarray, along: np.ndarray, power: np.ndarray, channels: int) -> Projection:
-        """Project the gradient; the noise is shared out evenly among the channels."""
-        alpha = np.divide(along, energy, out=np.zeros(along.shape), where=energy > 0)
-        return cls(energy, along, power, alpha, np.sqrt(np.maximum(power - alpha * along, 0) / channels))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Field:
-    """A modified gradient: the coefficients ``a_s`` of its mean, ``HERE`` always among them, and its noise; each (H, W)."""
-
-    shifts: Planes
-    beta: np.ndarray
-
-    @classmethod
-    def readout(cls, plane: tuple[int, int]) -> Field:
-        """Start from standard normal weights, which have no mean."""
-        return cls({HERE: np.zeros(plane)}, np.ones(plane))
-
-    @property
-    def plain(self) -> bool:
-        """Whether the mean at a position is a multiple of the activation there."""
-        return len(self.shifts) == 1
-
-    def along(self, products: InnerProducts) -> np.ndarray:
-        """``⟨mean, o⟩`` at each position."""
-        return np.asarray(sum(a * products.at(s) for s, a in self.shifts.items()))
-
-    def power(self, products: InnerProducts) -> np.ndarray:
-        """``‖mean‖²`` at each position, over the channels."""
-        total = np.zeros(self.beta.shape)
-        for s, a in self.shifts.items():
-            for t, b in self.shifts.items():
-                total += a * b * moved(products.at((t[0] - s[0], t[1] - s[1])), s)
-        # A quadratic form of a Gram matrix: rounding, or approximate entries above a max-pool, can make it negative.
-        return np.maximum(total, 0)
-
-    def projection(self, products: InnerProducts, channels: int) -> Projection:
-        """Describe the same gradient by its part along ``o`` alone."""
-        along = self.along(products)
-        power = self.power(products) + channels * self.beta**2
-        if self.plain:
-            return Projection(products.energy, along, power, self.shifts[HERE], self.beta)
-        return Projection.of(products.energy, along, power, channels)
-
-    def mean_map(self, x: np.ndarray) -> np.ndarray:
-        """``Σ_s a_s(pos) x_(pos+s)``, (C, H, W)."""
-        return np.asarray(sum(a * moved(x, s) for s, a in self.shifts.items()))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,7 +45,7 @@ class Units:
 
     block: Block
     patches: InnerProducts
-    listed: list[Shift]  # of the units that one depends on, its own window first
+    listed: list[tuple[int, int]]  # of the units that one depends on, its own window first
     a: np.ndarray  # these two as in `Windows`, for all positions
     noise: np.ndarray
 
@@ -119,7 +56,8 @@ class Units:
         else:
             held = self.block.pool.windows(self.patches.shape)
         for part in chunks(len(held), len(self.listed) ** 2):
-            gram = self.block.std**2 * self.patches.gram(self.listed, held[part, 0])
+            first = np.divmod(held[part, 0], self.patches.shape[1])
+            gram = self.block.std**2 * self.patches.gram(self.listed, first)
             yield Windows(part, held[part], gram, self.a[part], self.noise[part])
 
 
@@ -145,13 +83,15 @@ class BlockLaw:
         the layer below at the distance of the two patches: ``a'_s(pos) = n c² Σ_(j∋pos) b_(j, j+s)``.  And
         ``β'²(pos) = n c² Σ_(j∋pos) E[T_j²]``.
         """
-        if self.block.pool is not None:
+        if not self.block.one_window:
+            planes, second = self._behind_windows(field, rule)
+        elif self.block.pool is not None:
             planes, second = self._behind_pool(field, rule)
         elif field.plain:
             planes, second = self._alone(field, rule)
         else:
             planes, second = self._with_neighbours(field, rule)
-        return [], handed_down(planes, second, self.block, rule)
+        return [], handed_down(planes, second, self.block, rule, self._products(field, rule))
 
     def _alone(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
         """Use the closed form: the unit's own pre-activation is all that its gradient knows."""
@@ -189,6 +129,25 @@ class BlockLaw:
             a, noise = projection.alpha.reshape(-1, 1), projection.beta.ravel()
         return Units(self.block, self.patches.only(differences(listed)), listed, a, noise)
 
+    def _behind_windows(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
+        planes: Planes = {s: np.zeros(self.patches.shape) for s in self._step.mixed}
+        second = np.zeros(self.patches.shape)
+        for sites in sites_of(self.block, self.patches, field):
+            coefficients, second[sites.rows, sites.columns] = moments_of_sum(sites, rule)
+            kept = np.array([s in planes for s in sites.lying.listed])
+            b = regression(sites.gram, coefficients, kept)
+            for n in np.flatnonzero(kept):
+                planes[sites.lying.listed[n]][sites.rows, sites.columns] = b[:, n]
+        return planes, second
+
+    def _products(self, field: Field, rule: Rule) -> Planes:
+        """``E[T_j T_(j+s)]`` at the shifts that the plan names, 0 where ``j + s`` lies outside."""
+        planes = {s: np.zeros(self.patches.shape) for s in self._step.pairs}
+        for s, plane in planes.items():
+            for sites in sites_of(self.block, self.patches, field, s):
+                plane[sites.rows, sites.columns] = product_of_pair(sites, rule)
+        return planes
+
     def _behind_pool(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
         pool = self.block.pool
         assert pool is not None
@@ -211,11 +170,17 @@ class BlockLaw:
         return planes, second
 
 
-def handed_down(planes: Planes, second: np.ndarray, block: Block, rule: Rule) -> Field:
-    """Return the field at a convolution's input: ``b_s`` and ``E[T²]`` of its units, folded over their patches."""
+def handed_down(planes: Planes, second: np.ndarray, block: Block, rule: Rule, products: Planes) -> Field:
+    """Return the field at a convolution's input: ``b_s``, ``E[T²]`` and ``E[T T']`` of its units, folded over their patches."""
+    steps = {s: times(s, block.grid.stride) for s in {*planes, *products}}
     shifts = {
-        times(s, block.grid.stride): block.energy_gain * fold(plane, block.grid)
+        steps[s]: block.energy_gain * fold(plane, block.grid)
         for s, plane in planes.items()
         if s == HERE or has_mean(rule)
     }
-    return Field(shifts, np.sqrt(block.energy_gain * fold(second, block.grid)))
+    ones = np.ones(block.grid.input_shape[1:])
+    shared = {
+        steps[s]: block.energy_gain * fold(plane, block.grid) * moved(ones, steps[s])
+        for s, plane in products.items()
+    }
+    return Field(shifts, np.sqrt(block.energy_gain * fold(second, block.grid)), shared)

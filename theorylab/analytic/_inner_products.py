@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from theorylab.analytic import _equal, _windows
+from theorylab.analytic._gaussian_rule import POINTS
 from theorylab.analytic._joint_moments import largest_energy, largest_gap
 from theorylab.analytic._plan import HERE, RING, Shift, half, offsets, opposite, times
 from theorylab.analytic._windows import moved
@@ -36,6 +37,17 @@ def arc_cosine(cosine: np.ndarray) -> np.ndarray:
 def quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """0 where the denominator is 0."""
     return np.asarray(np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator > 0))
+
+
+Places = tuple[np.ndarray, np.ndarray]
+"""Rows and columns, (n,) each."""
+
+
+def corners(pool: MaxPool, windows: tuple[int, int]) -> Places:
+    """Where the first entry of every window lies, which may be outside the plane."""
+    number = np.divmod(np.arange(math.prod(windows)), windows[1])
+    row, column = (n * step - pad for n, step, pad in zip(number, pool.stride, pool.padding, strict=True))
+    return row, column
 
 
 class InnerProducts:
@@ -76,13 +88,13 @@ class InnerProducts:
         """Those at some of the shifts."""
         return InnerProducts({s: self._planes[s] for s in half(shifts)}, self.labels)
 
-    def gram(self, shifts: Sequence[Shift], at: np.ndarray | None = None) -> np.ndarray:
-        """``⟨o_(pos+s), o_(pos+s')⟩`` for all pairs of ``S`` shifts, (n, S, S), at some flat positions or at all of them.
+    def gram(self, shifts: Sequence[Shift], at: Places | None = None) -> np.ndarray:
+        """``⟨o_(pos+s), o_(pos+s')⟩`` for all pairs of ``S`` shifts, (n, S, S), at some positions or at all of them.
 
         Rows and columns of positions outside are 0.
         """
-        at = np.arange(self.energy.size) if at is None else at
-        result = np.zeros((len(at), len(shifts), len(shifts)))
+        at = np.divmod(np.arange(self.energy.size), self.shape[1]) if at is None else at
+        result = np.zeros((len(at[0]), len(shifts), len(shifts)))
         places = [self._places(at, s) for s in shifts]
         for i, s in enumerate(shifts):
             for k, t in enumerate(shifts[: i + 1]):
@@ -96,10 +108,10 @@ class InnerProducts:
                 result[:, i, k] = result[:, k, i] = inside * plane.ravel()[place]
         return result
 
-    def _places(self, at: np.ndarray, shift: Shift) -> tuple[np.ndarray, np.ndarray]:
+    def _places(self, at: Places, shift: Shift) -> tuple[np.ndarray, np.ndarray]:
         """Flat positions ``at + shift``, and whether they lie inside; 0 where they do not."""
         height, width = self.shape
-        row, column = at // width + shift[0], at % width + shift[1]
+        row, column = at[0] + shift[0], at[1] + shift[1]
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
         return np.where(inside, row * width + column, 0), inside
 
@@ -142,24 +154,28 @@ class InnerProducts:
     def pooled(
         self, gain: float, pool: MaxPool, shifts: Iterable[Shift], integrated: Iterable[Shift] | None = None
     ) -> InnerProducts:
-        """Activations behind filters, a ReLU and disjoint max-pool windows.
+        """Activations behind filters, a ReLU and max-pool windows, which may overlap.
 
         ``n E[max(0, z_1, …, z_k) max(0, z'_1, …, z'_k)]``: for the shifts in `integrated`, all of them unless given, by an
         integral over both windows.  For others, which lie farther apart, one minus the cosine is that of the activations at
         equal positions in the two, times what it falls short of it, locally, at two steps.  (A maximum is smoother than its
         entries.)  Equal windows have equal products.
         """
-        first = pool.windows(self.shape)[:, 0]
         windows, within = pool.output_shape(self.shape), offsets(pool)
+        first = corners(pool, windows)
         energy = gain * largest_energy(self.gram(within, first)).reshape(windows)
         planes = {HERE: energy}
+        # Windows that share entries differ by little, and a pool above tells them apart by that.
+        points = POINTS if pool.disjoint else 4 * POINTS
         near = half(shifts) - {HERE} if integrated is None else integrated
         for s in sorted(near, key=lambda s: (s[0] ** 2 + s[1] ** 2, s)):
             inside = moved(np.ones(windows), s) > 0
             down, right = times(s, pool.stride)
             both = within + [(i + down, k + right) for i, k in within]
             gap = np.zeros(windows)
-            gap[inside] = gain * largest_gap(self.gram(both, first[inside.ravel()]))
+            gap[inside] = gain * largest_gap(
+                self.gram(both, (first[0][inside.ravel()], first[1][inside.ravel()])), points
+            )
             planes[s] = inside * (energy + moved(energy, s) - gap) / 2
         far = sorted(half(shifts) - set(planes))
         share = self._share_of_distance(pool, planes) if far else energy
@@ -185,5 +201,7 @@ class InnerProducts:
         return np.where(entries > 0, quotient(pooled, entries), 1.0)
 
     def _cosine_of_entries(self, pool: MaxPool, s: Shift) -> np.ndarray:
-        cosine = self._rectified_cosine(times(s, pool.stride)).ravel()[pool.windows(self.shape)]
-        return np.asarray(cosine.mean(axis=1).reshape(pool.output_shape(self.shape)))
+        held = pool.windows(self.shape)
+        cosine = self._rectified_cosine(times(s, pool.stride)).ravel()[held] * (held >= 0)
+        mean = cosine.sum(axis=1) / (held >= 0).sum(axis=1)
+        return np.asarray(mean.reshape(pool.output_shape(self.shape)))

@@ -17,7 +17,7 @@ from theorylab.model.rules import Rule
 
 # Relative to the size of a window's pre-activations, the handicap of each further position: patches that are equal up to
 # rounding tie, and the first wins.
-_TIE = 1e-8
+TIE = 1e-8
 
 
 def _draws(gram: np.ndarray, points: int) -> Iterator[tuple[slice, np.ndarray]]:
@@ -31,7 +31,7 @@ def winner(z: np.ndarray, gram: np.ndarray, rule: Rule) -> np.ndarray:
     """Which entry of a window receives the gradient, (n, points), from `z` (n, k, points) and its covariance."""
     size = z.shape[1]
     scale = np.sqrt(np.trace(gram, axis1=1, axis2=2) / size)
-    first = (z - _TIE * scale[:, None, None] * np.arange(size)[:, None]).argmax(axis=1)
+    first = (z - TIE * scale[:, None, None] * np.arange(size)[:, None]).argmax(axis=1)
     # Without a gate a closed window sends it to its first entry.
     return first if rule.gate else np.where(z.max(axis=1) > 0, first, 0)
 

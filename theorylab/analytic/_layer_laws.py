@@ -33,7 +33,8 @@ def standard_deviations(
 
 def readout_kind(readout: WeightLaw) -> float:
     """``E[max(V, 0)]`` of a readout's weights over that of Gaussian ones of the same size: ``√(3π/8)`` of uniform ones."""
-    return math.sqrt(2 * math.pi) * readout.relu_mean / readout.std
+    # Exactly 1 of Gaussian ones: a law asks.
+    return 1.0 if isinstance(readout, Gaussian) else math.sqrt(2 * math.pi) * readout.relu_mean / readout.std
 
 
 def bias_laws(

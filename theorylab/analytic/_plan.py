@@ -8,10 +8,12 @@ from the image, and the gradients go down from the readout: what the gradients n
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
-from theorylab.analytic._blocks import Block, Stage
+from theorylab.analytic._blocks import Block, Path, Stage
+from theorylab.analytic._lying import lyings
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
 
@@ -84,6 +86,78 @@ def pool_needs(
     return {(a + i, b + k) for a, b in pairs for i, k in within} | {times(s, pool.stride) for s in shifts}
 
 
+ALONE = MaxPool(1)
+"""Each unit a window of its own."""
+
+
+def divided(shifts: Iterable[Shift], stride: tuple[int, int]) -> set[Shift]:
+    """Shifts in patches, of those that the stride divides."""
+    return {(i // stride[0], k // stride[1]) for i, k in shifts if i % stride[0] == 0 == k % stride[1]}
+
+
+def shared_noises(blocks: Sequence[Block | Stage]) -> list[set[Shift]]:
+    """Shifts at which covariances of the noises are needed, at the input of every block and at the last output.
+
+    Half of them, without ``HERE``.  Of overlapping windows noises add; and what neighbours share comes from above.
+
+    Examples
+    --------
+    >>> from theorylab.model.specs import ConvSpec
+    >>> from theorylab.analytic._blocks import read
+    >>> layers = [ConvSpec(4, 1), MaxPool((1, 3), (1, 2)), ConvSpec(4, 1), ConvSpec(4, 1, stride=2), ConvSpec(4, 1)]
+    >>> shared_noises(read((1, 1, 15), layers))
+    [set(), {(0, 1)}, {(0, 1)}, set(), set()]
+    """
+    found = [set[Shift]()]
+    for block in blocks:
+        if isinstance(block, Stage):
+            found.append(set[Shift]().union(*(through(path, found[-1]) for path in block.head)))
+            continue
+        pairs = divided(found[-1], block.grid.stride)
+        if block.pool is not None:
+            pairs = {
+                d
+                for s in (*(() if block.one_window else (None,)), *pairs)
+                for lying in lyings(block.pool, [HERE], s)
+                for d in differences(itertools.chain(*lying.receiving))
+            }
+        found.append(half(pairs) - {HERE})
+    return found
+
+
+def through(path: Path, shifts: set[Shift]) -> set[Shift]:
+    """Shifts at the end of a path, of those at its input that the strides divide."""
+    for block in path:
+        shifts = divided(shifts, block.grid.stride)
+    return shifts
+
+
+def path_steps(path: Path, noises: set[Shift], sums: set[Shift]) -> list[Step]:
+    """Plan a path of convolutions; `noises` are those at its input, `sums` the shifts of what it puts out."""
+    pairs = []
+    for block in path:
+        noises = divided(noises, block.grid.stride)
+        pairs.append(noises)
+    steps: list[Step] = []
+    output = sums | {HERE}
+    for block, those in zip(reversed(path), reversed(pairs), strict=True):
+        patches = output | those
+        below = {times(s, block.grid.stride) for s in patches}
+        steps.append(Step(block, below, patches, output, pairs=those))
+        output = below
+    return steps[::-1]
+
+
+def stage_levels(stage: Stage, noises: set[Shift], output: set[Shift]) -> list[set[Shift]]:
+    """Shifts of the inner products of a stage's input, and of its sums from the lowest to the topmost."""
+    at_sums = set[Shift]().union(*(through(path, noises) for path in stage.head))
+    levels = [half(output | at_sums)]
+    for path in reversed(stage.tails):
+        levels.append(half(levels[-1] | path_steps(path, at_sums, levels[-1])[0].input))
+    levels.append(set[Shift]().union(*(path_steps(path, noises, levels[-1])[0].input for path in stage.head)))
+    return levels[::-1]
+
+
 def has_mean(rule: Rule) -> bool:
     """Whether the gradient has a mean anywhere: where ``h`` is odd, it changes its sign with the readout."""
     return rule.up + rule.down != 0
@@ -103,6 +177,8 @@ class Step:
     # Which inner products above a pool are integrated; the rest are estimates.
     integrated: set[Shift] = dataclasses.field(default_factory=set)
     every: bool = True  # whether all pools tell their neighbours' windows apart, or the lowest alone
+    # Pairs of units, of which E[T T'] is needed: by a pool with overlapping windows, below.
+    pairs: set[Shift] = dataclasses.field(default_factory=set)
 
 
 def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
@@ -125,12 +201,15 @@ def _plan(blocks: Sequence[Block | Stage], rule: Rule, *, every: bool) -> list[S
     # `shifts` are those of the gradient's mean at a block's output, `output` those of the inner products that are needed there.
     # The readout comes first; its gradient has no mean.
     shifts, output = {HERE}, {HERE}
-    for number, block in reversed(list(enumerate(blocks))):
+    for number, (block, noises) in reversed(
+        list(enumerate(zip(blocks, shared_noises(blocks), strict=False)))
+    ):
         if isinstance(block, Stage):
-            # A stage needs energies alone: there is no pool above it, so that its gradient is no mixture.
-            steps.append(Step(block, {HERE}, {HERE}, output))
-            output = {HERE}
+            # There is no pool above it, so that its gradient is no mixture.
+            steps.append(Step(block, stage_levels(block, noises, output)[0], {HERE}, output, pairs=noises))
+            output = steps[-1].input
             continue
+        pairs = divided(noises, block.grid.stride)
         windows, integrated = {HERE}, set[Shift]()
         if block.pool is None:
             patches = output | differences(shifts)  # of a unit's neighbours in the mean, with each other
@@ -138,19 +217,29 @@ def _plan(blocks: Sequence[Block | Stage], rule: Rule, *, every: bool) -> list[S
         else:
             # A winner depends on its whole window, and on the windows whose largest values it is handed.
             windows = shifts if every or number == pools[0] else windows
-            held = places(windows, block.pool)
             integrated = half(output) - {HERE} if every else near(output)
-            patches = pool_needs(output, block.pool, integrated) | differences(held)
-            mixed = {(a - i, b - k) for a, b in held for i, k in offsets(block.pool)}
+            patches = pool_needs(output, block.pool, integrated)
+            if block.one_window:
+                held = places(windows, block.pool)
+                patches |= differences(held)
+                mixed = {(a - i, b - k) for a, b in held for i, k in offsets(block.pool)}
+            else:
+                ways = [lying.listed for lying in lyings(block.pool, shifts)]
+                patches = patches.union(*map(differences, ways))
+                mixed = set[Shift]().union(*ways)
             if number > pools[0]:
                 mixed &= set(NINE)  # what a pool below hands to its winners is a mixture of nine windows
             elif number > 0:
                 mixed &= differences(offsets(block.pool))
+        for s in pairs:
+            patches = patches.union(
+                *(differences(way.listed) for way in lyings(block.pool or ALONE, shifts, s))
+            )
         # One layer down, distances are multiples of the stride.
         shifts = {times(s, block.grid.stride) for s in mixed} if has_mean(rule) else {HERE}
         # Inner products of patches are sums of those of the input; the size of the gradient needs the others.
         below = {times(s, block.grid.stride) for s in patches} | differences(shifts)
-        steps.append(Step(block, below, patches, output, windows, mixed, integrated, every))
+        steps.append(Step(block, below, patches, output, windows, mixed, integrated, every, pairs))
         output = below
     return steps[::-1]
 

@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from theorylab.analytic._gradient_field import BlockLaw, Field, Units
+from theorylab.analytic._field import Field
+from theorylab.analytic._gradient_field import BlockLaw, Units
 from theorylab.analytic._inner_products import quotient
 from theorylab.analytic._pair_moments import PairMoments, pair_moments
 from theorylab.analytic._plan import has_mean
@@ -42,14 +43,16 @@ class TwoLogits:
     def __init__(self, rule: Rule, unit: Unit, kind: float = 1.0) -> None:
         self._rule, self._unit = rule, unit
         self._kind = kind  # of the readout: `_layer_laws.readout_kind`
-        self._layers: list[_Layer | None] = []
+        self._layers: list[_Layer | str] = []  # of a layer without a law, what it is
         self._own: list[np.ndarray] = []  # δ² at the input of each
         self._transfers: list[Transfer] = []
 
     def add(self, law: BlockLaw | StageLaw, above: Field, below: Field) -> int:
         """Go on, from the top down, with a law and the fields at its output and at its input; return its number."""
         if isinstance(law, StageLaw):
-            self._layers.append(None)
+            self._layers.append("a residual block")
+        elif not law.block.one_window:
+            self._layers.append("a max-pool with overlapping or padded windows")
         else:
             noise = law.block.channels * below.beta**2
             self._layers.append(_Layer(law.units(above), below.power(law.input), noise))
@@ -62,7 +65,7 @@ class TwoLogits:
         while len(self._own) <= number:
             self._descend(self._layers[len(self._own)])
         layer = self._layers[number]
-        assert layer is not None
+        assert isinstance(layer, _Layer)
         energy = float(layer.mean.sum() + layer.noise.sum())
         squared = 2 * layer.units.block.channels * float(self._own[number].sum()) / energy
         if self._scaled:
@@ -78,9 +81,9 @@ class TwoLogits:
         """Whether the white part dies out, and the scales count: where there is a gate and a mean."""
         return self._rule.gate and has_mean(self._rule)
 
-    def _descend(self, layer: _Layer | None) -> None:
-        if layer is None:
-            raise NoLaw(self._rule, self._unit, "two logits through a residual block")
+    def _descend(self, layer: _Layer | str) -> None:
+        if isinstance(layer, str):
+            raise NoLaw(self._rule, self._unit, f"two logits through {layer}")
         units = layer.units
         own = self._own[-1].ravel() if self._own else np.ones(units.noise.shape)
         alone = len(units.listed) == 1

@@ -234,7 +234,6 @@ def _pooled(
 
 def _deep(stack: Stack, x: np.ndarray, rule: Rule, progress: Callable[[int, int], None] | None) -> _Moments:
     layers: list[Layer] = []
-    scale = 1.0
     for number, layer in enumerate(stack.biased_layers):
         if isinstance(layer, MaxPool) and not (layers and not isinstance(layers[-1], MaxPool)):
             raise NoLaw(rule, stack.unit, f"layers[{number}], a MaxPool that pools no unit")
@@ -247,12 +246,9 @@ def _deep(stack: Stack, x: np.ndarray, rule: Rule, progress: Callable[[int, int]
                 what = f"layers[{number}], {layer!r} of a plane of {shape[1]}×{shape[2]}"
                 instead = f"take a picture that makes it {layer.plane[0]}×{layer.plane[1]}, or {SIMULATE}"
                 raise NoLaw(rule, stack.unit, what, instead)
-            # Every position receives the readout weight of its channel over the number of positions.
-            scale = 1 / (shape[1] * shape[2])
+            layers.append(layer)
     record = depth_maps(x, layers, rule, readout=stack.readout, unit=stack.unit, progress=progress)[-1]
     mean, variance = record.mean_map, record.variance_map
     assert mean is not None  # the input's record has both
     assert variance is not None
-    return _Moments(
-        x, rule, "limit", lambda: scale * mean, lambda: scale**2 * variance, lambda: record.class_distance
-    )
+    return _Moments(x, rule, "limit", lambda: mean, lambda: variance, lambda: record.class_distance)
