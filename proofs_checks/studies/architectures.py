@@ -116,7 +116,7 @@ def cost_figure(
     work = multiplications(simulate.build(simulate.x.shape))
     counts = np.array([1, NETWORKS, moments.count])
     line = np.geomspace(1, max(4 * moments.count, 1000), 30)
-    needed = (one[0] / 0.05) ** 2
+    noise = one[0] / math.sqrt(moments.count)
     figure = CurveFigure(
         name,
         f"{rule.title}: how far the mean map of 1, {NETWORKS} and {moments.count} simulated networks is from the predicted map, "
@@ -133,8 +133,8 @@ def cost_figure(
         title="The work of a simulation that comes as near to its mean as the law",
     )
     return figure, (
-        f"To come within 5 % of the predicted map the mean of {drawing.number(needed, 2)} networks is needed, "
-        f"{needed * work:.0e} multiplications; that of {moments.count} is {drawing.number(100 * rest, 2)} % off"
+        f"The mean map of {moments.count} simulated networks, {moments.count * work:.0e} multiplications, is "
+        f"{drawing.number(100 * rest, 2)} % off the predicted one, and {drawing.number(100 * noise, 2)} % are their own noise"
     )
 
 
