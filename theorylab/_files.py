@@ -38,17 +38,6 @@ def place(path: str | os.PathLike[str]) -> str:
     return os.path.abspath(given)  # pathlib would drop the "./"
 
 
-@contextlib.contextmanager
-def here() -> Iterator[None]:
-    """Stay in the working folder, whatever the code of a user does inside: results belong where the command was given."""
-    folder = os.getcwd()
-    try:
-        yield
-    finally:
-        if os.getcwd() != folder:
-            os.chdir(folder)
-
-
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path:
     """Write a file so that a reader sees the old content or the new one, never a part; return the path as given.
 

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from theorylab import _files
+
+@contextlib.contextmanager
+def here() -> Iterator[None]:
+    """Stay in the working folder, whatever the code of a user does inside: results belong where the command was given."""
+    folder = os.getcwd()
+    try:
+        yield
+    finally:
+        if os.getcwd() != folder:
+            os.chdir(folder)
 
 
 def named(spec: str, option: str) -> Any:
@@ -59,7 +70,7 @@ def imported(spec: str, option: str) -> tuple[Any, str, str]:
         sys.path.insert(0, str(Path.cwd()))
     try:
         # Which is not for what the user's code prints.
-        with contextlib.redirect_stdout(sys.stderr), _files.here():
+        with contextlib.redirect_stdout(sys.stderr), here():
             return importlib.import_module(module), module, name
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0] and error.name != module:

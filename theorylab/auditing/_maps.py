@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _files, _validation
+from theorylab import _imports, _validation
 
 Attribute = Callable[[np.ndarray, int], np.ndarray]
 
@@ -54,7 +54,7 @@ def of_the_user(
     An index that is out of range is the target's only if the callable works for target 0, which `first` tries.
     """
     try:
-        with _files.here():
+        with _imports.here():
             yield
     except (Exception, SystemExit) as error:
         hint = ""

@@ -43,6 +43,7 @@ def to_torch(net: GraphNetwork, device: Any = None) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from theorylab.networks import vgg16
     >>> net = vgg16(input_shape=(3, 32, 32), n_logits=4, n_hidden=8)
     >>> x = np.ones((1, 3, 32, 32), dtype=net.dtype)
