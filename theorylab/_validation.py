@@ -120,8 +120,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TypeError(f"{name}: expected an array of real numbers, got {kind(value)} ({reason})") from error
     if array.dtype.kind not in "fiub":
-        plain = array.dtype.kind == "O" and not isinstance(value, np.ndarray)
-        what = kind(value) if plain else f"dtype {array.dtype}"
+        what = f"dtype {array.dtype}" if array.dtype.kind != "O" or array is value else kind(value)
         raise TypeError(f"{name}: expected real numbers, got {what}")
     return array
 

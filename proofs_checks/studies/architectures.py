@@ -109,10 +109,10 @@ def cost_figure(
 ) -> tuple[CurveFigure, str]:
     """Draw how far the mean of simulated networks is from the predicted map, by the work of them, and say it in a sentence."""
     moments, mean = measured.maps[rule.value], unit(simulate.means[rule])
-    one = measured.estimate(lambda m: math.sqrt(1 / m[f"{rule.value} along"] ** 2 - 1))
+    one = measured.estimate(lambda m: math.sqrt(max(1 / m[f"{rule.value} along"] ** 2 - 1, 0)))
     four = measured.estimate(lambda m: math.sqrt(max(m[f"{rule.value} apart"], 0)) / m[f"{rule.value} along"])
     along = inner(moments.mean, mean)
-    rest = math.sqrt(inner(moments.mean, moments.mean) - along**2) / along
+    rest = math.sqrt(max(inner(moments.mean, moments.mean) - along**2, 0)) / along
     work = multiplications(simulate.build(simulate.x.shape))
     counts = np.array([1, NETWORKS, moments.count])
     line = np.geomspace(1, max(4 * moments.count, 1000), 30)

@@ -28,7 +28,7 @@ MANY, FEW = 10_000, 16
 """Crops by default: for the small classifier, and for VGG-16, which takes seconds for each."""
 
 _TOGETHER = 100
-_ON_DEVICE = 64  # pictures at a time: more make a graphics card hardly faster
+_ON_DEVICE = 64  # pictures at a time
 WHITE_NOISE = math.sqrt(2)
 """Predicted for saliency: two independent maps of mean zero (a random readout; exact as the map's entries grow many)."""
 

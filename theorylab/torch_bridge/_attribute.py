@@ -112,10 +112,12 @@ def maps_of(
         image = torch.tensor(np.ascontiguousarray(xs), dtype=dtype, device=place, requires_grad=True)
         logits = recorder.run(image)
         _check_logits(logits, len(xs), dtype)
-        for one in (
-            (slice(0, 1), slice(-1, None)) if len(xs) > 1 else ()
-        ):  # what comes before, and what comes behind
-            _check_alone(recorder.again(image[one]), logits[one])
+        if len(xs) > 1:
+            for one in (
+                slice(0, 1),
+                slice(-1, None),
+            ):  # each image would see those behind it, or those before it
+                _check_alone(recorder.again(image[one]), logits[one])
         _check_differentiable(logits, image, lambda: recorder.again(image.detach().flip(3) + 1))
         values = logits.detach().cpu().numpy()
         seeds = seeds_of(values)
