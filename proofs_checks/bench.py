@@ -33,7 +33,7 @@ from theorylab.subjects import Subject
 
 T = TypeVar("T")
 
-BUDGETS = {"quick": 0.12, "standard": 1.0, "full": 8.0}
+BUDGETS = {"quick": 0.06, "standard": 1.0, "full": 8.0}
 """Factor on every study's number of replicates."""
 
 PHOTOGRAPHS = {"quick": 6, "standard": 9, "full": None}

@@ -1,5 +1,6 @@
 """Networks as graphs: against PyTorch, in and out of float32's range, and with every kind of bad input."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -239,12 +240,14 @@ def test_float32_with_one_law_everywhere(build):
     assert net.dtype == trace.logits.dtype == np.float32
     assert np.abs(trace.logits).max() > 1e6
     maps = visualize_many(net, x, RULES, [3, 7])
-    expected = visualize_many(double, x, RULES, [3, 7])
+    # Through the same gates and winners: among millions of units some lie so near a tie that rounding decides.
+    expected = double.backward(dataclasses.replace(trace, network=double), np.eye(20)[[3, 7]], RULES)
     assert maps.dtype == np.float32
-    for found, true in zip(maps.reshape(6, -1).astype(float), expected.reshape(6, -1), strict=True):
+    for found, true in zip(maps.reshape(6, -1).astype(float), np.reshape(expected, (6, -1)), strict=True):
         distance = np.linalg.norm(found / np.linalg.norm(found) - true / np.linalg.norm(true))
         assert distance < 1e-4
-    np.testing.assert_allclose((expected[0] * x).sum(axis=(1, 2, 3)), double.logits(x)[[3, 7]], rtol=1e-10)
+    saliency = visualize_many(double, x, ["saliency"], [3, 7])[0]
+    np.testing.assert_allclose((saliency * x).sum(axis=(1, 2, 3)), double.logits(x)[[3, 7]], rtol=1e-10)
 
 
 def stack(depth, dtype, std, seed=0):

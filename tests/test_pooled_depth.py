@@ -454,7 +454,7 @@ def test_stacks_on_a_flat_picture():
                 ratio.mean(axis=0),
             )
         assert disattenuated(seen["guided"].records[-1].mean_map, seen["guided"].maps) > 0.99
-        assert not seen["deconvnet"].predicted.any()
+        assert abs(seen["deconvnet"].predicted).max() < 1e-15  # some processors leave a last bit
     # With borders, whose patches are not equal, everything stays finite.
     for rule in RULES:
         for record in conv_depth.depth_maps(x, stack(64, POOL, 64, 64, POOL, 64), rule):

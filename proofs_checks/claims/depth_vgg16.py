@@ -24,8 +24,6 @@ from theorylab.montecarlo import Measurement
 
 SIDE = 48
 REPLICATES = 28
-FEW_REPLICATES = 16
-"""Replicates for the maps of all rules and of two logits."""
 TOLERANCE = 0.01
 """The law of stacked max-pools is approximate: see :mod:`theorylab.analytic.conv_depth`."""
 
@@ -37,16 +35,14 @@ def run(bench: Bench) -> Outcome:
     law = {rule: depth_maps(x, layers, rule) for rule in PREDICTED}
     means = {rule: np.asarray(records[-1].mean_map) for rule, records in law.items()}
     watched = read_by_convolutions(vgg16_convolutions(x.shape))
-    simulate = ArchitectureMaps(x, vgg16_convolutions, PREDICTED, watched, means)
-    measured = bench.study("random VGG-16, layers", simulate, REPLICATES, block=2)
-    whole = ArchitectureMaps(x, vgg16_convolutions, PAPER, logits=True)
-    all_rules = bench.study("random VGG-16, maps", whole, FEW_REPLICATES, block=2)
+    simulate = ArchitectureMaps(x, vgg16_convolutions, PAPER, watched, means, logits=True)
+    measured = bench.study("random VGG-16", simulate, REPLICATES, block=2)
     guided = [record.alignment for record in law[Rule.GUIDED]]
     alignment, tilt = guided_checks(
         bench,
         measured,
         law[Rule.GUIDED],
-        x,
+        ("x", "guided toward", x),
         "the twelve hidden layers",
         Wrong("the three-layer law at every depth", guided[0]),
         TOLERANCE,
@@ -55,19 +51,16 @@ def run(bench: Bench) -> Outcome:
     curve, cost = cost_figure("depth-vgg16-cost", simulate, Rule.GUIDED, measured)
     shallow = {rule: depth_maps(x, [first, pool], rule)[-1].alignment for rule in PREDICTED}
     return Outcome(
-        f"Cosine to x, structural similarity to x as shown, and cosine of two logits' maps: {likeness(all_rules)}. The law has "
+        f"Cosine to x, structural similarity to x as shown, and cosine of two logits' maps: {likeness(measured)}. The law has "
         f"{guided[-1]:.2f} and {law[Rule.DECONVNET][-1].alignment:.2f} for the first two cosines to x; a max-pool on the first "
         f"layer alone would have {shallow[Rule.GUIDED]:.2f} and {shallow[Rule.DECONVNET]:.2f}. How far off the law of wide "
         f"layers may be, as measured on unlike pictures: {tolerance(x.shape, layers, Rule.GUIDED).words}. "
         f"{cost}.",
-        (
-            *(Evidence(*measured.estimate(f"{rule.value} toward")) for rule in PREDICTED),
-            Evidence(*all_rules.estimate("saliency toward")),
-        ),
+        tuple(Evidence(*measured.estimate(f"{rule.value} toward")) for rule in (*PREDICTED, Rule.SALIENCY)),
         (alignment, tilt),
         alignment.name,
         (
-            _maps(bench, whole, law, measured),
+            _maps(bench, simulate, law, measured),
             alignment_figure(
                 "depth-vgg16-alignment",
                 "Alignment of the modified gradient with the activations that each convolution of a random VGG-16 reads; 0 is "

@@ -99,7 +99,7 @@ def run(bench: Bench) -> Outcome:
     """Measure cosines of maps before and after the step, and the step's exact effect where nothing switches."""
     subject = bench.subject
     checks = bench.remember(_within_a_piece)
-    measured = bench.over_pictures("trained, adversarial steps", Attacks(subject), REPLICATES, block=10)
+    measured = bench.over_pictures("trained, adversarial steps", Attacks(subject), REPLICATES, block=5)
     count, share = measured.replicates, measured.estimate("flipped")[0]
     flipped = round(count * share)
     if flipped < 2:

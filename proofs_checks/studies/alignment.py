@@ -38,14 +38,15 @@ def guided_checks(
     bench: Bench,
     measured: Measurement,
     records: Sequence[LayerMaps],
-    x: np.ndarray,
+    beside: tuple[str, str, np.ndarray],
     hidden: str,
     wrong: Control,
     tolerance: float,
 ) -> tuple[Check, Check]:
     """Check guided backpropagation's mean alignment with the hidden layers and its mean map's direction.
 
-    The direction is seen as the mean map's part along x over its part along the prediction, of which no map's noise is left.
+    The direction is seen as the mean map's part along a map `beside` it (what it is, the number measured, the map) over its
+    part along the prediction, of which no map's noise is left.
     """
     count = len(records) - 1
     alignment = bench.judge(
@@ -57,13 +58,14 @@ def guided_checks(
         share=measured.share,
         tolerance=tolerance,
     )
-    cosine = inner(unit(np.asarray(records[-1].mean_map)), x)
+    what, number, other = beside
+    cosine = inner(unit(np.asarray(records[-1].mean_map)), unit(other))
     tilt = bench.judge(
-        "guided: mean map along x over along the prediction",
+        f"guided: mean map along {what} over along the prediction",
         "approximation",
-        *measured.estimate(lambda mean: mean["guided toward"] / mean["guided along"]),
+        *measured.estimate(lambda mean: mean[number] / mean["guided along guided"]),
         cosine,
-        Wrong("the picture itself: 1/cos", 1 / cosine),
+        Wrong(f"{what} itself: 1/cos", 1 / cosine),
         share=measured.share,
         tolerance=tolerance,
     )

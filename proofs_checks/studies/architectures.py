@@ -20,7 +20,7 @@ from theorylab.networks.parameters import draw_parameters, trace_shapes
 NETWORKS = 4
 """In a replicate."""
 
-SMALL = 2**18
+SMALL = 2**17
 """Weights of a layer that is drawn anew for each of them; most scatter comes from the narrow layers near the picture."""
 
 
@@ -34,8 +34,8 @@ class ArchitectureMaps:
 
     Numbers by rule, S the map over its norm: ``alignment <n>`` of ``V̂`` with the activation that node `watched[n]` puts
     out; ``toward`` ⟨S, x⟩; ``similar``, the structural similarity of the picture and the map as it is shown; with `logits`,
-    ``logits`` ⟨S, S'⟩ of two of them; and where a mean is predicted, ``along`` ⟨S, m⟩/‖m‖ and ``apart``, what the four
-    networks' mean has of energy beside m.
+    ``logits`` ⟨S, S'⟩ of two of them; and where a mean is predicted, ``along <rule>`` ⟨S, m⟩/‖m‖ of every predicted mean,
+    and ``apart``, what the four networks' mean has of energy beside the rule's own.
     """
 
     x: np.ndarray
@@ -47,11 +47,11 @@ class ArchitectureMaps:
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
         """Measure `size` replicates."""
-        rows = []
+        rows, nodes, memory = [], self.build(self.x.shape), {}
         moments = {rule.value: ArrayMoments.empty(self.x.shape) for rule in self.rules}
         for _ in range(size):
-            weights = self._weights(rng)
-            drawn = [self._measured(_redrawn(weights, rng)) for _ in range(NETWORKS)]
+            weights = _weights(nodes, rng)
+            drawn = [self._measured(nodes, _redrawn(weights, rng, memory)) for _ in range(NETWORKS)]
             rows.append(
                 {name: float(np.mean([numbers[name] for numbers, _ in drawn])) for name in drawn[0][0]}
             )
@@ -60,18 +60,17 @@ class ArchitectureMaps:
                     moments[rule.value].add(map_)
             for rule in self.means:
                 mean = np.mean([maps[rule] for _, maps in drawn], axis=0)
-                rows[-1][f"{rule.value} apart"] = inner(mean, mean) - rows[-1][f"{rule.value} along"] ** 2
+                rows[-1][f"{rule.value} apart"] = inner(mean, mean) - rows[-1][f"{rule.value} along {rule.value}"] ** 2
         return montecarlo.measurement(rows, moments)
 
     def single(self, rng: np.random.Generator) -> dict[Rule, np.ndarray]:
         """Draw one network and return the maps of one logit, each of norm 1."""
-        return self._measured(self._weights(rng))[1]
-
-    def _weights(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        return draw_parameters(self.build(self.x.shape), law=Gaussian(1.0), seed=rng, init="fan-in")
-
-    def _measured(self, weights: dict[str, np.ndarray]) -> tuple[dict[str, float], dict[Rule, np.ndarray]]:
         nodes = self.build(self.x.shape)
+        return self._measured(nodes, _weights(nodes, rng))[1]
+
+    def _measured(
+        self, nodes: list[Node], weights: dict[str, np.ndarray]
+    ) -> tuple[dict[str, float], dict[Rule, np.ndarray]]:
         net = GraphNetwork(nodes, weights)
         trace = net.forward(self.x, keep=self.watched)
         source = nodes[0].name
@@ -87,8 +86,8 @@ class ArchitectureMaps:
             numbers[f"{rule.value} similar"] = measures.similarity(map_, self.x)
             for other in others:
                 numbers[f"{rule.value} logits"] = inner(map_, other)
-            if rule in self.means:
-                numbers[f"{rule.value} along"] = inner(map_, unit(self.means[rule]))
+            for other, mean in self.means.items() if rule in self.means else ():
+                numbers[f"{rule.value} along {other.value}"] = inner(map_, unit(mean))
             maps[rule] = map_
         return numbers, maps
 
@@ -109,8 +108,10 @@ def cost_figure(
 ) -> tuple[CurveFigure, str]:
     """Draw how far the mean of simulated networks is from the predicted map, by the work of them, and say it in a sentence."""
     moments, mean = measured.maps[rule.value], unit(simulate.means[rule])
-    one = measured.estimate(lambda m: math.sqrt(max(1 / m[f"{rule.value} along"] ** 2 - 1, 0)))
-    four = measured.estimate(lambda m: math.sqrt(max(m[f"{rule.value} apart"], 0)) / m[f"{rule.value} along"])
+    one = measured.estimate(lambda m: math.sqrt(max(1 / m[f"{rule.value} along {rule.value}"] ** 2 - 1, 0)))
+    four = measured.estimate(
+        lambda m: math.sqrt(max(m[f"{rule.value} apart"], 0)) / m[f"{rule.value} along {rule.value}"]
+    )
     along = inner(moments.mean, mean)
     rest = math.sqrt(max(inner(moments.mean, moments.mean) - along**2, 0)) / along
     work = multiplications(simulate.build(simulate.x.shape))
@@ -138,8 +139,17 @@ def cost_figure(
     )
 
 
-def _redrawn(weights: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return another network's weights: small layers drawn anew, units of large ones permuted with random signs."""
+def _weights(nodes: list[Node], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return draw_parameters(nodes, law=Gaussian(1.0), seed=rng, init="fan-in")
+
+
+def _redrawn(
+    weights: dict[str, np.ndarray], rng: np.random.Generator, memory: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return another network's weights: small layers drawn anew, units of large ones permuted with random signs.
+
+    They are written into `memory`, because new pages for a hundred megabytes take longer than a network.
+    """
     drawn = dict(weights)
     for name, array in weights.items():
         if array.ndim < 2:
@@ -148,9 +158,11 @@ def _redrawn(weights: dict[str, np.ndarray], rng: np.random.Generator) -> dict[s
             drawn[name] = rng.standard_normal(array.shape, dtype=array.dtype.type)
             drawn[name] *= array.dtype.type(math.sqrt(2 / math.prod(array.shape[1:])))
             continue
+        held = memory.setdefault(name, np.empty_like(array))
         signs = rng.choice(np.array([-1, 1], dtype=array.dtype), len(array))
-        drawn[name] = array[rng.permutation(len(array))]
-        drawn[name] *= signs.reshape(-1, *[1] * (array.ndim - 1))
+        np.take(array, rng.permutation(len(array)), axis=0, out=held, mode="clip")
+        held *= signs.reshape(-1, *[1] * (array.ndim - 1))
+        drawn[name] = held
     return drawn
 
 
@@ -174,17 +186,6 @@ def read_by_convolutions(nodes: Sequence[Node]) -> tuple[str, ...]:
 def resnet50(shape: tuple[int, int, int]) -> list[Node]:
     """Return ResNet-50 with two logits."""
     return resnet_nodes(shape, n_logits=2)
-
-
-def resnet50_without_pool(shape: tuple[int, int, int]) -> list[Node]:
-    """Return ResNet-50 without its max-pool, whose windows overlap."""
-    return [
-        dataclasses.replace(node, source="relu")
-        if isinstance(node, Conv) and node.source == "maxpool"
-        else node
-        for node in resnet50(shape)
-        if node.name != "maxpool"
-    ]
 
 
 def read_by_blocks(nodes: Sequence[Node]) -> tuple[str, ...]:

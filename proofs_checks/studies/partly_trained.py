@@ -139,7 +139,7 @@ class Randomised(PerPicture):
 
 def randomised(bench: Bench) -> Measurement:
     """Measure partly random networks, which two claims use."""
-    return bench.over_pictures("trained, layers made random", Randomised(bench.subject), REPLICATES, block=10)
+    return bench.over_pictures("trained, layers made random", Randomised(bench.subject), REPLICATES, block=5)
 
 
 def words(subject: Subject) -> str:

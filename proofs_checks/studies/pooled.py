@@ -192,12 +192,12 @@ def _means(x: np.ndarray, grid: PatchGrid) -> tuple[np.ndarray, ...]:
 def pooled_recovery(bench: Bench) -> Measurement:
     """Return at the paper's geometry, 2×2 windows."""
     simulate = PooledRecovery(bench.x, bench.grid, predicted_means(bench))
-    return bench.study(f"max-pool, {FILTERS} filters", simulate, 104, block=4)
+    return bench.study(f"max-pool, {FILTERS} filters", simulate, 104, block=2)
 
 
 def pooled_saliency(bench: Bench) -> Measurement:
     """Return at the paper's geometry, 2×2 windows."""
-    return bench.study("max-pool, saliency", PooledSaliency(bench.x, bench.grid), 124, block=4)
+    return bench.study("max-pool, saliency", PooledSaliency(bench.x, bench.grid), 124, block=2)
 
 
 def selection(bench: Bench) -> Measurement:

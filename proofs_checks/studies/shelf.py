@@ -22,7 +22,7 @@ PAPER_FILTERS = 256
 FILTER_COUNTS = (16, 64, 256, 1024)
 FEWEST, MOST = FILTER_COUNTS[0], FILTER_COUNTS[-1]
 REPLICATES = {16: 2000, 64: 420, 256: 224, 1024: 64}
-BLOCKS = {16: 40, 64: 20, 256: 8, 1024: 4}
+BLOCKS = {16: 20, 64: 10, 256: 4, 1024: 2}
 LAGS = ((0, 1), (0, 2), (8, 8))
 ROW_LAGS = tuple((0, k) for k in range(3, 17))
 """Further lags along a row, for the picture of DeconvNet's correlation."""
@@ -137,7 +137,7 @@ def truncated_recovery(bench: Bench) -> Measurement:
     weights = TruncatedGaussian(0.1)
     mean, _ = predicted(bench, PAPER_FILTERS, weights)
     simulate = Recovery(bench.x, bench.grid, PAPER_FILTERS, weights, weights, mean)
-    return bench.study("guided, truncated weights", simulate, 216, block=8)
+    return bench.study("guided, truncated weights", simulate, 216, block=4)
 
 
 def saliency_noise(bench: Bench) -> Measurement:
@@ -145,7 +145,7 @@ def saliency_noise(bench: Bench) -> Measurement:
     simulate = Noise(
         bench.x, bench.grid, PAPER_FILTERS, Rule.SALIENCY, Gaussian(1.0), LAGS, networks=2, groups=2
     )
-    return bench.study("saliency, 256 filters", simulate, 56, block=4)
+    return bench.study("saliency, 256 filters", simulate, 56, block=2)
 
 
 def interior_coverage(grid: PatchGrid) -> float:
@@ -215,7 +215,7 @@ def deconvnet_noise(bench: Bench) -> Measurement:
     simulate = Noise(
         crop, grid, CROP_FILTERS, Rule.DECONVNET, Gaussian(1.0), LAGS + ROW_LAGS, networks=8, dtype=np.float64
     )
-    return bench.study(f"deconvnet, {CROP_FILTERS} filters, crop", simulate, 3000, block=60)
+    return bench.study(f"deconvnet, {CROP_FILTERS} filters, crop", simulate, 3000, block=30)
 
 
 def constant_parts(bench: Bench) -> tuple[PatchGrid, Measurement]:

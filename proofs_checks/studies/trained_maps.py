@@ -121,4 +121,4 @@ class LogitMaps(PerPicture):
 
 def logit_maps(bench: Bench) -> Measurement:
     """Measure the distances of two logits' maps, which several claims use."""
-    return bench.over_pictures("trained, two logits", LogitMaps(bench.subject), 160, block=10)
+    return bench.over_pictures("trained, two logits", LogitMaps(bench.subject), 160, block=5)
