@@ -53,8 +53,10 @@ def attribute_many(
 
     Notes
     -----
-    Eq. 1–2.  One forward pass, ``R · T`` backward passes of the batch: the images do not see each other, which one more
-    forward pass of the first image and one of the last make sure of.
+    Eq. 1–2.  One forward pass of the batch: the images do not see each other, which one more forward pass of the first
+    image and one of the last make sure of.  One backward pass for all rules and targets where PyTorch batches every step
+    of it and no hook is called on the way, else one for each: the same maps but for rounding.  On the CPU a pass takes as
+    many as keep its largest tensor within 32 MiB; elsewhere all, and half as many whenever memory runs out.
 
     Examples
     --------
@@ -96,7 +98,7 @@ def maps_of(
     require_torch()
     import torch
 
-    from theorylab.torch_bridge import _twin
+    from theorylab.torch_bridge import _signals, _twin
     from theorylab.torch_bridge._recording import Recorder
 
     xs = _validation.real_array(xs, "xs")
@@ -108,8 +110,8 @@ def maps_of(
     modified = next((rule.value for rule in rules if rule is not Rule.SALIENCY), None)
     # The caller may be inside torch.no_grad() or inference mode; nobody's .grad is written to.
     with torch.inference_mode(False), torch.enable_grad():
+        image = _sent(xs, dtype, place)
         recorder = Recorder(module, place, modified)
-        image = torch.tensor(np.ascontiguousarray(xs), dtype=dtype, device=place, requires_grad=True)
         logits = recorder.run(image)
         _check_logits(logits, len(xs), dtype)
         if len(xs) > 1:
@@ -124,14 +126,22 @@ def maps_of(
         # Filled where they are computed, and brought home once: a copy of each map would make a GPU wait.
         maps = torch.zeros((len(rules), len(seeds), *xs.shape), dtype=dtype, device=place)
         if logits.requires_grad:  # else no image changes the output
-            gradients = torch.tensor(seeds, dtype=dtype, device=place)
-            for i, rule in enumerate(rules):
-                recorder.current.rule = rule
-                for k, gradient in enumerate(gradients):
-                    maps[i, k] = _gradient(logits, image, gradient)
+            signals = torch.tensor(seeds, dtype=dtype, device=place).repeat(len(rules), 1, 1)
+            rule_of_each = tuple(rule for rule in rules for _ in seeds)
+            _signals.send_back(recorder, logits, image, signals, rule_of_each, maps.flatten(0, 1))
     if not torch.isfinite(maps).all():
         raise ValueError(f"module: gradients leave the range of {values.dtype}")
     return maps
+
+
+def _sent(xs: np.ndarray, dtype: Any, place: Any) -> Any:
+    """Return images as a tensor of their own that needs a gradient; to a GPU they are on their way meanwhile."""
+    import torch
+
+    held = torch.empty(xs.shape, dtype=dtype, pin_memory=place.type == "cuda")
+    with np.errstate(over="ignore"):  # the logits tell
+        held.numpy()[...] = xs
+    return held.to(place, non_blocking=True).requires_grad_()
 
 
 def device_of(device: Any) -> Any:
@@ -192,20 +202,6 @@ def _check_differentiable(logits: Any, image: Any, elsewhere: Callable[[], Any])
         raise ValueError(
             "module: PyTorch cannot differentiate it: its logits depend on the image without a gradient"
         )
-
-
-def _gradient(logits: Any, image: Any, seed: Any) -> Any:
-    import torch
-
-    try:
-        (gradient,) = torch.autograd.grad(
-            logits, image, seed, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-    except Exception as error:  # a backward hook of the user's may raise anything
-        raise ValueError(
-            f"module: PyTorch cannot differentiate it: {[*str(error).splitlines(), type(error).__name__][0]}"
-        ) from error
-    return gradient
 
 
 @_validation.checked

@@ -7,7 +7,7 @@ import functools
 import linecache
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -103,6 +103,17 @@ def inputs_of(node: Node) -> list[Node]:
         elif isinstance(value, slice):
             waiting += (value.start, value.stop, value.step)
     return found
+
+
+def steps_of(start: Any) -> Iterator[Any]:
+    """Every step of the backward pass from a tensor's ``grad_fn`` on."""
+    waiting, met = [start], set()
+    while waiting:
+        step = waiting.pop()
+        if step is not None and step not in met:
+            met.add(step)
+            waiting += [below for below, _ in step.next_functions]
+            yield step
 
 
 @functools.cache

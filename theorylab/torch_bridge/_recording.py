@@ -10,7 +10,6 @@ import functools
 import os
 import sys
 import weakref
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -25,6 +24,7 @@ from theorylab.torch_bridge._calls import (
     line_of,
     mapped,
     not_users,
+    steps_of,
     watched,
 )
 
@@ -34,17 +34,8 @@ _READS = """
     __bool__ __float__ __int__ __index__ __complex__ __contains__ __array__ __dlpack__ item tolist numpy equal allclose
     is_nonzero
 """
-
-
-def _functions(start: Any) -> Iterator[Any]:
-    """Every step of the backward pass from a tensor's on."""
-    waiting, met = [start], set()
-    while waiting:
-        step = waiting.pop()
-        if step is not None and step not in met:
-            met.add(step)
-            waiting += [below for below, _ in step.next_functions]
-            yield step
+# What sets, or may set, a function of the user's on a tensor's way back.
+_HOOKS = ("register_hook", "retain_grad", "grad_fn")
 
 
 class Recorder:
@@ -63,6 +54,7 @@ class Recorder:
         self.failed: tuple[BaseException | None, str] = (None, "")
         self.image: Any = None
         self.watching = False
+        self.hooked = False
         self.marked: list[Any] = []
         self.result: Node | None = None  # what the output was computed by
         self.twin = _twin.twin_of(module, device, self._wrap)
@@ -120,7 +112,7 @@ class Recorder:
         if node is not None and node.recorder is self:
             return node
         if tensor.grad_fn is None or not any(
-            getattr(step, "variable", None) is self.image for step in _functions(tensor.grad_fn)
+            getattr(step, "variable", None) is self.image for step in steps_of(tensor.grad_fn)
         ):
             return None
         where = _twin.labelled(*(self.scopes[-1] if self.scopes else ("", self.twin)))
@@ -134,6 +126,7 @@ class Recorder:
     def _watch(self, function: Any, args: Any, kwargs: Any) -> Any:
         """Note and run one function of torch."""
         op, target = called(function)
+        self.hooked = self.hooked or target in _HOOKS
         if self.layer is not None:
             self._insist(_known.randomness(Node(op, target, args, kwargs)), self.layer)
             self._look_inside(Node(op, target), args, kwargs)
@@ -279,7 +272,7 @@ class Recorder:
         from torch.nn.modules._functions import BackwardHookFunction
 
         for tensor in collected(output):
-            for step in _functions(tensor.grad_fn):
+            for step in steps_of(tensor.grad_fn):
                 if isinstance(step, BackwardCFunction):
                     kind: Any = type(step)
                     own = kind._forward_cls

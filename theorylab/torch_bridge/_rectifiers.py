@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from typing import Any
 
 import numpy as np
@@ -104,9 +105,57 @@ def rectification(node: Node) -> Rectification | None:
 
 @dataclasses.dataclass
 class Current:
-    """The rule that the next backward pass obeys: one forward pass serves them all."""
+    """The rules that the next backward pass obeys, one for each signal in it: one forward pass serves them all."""
 
-    rule: Rule = Rule.SALIENCY
+    rules: tuple[Rule, ...] = (Rule.SALIENCY,)
+
+
+def obeyed(gradient: Any, rule: Rule, unit: Unit, opened: Any, out: Any = None) -> Any:
+    """Return ``h(R) g'(y)``, where ``opened`` is ``y > 0``; in `out` if given and if it is not the gradient itself."""
+    import torch
+
+    if rule.down == 0:
+        gradient = torch.clamp(gradient, min=0, out=out)
+        gradient = gradient if rule.up == 1 else torch.mul(gradient, rule.up, out=out)
+    elif (rule.up, rule.down) != (1, -1):
+        gradient = torch.where(gradient > 0, gradient * rule.up, gradient * -rule.down, out=out)
+    shut = rule.shut(unit)
+    if shut == 1:
+        return gradient
+    # Not a product where the gate is closed: an infinite gradient behind it is 0, not NaN.
+    below = gradient * shut if shut else gradient.new_zeros(())
+    return torch.where(opened, gradient, below, out=out)
+
+
+@functools.cache
+def _together() -> Any:
+    import torch
+
+    class Obey(torch.autograd.Function):
+        """Eq. 1 and 2 of several signals in one backward pass, each under a rule of its own; inside ``vmap`` alone."""
+
+        @staticmethod
+        def forward(gradient: Any, opened: Any, unit: Unit, rules: tuple[Rule, ...]) -> Any:
+            raise RuntimeError("one gradient for several rules")
+
+        @staticmethod
+        def setup_context(context: Any, inputs: Any, output: Any) -> None:
+            """Nothing is kept: nobody differentiates it again."""
+
+        @staticmethod
+        def vmap(
+            info: Any, axes: Any, gradient: Any, opened: Any, unit: Unit, rules: tuple[Rule, ...]
+        ) -> Any:
+            gradient = gradient.movedim(axes[0], 0)
+            result, start = torch.empty_like(gradient), 0
+            for rule, group in itertools.groupby(rules):
+                rows = slice(start, start := start + len(list(group)))
+                found = obeyed(gradient[rows], rule, unit, opened, result[rows])
+                if found.data_ptr() != result[rows].data_ptr():
+                    result[rows] = found
+            return result, 0
+
+    return Obey
 
 
 @functools.cache
@@ -129,21 +178,14 @@ def _function() -> Any:
         @staticmethod
         @torch.autograd.function.once_differentiable
         def backward(context: Any, gradient: Any) -> Any:
-            rule = context.current.rule
-            if rule.down == 0:
-                gradient = gradient.clamp(min=0) if rule.up == 1 else gradient.clamp(min=0) * rule.up
-            elif (rule.up, rule.down) != (1, -1):
-                gradient = torch.where(gradient > 0, gradient * rule.up, gradient * -rule.down)
-            shut = rule.shut(context.unit)
-            if shut != 1:
-                # Not a product where the gate is closed: an infinite gradient behind it is 0, not NaN.
-                below = gradient * shut if shut else 0.0
-                gradient = torch.where(context.saved_tensors[0], gradient, below)
-            return gradient, None, None
+            rules, (opened,) = context.current.rules, context.saved_tensors
+            if len(rules) > 1:
+                return _together().apply(gradient, opened, context.unit, rules), None, None
+            return obeyed(gradient, rules[0], context.unit, opened), None, None
 
     return Rectify
 
 
 def rectify(y: Any, seen: Rectification, current: Current) -> Any:
-    """``φ(y)`` of a tensor, whose backward pass obeys ``current.rule`` at the time that it runs."""
+    """``φ(y)`` of a tensor, whose backward passes obey ``current.rules`` at the time that they run."""
     return _function().apply(y, seen, current)
