@@ -12,10 +12,12 @@ from proofs_checks.studies import proposition1, shelf
 from proofs_checks.studies.depth import Stack, cosine, dense, inner, stacked
 from theorylab import layers, montecarlo
 from theorylab.model.patches import PatchGrid
+from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import PAPER, Rule
 from theorylab.model.specs import ConvSpec
 from theorylab.networks.graph import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input
+from theorylab.networks.nodes import MaxPool as Pool
 
 SIZE, COPIES = 2, 3
 
@@ -28,7 +30,10 @@ def drawn_weights(stack, seed):
         layer.std * rng.standard_normal((SIZE, grid.patch_size, layer.n_filters), dtype=np.float32)
         for layer, grid in zip(stack.layers, stack.grids, strict=True)
     ]
-    planes = (stack.layers[-1].n_filters, *stack.grids[-1].output_shape)
+    plane = stack.grids[-1].output_shape
+    if len(stack.layers) - 1 in stack.pools:
+        plane = stack.pools[len(stack.layers) - 1].output_shape(plane)
+    planes = (stack.layers[-1].n_filters, *plane)
     return signs, filters, rng.standard_normal((SIZE, COPIES, *planes), dtype=np.float32)
 
 
@@ -48,22 +53,29 @@ def explicit_network(stack, signs, filters, readout):
             bias=False,
         )
         nodes += [conv, Activation(f"relu{number}", conv.name)]
+        if number in stack.pools:
+            nodes.append(Pool(f"pool{number}", nodes[-1].name, stack.pools[number]))
         parameters[f"{conv.name}.weight"] = (sign * w.T).reshape(-1, grid.input_shape[0], *grid.kernel)
     nodes += [Flatten("flat", nodes[-1].name), Dense("readout", "flat", 1, bias=False)]
     parameters["readout.weight"] = readout.reshape(1, -1)
     return GraphNetwork(nodes, {name: array.astype(np.float64) for name, array in parameters.items()})
 
 
+SMALL = ConvSpec(6, (2, 3), (1, 2), (0, 1), std=0.4), ConvSpec(5, 2, std=0.5)
+
+
 @pytest.mark.parametrize(
-    "layers_of_stack",
+    ("layers_of_stack", "pools"),
     [
-        stacked(3, [4, 5, 2], [4, 3, 1], [2, 1, 2]),
-        (ConvSpec(3, (2, 3), (1, 2), (0, 1), std=0.4), ConvSpec(2, 2, std=0.5)),
+        (stacked(3, [4, 5, 2], [4, 3, 1], [2, 1, 2]), {}),
+        (SMALL, {}),
+        (SMALL, {0: MaxPool(2), 1: MaxPool((2, 1), 1, (1, 0))}),
+        (stacked(3, [4, 5, 2], [3, 3, 1], [1, 1, 1]), {0: MaxPool(3, 2, 1)}),
     ],
 )
-def test_a_stack_is_the_explicit_network(layers_of_stack):
+def test_a_stack_is_the_explicit_network(layers_of_stack, pools):
     x = np.random.default_rng(1).standard_normal((3, 8, 7))
-    stack = Stack(x, layers_of_stack, COPIES)
+    stack = Stack(x, layers_of_stack, COPIES, pools=pools)
     for layer, output, gradients in stack.descend(np.random.default_rng(2), SIZE, PAPER):
         lowest = layer, output, gradients
     assert lowest[0] == 0

@@ -12,11 +12,11 @@ from strategies import cosine, picture
 
 import theorylab as tl
 from theorylab.analytic import _blocks, depth_maps, pooled_mean_map, pooled_variance_map
+from theorylab.analytic._chains import TwoChains
 from theorylab.analytic._field import Field
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._plan import HERE
-from theorylab.analytic._residual import TwoChains
-from theorylab.analytic._several_windows import moments_of_sum, product_of_pair, sites_of
+from theorylab.analytic._several_windows import lost_of_sum, moments_of_sum, product_of_pair, sites_of
 from theorylab.analytic._unit_moments import unit_moments
 from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
@@ -123,6 +123,49 @@ def test_units_and_pairs_against_brute_force(pool, rule):
             sample = handed[:, j] * handed[:, j + 1]
             error = sample.std() / math.sqrt(draws)
             assert products[n] == pytest.approx(sample.mean(), abs=5 * error + 0.004)
+
+
+@pytest.mark.parametrize("rule", [Rule.GUIDED, Rule.DECONVNET])
+def test_what_two_logits_lose_behind_windows_against_brute_force(rule):
+    """A half of each noise's variance is a logit's own; what two windows share, both logits share."""
+    rng, pool, draws = np.random.default_rng(3), MaxPool((1, 3), (1, 2), (0, 1)), 400_000
+    y = rng.standard_normal((ROW, 4)) + 1.0
+    (block,) = _blocks.read((4, 1, ROW), [ConvSpec(3, 1), pool])
+    shifts = [(0, k) for k in range(2 * ROW)]
+    patches = InnerProducts.of_image(y.T[:, None], shifts).of_patches(block.grid, shifts)
+    beta, shared = np.array([[1.0, 1.4, 0.7]]), np.array([[0.4, 0.2, 0.0]])
+    field = Field({HERE: np.array([[0.3, -0.1, 0.2]])}, beta, {(0, 1): shared})
+    alone = Field(field.shifts, beta / math.sqrt(2))
+    windows = pool.windows((1, ROW))
+    common = np.diag(beta[0] ** 2 / 2) + np.diag(shared[0, :-1], 1) + np.diag(shared[0, :-1], -1)
+    z = rng.standard_normal((draws, 4)) @ (block.std * y).T
+    noise = rng.multivariate_normal(np.zeros(3), common, size=draws)
+    handed = np.zeros((2, *z.shape))
+    each = noise + beta[0] / math.sqrt(2) * rng.standard_normal((2, draws, 3))
+    for p, held in enumerate(windows):
+        present = held[held >= 0]
+        open_ = np.maximum(z[:, present], 0)
+        v = field.shifts[HERE][0, p] * open_.max(axis=1) + each[:, :, p]
+        handed[:, np.arange(draws), present[open_.argmax(axis=1)]] += v
+    handed = np.where((z > 0) | (not rule.gate), rule.h(handed), 0.0)
+    sample = (handed[0] - handed[1]) ** 2 / 2
+    seen = 0
+    for sites, own in zip(*(sites_of(block, patches, f) for f in (field, alone)), strict=True):
+        for n, lost in enumerate(lost_of_sum(sites, own, rule, points=2**14)):
+            column = sample[:, sites.columns[n]]
+            assert lost == pytest.approx(column.mean(), rel=0.01, abs=5 * column.std() / math.sqrt(draws))
+            seen += 1
+    assert seen == ROW
+
+
+@pytest.mark.parametrize("pool", [RESNETS, MaxPool(3, 1, 1), MaxPool(2, 1)])
+def test_two_logits_behind_one_hidden_layer_are_those_of_three_layers(pool):
+    x, grid = picture(9, 4), PatchGrid((3, 9, 9), 3, padding=1)
+    record = depth_maps(x, [ConvSpec(40, 3, padding=1), pool], "deconvnet")[-1]
+    exact = tl.law(tl.models.three_layer(grid, 40, pool=pool), x, "deconvnet").class_distance
+    assert record.class_distance == pytest.approx(exact, rel=0.01)
+    apart = tl.law(tl.models.three_layer(grid, 40, pool=MaxPool(2)), x, "deconvnet").class_distance
+    assert abs(apart / exact - 1) > 0.05  # as behind disjoint windows
 
 
 def test_a_pair_of_units_alone_is_the_arc_cosine():
@@ -243,6 +286,7 @@ def test_resnet50_has_a_law():
     with pytest.raises(tl.NoLaw, match="residual block"):
         _ = guided.class_distance
     assert tl.law(stack, x, "saliency").class_distance == pytest.approx(math.sqrt(2))
+    assert 0.1 < tl.law(stack, x, "deconvnet").class_distance < 0.6
 
 
 def test_a_global_average_is_what_the_stack_says():
@@ -270,6 +314,11 @@ def test_what_is_refused():
     with pytest.raises(tl.NoLaw, match="two logits through a max-pool with overlapping or padded windows"):
         _ = depth_maps(x, averaged, "guided")[-1].class_distance
     assert depth_maps(x, averaged, "guided")[0].class_distance > 0  # above the pool
+    with pytest.raises(tl.NoLaw, match="two logits of a global average through a max-pool with overlapping"):
+        _ = depth_maps(x, averaged, "deconvnet")[-1].class_distance
+    # A stride of two makes neighbours independent.
+    strided = [*layers, ConvSpec(4, 3, stride=2), AdaptiveAveragePool(1)]
+    assert depth_maps(x, strided, "deconvnet")[-1].class_distance > 0
 
 
 def test_a_global_average_hands_one_weight_to_all_positions():

@@ -8,8 +8,8 @@ import pytest
 from strategies import OTHERS, picture
 
 from theorylab.analytic import depth_maps
-from theorylab.analytic._residual import Chain
-from theorylab.analytic._unit_moments import unit_moments
+from theorylab.analytic._chains import Chain
+from theorylab.analytic._unit_moments import lost_between, unit_moments
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.analytic.tolerances import TOLERANCE, TOLERANCE_OF_INTEGRALS, tolerance
 from theorylab.model.laws import Gaussian
@@ -202,6 +202,33 @@ def test_chain_against_monte_carlo(rule, variances, fields):
     assert (abs(few - found) < 0.02 * abs(found) + 2e-3).all()
 
 
+@pytest.mark.parametrize("rule", [*PAPER, *OTHERS], ids=str)
+@pytest.mark.parametrize("own", [(0.5, 0.25, 0.09), (1.0, 0.0, 0.0), (0.02, 0.004, 0.01)])
+def test_what_two_logits_lose_in_a_chain_against_monte_carlo(rule, own):
+    """Of three levels, whose noises have the variances 1, 0.25 and 0.09."""
+    rng, draws = np.random.default_rng(4), 1_000_000
+    variances, fields = [0.6, 0.9, 0.4], [(0.5, 1.0), (-0.1, 0.5), (0.2, 0.3)]
+    own = [min(apart, beta**2) for apart, (_, beta) in zip(own, fields, strict=True)]
+    g = [math.sqrt(v) * rng.standard_normal(draws) for v in variances]
+    z, o = [g[0]], [np.maximum(g[0], 0)]
+    for step in g[1:]:
+        z.append(o[-1] + step)
+        o.append(np.maximum(z[-1], 0))
+    handed = np.zeros((2, draws))
+    arrays = [(np.array([a]), np.array([b])) for a, b in fields]
+    for n, ((alpha, beta), apart) in enumerate(zip(fields, own, strict=True)):
+        common = math.sqrt(beta**2 - apart) * rng.standard_normal(draws)
+        v = handed + alpha * o[2 - n] + common + math.sqrt(apart) * rng.standard_normal((2, draws))
+        handed = np.where(v > 0, rule.up * v, -rule.down * v) * ((z[2 - n] > 0) | (not rule.gate))
+        sample = (handed[0] - handed[1]) ** 2 / 2
+        apart = [np.array([value]) for value in own[: n + 1]]
+        chain = Chain([np.array([v]) for v in variances])
+        found = chain.lost(arrays[: n + 1], apart, rule, points=2**15).item()
+        assert found == pytest.approx(sample.mean(), rel=0.01, abs=4.5 * sample.std() / math.sqrt(draws))
+        # With the points that the law uses, for rules without a gate.
+        assert rule.gate or chain.lost(arrays[: n + 1], apart, rule).item() == pytest.approx(found, rel=0.03)
+
+
 def test_a_chain_of_one_is_the_closed_form():
     alpha, beta, variance = np.array([0.6]), np.array([0.9]), np.array([1.7])
     size = math.sqrt(1.7)
@@ -211,6 +238,9 @@ def test_a_chain_of_one_is_the_closed_form():
         np.testing.assert_allclose(slope, first / size, rtol=2e-3)
         np.testing.assert_allclose(energy, second, rtol=2e-3)
         np.testing.assert_allclose(power, alpha**2 * variance / 2 + beta**2, rtol=2e-3)
+        own = np.array([0.2])
+        lost = Chain([variance]).lost([(alpha, beta)], [own], rule, points=2**14)
+        np.testing.assert_allclose(lost, lost_between(rule, RELU, alpha * size, beta, own), rtol=5e-3)
 
 
 def test_a_faint_branch_leaves_the_projection():

@@ -21,6 +21,7 @@ from theorylab.analytic._scale_fields import Form, Transfer
 from theorylab.analytic._unit_moments import lost_between, unit_moments
 from theorylab.model.rules import PAPER, Rule
 from theorylab.model.units import RELU, LeakyReLU
+from theorylab.networks.from_stack import Blueprint
 
 RULES = (*PAPER, Rule.LINEAR, *OTHERS)
 SLACK = 0.08  # of a distance: what the docstrings say the limits are off by at such widths
@@ -383,16 +384,75 @@ def test_layers_may_be_asked_in_any_order_and_at_any_scale():
     assert upwards == pytest.approx([record.class_distance for record in other], rel=1e-6)
 
 
-def test_residual_blocks_are_refused_but_for_saliency():
+def test_residual_blocks_are_refused_where_scales_count():
     layers = [ConvSpec(8, 3, padding=1), tl.Residual([ConvSpec(8, 3, padding=1)]), ConvSpec(4, 3)]
-    for rule in (Rule.GUIDED, Rule.DECONVNET):
-        top, *rest = analytic.depth_maps(X, layers, rule)
-        assert 0 < top.class_distance < math.sqrt(2)
-        for record in rest:
-            with pytest.raises(tl.NoLaw, match=f"'{rule.value}' .* two logits through a residual block"):
-                _ = record.class_distance
+    top, *rest = analytic.depth_maps(X, layers, "guided")
+    assert 0 < top.class_distance < math.sqrt(2)
+    for record in rest:
+        with pytest.raises(tl.NoLaw, match=r"'guided' .* two logits through a residual block"):
+            _ = record.class_distance
     for record in analytic.depth_maps(X, layers, "saliency"):
         assert record.class_distance == math.sqrt(2)
+
+
+def widened(channels, wide, stride):
+    """A bottleneck of no fewer channels above."""
+    branch = [
+        ConvSpec(wide // 2, 1, std=math.sqrt(2 / channels)),
+        ConvSpec(wide // 2, 3, stride, 1, std=math.sqrt(4 / (9 * wide))),
+        ConvSpec(wide, 1, std=math.sqrt(4 / wide)),
+    ]
+    skip = ConvSpec(wide, 1, stride, std=math.sqrt(2 / channels)) if channels != wide or stride > 1 else None
+    return tl.Residual(branch, skip)
+
+
+def plain(wide, reads, kernel=3, stride=1):
+    return ConvSpec(wide, kernel, stride, kernel // 2, std=math.sqrt(2 / (reads * kernel**2)))
+
+
+BELOW = {
+    "residual": lambda n: (plain(n, 3), tl.Residual([plain(n, n)]), tl.Residual([plain(n, n)]), plain(n, n)),
+    "bottlenecks": lambda n: (
+        plain(n, 3),
+        widened(n, 2 * n, 1),
+        widened(2 * n, 2 * n, 1),
+        widened(2 * n, 4 * n, 2),
+    ),
+    "overlapping": lambda n: (plain(n, 3), MaxPool(3, 2, 1), plain(n, n), plain(n, n)),
+    "every position": lambda n: (plain(n, 3), MaxPool(3, 1, 1), plain(n, n)),
+    "stem": lambda n: (plain(n, 3, 5, 2), MaxPool(3, 2, 1), widened(n, 2 * n, 1), widened(2 * n, 2 * n, 1)),
+}
+
+
+@pytest.mark.parametrize("name", list(BELOW))
+def test_rules_without_a_gate_below_skips_and_overlapping_windows(name):
+    """In the limit of two widths: a ratio of expectations at every layer."""
+    found, size = [], {24: 200, 72: 100}
+    for n, count in size.items():
+        layers = BELOW[name](n)
+        law = [record.class_distance for record in analytic.depth_maps(X, layers, "deconvnet")]
+        blueprint = Blueprint(tl.Stack(X.shape, layers), readout=False)
+        ends = [str(k) if isinstance(layer, MaxPool) else f"{k}.unit" for k, layer in enumerate(layers)]
+        read = [
+            end
+            for end, layer in zip(["input", *ends], layers, strict=False)
+            if not isinstance(layer, MaxPool)
+        ]
+        rng, rows = np.random.default_rng(n), []
+        for _ in range(count):
+            net = blueprint.draw(rng, np.float32)
+            seeds = rng.standard_normal((4, net.n_logits)).astype(np.float32)
+            passed = net.layer_gradients(net.forward(X.astype(np.float32)), seeds, ["deconvnet"], set(read))
+            maps = [passed[node][0][0].reshape(4, -1).astype(float) for node in reversed(read)]
+            rows.append([[(m**2).sum() / 4, ((m.sum(axis=0) ** 2).sum() - (m**2).sum()) / 12] for m in maps])
+        energy, product = np.moveaxis(np.array(rows), 2, 0)
+        ratio = (2 - 2 * product.mean(axis=0) / energy.mean(axis=0)) / np.square(law)
+        each = 2 * (energy - product) / np.square(law) - ratio * energy
+        found.append((ratio, each.std(axis=0, ddof=1) / energy.mean(axis=0) / math.sqrt(count)))
+    (near, near_error), (far, far_error) = found
+    error = np.hypot(1.5 * far_error, 0.5 * near_error)
+    assert (error < 0.1).all()
+    assert (abs(1.5 * far - 0.5 * near - 1) < 4 * error + 0.02).all()
 
 
 def test_planes_with_too_many_pairs_are_refused():

@@ -418,9 +418,9 @@ TERMS: tuple[Term, ...] = (
     ),
     *_in(
         "analytic._two_logits",
-        ("TwoLogits.distance", "the white part dropped", "2 * layer.units.block.channels * float(self._own[number].sum()) / energy", "0.0"),
+        ("TwoLogits.distance", "the white part dropped", "2 * layer.law.block.channels * float(self._own[number][-1].sum()) / energy", "0.0"),
+        ("TwoLogits.distance", "one channel for all of a sum", "2 * layer.law.block.shape[0] * float(self._own[number][inside].sum()) / energy", "2 * float(self._own[number][inside].sum()) / energy"),
         ("TwoLogits.distance", "the fields of scale dropped", "form.through(layer)", "0.0"),
-        ("TwoLogits._closed", "patches of zeros counted as open", "2 * shut / (1 + shut) * lost", "lost"),
         ("_transfer", "sources of one filter for those of all", "n = units.block.n_filters", "n = 1"),
     ),
     *_in(
@@ -476,9 +476,12 @@ TERMS: tuple[Term, ...] = (
         ("Sites.received", "noises of two windows independent", "one[d] & other[e]", "(d == e) & one[d] & other[e]"),
         ("Sites.received", "closed windows of DeconvNet lost", "win |= (tops[d] <= 0) & self.first[n, d][:, None]", "pass"),
         ("product_of_pair", "noises of two units independent", "share * u[-1]", "0 * u[-1]"),
+        ("lost_of_sum", "what two logits share not drawn", "common * u[-1]", "0 * u[-1]"),
     ),
     *_in(
         "analytic._gradient_field",
+        ("Units.lost", "patches of zeros counted as open", "2 * shut / (1 + shut) * lost", "lost"),
+        ("BlockLaw.lost", "noises of two windows taken for a logit's own", "dataclasses.replace(field, beta=np.sqrt(own), shared={})", "dataclasses.replace(field, beta=np.sqrt(own))"),
         ("BlockLaw._alone", "patches of zeros counted as open", "np.where(size > 0, second, closed)", "second"),
         ("BlockLaw._behind_pool", "window mirrored", "(down - row, right - column)", "(row - down, column - right)"),
         ("handed_down", "strides forgotten", "times(s, block.grid.stride)", "s"),
@@ -486,10 +489,17 @@ TERMS: tuple[Term, ...] = (
         ("handed_down", "the noise's n c² dropped", "block.energy_gain * fold(second, block.grid)", "fold(second, block.grid)"),
     ),
     *_in(
-        "analytic._residual",
+        "analytic._chains",
+        ("Chain.lost", "what two logits skip taken for alike", "(first[0] - first[1]) ** 2 / 2", "0"),
+        ("Chain.lost", "what two logits share not drawn", "common * noises[:, 0]", "0 * noises[:, 0]"),
         ("Chain.moments", "the gradient that skips a block dropped", "skipped + alpha[part, None] * o[k]", "alpha[part, None] * o[k]"),
         ("Chain.moments", "noise left out of the gradient's energy", "(mean**2).mean(axis=1) + beta[part] ** 2", "(mean**2).mean(axis=1)"),
         ("_climb", "the identity dropped", "o[-1] + step", "step"),
+    ),
+    *_in(
+        "analytic._residual",
+        ("StageLaw.own", "what skips a block left out", "lost + of_noise[-1]", "of_noise[-1]"),
+        ("StageLaw.own", "the projection left out", "sum(law.own(down, lost, rule) for law, down in heads)", "next(law.own(down, lost, rule) for law, down in heads)"),
         ("StageLaw.gradients", "the projection left out of the noise", "np.sqrt(np.asarray(sum(part.beta**2 for part in below)))", "below[0].beta"),
         ("StageLaw.gradients", "the projection left out of the mean", "np.asarray(sum(part.shifts[HERE] for part in below))", "below[0].shifts[HERE]"),
     ),

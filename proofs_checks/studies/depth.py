@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from theorylab import ConvSpec, PatchGrid, Rule, montecarlo
+from theorylab import ConvSpec, MaxPool, PatchGrid, Rule, montecarlo
 from theorylab.montecarlo import Measurement
 
 
@@ -16,7 +16,8 @@ from theorylab.montecarlo import Measurement
 class Stack:
     """Random networks of convolutions and ReLUs on one picture; the readout of every logit has variance 1.
 
-    A dense layer is a 1×1 convolution of a picture of one position.
+    A dense layer is a 1×1 convolution of a picture of one position.  `pools` holds max-pools by the number of the convolution
+    that they stand behind, from 0.
 
     Gaussian weights are symmetric: a network in which the weights of some layers are negated has the same law, and other
     units open.  One draw of weights therefore serves `copies` networks, each with signs and readouts of its own.  They
@@ -27,15 +28,18 @@ class Stack:
     layers: tuple[ConvSpec, ...]
     copies: int = 1
     logits: int = 1
+    pools: Mapping[int, MaxPool] = dataclasses.field(default_factory=dict)
 
     @property
     def grids(self) -> list[PatchGrid]:
         """The patches of every layer's input."""
         grids: list[PatchGrid] = []
         channels, height, width = self.x.shape
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
             grid = PatchGrid((channels, height, width), layer.kernel, layer.stride, layer.padding)
             channels, (height, width) = layer.n_filters, grid.output_shape
+            if number in self.pools:
+                height, width = self.pools[number].output_shape((height, width))
             grids.append(grid)
         return grids
 
@@ -52,24 +56,45 @@ class Stack:
         signs = signs.repeat(self.logits, axis=2)
         outputs: list[np.ndarray] = [np.broadcast_to(self.x.astype(np.float32), (*lead, *self.x.shape))]
         weights, before = [], []
-        for grid, layer, sign in zip(grids, self.layers, signs, strict=True):
+        won: dict[int, np.ndarray] = {}  # of each pool: which entry of a window is its first largest
+        for number, (grid, layer, sign) in enumerate(zip(grids, self.layers, signs, strict=True)):
             w = rng.standard_normal((size, grid.patch_size, layer.n_filters), dtype=np.float32)
             w *= np.float32(layer.std)
             z = grid.extract(outputs[-1]).reshape(size, -1, grid.patch_size) @ w
             z = sign * z.reshape(*lead, grid.n_patches, layer.n_filters)
             planes = np.maximum(z, 0).swapaxes(-1, -2)
+            plane = grid.output_shape
+            if number in self.pools:
+                held = self.pools[number].windows(plane)
+                values = np.where(held < 0, np.float32(-np.inf), planes[..., held])
+                won[number], planes = values.argmax(axis=-1), values.max(axis=-1)
+                plane = self.pools[number].output_shape(plane)
             weights.append(w)
             before.append(z)
-            outputs.append(planes.reshape(*lead, layer.n_filters, *grid.output_shape))
+            outputs.append(planes.reshape(*lead, layer.n_filters, *plane))
         gradients = dict.fromkeys(rules, rng.standard_normal(outputs[-1].shape, dtype=np.float32))
         for number in reversed(range(len(grids))):
             grid, w, z = grids[number], weights[number], before[number]
             for rule, gradient in gradients.items():
+                if number in won:
+                    held = self.pools[number].windows(grid.output_shape)
+                    gradient = _sent_to(won[number], gradient, held, grid.n_patches)
                 columns = gradient.reshape(*lead, -1, grid.n_patches).swapaxes(-1, -2)
                 passed = signs[number] * rule.backward(columns, z)
                 patches = passed.reshape(size, -1, w.shape[-1]) @ w.swapaxes(-1, -2)
                 gradients[rule] = grid.fold(patches.reshape(*lead, grid.n_patches, grid.patch_size))
             yield number, outputs[number], dict(gradients)
+
+
+def _sent_to(won: np.ndarray, gradient: np.ndarray, held: np.ndarray, n_units: int) -> np.ndarray:
+    """Send what windows receive to their winners, where it adds: (…, n_units)."""
+    received = np.zeros((*won.shape[:-1], n_units), dtype=gradient.dtype)
+    gradient = gradient.reshape(won.shape)
+    for entry, units in enumerate(held.T):
+        inside = units >= 0
+        # No two windows have the same unit as the same entry.
+        received[..., units[inside]] += ((won == entry) * gradient)[..., inside]
+    return received
 
 
 def stacked(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +19,8 @@ from theorylab.analytic._field import Field, Planes, Projection
 from theorylab.analytic._inner_products import InnerProducts
 from theorylab.analytic._joint_moments import mixed_moments, neighbour_moments, pooled_moments, regression
 from theorylab.analytic._plan import HERE, Step, differences, has_mean, offsets, ordered, places, times
-from theorylab.analytic._several_windows import moments_of_sum, product_of_pair, sites_of
-from theorylab.analytic._uniform_moments import unit_moments
+from theorylab.analytic._several_windows import lost_of_sum, moments_of_sum, product_of_pair, sites_of
+from theorylab.analytic._uniform_moments import lost_between, unit_moments
 from theorylab.analytic._windows import fold, moved
 from theorylab.model.rules import Rule
 from theorylab.model.units import Unit
@@ -60,6 +61,28 @@ class Units:
             gram = self.block.std**2 * self.patches.gram(self.listed, first)
             yield Windows(part, held[part], gram, self.a[part], self.noise[part])
 
+    def lost(self, own: np.ndarray, rule: Rule, unit: Unit) -> np.ndarray:
+        """``E[Var T]`` over what one logit has alone, `own` of ``β²``, over the patches.
+
+        A closed form, where a unit's own pre-activation is all that its gradient knows.
+        """
+        size = self.block.std * np.sqrt(self.patches.energy).ravel()
+        share = self.block.uniform_share(self.patches.energy.ravel())
+        lost = lost_between(rule, unit, self.a[:, 0] * size, self.noise, own.ravel(), share)
+        # A patch of zeros activates nothing: both halves are as the gate shuts them.
+        shut = rule.shut(unit) ** 2
+        return np.where(size > 0, lost, 2 * shut / (1 + shut) * lost).reshape(self.patches.shape)
+
+
+class Descent(NamedTuple):
+    """How a gradient goes down through a block or a stage."""
+
+    below: Field  # at the input
+    # Of a stage: sums inside, with the convolutions above each; and of its branches from the top, then of its head, the fields at
+    # inputs of convolutions.
+    inside: Sequence[tuple[int, Projection]] = ()
+    paths: Sequence[list[Field]] = ()
+
 
 class BlockLaw:
     """A block with the inner products of its input, of the patches it reads and of its output."""
@@ -75,8 +98,8 @@ class BlockLaw:
                 self.block.energy_gain, self.block.pool, step.output, step.integrated
             )
 
-    def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
-        """Nothing inside, and the field at the block's input, from the one at its output.
+    def gradients(self, field: Field, rule: Rule) -> Descent:
+        """Return the field at the block's input, from the one at its output.
 
         ``T_ij`` is what unit ``(i, j)`` hands to its filter.  It depends on the filter through pre-activations, so
         ``E[w T_j] = c² Σ_m y_m b_jm`` over the patches that these belong to.  Folding ``D_jᵀ y_m`` back gives the activations of
@@ -91,7 +114,20 @@ class BlockLaw:
             planes, second = self._alone(field, rule)
         else:
             planes, second = self._with_neighbours(field, rule)
-        return [], handed_down(planes, second, self.block, rule, self._products(field, rule))
+        return Descent(handed_down(planes, second, self.block, rule, self._products(field, rule)))
+
+    def folded(self, lost: np.ndarray) -> np.ndarray:
+        """Return the energy at the block's input of what units hand on, of variances over the patches."""
+        return self.block.energy_gain * fold(lost, self.block.grid)
+
+    def lost(self, field: Field, own: np.ndarray, rule: Rule) -> np.ndarray:
+        """``E[Var T]`` over what one logit has alone, behind windows that overlap; `field` and `own` are at their outputs."""
+        alone = dataclasses.replace(field, beta=np.sqrt(own), shared={})
+        lost = np.zeros(self.patches.shape)
+        both = (sites_of(self.block, self.patches, noises) for noises in (field, alone))
+        for sites, others in zip(*both, strict=True):
+            lost[sites.rows, sites.columns] = lost_of_sum(sites, others, rule)
+        return lost
 
     def _alone(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
         """Use the closed form: the unit's own pre-activation is all that its gradient knows."""

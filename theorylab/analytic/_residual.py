@@ -8,30 +8,20 @@ need, ``E[g_k T_k]`` and ``E[T_k²]``, is an integral over at most ``2K + 1`` no
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from theorylab.analytic import _equal
 from theorylab.analytic._blocks import Stage
-from theorylab.analytic._conditioning import chunks
+from theorylab.analytic._chains import Chain, TwoChains
 from theorylab.analytic._field import Field, Planes, Projection
-from theorylab.analytic._gaussian_rule import factors, handed_on, normals
-from theorylab.analytic._gradient_field import BlockLaw, handed_down
+from theorylab.analytic._gradient_field import BlockLaw, Descent, handed_down
 from theorylab.analytic._inner_products import InnerProducts
-from theorylab.analytic._plan import HERE, Shift, Step, half, has_mean, path_steps, stage_levels, through
+from theorylab.analytic._plan import HERE, Shift, Step, half, path_steps, stage_levels, through
 from theorylab.analytic._windows import moved
 from theorylab.model.rules import Rule
 from theorylab.model.units import RELU, Unit
-
-POINTS = 4096
-"""More than elsewhere: a chain of ResNet-50 has up to eleven dimensions, and few positions.  Second moments are then within
-2 %."""
-
-
-PAIR_POINTS = 1024
-"""For what two positions share, of which there are several pairs for each."""
 
 
 class PathLaw:
@@ -53,110 +43,20 @@ class PathLaw:
         """Of that with what it adds at another position."""
         return self._laws[-1].block.std ** 2 * self._laws[-1].patches.at(shift)
 
-    def down(self, slope: np.ndarray, second: np.ndarray, rule: Rule, products: Planes) -> Field:
-        """Return the field at the path's input, from ``E[∂T/∂g]``, ``E[T²]`` and ``E[T T']`` behind its last convolution."""
+    def down(self, slope: np.ndarray, second: np.ndarray, rule: Rule, products: Planes) -> list[Field]:
+        """Return the fields at its convolutions' inputs, from the top, of ``E[∂T/∂g]``, ``E[T²]`` and ``E[T T']`` at its end."""
         held = {s: products[s] for s in self._pairs}
-        field = handed_down({HERE: slope}, second, self._laws[-1].block, rule, held)
+        fields = [handed_down({HERE: slope}, second, self._laws[-1].block, rule, held)]
         for law in reversed(self._laws[:-1]):
-            _, field = law.gradients(field, rule)
-        return field
+            fields.append(law.gradients(fields[-1], rule).below)
+        return fields
 
-
-def _climb(g: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-    z, o = [g[0]], [np.maximum(g[0], 0)]
-    for step in g[1:]:
-        z.append(o[-1] + step)
-        o.append(np.maximum(z[-1], 0))
-    return z, o, g
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Chain:
-    """The normals of one channel of a stage, all positions at once."""
-
-    variances: list[np.ndarray]  # of g_0 … g_K, (n,) each
-
-    def energy(self, points: int = POINTS) -> np.ndarray:
-        """``E[o_K²]``, (n,)."""
-        result = np.empty(self.variances[0].shape)
-        u = normals(len(self.variances), points)
-        for part in chunks(len(result), points * len(self.variances)):
-            result[part] = (self._activations(u, part)[1][-1] ** 2).mean(axis=1)
-        return result
-
-    def _activations(
-        self, u: np.ndarray, part: slice
-    ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-        """``z_k``, ``o_k`` and ``g_k`` of some positions, (n, points) each."""
-        return _climb([np.sqrt(v[part, None]) * u[:, k] for k, v in enumerate(self.variances)])
-
-    def moments(
-        self, fields: list[tuple[np.ndarray, np.ndarray]], rule: Rule, points: int = POINTS
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """``E[g_k T_k]/Var g_k``, ``E[T_k²]``, ``E[V̂_k o_k]``, ``E[V̂_k²]``; `fields` holds ``α`` and ``β`` of ``o_K … o_k``."""
-        top = len(self.variances) - 1
-        last = top + 1 - len(fields)
-        u = normals(len(self.variances) + len(fields) - 1, points)
-        sums = np.empty((4, len(self.variances[0])))
-        for part in chunks(sums.shape[1], points * u.shape[1]):
-            z, o, g = self._activations(u, part)
-            skipped = np.zeros(z[0].shape)
-            for n, (alpha, beta) in enumerate(fields):
-                k = top - n
-                mean = skipped + alpha[part, None] * o[k]
-                if k == last:
-                    break
-                skipped = rule.backward(mean + beta[part, None] * u[:, len(self.variances) + n], z[k])
-            _, first, energy = handed_on(rule, mean, np.broadcast_to(beta[part, None], mean.shape))
-            if rule.gate:
-                first, energy = first * (z[last] > 0), energy * (z[last] > 0)
-            sums[0, part] = (g[last] * first).mean(axis=1)
-            sums[1, part] = energy.mean(axis=1)
-            sums[2, part] = (mean * o[last]).mean(axis=1)
-            sums[3, part] = (mean**2).mean(axis=1) + beta[part] ** 2
-        variance = self.variances[last]
-        if not has_mean(rule):
-            sums[[0, 2]] = 0  # what the points leave of it
-        slope = np.divide(sums[0], variance, out=np.zeros(variance.shape), where=variance > 0)
-        return slope, sums[1], sums[2], sums[3]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TwoChains:
-    """The normals of one channel at two positions, of many pairs of positions: covariances (n, 2, 2) of ``g_0 … g_K``."""
-
-    covariances: list[np.ndarray]
-
-    def gap(self, points: int = PAIR_POINTS) -> np.ndarray:
-        """``E[(o_K − o'_K)²]``, (n,): small for neighbours, and so is then its error."""
-        result = np.empty(len(self.covariances[0]))
-        u = normals(2 * len(self.covariances), points).T
-        for part in chunks(len(result), points * len(u)):
-            o = _climb(self._normals(self.covariances, u, part))[1][-1]
-            result[part] = ((o[:, 0] - o[:, 1]) ** 2).mean(axis=1)
-        return result
-
-    def product(
-        self, alphas: list[np.ndarray], noises: list[np.ndarray], rule: Rule, points: int = PAIR_POINTS
-    ) -> np.ndarray:
-        """``E[T_k T'_k]``, (n,); `alphas` (n, 2) and covariances of `noises` (n, 2, 2) as the fields of :meth:`Chain.moments`."""
-        top, count = len(self.covariances) - 1, len(self.covariances)
-        u = normals(2 * (count + len(noises)), points).T
-        result = np.empty(len(self.covariances[0]))
-        for part in chunks(len(result), points * len(u)):
-            z, o, _ = _climb(self._normals(self.covariances, u, part))
-            handed = np.zeros(o[0].shape)
-            noise = self._normals(noises, u[2 * count :], part)
-            for n, alpha in enumerate(alphas):
-                received = handed + alpha[part, :, None] * o[top - n] + noise[n]
-                handed = rule.backward(received, z[top - n])
-            result[part] = (handed[:, 0] * handed[:, 1]).mean(axis=1)
-        return result
-
-    @staticmethod
-    def _normals(covariances: list[np.ndarray], u: np.ndarray, part: slice) -> list[np.ndarray]:
-        """Return normals (n, 2, points) of these covariances."""
-        return [factors(c[part])[0] @ u[2 * k : 2 * k + 2] for k, c in enumerate(covariances)]
+    def own(self, fields: list[Field], lost: np.ndarray, rule: Rule) -> np.ndarray:
+        """Return what one logit has alone of ``β²`` at the path's input, from :meth:`down`'s fields and its part of ``E[T²]``."""
+        own = self._laws[-1].folded(lost)
+        for law, field in zip(reversed(self._laws[:-1]), fields, strict=False):
+            own = law.folded(law.units(field).lost(own, rule, RELU))
+        return own
 
 
 def _paired(plane: np.ndarray, product: np.ndarray, shift: Shift) -> np.ndarray:
@@ -164,6 +64,10 @@ def _paired(plane: np.ndarray, product: np.ndarray, shift: Shift) -> np.ndarray:
     inside = moved(np.ones(plane.shape), shift) > 0
     matrix = np.stack([plane, product, product, moved(plane, shift)], axis=-1)[inside]
     return np.asarray(matrix.reshape(-1, 2, 2))
+
+
+def _flat(fields: list[Field]) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(field.shifts[HERE].ravel(), field.beta.ravel()) for field in fields]
 
 
 class StageLaw:
@@ -205,26 +109,28 @@ class StageLaw:
             planes[s][inside] = ((planes[HERE] + moved(planes[HERE], s))[inside] - gap) / 2
         return InnerProducts({s: self.block.shape[0] * p for s, p in planes.items()}, _equal.none(plane))
 
-    def gradients(self, field: Field, rule: Rule) -> tuple[list[tuple[int, Projection]], Field]:
+    def gradients(self, field: Field, rule: Rule) -> Descent:
         """Return the gradient at every sum below the topmost one, with the convolutions above it, and the field at the input.
 
         The field at the output is plain, as there is no pool above a stage.
         """
-        fields = [field]
+        fields, paths = [field], []
         slope, second, *_ = self._moments(fields, rule)
         inside, depth, channels = [], 0, self.block.shape[0]
         for path, law, products in zip(
             reversed(self.block.tails), reversed(self._tails), reversed(self._sums[:-1]), strict=True
         ):
             # What the block adds to the gradient that skips it.
-            fields.append(law.down(slope, second, rule, self._products_of_pairs(fields, rule)))
+            paths.append(law.down(slope, second, rule, self._products_of_pairs(fields, rule)))
+            fields.append(paths[-1][-1])
             slope, second, along, power = self._moments(fields, rule)
             depth += len(path)
             projection = Projection.of(products.energy, channels * along, channels * power, channels)
             inside.append((depth, projection))
         pairs = self._products_of_pairs(fields, rule)
-        below = [law.down(slope, second, rule, pairs) for law in self._heads]
-        return inside, Field(
+        heads = [law.down(slope, second, rule, pairs) for law in self._heads]
+        below = [fields[-1] for fields in heads]
+        whole = Field(
             {HERE: np.asarray(sum(part.shifts[HERE] for part in below))},
             np.sqrt(np.asarray(sum(part.beta**2 for part in below))),
             {
@@ -232,11 +138,31 @@ class StageLaw:
                 for s in {s for part in below for s in part.shared}
             },
         )
+        return Descent(whole, inside, [*paths, *heads])
+
+    def own(
+        self, field: Field, paths: Sequence[list[Field]], own: np.ndarray, rule: Rule
+    ) -> list[np.ndarray]:
+        """Return what one logit has alone of a channel's energy at every sum below the topmost one, and at the input.
+
+        `field` and `own`, its part of ``β²``, are at the output, `paths` those of :meth:`gradients`.
+        """
+        fields, of_noise, found = [field], [own], []
+        for law, down in zip(reversed(self._tails), paths, strict=False):
+            lost = self._lost(fields, of_noise, rule)
+            fields.append(down[-1])
+            of_noise.append(law.own(down, lost, rule))
+            found.append(lost + of_noise[-1])
+        lost = self._lost(fields, of_noise, rule)
+        heads = zip(self._heads, paths[len(self._tails) :], strict=True)
+        return [*found, np.asarray(sum(law.own(down, lost, rule) for law, down in heads))]
+
+    def _lost(self, fields: list[Field], own: list[np.ndarray], rule: Rule) -> np.ndarray:
+        lost = self._chain.lost(_flat(fields), [plane.ravel() for plane in own], rule)
+        return lost.reshape(self.block.shape[1:])
 
     def _moments(self, fields: list[Field], rule: Rule) -> list[np.ndarray]:
-        flat = [(field.shifts[HERE].ravel(), field.beta.ravel()) for field in fields]
-        chain = self._chain
-        return [part.reshape(self.block.shape[1:]) for part in chain.moments(flat, rule)]
+        return [part.reshape(self.block.shape[1:]) for part in self._chain.moments(_flat(fields), rule)]
 
     def _products_of_pairs(self, fields: list[Field], rule: Rule) -> Planes:
         """``E[T_k T'_k]`` at the shifts at which a pool below needs it."""

@@ -182,6 +182,20 @@ def moments_of_sum(sites: Sites, rule: Rule, points: int = POINTS) -> tuple[np.n
     return coefficients, second
 
 
+def lost_of_sum(sites: Sites, own: Sites, rule: Rule, points: int = _gaussian_rule.POINTS) -> np.ndarray:
+    """``E[Var T_j]`` over what one logit has alone, (n,); `own` are the same units under that part of the noise."""
+    u = normals(len(sites.lying.listed) + 1, points).T
+    lost = np.empty(len(sites.rows))
+    for of, some in sites.parts(points):
+        z = factors(some.gram)[0] @ u[:-1]
+        (mean,), (variance,) = some.received(z, rule)
+        _, (alone,) = own.part(of).received(z, rule)
+        common = np.sqrt(np.maximum(variance - alone, 0))
+        _, first, second = handed_on(rule, mean + common * u[-1], np.sqrt(alone))
+        lost[of] = np.maximum(second - first**2, 0).mean(axis=1)
+    return lost
+
+
 def product_of_pair(sites: Sites, rule: Rule, points: int = _gaussian_rule.POINTS) -> np.ndarray:
     """``E[T_j T_j']`` of pairs of units, (n,)."""
     u = normals(len(sites.lying.listed) + 1, points).T

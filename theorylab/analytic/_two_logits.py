@@ -8,14 +8,12 @@ import math
 import numpy as np
 
 from theorylab.analytic._field import Field
-from theorylab.analytic._gradient_field import BlockLaw, Units
+from theorylab.analytic._gradient_field import BlockLaw, Descent, Units
 from theorylab.analytic._inner_products import quotient
 from theorylab.analytic._pair_moments import PairMoments, pair_moments
 from theorylab.analytic._plan import has_mean
 from theorylab.analytic._residual import StageLaw
 from theorylab.analytic._scale_fields import Form, Transfer
-from theorylab.analytic._uniform_moments import lost_between
-from theorylab.analytic._windows import fold
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.model.laws import Uniform
 from theorylab.model.rules import Rule
@@ -24,9 +22,12 @@ from theorylab.model.units import Unit
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Layer:
-    """One block's units, and ``‖mean‖²`` and the noise's energy at each position of its input."""
+    """A block or a stage, the fields at its output and on the way down, and ``‖mean‖²`` and the noise's energy at its input."""
 
-    units: Units
+    law: BlockLaw | StageLaw
+    above: Field
+    descent: Descent
+    units: Units | None  # of a block without overlapping windows
     mean: np.ndarray
     noise: np.ndarray
 
@@ -36,38 +37,37 @@ class TwoLogits:
 
     ``V̂ = m + τ η + δ ξ``: the mean ``m`` and ``η`` are the same for both, ``ξ`` is a logit's own.  Given what is shared, what the
     filters of one patch hand on for one logit and for the other differs by a mean of zero, independently of other patches.  So
-    the difference is white, and ``δ'²(pos) = n c² Σ_(j∋pos) E[Var(T_j | shared)]``.  To that come the scales, of order
-    ``1/n`` but slow to fall: :mod:`theorylab.analytic._scale_fields`.
+    the difference is white, and ``δ'²(pos) = n c² Σ_(j∋pos) E[Var(T_j | shared)]``.  Where windows overlap a unit's own part is
+    the sum of those of the windows that it wins, and in a residual stage it is carried along the chain.  To that come the scales,
+    of order ``1/n`` but slow to fall: :mod:`theorylab.analytic._scale_fields`.
     """
 
     def __init__(self, rule: Rule, unit: Unit, kind: float = 1.0) -> None:
         self._rule, self._unit = rule, unit
         self._kind = kind  # of the readout: `_layer_laws.readout_kind`
-        self._layers: list[_Layer | str] = []  # of a layer without a law, what it is
-        self._own: list[np.ndarray] = []  # δ² at the input of each
+        self._layers: list[_Layer] = []
+        self._own: list[list[np.ndarray]] = []  # δ² at sums inside each, and at its input
         self._transfers: list[Transfer] = []
 
-    def add(self, law: BlockLaw | StageLaw, above: Field, below: Field) -> int:
+    def add(self, law: BlockLaw | StageLaw, above: Field, below: Field, descent: Descent) -> int:
         """Go on, from the top down, with a law and the fields at its output and at its input; return its number."""
-        if isinstance(law, StageLaw):
-            self._layers.append("a residual block")
-        elif not law.block.one_window:
-            self._layers.append("a max-pool with overlapping or padded windows")
-        else:
-            noise = law.block.channels * below.beta**2
-            self._layers.append(_Layer(law.units(above), below.power(law.input), noise))
+        units = law.units(above) if isinstance(law, BlockLaw) and law.block.one_window else None
+        noise = law.block.channels * below.beta**2
+        self._layers.append(_Layer(law, above, descent, units, below.power(law.input), noise))
         return len(self._layers) - 1
 
-    def distance(self, number: int) -> float:
-        """Return the distance at the input of the law that was added as this number."""
+    def distance(self, number: int, inside: int | None = None) -> float:
+        """Return the distance at the input of the law that was added as this number, or at a sum inside, from the top."""
         if self._rule.up + self._rule.down == 0:
             return math.sqrt(2)
         while len(self._own) <= number:
             self._descend(self._layers[len(self._own)])
         layer = self._layers[number]
-        assert isinstance(layer, _Layer)
+        if inside is not None:
+            energy = float(layer.descent.inside[inside][1].power.sum())
+            return math.sqrt(2 * layer.law.block.shape[0] * float(self._own[number][inside].sum()) / energy)
         energy = float(layer.mean.sum() + layer.noise.sum())
-        squared = 2 * layer.units.block.channels * float(self._own[number].sum()) / energy
+        squared = 2 * layer.law.block.channels * float(self._own[number][-1].sum()) / energy
         if self._scaled:
             form = Form(layer.mean / energy, layer.noise / energy)
             try:
@@ -81,34 +81,42 @@ class TwoLogits:
         """Whether the white part dies out, and the scales count: where there is a gate and a mean."""
         return self._rule.gate and has_mean(self._rule)
 
-    def _descend(self, layer: _Layer | str) -> None:
-        if isinstance(layer, str):
-            raise NoLaw(self._rule, self._unit, f"two logits through {layer}")
-        units = layer.units
-        own = self._own[-1].ravel() if self._own else np.ones(units.noise.shape)
+    def _descend(self, layer: _Layer) -> None:
+        law, units = layer.law, layer.units
+        own = self._own[-1][-1] if self._own else np.ones(layer.above.beta.shape)
+        if units is None:
+            self._own.append(self._without_scales(layer, own))
+            return
+        assert isinstance(law, BlockLaw)
         alone = len(units.listed) == 1
         if isinstance(units.block.bias, Uniform) and self._scaled:
             raise NoLaw(self._rule, self._unit, "two logits behind uniform biases")
         if self._kind != 1 and not self._own and (self._scaled or not alone):
             raise NoLaw(self._rule, self._unit, "two logits of a readout that is not Gaussian")
-        planes = {} if alone and not self._scaled else self._integrated(units, own)
-        lost = self._closed(units, own) if alone else planes["lost"]
+        planes = {} if alone and not self._scaled else self._integrated(units, own.ravel())
+        lost = units.lost(own, self._rule, self._unit) if alone else planes["lost"]
         if self._kind != 1 and not self._own:
             # Without a gate E[h²] of each unit passes; of that two logits share E[h]², which is larger or smaller.
             every = (self._rule.up**2 + self._rule.down**2) / 2
             lost = every - self._kind**2 * (every - lost)
         if self._scaled:
             self._transfers.append(_transfer(units, planes))
-        self._own.append(units.block.energy_gain * fold(lost, units.block.grid))
+        self._own.append([law.folded(lost)])
 
-    def _closed(self, units: Units, own: np.ndarray) -> np.ndarray:
-        """Use the closed form where a unit's own pre-activation is all that its gradient knows."""
-        size = units.block.std * np.sqrt(units.patches.energy).ravel()
-        share = units.block.uniform_share(units.patches.energy.ravel())
-        lost = lost_between(self._rule, self._unit, units.a[:, 0] * size, units.noise, own, share)
-        # A patch of zeros activates nothing: both halves are as the gate shuts them.
-        shut = self._rule.shut(self._unit) ** 2
-        return np.where(size > 0, lost, 2 * shut / (1 + shut) * lost).reshape(units.patches.shape)
+    def _without_scales(self, layer: _Layer, own: np.ndarray) -> list[np.ndarray]:
+        """Go through a stage, or through windows that overlap."""
+        stage = isinstance(layer.law, StageLaw)
+        what = "a residual block" if stage else "a max-pool with overlapping or padded windows"
+        if self._scaled:
+            raise NoLaw(self._rule, self._unit, f"two logits through {what}")
+        if isinstance(layer.law, StageLaw):
+            return layer.law.own(layer.above, layer.descent.paths, own, self._rule)
+        if self._kind != 1 and not self._own:
+            raise NoLaw(self._rule, self._unit, "two logits of a readout that is not Gaussian")
+        if self._layers[0].above.shared:
+            # One weight at all positions, and neighbouring ones come down to here: what a logit has alone is not white.
+            raise NoLaw(self._rule, self._unit, f"two logits of a global average through {what}")
+        return [layer.law.folded(layer.law.lost(layer.above, own, self._rule))]
 
     def _integrated(self, units: Units, own: np.ndarray) -> dict[str, np.ndarray]:
         """`PairMoments` as planes over the patches."""

@@ -61,7 +61,9 @@ ratio of expectations, in the limit of wide layers.  In 60 to 150 random VGG-16s
 | simulated, at 96×96 on three photographs 0.355 | 0.357(5), 0.357 | 0.358(5) and 0.343 | 0.346(4), and at 224×224 on the first
 0.378 | 0.379(11).  The mean distance of unit-norm maps is larger, by 4 to 5 % there: the scale of a map of three channels varies
 from network to network, and without pools, where all positions share three normals, it was larger by a quarter under ten
-layers of 96 filters.
+layers of 96 filters.  Below residual blocks and overlapping windows, in five stacks of up to four layers or blocks, extrapolated
+from 24 and 72 filters, no squared distance was off by more than 2 % and four standard errors.  ResNet-50 is deep for its widths:
+at 64×64 it had 0.099 | 0.119(3); the square is 44 % above the law's, and 78 and 150 % with half and a quarter of all filters.
 
 For rules with a gate and a mean it is the root of the mean squared distance of unit-norm maps.  What is white of the
 difference is a limit of wide layers and dies out with depth.  What is left, more than half of a VGG-16's distance, is of
@@ -127,8 +129,10 @@ class LayerMaps:
     def class_distance(self) -> float:
         """Expected distance between the unit-norm ``V̂`` of two logits of one network, computed at its first use.
 
-        Below a residual block and below a pool with overlapping or padded windows it raises :class:`theorylab.NoLaw`, except
-        where it is ``√2`` because ``h`` is a multiple of the identity; and where too many pairs of positions would be needed.
+        Below a residual block and below a pool with overlapping or padded windows it raises :class:`theorylab.NoLaw` for rules
+        with a gate, except where it is ``√2`` because ``h`` is a multiple of the identity; and so it does for all rules below
+        such a pool under a global average, where no stride between them makes neighbours independent; and where too many
+        pairs of positions would be needed.
         """
         return self._distance()
 
@@ -255,17 +259,19 @@ def depth_maps(
     logits = TwoLogits(rule, unit, kind)
     for number, law in reversed(list(enumerate(laws))):
         above = field
-        inside, field = law.gradients(above, rule)
-        if number + 1 == len(laws):
-            field = field.below_weights(kind, averaged)
-        distance = functools.partial(logits.distance, logits.add(law, above, field))
-        for depth, projection in inside:
-            records.append(_record(layer - depth, projection, backward, forward[number + 1], distance))
+        descent = law.gradients(above, rule)
+        field = descent.below.below_weights(kind, averaged) if number + 1 == len(laws) else descent.below
+        index = logits.add(law, above, field, descent)
+        for part, (depth, projection) in enumerate(descent.inside):
+            inside = functools.partial(logits.distance, index, part)
+            records.append(_record(layer - depth, projection, backward, forward[number + 1], inside))
         advance()
         layer -= law.block.depth
         backward += gains[number]
         projection = field.projection(law.input, law.block.channels)
-        records.append(_record(layer, projection, backward, forward[number], distance))
+        records.append(
+            _record(layer, projection, backward, forward[number], functools.partial(logits.distance, index))
+        )
     # The image is x/norm here: the mean is a mixture of its entries, whatever their size.
     mean_map = _in_units(field.mean_map(x / norm), backward)
     variance_map = np.broadcast_to(_in_units(field.beta**2, 2 * backward), x.shape).copy()
