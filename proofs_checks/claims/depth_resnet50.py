@@ -65,12 +65,13 @@ def run(bench: Bench) -> Outcome:
         TOLERANCE,
     )
     deconvnet = law[Rule.DECONVNET]
+    below = float(np.mean([record.alignment for record in deconvnet[:hidden]]))
     inside, error, _ = measured.estimate(functools.partial(mean_alignment, Rule.DECONVNET, hidden))
     return Outcome(
         f"Cosine to x, structural similarity to x as shown, and cosine of two logits' maps: {likeness(measured)}. The law has "
         f"{law[Rule.GUIDED][-1].alignment:.2f} and {deconvnet[-1].alignment:.2f} for the first two cosines to x; without the "
         f"max-pool guided backpropagation's would be {bare[-1].alignment:.2f}. DeconvNet aligns with what the blocks read, "
-        f"{inside:.3f} ± {error:.3f} (law {np.mean([record.alignment for record in deconvnet[:hidden]]):.3f}): what skips a block "
+        f"{inside:.3f} ± {error:.3f} (law {below:.3f}): what skips a block "
         "is positive, as those activations are. How far off the law of wide layers may be, as measured on unlike pictures: "
         f"{tolerance(x.shape, layers, Rule.GUIDED).words}.",
         tuple(Evidence(*measured.estimate(f"{rule.value} toward")) for rule in (*PREDICTED, Rule.SALIENCY)),

@@ -47,7 +47,8 @@ class ArchitectureMaps:
 
     def __call__(self, rng: np.random.Generator, size: int) -> Measurement:
         """Measure `size` replicates."""
-        rows, nodes, memory = [], self.build(self.x.shape), {}
+        rows, nodes = [], self.build(self.x.shape)
+        memory: dict[str, np.ndarray] = {}
         moments = {rule.value: ArrayMoments.empty(self.x.shape) for rule in self.rules}
         for _ in range(size):
             weights = _weights(nodes, rng)
@@ -60,7 +61,9 @@ class ArchitectureMaps:
                     moments[rule.value].add(map_)
             for rule in self.means:
                 mean = np.mean([maps[rule] for _, maps in drawn], axis=0)
-                rows[-1][f"{rule.value} apart"] = inner(mean, mean) - rows[-1][f"{rule.value} along {rule.value}"] ** 2
+                rows[-1][f"{rule.value} apart"] = (
+                    inner(mean, mean) - rows[-1][f"{rule.value} along {rule.value}"] ** 2
+                )
         return montecarlo.measurement(rows, moments)
 
     def single(self, rng: np.random.Generator) -> dict[Rule, np.ndarray]:
@@ -86,8 +89,8 @@ class ArchitectureMaps:
             numbers[f"{rule.value} similar"] = measures.similarity(map_, self.x)
             for other in others:
                 numbers[f"{rule.value} logits"] = inner(map_, other)
-            for other, mean in self.means.items() if rule in self.means else ():
-                numbers[f"{rule.value} along {other.value}"] = inner(map_, unit(mean))
+            for predicted, expected in self.means.items() if rule in self.means else ():
+                numbers[f"{rule.value} along {predicted.value}"] = inner(map_, unit(expected))
             maps[rule] = map_
         return numbers, maps
 
