@@ -139,9 +139,7 @@ class BlockLaw:
                 alone = field.projection(self.output, self.block.n_filters)
         ones = np.ones(field.beta.shape)
         a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in shifts], axis=1)
-        return Units(
-            self.block, self.patches.only(differences(listed)), listed, a, field.beta.ravel(), alone
-        )
+        return Units(self.block, self.patches.only(differences(listed)), listed, a, field.beta.ravel(), alone)
 
     def _behind_windows(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
         planes: Planes = {s: np.zeros(self.patches.shape) for s in self._step.mixed}

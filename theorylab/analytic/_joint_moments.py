@@ -87,9 +87,8 @@ def largest_gap(gram: np.ndarray, points: int = POINTS) -> np.ndarray:
 def contradictory(gram: np.ndarray, size: int) -> np.ndarray:
     """Whether approximate matrices (n, k, k) are too rough to say who wins among their first `size` entries: (n,).
 
-    Entries that do not fit together make a negative eigenvalue; no error is smaller.  The pre-activations of a window share
-    their size and differ along two directions of the plane: a window's winner is unknown where the error exceeds the
-    smallest of these three variances, unless patches are equal.
+    Entries that do not fit together make a negative eigenvalue, and the error is no smaller than that.  Who wins is unknown
+    where it exceeds the least variance of any combination of the window's pre-activations, unless patches are equal.
 
     Examples
     --------
@@ -99,7 +98,7 @@ def contradictory(gram: np.ndarray, size: int) -> np.ndarray:
     >>> contradictory(np.stack([gram, np.eye(3)]), 2)
     array([ True, False])
     """
-    values = np.linalg.eigvalsh(gram[:, :size, :size])[:, ::-1][:, :3]
+    values = np.linalg.eigvalsh(gram[:, :size, :size])[:, ::-1]
     least = np.where(values > ROUNDING * values[:, :1], values, np.inf).min(axis=1)
     return np.asarray(-np.linalg.eigvalsh(gram)[:, 0] > least)
 
