@@ -127,6 +127,8 @@ def test_where_there_are_too_many_windows_far_inner_products_are_estimates(monke
     cosine, size = direction(every, few)
     assert cosine > 0.998
     assert abs(size - 1) < 0.02
+    noises = [records[-1].variance_map.sum() for records in (every, few)]
+    assert abs(noises[1] / noises[0] - 1) < 0.02
     # Control: neighbours counted as noise at every upper pool, as the law was before; or told apart where that is unknown.
     alone, trusted = (
         lambda gram, size: np.ones(len(gram), dtype=bool),

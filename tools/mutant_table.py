@@ -457,6 +457,8 @@ TERMS: tuple[Term, ...] = (
         ("largest_energy", "the largest taken for the mean", "z.max(axis=2) ** 2", "z.mean(axis=2) ** 2"),
         ("winner", "all-zero windows of DeconvNet not sent to the first", "np.where(z.max(axis=1) > 0, first, 0)", "first"),
         ("winner", "ties not given to the first", "z - TIE * scale[:, None, None] * np.arange(size)[:, None]", "z + TIE * scale[:, None, None] * np.arange(size)[:, None]"),
+        ("contradictory", "rough matrices trusted", "-np.linalg.eigvalsh(gram)[:, 0] > least", "least < 0"),
+        ("contradictory", "the window's largest variance for its least", "np.where(values > ROUNDING * values[:, :1], values, np.inf).min(axis=1)", "values[:, 0]"),
         ("pooled_moments", "the gate forgotten", "first, energy = first * (largest > 0), energy * (largest > 0)", "pass"),
         ("neighbour_moments", "the gate's jump dropped", "jump.mean(axis=1)", "0 * jump.mean(axis=1)"),
         ("neighbour_moments", "neighbours not given z_j = 0", "z -= share[:, None] * z[..., centre, None]", "pass"),
@@ -480,6 +482,7 @@ TERMS: tuple[Term, ...] = (
     *_in(
         "analytic._gradient_field",
         ("BlockLaw._alone", "patches of zeros counted as open", "np.where(size > 0, second, closed)", "second"),
+        ("BlockLaw.units", "rough matrices trusted", "self._step.rough and not field.plain", "False"),
         ("BlockLaw._behind_pool", "window mirrored", "(down - row, right - column)", "(row - down, column - right)"),
         ("handed_down", "strides forgotten", "times(s, block.grid.stride)", "s"),
         ("handed_down", "noises of neighbours lost behind a convolution", "moved(ones, steps[s])", "0"),
