@@ -17,7 +17,13 @@ from theorylab.analytic._blocks import Block
 from theorylab.analytic._conditioning import chunks
 from theorylab.analytic._field import Field, Planes, Projection
 from theorylab.analytic._inner_products import InnerProducts
-from theorylab.analytic._joint_moments import mixed_moments, neighbour_moments, pooled_moments, regression
+from theorylab.analytic._joint_moments import (
+    contradictory,
+    mixed_moments,
+    neighbour_moments,
+    pooled_moments,
+    regression,
+)
 from theorylab.analytic._plan import HERE, Step, differences, has_mean, offsets, ordered, places, times
 from theorylab.analytic._several_windows import lost_of_sum, moments_of_sum, product_of_pair, sites_of
 from theorylab.analytic._uniform_moments import lost_between, unit_moments
@@ -49,6 +55,8 @@ class Units:
     listed: list[tuple[int, int]]  # of the units that one depends on, its own window first
     a: np.ndarray  # these two as in `Windows`, for all positions
     noise: np.ndarray
+    # The same gradient by the own window's activation and noise alone; where inner products may be too rough for more.
+    alone: Projection | None = None
 
     def windows(self) -> Iterator[Windows]:
         """Yield some windows at a time."""
@@ -59,7 +67,14 @@ class Units:
         for part in chunks(len(held), len(self.listed) ** 2):
             first = np.divmod(held[part, 0], self.patches.shape[1])
             gram = self.block.std**2 * self.patches.gram(self.listed, first)
-            yield Windows(part, held[part], gram, self.a[part], self.noise[part])
+            a, noise = self.a[part].copy(), self.noise[part].copy()
+            if self.alone is not None:
+                size = held.shape[1]
+                rough = contradictory(gram, size)
+                gram[rough, size:] = gram[rough, :, size:] = a[rough] = 0
+                a[rough, 0] = self.alone.alpha.ravel()[part][rough]
+                noise[rough] = self.alone.beta.ravel()[part][rough]
+            yield Windows(part, held[part], gram, a, noise)
 
     def lost(self, own: np.ndarray, rule: Rule, unit: Unit) -> np.ndarray:
         """``E[Var T]`` over what one logit has alone, `own` of ``β²``, over the patches.
@@ -153,17 +168,14 @@ class BlockLaw:
     def units(self, field: Field) -> Units:
         """Return the units under a gradient, with no inner products but theirs."""
         shifts = listed = ordered(field.shifts)
+        alone = None
         if self.block.pool is not None:
-            shifts = ordered(self._step.windows)
             listed = places(shifts, self.block.pool)
-        if len(shifts) > 1 or field.plain:
-            ones = np.ones(field.beta.shape)
-            a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in shifts], axis=1)
-            noise = field.beta.ravel()
-        else:
-            projection = field.projection(self.output, self.block.n_filters)
-            a, noise = projection.alpha.reshape(-1, 1), projection.beta.ravel()
-        return Units(self.block, self.patches.only(differences(listed)), listed, a, noise)
+            if self._step.rough and not field.plain:
+                alone = field.projection(self.output, self.block.n_filters)
+        ones = np.ones(field.beta.shape)
+        a = np.stack([(field.shifts[s] * moved(ones, s)).ravel() for s in shifts], axis=1)
+        return Units(self.block, self.patches.only(differences(listed)), listed, a, field.beta.ravel(), alone)
 
     def _behind_windows(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
         planes: Planes = {s: np.zeros(self.patches.shape) for s in self._step.mixed}
@@ -187,7 +199,7 @@ class BlockLaw:
     def _behind_pool(self, field: Field, rule: Rule) -> tuple[Planes, np.ndarray]:
         pool = self.block.pool
         assert pool is not None
-        within, listed = offsets(pool), places(self._step.windows, pool)
+        within, listed = offsets(pool), places(field.shifts, pool)
         planes: Planes = {s: np.zeros(self.patches.shape) for s in self._step.mixed}
         second = np.zeros(self.patches.shape)
         for some in self.units(field).windows():

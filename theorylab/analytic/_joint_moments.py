@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from theorylab.analytic._conditioning import chunks
-from theorylab.analytic._gaussian_rule import POINTS, factors, handed_on, normals
+from theorylab.analytic._gaussian_rule import POINTS, ROUNDING, factors, handed_on, normals
 from theorylab.model.rules import Rule
 
 # Relative to the size of a window's pre-activations, the handicap of each further position: patches that are equal up to
@@ -82,6 +82,25 @@ def largest_gap(gram: np.ndarray, points: int = POINTS) -> np.ndarray:
         gap = largest[:, 0] - largest[:, 1]
         result[part] = np.einsum("np,np->n", gap, gap) / points
     return result
+
+
+def contradictory(gram: np.ndarray, size: int) -> np.ndarray:
+    """Whether approximate matrices (n, k, k) are too rough to say who wins among their first `size` entries: (n,).
+
+    Entries that do not fit together make a negative eigenvalue, and the error is no smaller than that.  Who wins is unknown
+    where it exceeds the least variance of any combination of the window's pre-activations, unless patches are equal.
+
+    Examples
+    --------
+    Neighbours are 0.14 apart, so that the outer two are at most 0.28 apart, not 0.45:
+
+    >>> gram = np.array([[1.0, 0.99, 0.9], [0.99, 1.0, 0.99], [0.9, 0.99, 1.0]])
+    >>> contradictory(np.stack([gram, np.eye(3)]), 2)
+    array([ True, False])
+    """
+    values = np.linalg.eigvalsh(gram[:, :size, :size])[:, ::-1]
+    least = np.where(values > ROUNDING * values[:, :1], values, np.inf).min(axis=1)
+    return np.asarray(-np.linalg.eigvalsh(gram)[:, 0] > least)
 
 
 def pooled_moments(

@@ -27,7 +27,7 @@ RING: tuple[Shift, ...] = tuple(
 )
 """The shifts of two steps, one of each pair ``±s``."""
 PAIRS = 2**18
-"""Pairs of windows, of all pools, that are integrated at most to tell every pool's neighbours apart: some ten seconds' work."""
+"""Pairs of windows, of all pools, that are integrated at most: some ten seconds' work."""
 
 
 def opposite(shift: Shift) -> Shift:
@@ -171,12 +171,12 @@ class Step:
     input: set[Shift]  # of the activations that it reads
     patches: set[Shift]
     output: set[Shift]  # of the activations that it puts out
-    # Windows that a pool's winner knows of; patches in the mean that the block hands down.
-    windows: set[Shift] = dataclasses.field(default_factory=lambda: {HERE})
+    # Patches in the mean that the block hands down.
     mixed: set[Shift] = dataclasses.field(default_factory=lambda: {HERE})
     # Which inner products above a pool are integrated; the rest are estimates.
     integrated: set[Shift] = dataclasses.field(default_factory=set)
-    every: bool = True  # whether all pools tell their neighbours' windows apart, or the lowest alone
+    every: bool = True  # whether that is all that are needed
+    rough: bool = False  # whether those of the patches come from a pool below, by integrals or estimates
     # Pairs of units, of which E[T T'] is needed: by a pool with overlapping windows, below.
     pairs: set[Shift] = dataclasses.field(default_factory=set)
 
@@ -184,7 +184,7 @@ class Step:
 def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
     """One step a block, from the image up.
 
-    Every pool tells its neighbours' windows apart if the work allows, otherwise the lowest pool alone.
+    All inner products above pools are integrated if the work allows, otherwise those of windows at most two steps apart.
     """
     steps = _plan(blocks, rule, every=True)
     pairs = sum(
@@ -210,17 +210,16 @@ def _plan(blocks: Sequence[Block | Stage], rule: Rule, *, every: bool) -> list[S
             output = steps[-1].input
             continue
         pairs = divided(noises, block.grid.stride)
-        windows, integrated = {HERE}, set[Shift]()
+        integrated = set[Shift]()
         if block.pool is None:
             patches = output | differences(shifts)  # of a unit's neighbours in the mean, with each other
             mixed = shifts
         else:
             # A winner depends on its whole window, and on the windows whose largest values it is handed.
-            windows = shifts if every or number == pools[0] else windows
             integrated = half(output) - {HERE} if every else near(output)
             patches = pool_needs(output, block.pool, integrated)
             if block.one_window:
-                held = places(windows, block.pool)
+                held = places(shifts, block.pool)
                 patches |= differences(held)
                 mixed = {(a - i, b - k) for a, b in held for i, k in offsets(block.pool)}
             else:
@@ -239,7 +238,8 @@ def _plan(blocks: Sequence[Block | Stage], rule: Rule, *, every: bool) -> list[S
         shifts = {times(s, block.grid.stride) for s in mixed} if has_mean(rule) else {HERE}
         # Inner products of patches are sums of those of the input; the size of the gradient needs the others.
         below = {times(s, block.grid.stride) for s in patches} | differences(shifts)
-        steps.append(Step(block, below, patches, output, windows, mixed, integrated, every, pairs))
+        rough = bool(pools) and number > pools[0]
+        steps.append(Step(block, below, patches, output, mixed, integrated, every, rough, pairs))
         output = below
     return steps[::-1]
 
