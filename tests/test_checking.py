@@ -246,6 +246,14 @@ def test_what_is_not_known_is_not_guessed(name):
     assert (report.kind, report.right) == ("unknown", False), str(report)
 
 
+@pytest.mark.parametrize("seed", [1142, 0])  # at the first the constant that fits best is nearer than −1 itself
+@pytest.mark.parametrize("factor", [-1, -2, -1e-3])
+def test_a_negative_map_of_any_size_is_a_fault(seed, factor):
+    report = tl.check(shown(ruled("guided"), lambda s, x, f: factor * s), seed=seed)
+    scaled = [] if factor == -1 else [f"scaled by {-factor:.3g}"]
+    assert (report.kind, report.remarks, report.right) == ("guided", ["negative of the map", *scaled], False)
+
+
 def test_smoothgrad_is_known_by_its_mean():
     def noisy(module, x, target, std=0.5):
         return sum(logit_gradient(module, x + std * torch.randn_like(x), target) for _ in range(4)) / 4

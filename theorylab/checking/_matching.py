@@ -143,4 +143,5 @@ def matches(cases: Sequence[Case], references: Sequence[Reference]) -> list[Matc
 def _scaled(done: tuple[str, ...], constant: float) -> tuple[str, ...]:
     if done[-1:] == ("channels summed",) and np.isclose(3 * constant, 1):
         return (*done[:-1], "channels averaged")
-    return (*done, f"scaled by {constant:.3g}")
+    size, sign = f"{abs(constant):.3g}", (_NEGATIVE,) if constant < 0 else ()
+    return (*done, *sign) if sign and size == "1" else (*done, *sign, f"scaled by {size}")
