@@ -246,7 +246,9 @@ def test_what_is_not_known_is_not_guessed(name):
     assert (report.kind, report.right) == ("unknown", False), str(report)
 
 
-@pytest.mark.parametrize("seed", [1142, 0])  # at the first the constant that fits best is nearer than −1 itself
+@pytest.mark.parametrize(
+    "seed", [1142, 0]
+)  # at the first the constant that fits best is nearer than −1 itself
 @pytest.mark.parametrize("factor", [-1, -2, -1e-3])
 def test_a_negative_map_of_any_size_is_a_fault(seed, factor):
     report = tl.check(shown(ruled("guided"), lambda s, x, f: factor * s), seed=seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -9,9 +10,12 @@ from pathlib import Path
 
 from proofs_checks.results import Verification
 from theorylab import _files, _json, drawing, explorer
+from theorylab.charts import CurveFigure, MapFigure
+from theorylab.montecarlo.executors import JoblibExecutor
+from theorylab.montecarlo.tasks import Call
 
 
-def save(verification: Verification, folder: str | os.PathLike[str]) -> Path:
+def save(verification: Verification, folder: str | os.PathLike[str], jobs: int = 1) -> Path:
     """Write ``results.json``, ``report.html``, ``explore.html``, to which it leads, and ``figures/*.png``.
 
     Everything is drawn before the first file is written; after a failure the folder is as before.  Files of the same names
@@ -22,6 +26,8 @@ def save(verification: Verification, folder: str | os.PathLike[str]) -> Path:
     verification : Verification
     folder : str or os.PathLike
         Made if it does not exist, with the folders above it.
+    jobs : int
+        Processes that draw the figures.
 
     Returns
     -------
@@ -44,11 +50,11 @@ def save(verification: Verification, folder: str | os.PathLike[str]) -> Path:
     ['explore.html', 'report.html', 'results.json']
     """
     check_folder(folder)
-    _files.write_together(folder, render(verification))
+    _files.write_together(folder, render(verification, jobs))
     return Path(folder)
 
 
-def render(verification: Verification) -> dict[str, bytes | str]:
+def render(verification: Verification, jobs: int = 1) -> dict[str, bytes | str]:
     """Return the content of every file of a verification, by its path within the folder.
 
     ``results.json`` is written last, so where it exists the others do.
@@ -62,7 +68,11 @@ def render(verification: Verification) -> dict[str, bytes | str]:
 
     figures = [(claim.id, figure) for claim in verification.claims for figure in claim.figures]
     names = [figure.name for _, figure in figures]
-    pictures = {(claim, figure.name): drawing.render(figure) for claim, figure in figures}
+    tasks = (
+        (key, Call(functools.partial(_drawn, figure), (key,))) for key, (_, figure) in enumerate(figures)
+    )
+    drawn = dict(JoblibExecutor(jobs).run(tasks))
+    pictures = {(claim, figure.name): drawn[key] for key, (claim, figure) in enumerate(figures)}
     content: dict[str, bytes | str] = {}
     for (claim, name), picture in pictures.items():
         stem = name if names.count(name) == 1 else f"{claim}-{name}"
@@ -72,6 +82,10 @@ def render(verification: Verification) -> dict[str, bytes | str]:
     content["report.html"] = html.render(verification, pictures)
     content["results.json"] = _json.document(verification.to_json())
     return content
+
+
+def _drawn(figure: MapFigure | CurveFigure, places: tuple[int, ...]) -> bytes:
+    return drawing.render(figure)
 
 
 def _explorer(image: str) -> str:

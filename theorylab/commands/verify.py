@@ -87,6 +87,8 @@ def verify(
     """
     import dataclasses
 
+    import joblib
+
     import proofs_checks
     from proofs_checks.report import save, terminal
     from theorylab import _csv, _files, _validation, images, progress
@@ -122,7 +124,7 @@ def verify(
         result = dataclasses.replace(result, command=shlex.join(["theorylab", *sys.argv[1:]]))
     try:
         if folder is not None:
-            save.save(result, folder)
+            save.save(result, folder, jobs or joblib.cpu_count())
         if table is not None:
             _files.write_atomically(table, _csv.text(result.rows()))
     finally:  # what was found in minutes is not lost with a full disk
