@@ -15,6 +15,7 @@ from proofs_checks.studies.alignment import (
     alignment_figure,
     guided_checks,
     likeness,
+    map_panels,
     mean_alignment,
 )
 from proofs_checks.studies.architectures import (
@@ -26,8 +27,7 @@ from proofs_checks.studies.three_layers import inner
 from theorylab import networks
 from theorylab.analytic import depth_maps, infinite_depth_alignment
 from theorylab.analytic.tolerances import tolerance
-from theorylab.charts import MapFigure, MapPanel
-from theorylab.display import unit_norm
+from theorylab.charts import MapFigure
 from theorylab.model import models
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
@@ -117,19 +117,11 @@ def _maps(bench: Bench, means: Mapping[Rule, np.ndarray], measured: Measurement)
     single = ArchitectureMaps(x, resnet50, PAPER).single(
         np.random.default_rng(bench.seed_of("one random ResNet-50"))
     )
-    panels = [MapPanel("input x", x)]
-    for rule, mean in means.items():
-        maps = measured.maps[rule.value]
-        panels += [
-            MapPanel(f"{rule.title}: predicted", unit_norm(mean), rule.value),
-            MapPanel(f"{rule.title}: mean of {maps.count}", unit_norm(maps.mean), rule.value),
-        ]
-    panels += [MapPanel(f"{rule.title}: one network", unit_norm(single[rule])) for rule in PAPER]
     return MapFigure(
         "depth-resnet50",
         f"A random ResNet-50: the maps that the law predicts and the means of simulated ones, on the picture in {SIDE} pixels a "
         f"side; and one network by the three rules, in {FIGURE_SIDE}. All have norm 1.",
-        tuple(panels),
+        map_panels(x, means, measured, single),
         title="A law predicts what a random ResNet-50 shows, without running one",
     )
 

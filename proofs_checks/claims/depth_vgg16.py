@@ -6,7 +6,14 @@ import numpy as np
 
 from proofs_checks.claim import Bench, Claim, Evidence, Outcome, Wrong
 from proofs_checks.studies import shelf
-from proofs_checks.studies.alignment import MARGINS, PREDICTED, alignment_figure, guided_checks, likeness
+from proofs_checks.studies.alignment import (
+    MARGINS,
+    PREDICTED,
+    alignment_figure,
+    guided_checks,
+    likeness,
+    map_panels,
+)
 from proofs_checks.studies.architectures import (
     ArchitectureMaps,
     cost_figure,
@@ -14,10 +21,8 @@ from proofs_checks.studies.architectures import (
     vgg16_convolutions,
 )
 from theorylab.analytic import depth_maps
-from theorylab.analytic.conv_depth import LayerMaps
 from theorylab.analytic.tolerances import tolerance
-from theorylab.charts import MapFigure, MapPanel
-from theorylab.display import unit_norm
+from theorylab.charts import MapFigure
 from theorylab.model import models
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
@@ -60,7 +65,7 @@ def run(bench: Bench) -> Outcome:
         (alignment, tilt),
         alignment.name,
         (
-            _maps(bench, simulate, law, measured),
+            _maps(bench, simulate, measured),
             alignment_figure(
                 "depth-vgg16-alignment",
                 "Alignment of the modified gradient with the activations that each convolution of a random VGG-16 reads; 0 is "
@@ -73,33 +78,14 @@ def run(bench: Bench) -> Outcome:
     )
 
 
-def _maps(
-    bench: Bench, simulate: ArchitectureMaps, law: dict[Rule, list[LayerMaps]], measured: Measurement
-) -> MapFigure:
+def _maps(bench: Bench, simulate: ArchitectureMaps, measured: Measurement) -> MapFigure:
     x = simulate.x
     single = simulate.single(np.random.default_rng(bench.seed_of("one random VGG-16")))
-    panels = []
-    # Four in a row.
-    for rule, first in zip(
-        reversed(PREDICTED),
-        (
-            MapPanel("input x", x),
-            MapPanel(f"{Rule.SALIENCY.title}: one network", unit_norm(single[Rule.SALIENCY])),
-        ),
-        strict=True,
-    ):
-        maps = measured.maps[rule.value]
-        panels += [
-            first,
-            MapPanel(f"{rule.title}: predicted", unit_norm(np.asarray(law[rule][-1].mean_map)), rule.value),
-            MapPanel(f"{rule.title}: mean of {maps.count}", unit_norm(maps.mean), rule.value),
-            MapPanel(f"{rule.title}: one network", unit_norm(single[rule])),
-        ]
     return MapFigure(
         "depth-vgg16",
         f"A random VGG-16 on the picture in {x.shape[1]}×{x.shape[2]} pixels: the map that the law predicts without running "
         "a network, the mean of simulated ones, and one of them. All have norm 1.",
-        tuple(panels),
+        map_panels(x, simulate.means, measured, single),
         title="A law predicts what a random VGG-16 shows, without running one",
     )
 

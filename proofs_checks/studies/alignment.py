@@ -12,7 +12,8 @@ from proofs_checks.judge import Control
 from proofs_checks.results import Check
 from proofs_checks.studies.three_layers import inner, unit
 from theorylab.analytic.conv_depth import LayerMaps
-from theorylab.charts import CurveFigure, Line, Points
+from theorylab.charts import CurveFigure, Line, MapPanel, Points
+from theorylab.display import unit_norm
 from theorylab.model.rules import PAPER, Rule
 from theorylab.montecarlo import Measurement
 
@@ -80,6 +81,26 @@ def likeness(measured: Measurement) -> str:
         similar, logits = (measured.estimate(f"{rule.value} {what}")[0] for what in ("similar", "logits"))
         words.append(f"{rule.value} {toward:.2f} ± {error:.2f}, {similar:.2f} and {logits:.3f}")
     return "; ".join(words)
+
+
+def map_panels(
+    x: np.ndarray, means: Mapping[Rule, np.ndarray], measured: Measurement, single: Mapping[Rule, np.ndarray]
+) -> tuple[MapPanel, ...]:
+    """Return two rows of four: what each rule's map is by the law, as a mean and in one network; the picture; saliency."""
+    first = {
+        Rule.GUIDED: MapPanel("input x", x),
+        Rule.DECONVNET: MapPanel(f"{Rule.SALIENCY.title}: one network", unit_norm(single[Rule.SALIENCY])),
+    }
+    panels = []
+    for rule, panel in first.items():
+        maps = measured.maps[rule.value]
+        panels += [
+            panel,
+            MapPanel(f"{rule.title}: predicted", unit_norm(means[rule]), rule.value),
+            MapPanel(f"{rule.title}: mean of {maps.count}", unit_norm(maps.mean), rule.value),
+            MapPanel(f"{rule.title}: one network", unit_norm(single[rule])),
+        ]
+    return tuple(panels)
 
 
 def alignment_figure(
