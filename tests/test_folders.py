@@ -326,3 +326,34 @@ def test_a_worker_that_sees_other_files_is_no_reason_to_skip():
 
     with pytest.raises(ValueError, match="picture 1: a worker cannot read it, no such file; workers need"):
         measure_all(Elsewhere(), 2, label="", executor=Workers())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_copies_in_a_folder_count_once(name, tmp_path, classifier):
+    """Copies of a file and the same pixels in another format; any jobs, and resumed: the numbers of the folder without them."""
+    paths = photos(tmp_path / "photos", 6)
+    run(name, tmp_path / "photos", tmp_path / "plain", "--jobs", 1)
+    copies = {"001-again.png": paths[1], "003-again.bmp": paths[3], "9.png": paths[0]}
+    for copy, path in copies.items():
+        Image.open(path).save(tmp_path / "photos" / copy)
+    for jobs in (1, 2):
+        run(name, tmp_path / "photos", tmp_path / f"jobs{jobs}", "--jobs", jobs)
+    same(name, tmp_path / "jobs1", tmp_path / "jobs2")
+    found, expected = (numbers(name, tmp_path / out) for out in ("jobs1", "plain"))
+    said = json.dumps(found)
+    found, expected = (content.get("numbers", content) for content in (found, expected))
+    assert found.pop("copies") == [{"file": copy, "copy of": path.name} for copy, path in sorted(copies.items())]
+    assert expected.pop("copies") == []
+    assert "3 more pictures are copies and not counted" in said
+    expected.pop("sentence", None), found.pop("sentence", None)
+    assert found == expected
+
+
+def test_a_picture_of_a_folder_is_named_where_its_map_is_wrong(tmp_path, monkeypatch):
+    photos(tmp_path / "photos", 3)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "nan_maps.py").write_text("def nan(x, target):\n    return x * float('nan')\n")
+    done = CliRunner().invoke(cli.app, ["audit", "photos", "--attribute", "nan_maps:nan", "--size", "16"])
+    assert done.exit_code == 2
+    assert done.stderr.endswith("is not finite (NaN or infinity); of picture 000.png\n")

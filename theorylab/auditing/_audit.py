@@ -17,9 +17,10 @@ from theorylab.auditing._maps import Attribute
 from theorylab.auditing._measure import measured
 from theorylab.auditing._null import PICTURES, null_of
 from theorylab.auditing._report import Randomized
-from theorylab.auditing._rows import ALIKE, Rows, checked, layers_seed
+from theorylab.auditing._rows import ALIKE, Given, Rows, layers_seed
 from theorylab.auditing._verdict import judge
 from theorylab.auditing.adapters import Layered, OfNetwork
+from theorylab.montecarlo.copies import without_copies
 from theorylab.montecarlo.executors import Executor
 from theorylab.montecarlo.pictures import Files, Kept, measure_all
 from theorylab.progress import Progress
@@ -107,12 +108,9 @@ def audit(
     if not own or isinstance(x, (str, bytes, Mapping)):
         x = _validation.as_array(x, "x")
     pictures: Any = x if not isinstance(x, np.ndarray) or x.ndim == 4 else x[None]
-    if isinstance(x, (np.ndarray, list, tuple)):  # at hand: refused before anything is run
-        for picture in pictures:
-            checked(picture)
     return _audited(
         attribute,
-        pictures,
+        Given(pictures, tuple(range(len(pictures)))),
         targets,
         name=name,
         gradient=gradient,
@@ -209,7 +207,7 @@ def audit_files(
 
 def _audited(
     attribute: Attribute,
-    pictures: Sequence[Any],
+    pictures: Files | Given,
     targets: Sequence[int] | np.ndarray,
     *,
     name: str | None,
@@ -227,6 +225,7 @@ def _audited(
     null = (19 if randomize else 0) if null is None else null
     if null < 0 or null == 1:
         raise ValueError(f"null: expected 0, or two networks or more, got {null}")
+    pictures, copies = without_copies(pictures, executor, progress if isinstance(pictures, Files) else None)
     label = name or str(getattr(attribute, "__name__", type(attribute).__name__))
     layered = attribute if randomize and isinstance(attribute, Layered) and attribute.layers else None
     if layered is not None:
@@ -276,6 +275,7 @@ def _audited(
         picture,
         tuple(skipped),
         compared,
+        tuple(copies),
     )
 
 

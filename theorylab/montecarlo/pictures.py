@@ -61,6 +61,10 @@ class Files(Sequence[np.ndarray]):
         """Return the name of a picture in the folder."""
         return os.path.basename(self.paths[place])
 
+    def only(self, places: Sequence[int]) -> Files:
+        """Return some of the pictures."""
+        return dataclasses.replace(self, paths=tuple(self.paths[place] for place in places))
+
     def digest(self, place: int) -> str:
         """Return the SHA-256 of a picture's file, or nothing if the file cannot be opened."""
         try:
@@ -218,6 +222,13 @@ def executor_for(
     return executor
 
 
+def enough(executor: Executor | None, count: int) -> Executor | None:
+    """Return an executor with no more processes than there are blocks of so many pictures."""
+    if not isinstance(executor, JoblibExecutor):
+        return executor
+    return JoblibExecutor(min(executor.jobs, max(1, -(-count // BLOCK))))
+
+
 def measure_all(
     measure: Measure,
     count: int,
@@ -264,8 +275,7 @@ def measure_all(
     done = count - len(missing)
     if progress is not None:
         progress(label, done, count)
-    if isinstance(executor, JoblibExecutor):  # no more processes than there are blocks
-        executor = JoblibExecutor(min(executor.jobs, max(1, -(-len(missing) // BLOCK))))
+    executor = enough(executor, len(missing))
     here = executor is None or (isinstance(executor, JoblibExecutor) and executor.jobs == 1)
     block = block if here else BLOCK
     calls = (
