@@ -495,7 +495,9 @@ def test_bad_words_are_one_line(words, what, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@given(st.lists(st.integers(0, 4), min_size=2, max_size=9).filter(lambda order: len(set(order)) > 1), st.data())
+@given(
+    st.lists(st.integers(0, 4), min_size=2, max_size=9).filter(lambda order: len(set(order)) > 1), st.data()
+)
 def test_copies_of_a_picture_count_once(pictures, order, data):
     """Wherever the copies stand, and of whatever dtype: all but the note is the audit of the different pictures."""
     different = list(dict.fromkeys(order))
@@ -506,7 +508,9 @@ def test_copies_of_a_picture_count_once(pictures, order, data):
     def heat(x, target):
         return abs(x).sum(axis=0)
 
-    report = tl.audit(heat, given_as([plain[one].astype(kind) for one, kind in zip(order, kinds, strict=True)]), [0, 1])
+    report = tl.audit(
+        heat, given_as([plain[one].astype(kind) for one, kind in zip(order, kinds, strict=True)]), [0, 1]
+    )
     found, expected = report.to_json(), tl.audit(heat, plain[different], [0, 1]).to_json()
     assert report.pictures == len(different)
     repeats = [place for place in range(len(order)) if order[place] in order[:place]]
@@ -536,7 +540,7 @@ def test_an_error_says_of_which_picture_it_is(pictures, place, fault):
         if fault == "raises" and same:
             raise RuntimeError("boom")
         moved = np.allclose(one, pictures[place], rtol=0, atol=0.1 * abs(one).max()) and not same
-        return one * np.nan if same and fault == "map" or moved and fault == "moved" else one
+        return one * np.nan if (same and fault == "map") or (moved and fault == "moved") else one
 
     with pytest.raises(ValueError, match=rf"(x|attribute): .*; of picture x\[{place}\]$"):
         tl.audit(maps, x, [0, 1])

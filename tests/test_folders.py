@@ -192,9 +192,7 @@ def test_rows_of_changed_pictures_and_other_settings_are_measured_again(tmp_path
     made["first"], made["other seed"] = make(), make(seed=1)
     assert made["first"] != made["other seed"]
     assert make() == made["first"]
-    paths[1].write_bytes(
-        paths[0].read_bytes()
-    )  # the same picture in two places, which have streams of their own
+    paths[1].write_bytes(photos(tmp_path / "others", 1, seed=9)[0].read_bytes())
     changed = make(remove=True)
     assert changed not in made.values()
     assert not kept.exists()
@@ -333,7 +331,7 @@ def test_copies_in_a_folder_count_once(name, tmp_path, classifier):
     """Copies of a file and the same pixels in another format; any jobs, and resumed: the numbers of the folder without them."""
     paths = photos(tmp_path / "photos", 6)
     run(name, tmp_path / "photos", tmp_path / "plain", "--jobs", 1)
-    copies = {"001-again.png": paths[1], "003-again.bmp": paths[3], "9.png": paths[0]}
+    copies = {"001z.png": paths[1], "003z.bmp": paths[3], "9.png": paths[0]}
     for copy, path in copies.items():
         Image.open(path).save(tmp_path / "photos" / copy)
     for jobs in (1, 2):
@@ -342,7 +340,9 @@ def test_copies_in_a_folder_count_once(name, tmp_path, classifier):
     found, expected = (numbers(name, tmp_path / out) for out in ("jobs1", "plain"))
     said = json.dumps(found)
     found, expected = (content.get("numbers", content) for content in (found, expected))
-    assert found.pop("copies") == [{"file": copy, "copy of": path.name} for copy, path in sorted(copies.items())]
+    assert found.pop("copies") == [
+        {"file": copy, "copy of": path.name} for copy, path in sorted(copies.items())
+    ]
     assert expected.pop("copies") == []
     assert "3 more pictures are copies and not counted" in said
     expected.pop("sentence", None), found.pop("sentence", None)
@@ -357,3 +357,18 @@ def test_a_picture_of_a_folder_is_named_where_its_map_is_wrong(tmp_path, monkeyp
     done = CliRunner().invoke(cli.app, ["audit", "photos", "--attribute", "nan_maps:nan", "--size", "16"])
     assert done.exit_code == 2
     assert done.stderr.endswith("is not finite (NaN or infinity); of picture 000.png\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_interrupted_before_anything_is_finished_nothing_is_said_to_be_kept(
+    name, tmp_path, monkeypatch, classifier
+):
+    def interrupted(self, places):
+        raise KeyboardInterrupt
+
+    photos(tmp_path / "photos", 3)
+    monkeypatch.setattr(MEASURES[name], "__call__", interrupted)
+    done = CliRunner().invoke(cli.app, words(name, tmp_path / "photos", tmp_path / "out", "--jobs", 1))
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (130, "theorylab: interrupted")
+    assert "kept" not in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -55,7 +55,8 @@ def load(
     ----------
     path : str, os.PathLike or None
         A file in a format that Pillow reads, or one of the names given by `bundled`; None is the first of
-        them.  A bundled name wins over a file of that name: write ``./cat`` for the file; ``~`` is the home folder.
+        them, in capitals too.  A bundled name wins over a file of that name: write ``./cat`` for the file; ``~`` is the home
+        folder.
     size : int, default 224
         Height and width of the result, in pixels.
     preset : {"paper", "authors"}
@@ -111,9 +112,12 @@ def original(path: str | os.PathLike[str] | None = None) -> np.ndarray:
         path = bundled()[0]
     if isinstance(path, str) and path in _FILES:
         return _bundled(path)
-    if not os.path.lexists(place(path)) and (guess := _validation.did_you_mean(os.fspath(path), _FILES)):
-        names = ", ".join(_FILES)
-        raise ValueError(f"image {os.fspath(path)!r}: no such file; {guess}? bundled are {names}")
+    if not os.path.lexists(place(path)):
+        name = os.fspath(path)
+        if isinstance(path, str) and path.casefold() in _FILES:
+            return _bundled(path.casefold())
+        if guess := _validation.did_you_mean(name, _FILES):
+            raise ValueError(f"image {name!r}: no such file; {guess}? bundled are {', '.join(_FILES)}")
     return pixels(os.fspath(path))
 
 

@@ -33,7 +33,7 @@ _KNOWN = (ConvSpec, Dense, MaxPool, AdaptiveAveragePool, Residual)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Moments(MapLaw):
-    """A law of moments, with the distance of two logits if `distance`, of the law, is given; no lambdas, which no pickle takes."""
+    """A law of moments, with the distance of two logits if `distance` is given.  No lambdas: they cannot be pickled."""
 
     x: np.ndarray
     rule: Rule

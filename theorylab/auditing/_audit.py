@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import nullcontext
 from typing import Any
 
@@ -30,7 +30,7 @@ from theorylab.progress import Progress
 def audit(
     attribute: Attribute,
     x: Any,
-    targets: Sequence[int] | np.ndarray,
+    targets: Any,
     *,
     name: str | None = None,
     gradient: Attribute | None = None,
@@ -127,15 +127,18 @@ if audit.__doc__:  # there is none under python -OO
     )
 
 
-def _targets(targets: Sequence[int] | np.ndarray) -> list[int]:
-    if isinstance(targets, np.ndarray):
-        if targets.ndim != 1:
-            raise ValueError(f"targets: expected several integers, got shape {targets.shape}")
-        targets = targets.tolist()
+def _targets(targets: Any) -> list[int]:
+    """Return several different classes."""
+    if hasattr(targets, "__array__"):
+        targets = _validation.as_array(targets, "targets").tolist()
+    if isinstance(targets, (str, bytes, Mapping, Set)) or not isinstance(targets, Iterable):
+        what = "expected several classes of the network, which are integers"
+        raise TypeError(f"targets: {what}, got {_validation.shown(targets)}")
     integers = []
     for target in targets:
         if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
-            raise TypeError(f"targets: expected integers, got {_validation.shown(target)}")
+            what = "expected classes of the network, which are integers"
+            raise TypeError(f"targets: {what}, got {_validation.shown(target)}")
         integers.append(int(target))
     if len(integers) < 2 or len(set(integers)) < len(integers):
         raise ValueError(f"targets: expected two or more, none of them twice, got {integers}")
@@ -208,7 +211,7 @@ def audit_files(
 def _audited(
     attribute: Attribute,
     pictures: Files | Given,
-    targets: Sequence[int] | np.ndarray,
+    targets: Any,
     *,
     name: str | None,
     randomize: bool,

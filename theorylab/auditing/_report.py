@@ -127,7 +127,7 @@ class Findings:
         return self.verdict.sensitive
 
     def __str__(self) -> str:
-        """Return the verdict, how sure it is and from how many pictures; a line of copies left out, one of what the null explains."""
+        """Return the verdict, how sure it is and from how many pictures; then copies left out, and what the null explains."""
         lines = (self._verdict_in_words(), self.copies and told(self.copies), self.null)
         return "\n".join(str(line) for line in lines if line)
 

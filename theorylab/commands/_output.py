@@ -13,7 +13,7 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -65,6 +65,22 @@ def stand_in_for_closed_streams() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
+def let_no_message_fail() -> None:
+    """Let a stderr that cannot be written, as on a full disk, change nothing: the exit status tells what happened."""
+
+    def told(write: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*text: str) -> Any:
+            try:
+                return write(*text)
+            except OSError:
+                return sum(map(len, text))
+
+        return called
+
+    for name in ("write", "flush"):
+        setattr(sys.stderr, name, told(getattr(sys.stderr, name)))
+
+
 def accept_any_text() -> None:
     """Let stdout and stderr replace what their encoding lacks: work that is done must not end for want of a sign."""
 
@@ -100,13 +116,14 @@ def warn(text: str) -> None:
 
 
 @contextlib.contextmanager
-def resumable(folder: Path, what: str) -> Iterator[None]:
-    """Say at an interrupt that what is finished is kept in `folder`, and how to go on."""
+def resumable(folder: Path, what: str, files: str) -> Iterator[None]:
+    """Say at an interrupt that what is finished is kept in `folder`, and how to go on, if there are such `files` in it."""
     try:
         yield
     except KeyboardInterrupt:
-        command = shlex.join(["theorylab", *sys.argv[1:]])
-        line(f"theorylab: finished {what} are kept in {folder}; resume with: {command}", err=True)
+        if any(folder.glob(files)):
+            command = shlex.join(["theorylab", *sys.argv[1:]])
+            line(f"theorylab: finished {what} are kept in {folder}; resume with: {command}", err=True)
         raise
 
 

@@ -81,7 +81,7 @@ def converge(
         precision=precision,
         seed=seed,
     )
-    with output.resumable(folder, "blocks"), progress.live(quiet) as report:
+    with output.resumable(folder, "blocks", "blocks/*/[!.]*"), progress.live(quiet) as report:
         result = convergence.study(
             design,
             x,

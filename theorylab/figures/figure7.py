@@ -174,7 +174,9 @@ class _InFolder:
         return rows
 
 
-def _of_folder(settings: Settings, nets: Subject) -> tuple[dict[str, np.ndarray], list[dict[str, str]], list[dict[str, str]]]:
+def _of_folder(
+    settings: Settings, nets: Subject
+) -> tuple[dict[str, np.ndarray], list[dict[str, str]], list[dict[str, str]]]:
     """Return the distances of the pictures of a folder, (n, R) by network, which could not be read, which are copies."""
     assert settings.pictures is not None
     paths = images.in_folder(os.path.abspath(_files.place(settings.pictures)))[: settings.crops]
@@ -201,10 +203,14 @@ def _of_folder(settings: Settings, nets: Subject) -> tuple[dict[str, np.ndarray]
     )
     skipped = files.skipped(table)
     columns = table.columns()
-    return {
-        name: np.stack([columns[f"{name} {rule.value}"] for rule in PAPER], axis=1)
-        for name in ("random", "trained")
-    }, skipped, copies
+    return (
+        {
+            name: np.stack([columns[f"{name} {rule.value}"] for rule in PAPER], axis=1)
+            for name in ("random", "trained")
+        },
+        skipped,
+        copies,
+    )
 
 
 def _of_crops(settings: Settings, nets: Subject) -> dict[str, np.ndarray]:
