@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -88,9 +89,15 @@ def break_some(folder, rng):
         name = f"{rng.randint(0, 9):03}-{kind}"
         (folder / name).symlink_to("nowhere.png" if "lost" in kind else name)
         said[name] = reason
-    # Folders are not searched, nor mistaken for pictures, and a pipe would never end.
+    for kind in ("pipe.png", "socket.jpg"):
+        name = f"{rng.randint(0, 9):03}-{kind}"
+        if kind == "pipe.png":
+            os.mkfifo(folder / name)
+        else:
+            os.mknod(folder / name, stat.S_IFSOCK | 0o600)
+        said[name] = "is not an ordinary file"
+    # Folders are not searched, nor mistaken for pictures.
     (folder / f"{rng.randint(0, 9):03}-folder.png").mkdir()
-    os.mkfifo(folder / f"{rng.randint(0, 9):03}-pipe.png")
     return said
 
 

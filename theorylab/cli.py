@@ -7,6 +7,7 @@ import errno
 import functools
 import io
 import itertools
+import logging
 import os
 import re
 import signal
@@ -103,6 +104,8 @@ class _Command(typer.core.TyperCommand):
                 "--image" in param.opts for param in self.params
             ):
                 error.message += "; a picture is given by --image"
+            if "--image" in error.message and any(param.opts == ["image"] for param in self.params):
+                error.message += f"; a picture is given without it: theorylab {ctx.info_name} PICTURE"
             raise
         for param in self.params:
             value = ctx.params.get(param.name)
@@ -147,6 +150,8 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             _interrupt.is_raised()
+            if kwargs.get("quiet"):  # of its cache, where the home folder cannot be written
+                logging.getLogger("matplotlib").setLevel(logging.ERROR)
             with output.results_alone():
                 command(*args, **kwargs)
         except KeyboardInterrupt:

@@ -133,7 +133,7 @@ def in_folder(folder: str | os.PathLike[str]) -> list[str]:
     Returns
     -------
     list of str
-        Files whose suffix belongs to a format of pictures that Pillow reads, and whose name begins with no dot.
+        Entries whose suffix belongs to a format of pictures that Pillow reads, and whose name begins with no dot.
 
     Raises
     ------
@@ -165,8 +165,8 @@ def in_folder(folder: str | os.PathLike[str]) -> list[str]:
                 for entry in entries
                 if suffixes.get(os.path.splitext(entry.name)[1].lower()) in formats
                 and not entry.name.startswith(".")
-                # A link that leads nowhere is a picture that cannot be read.
-                and (os.path.isfile(entry) or (entry.is_symlink() and not os.path.exists(entry)))
+                # What is no file, as a pipe or a link that leads nowhere, is a picture that cannot be read.
+                and not os.path.isdir(entry)
             )
     except OSError as error:
         raise ValueError(f"{where}: cannot be read, {error.strerror}") from None

@@ -9,11 +9,12 @@ import dataclasses
 import errno
 import io
 import os
+import re
 import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -97,8 +98,22 @@ def accept_any_text() -> None:
             stream.reconfigure(errors="theorylab")
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def visible(text: str) -> str:
+    """Return the name of a file with escapes for control characters, which a terminal would obey."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def written(files: Iterable[object], word: str = "Written") -> None:
+    """Say which files were written."""
+    line(f"{word}: {', '.join(visible(str(file)) for file in files)}")
+
+
 def line(text: str, *, err: bool = False) -> None:
-    """Print a line on stdout, or on stderr."""
+    """Print a line on stdout, or on stderr; or several."""
+    text = "\n".join(map(visible, text.split("\n")))
     stream = sys.stderr if err else _stdout()
     if stream.isatty():  # which would break words
         width = shutil.get_terminal_size().columns
@@ -123,14 +138,15 @@ def resumable(folder: Path, what: str, files: str) -> Iterator[None]:
     except KeyboardInterrupt:
         if any(folder.glob(files)):
             command = shlex.join(["theorylab", *sys.argv[1:]])
-            line(f"theorylab: finished {what} are kept in {folder}; resume with: {command}", err=True)
+            place = visible(str(folder))
+            line(f"theorylab: finished {what} are kept in {place}; resume with: {command}", err=True)
         raise
 
 
 def warn_of_skipped(folder: str, skipped: Sequence[Mapping[str, str]]) -> None:
     """Name the pictures of a folder that could not be read."""
     for one in skipped:
-        warn(f"{os.path.join(folder, one['file'])}: skipped, {one['reason']}")
+        warn(f"{visible(os.path.join(folder, one['file']))}: skipped, {one['reason']}")
 
 
 def table_file(name: str | None, image: str | None) -> Path | None:
@@ -196,7 +212,7 @@ def show(
             for note in exhibit.notes:
                 line(note)
     if not (quiet or as_json):
-        line(f"{'Replaced' if before else 'Written'}: {file}")
+        written([file], "Replaced" if before else "Written")
 
 
 def as_text(content: Any) -> None:

@@ -188,4 +188,4 @@ def audit(
                 output.line("threshold: the verdict changes there; --help and audit.json say why")
             output.line(str(result))
     if not (quiet or as_json):
-        output.line(f"Written: {', '.join(map(str, written))}")
+        output.written(written)

@@ -128,6 +128,7 @@ def figure(
             output.warn_of_skipped(pictures, said["numbers"].get("skipped", ()))
         contents.append({**said, "files": [str(file) for file in written]})
         if not (quiet or as_json):
-            output.line(f"Figure {each}: {finished.caption}\nWritten: {', '.join(map(str, written))}")
+            output.line(f"Figure {each}: {finished.caption}")
+            output.written(written)
     if as_json:
         output.as_text(contents)

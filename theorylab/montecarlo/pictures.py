@@ -66,7 +66,9 @@ class Files(Sequence[np.ndarray]):
         return dataclasses.replace(self, paths=tuple(self.paths[place] for place in places))
 
     def digest(self, place: int) -> str:
-        """Return the SHA-256 of a picture's file, or nothing if the file cannot be opened."""
+        """Return the SHA-256 of a picture's file, or nothing if there is none that can be opened."""
+        if not os.path.isfile(self.paths[place]):  # a pipe would never end
+            return ""
         try:
             with open(self.paths[place], "rb") as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
