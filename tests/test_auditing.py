@@ -2,8 +2,10 @@
 
 import json
 import math
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -16,9 +18,10 @@ from skimage import filters
 from typer.testing import CliRunner
 
 import theorylab as tl
-from theorylab import auditing, cli
+from theorylab import _files, auditing, cli
 from theorylab.auditing import Estimate, NetworkAttribution
 from theorylab.auditing._comparing import references
+from theorylab.montecarlo.pictures import Files
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input
 
@@ -544,3 +547,67 @@ def test_an_error_says_of_which_picture_it_is(pictures, place, fault):
 
     with pytest.raises(ValueError, match=rf"(x|attribute): .*; of picture x\[{place}\]$"):
         tl.audit(maps, x, [0, 1])
+
+
+class OutOfTime(Exception):
+    """Of a user's own."""
+
+
+def slowly():
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    time.sleep(600)
+
+
+class Slow:
+    """Takes its time, where the user's alarm meets it."""
+
+    def __array__(self, dtype=None, copy=None):
+        slowly()
+
+
+def slow_module():
+    import torch
+
+    class Sleeps(torch.nn.Module):
+        def forward(self, x):
+            slowly()
+
+    return Sleeps()
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, OutOfTime, ValueError])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: tl.audit(lambda x, target: slowly(), x, [0, 1]),
+        lambda x: tl.audit(lambda x, target: Slow(), x, [0, 1]),
+        lambda x: tl.audit(auditing.ModuleAttribution(slow_module(), "guided"), x, [0, 1], null=0),
+        lambda x: tl.check(lambda module, x, target: slowly()),
+        lambda x: auditing.audit_files(
+            lambda x, target: x,
+            Files("photos", ("a", "b"), lambda path: decoded(path)),
+            [0, 1],
+            name="copy",
+            randomize=False,
+            seed=0,
+        ),
+    ],
+    ids=("attribution", "map", "module", "check", "picture"),
+)
+def test_what_a_users_alarm_raises_is_nobodys_fault(call, kind, pictures):
+    def rings(*_):
+        raise kind("time is up")
+
+    before = signal.signal(signal.SIGALRM, rings)
+    try:
+        with pytest.raises(kind, match=r"^time is up$") as raised:
+            call(pictures)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert type(raised.value) is kind
+
+
+def decoded(path):
+    with _files.decoding(path):
+        slowly()

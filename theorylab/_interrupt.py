@@ -1,8 +1,9 @@
-"""Ctrl-C before a command has begun, in the imports of the command line: one line, as later."""
+"""Signals: Ctrl-C before a command has begun is one line, as later; what a handler of the user's raises is nobody's fault."""
 
 import contextlib
 import os
 import signal
+import traceback
 from typing import Any
 
 
@@ -25,3 +26,15 @@ def is_raised() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is _end:  # not where a shell's background, or a caller, has another
             signal.signal(number, signal.default_int_handler)
+
+
+def from_handler(error: BaseException) -> bool:
+    """Whether a handler of a signal raised an error, as a timeout of the user's: what it interrupted is not to be blamed.
+
+    Examples
+    --------
+    >>> from_handler(ValueError("of a picture"))
+    False
+    """
+    handlers = [getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()]
+    return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))

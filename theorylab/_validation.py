@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from theorylab import _interrupt
 from theorylab._hints import DTYPE, Check, read, several
 
 
@@ -125,6 +126,8 @@ def as_array(value: Any, name: str) -> np.ndarray:
             value = (value.double() if value.is_floating_point() and value.itemsize < 4 else value).numpy()
         array = np.asarray(value)
     except Exception as error:  # anything can stand in the `__array__` of a foreign class
+        if _interrupt.from_handler(error):
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TypeError(f"{name}: expected an array of real numbers, got {kind(value)} ({reason})") from error
     if array.dtype.kind not in "fiub":

@@ -49,7 +49,8 @@ def load(
 
     The picture becomes a square: as a whole, so that its aspect ratio may change, or the square in its middle.  The
     rotation noted by a camera (EXIF) is applied, an alpha channel is dropped without compositing, grey and
-    palette pictures become RGB, 16-bit grey is scaled to 0–255; of an animation the first frame is taken.
+    palette pictures become RGB, 16-bit grey is scaled to 0–255; of an animation, or of a TIFF of several pages, the
+    first is taken.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _json, _random, _validation, measures
+from theorylab import _interrupt, _json, _random, _validation, measures
 from theorylab.auditing._comparing import compare, directions, references, shuffled, similarities
 from theorylab.auditing._maps import Attribute, called, called_many
 from theorylab.auditing._measure import MOVED, across, counts
@@ -56,7 +56,7 @@ def of_picture(pictures: Files | Given, place: int) -> Iterator[None]:
     except Unreadable:  # names its file where it is told
         raise
     except (TypeError, ValueError) as error:
-        if name := pictures.name(place):
+        if (name := pictures.name(place)) and not _interrupt.from_handler(error):
             error.args = (f"{error}; of picture {name}",)
         raise
 

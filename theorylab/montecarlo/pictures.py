@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import joblib
 import numpy as np
 
-from theorylab import _files, _json
+from theorylab import _files, _interrupt, _json
 from theorylab._version import __version__
 from theorylab.montecarlo.executors import DaskExecutor, Executor, JoblibExecutor
 from theorylab.montecarlo.tasks import Call
@@ -55,6 +55,8 @@ class Files(Sequence[np.ndarray]):
         try:
             return self.read(path)
         except ValueError as error:
+            if _interrupt.from_handler(error):
+                raise
             raise Unreadable(str(error).removeprefix(f"image {path!r}: ")) from None
 
     def name(self, place: int) -> str:

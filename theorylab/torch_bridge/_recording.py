@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+from theorylab import _interrupt
 from theorylab.torch_bridge import _known, _rectifiers, _twin
 from theorylab.torch_bridge._calls import (
     Node,
@@ -109,6 +110,8 @@ class Recorder:
         try:
             return self.twin(given)
         except (Exception, SystemExit) as error:  # whatever a forward may raise
+            if _interrupt.from_handler(error):
+                raise
             self._refuse()
             where = self.failed[1] if self.failed[0] is error else "module"
             reason = [*str(error).strip().splitlines(), type(error).__name__][0]
@@ -196,7 +199,6 @@ class Recorder:
             raise ValueError(self.refusals[-1])
 
     def _call(self, node: Node, compute: Any, args: Any, kwargs: Any) -> Any:
-
         tensors = collected((args, kwargs))
         held = {found: tensor for tensor in tensors if (found := self.node_of(tensor)) is not None}
         node.args, node.kwargs = mapped((tuple(args), kwargs), lambda tensor: self.node_of(tensor) or tensor)
