@@ -249,7 +249,7 @@ def _audited(
         progress=progress,
         **keeping,
     )
-    skipped = pictures.skipped(table) if isinstance(pictures, Files) else []
+    skipped = pictures.skipped(table.skipped) if isinstance(pictures, Files) else []
     columns = table.columns()
     found = {}
     for index, kind in enumerate(rows.kinds):

@@ -201,7 +201,7 @@ def _of_folder(
         block=_ON_DEVICE if settings.device else 1,
         progress=settings.progress,
     )
-    skipped = files.skipped(table)
+    skipped = files.skipped(table.skipped)
     columns = table.columns()
     return (
         {

@@ -10,7 +10,8 @@ import numpy as np
 
 from theorylab import _json
 from theorylab.montecarlo.executors import Executor, JoblibExecutor
-from theorylab.montecarlo.pictures import BLOCK, Unreadable, enough
+from theorylab.montecarlo.files import Unreadable
+from theorylab.montecarlo.pictures import BLOCK, enough
 from theorylab.montecarlo.tasks import Call
 from theorylab.progress import Progress
 
@@ -60,7 +61,7 @@ def without_copies(
 
     Examples
     --------
-    >>> from theorylab.montecarlo.pictures import Files
+    >>> from theorylab.montecarlo.files import Files
     >>> kept, copies = without_copies(Files("photos", ("a", "b", "c"), lambda path: np.full(2, path == "b")))
     >>> kept.paths, copies
     (('a', 'b'), [{'file': 'c', 'copy of': 'a'}])

@@ -86,9 +86,7 @@ class Recorder:
             for name, buffer, version in buffers:
                 owner = self.twin.get_submodule(name.rpartition(".")[0])
                 if buffer._version != version and owner.training:
-                    raise ValueError(
-                        f"{name}: it changes as the module runs in training mode; call module.eval() first"
-                    )
+                    raise ValueError(f"{name}: it changes as the module runs {_known.TRAINING}")
             self._check(output)
             self.result = self.node_of(output) if isinstance(output, torch.Tensor) else None
         finally:
