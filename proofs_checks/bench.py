@@ -27,6 +27,7 @@ from proofs_checks.results import Check
 from proofs_checks.rows import PerPicture
 from theorylab import PatchGrid, _random, images, montecarlo, photographs, subjects, training
 from theorylab.montecarlo import Measurement, Simulation
+from theorylab.montecarlo.copies import digest
 from theorylab.montecarlo.executors import Executor
 from theorylab.progress import Progress
 from theorylab.subjects import Subject
@@ -85,7 +86,9 @@ class Bench(Judge):
         """What the trained network is shown, by name, (3, S, S) as it reads them; none for a small one without a folder."""
         subject = self.subject
         if self.folder is not None:
-            shown = {file: subject.picture(file) for file in images.in_folder(self.folder)}
+            read = {file: subject.picture(file) for file in images.in_folder(self.folder)}
+            first = {digest(x): file for file, x in reversed(read.items())}
+            shown = {file: x for file, x in read.items() if first[digest(x)] == file}  # a copy counts once
         elif subject.source in subjects.PACKAGED:
             return {}
         else:

@@ -570,6 +570,25 @@ def test_wrong_arguments_are_one_line_that_names_them(name):
         ),
         (lambda: tl.weights.load(NET, SOURCE), "net: its weights are read row by row"),
         (lambda: tl.visualize_many(NET, X, "guided", [0]), "rules: expected a sequence .*, got str"),
+        (
+            lambda: tl.analytic.expected_cosine(X, GRID, "guided", 10**400),
+            "n_filters: expected a number within",
+        ),
+        (
+            lambda: tl.draw(tl.models.three_layer(GRID, 2), X, "guided", size=1, dtype="float16"),
+            "dtype: expected float32 or float64, got 'float16'",
+        ),
+        (
+            lambda: tl.draw(tl.models.three_layer(GRID, 2), X, "guided", size=1, dtype=np.dtype(">f4")),
+            "dtype: expected float32 or float64, got dtype.'>f4'",
+        ),
+        (lambda: tl.audit(identity, X, "abc"), "targets: expected several classes .* integers, got 'abc'"),
+        (lambda: tl.audit(identity, X, [0, 0.5]), "targets: expected classes .* integers, got 0.5"),
+        (lambda: tl.training.small_classifier().at((1, 99, 99)), "input_shape: .* 3 channels, got 1"),
+        (
+            lambda: tl.rules.define("broken", h=lambda r: 1 / 0, gate=True),
+            "h: ZeroDivisionError for an array",
+        ),
     ],
 )
 def test_what_is_said(call, said):

@@ -2,11 +2,15 @@
 
 import json
 import math
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from PIL import Image
 from scipy import stats
@@ -14,9 +18,10 @@ from skimage import filters
 from typer.testing import CliRunner
 
 import theorylab as tl
-from theorylab import auditing, cli
+from theorylab import _files, auditing, cli
 from theorylab.auditing import Estimate, NetworkAttribution
 from theorylab.auditing._comparing import references
+from theorylab.montecarlo.pictures import Files
 from theorylab.networks import GraphNetwork
 from theorylab.networks.nodes import Activation, Conv, Dense, Flatten, Input
 
@@ -284,7 +289,8 @@ def test_a_sequence_of_ones_own_may_use_its_memory_again(pictures):
 
     found, expected = (tl.audit(pieces, x, range(4)).to_json() for x in (Again(), pictures))
     assert found == expected
-    assert max(Again.asked.count(place) for place in range(len(pictures))) <= 2
+    # Once to see whether it repeats another, once to measure it, and the first as the last one's neighbour.
+    assert max(Again.asked.count(place) for place in range(len(pictures))) <= 3
 
 
 def test_maps_of_unlike_shapes_are_named(pictures):
@@ -490,3 +496,118 @@ def test_bad_words_are_one_line(words, what, tmp_path, monkeypatch):
     assert done.exit_code == 2
     assert what in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=2, max_size=9).filter(lambda order: len(set(order)) > 1), st.data()
+)
+def test_copies_of_a_picture_count_once(pictures, order, data):
+    """Wherever the copies stand, and of whatever dtype: all but the note is the audit of the different pictures."""
+    different = list(dict.fromkeys(order))
+    given_as = data.draw(st.sampled_from((np.array, list, tuple)))
+    kinds = data.draw(st.lists(st.sampled_from(("f4", "f8")), min_size=len(order), max_size=len(order)))
+    plain = pictures.astype("f4").astype("f8")
+
+    def heat(x, target):
+        return abs(x).sum(axis=0)
+
+    report = tl.audit(
+        heat, given_as([plain[one].astype(kind) for one, kind in zip(order, kinds, strict=True)]), [0, 1]
+    )
+    found, expected = report.to_json(), tl.audit(heat, plain[different], [0, 1]).to_json()
+    assert report.pictures == len(different)
+    repeats = [place for place in range(len(order)) if order[place] in order[:place]]
+    assert found.pop("copies") == [
+        {"file": f"x[{place}]", "copy of": f"x[{order.index(order[place])}]"} for place in repeats
+    ]
+    assert f"{len(repeats)} more picture" in found["sentence"] or not repeats
+    assert found.pop("sentence").splitlines()[0] == expected.pop("sentence")
+    expected.pop("copies")
+    assert found == expected
+
+
+def test_copies_of_one_picture_decide_nothing(pictures):
+    report = tl.audit(lambda x, target: abs(x).sum(axis=0), [pictures[0]] * 8, targets=range(4))
+    assert "undecided: one picture" in str(report)
+    assert "7 more pictures are copies and not counted" in str(report)
+
+
+@given(st.integers(0, 4), st.sampled_from(("picture", "map", "moved", "raises")))
+def test_an_error_says_of_which_picture_it_is(pictures, place, fault):
+    x = pictures[:5].copy()
+    if fault == "picture":
+        x[place, 0, 0, 0] = np.nan
+
+    def maps(one, target):
+        same = (one == pictures[place]).all()
+        if fault == "raises" and same:
+            raise RuntimeError("boom")
+        moved = np.allclose(one, pictures[place], rtol=0, atol=0.1 * abs(one).max()) and not same
+        return one * np.nan if (same and fault == "map") or (moved and fault == "moved") else one
+
+    with pytest.raises(ValueError, match=rf"(x|attribute): .*; of picture x\[{place}\]$"):
+        tl.audit(maps, x, [0, 1])
+
+
+class OutOfTime(Exception):
+    """Of a user's own."""
+
+
+def slowly():
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    time.sleep(600)
+
+
+class Slow:
+    """Takes its time, where the user's alarm meets it."""
+
+    def __array__(self, dtype=None, copy=None):
+        slowly()
+
+
+def slow_module():
+    import torch
+
+    class Sleeps(torch.nn.Module):
+        def forward(self, x):
+            slowly()
+
+    return Sleeps()
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, OutOfTime, ValueError])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: tl.audit(lambda x, target: slowly(), x, [0, 1]),
+        lambda x: tl.audit(lambda x, target: Slow(), x, [0, 1]),
+        lambda x: tl.audit(auditing.ModuleAttribution(slow_module(), "guided"), x, [0, 1], null=0),
+        lambda x: tl.check(lambda module, x, target: slowly()),
+        lambda x: auditing.audit_files(
+            lambda x, target: x,
+            Files("photos", ("a", "b"), lambda path: decoded(path)),
+            [0, 1],
+            name="copy",
+            randomize=False,
+            seed=0,
+        ),
+    ],
+    ids=("attribution", "map", "module", "check", "picture"),
+)
+def test_what_a_users_alarm_raises_is_nobodys_fault(call, kind, pictures):
+    def rings(*_):
+        raise kind("time is up")
+
+    before = signal.signal(signal.SIGALRM, rings)
+    try:
+        with pytest.raises(kind, match=r"^time is up$") as raised:
+            call(pictures)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert type(raised.value) is kind
+
+
+def decoded(path):
+    with _files.decoding(path):
+        slowly()

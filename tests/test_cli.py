@@ -1,11 +1,14 @@
 """The command line: exit statuses, one-line errors, nothing half-written."""
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -259,6 +262,49 @@ def test_ctrl_c_in_a_real_process(tmp_path):
     assert process.returncode == 130
     assert complaint == "theorylab: interrupted\n"
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py" and path.name[0] != "_"] == []
+
+
+@pytest.mark.parametrize("part", np.random.default_rng().uniform(0, 1, 6).round(3))
+def test_ctrl_c_at_any_time_is_told_in_a_line(part, tmp_path):
+    """In imports, while worker processes start, and later: to the whole group, as a terminal does it."""
+    program = "from theorylab import _interrupt; _interrupt.ends_all(); print('begun', flush=True); import theorylab.cli"
+    words = ["converge", "--out", tmp_path / "study", "--size", 64, "--replicates", 100000, "--jobs", 2]
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{program}; theorylab.cli.main()", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Where the tests themselves run in a shell's background, SIGINT is ignored and children would inherit that.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(5 * part**2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, complaint = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    *before, last = complaint.splitlines()
+    assert last == "theorylab: interrupted"
+    assert all("finished blocks are kept" in line for line in before), complaint
+    assert len(before) <= 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("visualize", "no file"), 2),
+        (("visualize", "--no-option"), 2),
+        (("claims", "--json"), 3),
+        (("--version",), 3),
+        (("predict", "cat", "--size", "16", "--filters", "4", "--json"), 3),
+    ],
+)
+def test_a_full_stderr_leaves_the_status_as_it_is(words, status, tmp_path):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "theorylab", *words]
+        done = subprocess.run(command, stdout=full, stderr=full, cwd=tmp_path, timeout=PATIENCE, check=False)
+    assert done.returncode == status
 
 
 @pytest.mark.parametrize("rule", ["guided", "all"])

@@ -1,5 +1,6 @@
 """What a shell hands over: pipes of any encoding, names of any bytes, a tilde, places that cannot be written, slips."""
 
+import ast
 import codecs
 import contextlib
 import encodings.aliases
@@ -8,6 +9,7 @@ import io
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
@@ -330,6 +332,29 @@ def test_results_are_written_where_the_command_was_given(here):
     assert sorted(path.name for path in Path("made").iterdir()) == ["audit.json", "audit.png"]
 
 
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(categories=["Cc", "Lu"], exclude_characters="\0"), min_size=1, max_size=6))
+def test_a_terminal_is_shown_no_control_characters_of_names(here, name):
+    for command in (
+        ("visualize", "a.png", *SMALL, "--out", f"{name}.png"),
+        ("explore", "a.png", "--out", f"{name}.html"),
+    ):
+        for _ in range(2):  # written, replaced
+            done = run(*command)
+            assert done.exit_code == 0, done.output
+            (said,) = [line for line in done.stdout.split("\n") if re.match("(Written|Replaced): ", line)]
+            assert ast.literal_eval(f'"{said}"').partition(": ")[2] == command[-1]
+            assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.output)
+
+
+def test_quiet_is_quiet_without_a_home_folder_that_can_be_written(here):
+    command = ("predict", "a.png", "--size", "16", "--filters", "4")
+    done = process(
+        *command, "--quiet", HOME="/dev/null", XDG_CONFIG_HOME="", XDG_CACHE_HOME="", MPLCONFIGDIR=""
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_what_is_replaced_is_said(here):
     assert "Written: a-maps.png" in run("visualize", "a.png", *SMALL).stdout
     assert "Replaced: a-maps.png" in run("visualize", "a.png", *SMALL, "--stride", 4).stdout
@@ -448,6 +473,10 @@ def test_a_slip_is_guessed_and_capitals_do_not_count(pair, seed):
         ("visualize cat --networks cnn", "--network"),
         ("figure 2 photo.jpg", "a picture is given by --image"),
         ("converge photo.jpg", "a picture is given by --image"),
+        ("explore --image photo.jpg", "without it: theorylab explore PICTURE"),
+        ("visualize --image=photo.jpg", "without it: theorylab visualize PICTURE"),
+        ("predict --image photo.jpg", "without it: theorylab predict PICTURE"),
+        ("audit --image photo.jpg", "without it: theorylab audit PICTURE"),
     ],
 )
 def test_a_slip_on_the_command_line(words, guess):

@@ -356,6 +356,15 @@ def test_bad_input(change, error, message):
         study(settings.pop("x"), **settings)
 
 
+@pytest.mark.parametrize("several", [tuple, np.array, lambda values: np.array(values, dtype=np.uint8)])
+@pytest.mark.parametrize("over", ["n_filters", "kernel", "depth"])
+def test_an_array_is_as_good_as_a_list(several, over):
+    designs = [Design.of(picture(), over=over, **{over: as_given([2, 3])}) for as_given in (list, several)]
+    assert designs[0].to_json() == designs[1].to_json()
+    with pytest.raises(TypeError, match=f"{over}: expected an integer.*, got ndarray"):
+        Design.of(picture(), over=over, **{over: np.array([2.5, 3])})
+
+
 # The command, with real processes
 
 

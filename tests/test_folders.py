@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -88,9 +89,15 @@ def break_some(folder, rng):
         name = f"{rng.randint(0, 9):03}-{kind}"
         (folder / name).symlink_to("nowhere.png" if "lost" in kind else name)
         said[name] = reason
-    # Folders are not searched, nor mistaken for pictures, and a pipe would never end.
+    for kind in ("pipe.png", "socket.jpg"):
+        name = f"{rng.randint(0, 9):03}-{kind}"
+        if kind == "pipe.png":
+            os.mkfifo(folder / name)
+        else:
+            os.mknod(folder / name, stat.S_IFSOCK | 0o600)
+        said[name] = "is not an ordinary file"
+    # Folders are not searched, nor mistaken for pictures.
     (folder / f"{rng.randint(0, 9):03}-folder.png").mkdir()
-    os.mkfifo(folder / f"{rng.randint(0, 9):03}-pipe.png")
     return said
 
 
@@ -192,9 +199,7 @@ def test_rows_of_changed_pictures_and_other_settings_are_measured_again(tmp_path
     made["first"], made["other seed"] = make(), make(seed=1)
     assert made["first"] != made["other seed"]
     assert make() == made["first"]
-    paths[1].write_bytes(
-        paths[0].read_bytes()
-    )  # the same picture in two places, which have streams of their own
+    paths[1].write_bytes(photos(tmp_path / "others", 1, seed=9)[0].read_bytes())
     changed = make(remove=True)
     assert changed not in made.values()
     assert not kept.exists()
@@ -326,3 +331,51 @@ def test_a_worker_that_sees_other_files_is_no_reason_to_skip():
 
     with pytest.raises(ValueError, match="picture 1: a worker cannot read it, no such file; workers need"):
         measure_all(Elsewhere(), 2, label="", executor=Workers())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_copies_in_a_folder_count_once(name, tmp_path, classifier):
+    """Copies of a file and the same pixels in another format; any jobs, and resumed: the numbers of the folder without them."""
+    paths = photos(tmp_path / "photos", 6)
+    run(name, tmp_path / "photos", tmp_path / "plain", "--jobs", 1)
+    copies = {"001z.png": paths[1], "003z.bmp": paths[3], "9.png": paths[0]}
+    for copy, path in copies.items():
+        Image.open(path).save(tmp_path / "photos" / copy)
+    for jobs in (1, 2):
+        run(name, tmp_path / "photos", tmp_path / f"jobs{jobs}", "--jobs", jobs)
+    same(name, tmp_path / "jobs1", tmp_path / "jobs2")
+    found, expected = (numbers(name, tmp_path / out) for out in ("jobs1", "plain"))
+    said = json.dumps(found)
+    found, expected = (content.get("numbers", content) for content in (found, expected))
+    assert found.pop("copies") == [
+        {"file": copy, "copy of": path.name} for copy, path in sorted(copies.items())
+    ]
+    assert expected.pop("copies") == []
+    assert "3 more pictures are copies and not counted" in said
+    expected.pop("sentence", None), found.pop("sentence", None)
+    assert found == expected
+
+
+def test_a_picture_of_a_folder_is_named_where_its_map_is_wrong(tmp_path, monkeypatch):
+    photos(tmp_path / "photos", 3)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "nan_maps.py").write_text("def nan(x, target):\n    return x * float('nan')\n")
+    done = CliRunner().invoke(cli.app, ["audit", "photos", "--attribute", "nan_maps:nan", "--size", "16"])
+    assert done.exit_code == 2
+    assert done.stderr.endswith("is not finite (NaN or infinity); of picture 000.png\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_interrupted_before_anything_is_finished_nothing_is_said_to_be_kept(
+    name, tmp_path, monkeypatch, classifier
+):
+    def interrupted(self, places):
+        raise KeyboardInterrupt
+
+    photos(tmp_path / "photos", 3)
+    monkeypatch.setattr(MEASURES[name], "__call__", interrupted)
+    done = CliRunner().invoke(cli.app, words(name, tmp_path / "photos", tmp_path / "out", "--jobs", 1))
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (130, "theorylab: interrupted")
+    assert "kept" not in done.stderr
+    assert not (tmp_path / "out").exists()

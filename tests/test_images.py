@@ -260,6 +260,15 @@ def test_bad_arguments(arguments, error, words):
         images.load(**arguments)
 
 
+@pytest.mark.parametrize("name", ["CAT", "Rocket", "coFFee"])
+def test_capitals_name_bundled_pictures_unless_there_is_such_a_file(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(images.original(name), images.original(name.lower()))
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ValueError, match="the file is empty"):
+        images.original(name)
+
+
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (0, 4, 3), (3, 4, 5)])
 def test_prepare_wants_rgb(shape):
     with pytest.raises(ValueError, match=r"expected an array \(H, W, 3\)"):

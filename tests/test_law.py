@@ -1,6 +1,7 @@
 """What `law` returns, part by part: by arithmetic where there is any, else by the functions that it should call."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from theorylab import (
     Stack,
     analytic,
 )
+from theorylab.analytic.of_stack import _OF_METHODS
 from theorylab.estimates import pooled_expected_cosine
 
 PICTURE = np.random.default_rng(0).normal(0.5, 1.0, (2, 8, 7))
@@ -129,3 +131,35 @@ def test_an_average_pool_that_does_nothing_has_a_law(rule):
     np.testing.assert_array_equal(idle[-1].mean_map, bare[-1].mean_map)
     with pytest.raises(tl.NoLaw, match=r"layers\[2\]: AdaptiveAveragePool\(plane=\(2, 1\)\) of a plane of"):
         tl.analytic.depth_maps(PICTURE, [*layers, AdaptiveAveragePool((2, 1))], rule)
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        Stack(PICTURE.shape, [ConvSpec(8, 3)]),
+        dense(),
+        convolutional(),
+        pooled(),
+        Stack(PICTURE.shape, [ConvSpec(8, 3), MaxPool(2)], bias_std=0.1),
+        convolutional(tl.Residual([ConvSpec(6, 3, padding=1)])),
+    ],
+    ids=("three layers", "dense", "deep", "pooled", "pooled, biases", "residual"),
+)
+def test_a_law_of_any_stack_and_method_can_be_pickled(stack):
+    """Before and after its parts are computed, with the same numbers."""
+    found = 0
+    for name in ("saliency", "deconvnet", "guided", *_OF_METHODS):
+        try:
+            law = tl.law(stack, PICTURE, name)
+        except tl.NoLaw:
+            continue
+        fresh = pickle.loads(pickle.dumps(law))
+        for part in ("mean", "variance", "class_distance"):
+            try:
+                expected = getattr(law, part)
+            except tl.NoLaw:
+                continue
+            for copy in (fresh, pickle.loads(pickle.dumps(law))):
+                np.testing.assert_array_equal(getattr(copy, part), expected)
+            found += 1
+    assert found >= 3

@@ -332,3 +332,25 @@ def test_bad_input(change, error, message):
     settings = {"replicates": 2, "block": 1, "seed": 0} | change
     with pytest.raises(error, match=message):
         replicate(walk, settings.pop("replicates"), **settings)
+
+
+@given(st.integers(1, 12), st.integers(1, 5), st.integers(-4, 4))
+def test_a_simulation_measures_as_many_as_it_is_asked_for(replicates, block, more):
+    def simulate(rng, size):
+        return measurement({"a": np.zeros(max(1, size + more))})
+
+    if max(1, block + more) == block:  # whole blocks
+        assert (
+            replicate(simulate, replicates, block=block, seed=0).replicates == -(-replicates // block) * block
+        )
+        return
+    with pytest.raises(
+        ValueError, match=f"simulate: expected {block} replicates, got {max(1, block + more)}$"
+    ):
+        replicate(simulate, replicates, block=block, seed=0)
+
+
+@pytest.mark.parametrize("returned", [{"a": np.zeros(5)}, None, [1.0], np.zeros(5), 3])
+def test_a_simulation_returns_a_measurement(returned):
+    with pytest.raises(TypeError, match=r"^simulate: expected a Measurement, .*measurement makes, got \w+"):
+        replicate(lambda rng, size: returned, 10, block=5, seed=0)

@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+import os
 
 import numpy as np
 import pytest
 import real_networks
+from PIL import Image
 
 from proofs_checks.bench import Bench
 from proofs_checks.claims import fgsm, figure9_depth
@@ -270,3 +272,13 @@ def test_on_vgg16_with_trained_convolutions():
     steps = fgsm.Attacks(subject)._row(x, np.random.default_rng(0))
     assert steps["flipped"] == 1  # among a thousand random logits the second is near
     assert steps["level"] < adversarial.LEVELS[-1]
+
+
+def test_copies_in_a_folder_are_shown_once(small, tmp_path):
+    shown = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 3), dtype=np.uint8)
+    for name, number in {"a.png": 0, "b.png": 1, "c.bmp": 0, "d.png": 1}.items():
+        Image.fromarray(shown[number]).save(tmp_path / name)
+    bench = Bench(
+        x=images.load(size=16), budget="quick", seed=0, jobs=1, level=1e-7, subject=small, folder=tmp_path
+    )
+    assert [os.path.basename(name) for name in bench.pictures] == ["a.png", "b.png"]

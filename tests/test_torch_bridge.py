@@ -229,6 +229,26 @@ def test_flattening(name):
     assert isinstance(net.nodes[-2], kinds.Flatten)
 
 
+@settings(max_examples=12, deadline=None)
+@given(
+    st.permutations((2, 3)), st.tuples(st.booleans(), st.booleans()), st.booleans(), st.sampled_from("mfkda")
+)
+def test_global_average_pooling_by_mean(axes, negative, keep, spelling):
+    """Every spelling of the mean of each plane is the average pool, before a readout and before a convolution."""
+    dims = [axis - 4 if minus else axis for axis, minus in zip(axes, negative, strict=True)]
+    mean = {
+        "m": lambda x: x.mean(dims, keep),
+        "f": lambda x: torch.mean(x, tuple(dims), keepdim=keep),
+        "k": lambda x: torch.mean(input=x, dim=dims, keepdim=keep),
+        "d": lambda x: x.mean(dim=tuple(dims), keepdim=keep),
+        "a": lambda x: x.mean(axis=dims, keepdim=keep),
+    }[spelling]
+    after = [nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Flatten()] if keep else []
+    layers = [nn.Conv2d(2, 3, 2), nn.ReLU(), Function(mean), *after, nn.Linear(3, 3)]
+    net, _ = assert_same_everywhere(ready(nn.Sequential(*layers)), picture())
+    assert [node.size for node in net.nodes if isinstance(node, kinds.AdaptiveAveragePool)] == [(1, 1)]
+
+
 @settings(max_examples=12)
 @given(st.lists(st.sampled_from([*LAYERS, *ALIASES]), min_size=1, max_size=5), st.booleans(), seeds)
 def test_random_modules(names, residual, seed):
@@ -543,7 +563,10 @@ OPTIONS = {
     r"own \(Linear\): expected an input of shape \(n,\)": lambda: nn.Linear(5, 5),
     r"own \(GroupNorm\): from_torch does not know": lambda: nn.GroupNorm(2, 4),
     r"own \(ConvTranspose2d\): from_torch does not know": lambda: nn.ConvTranspose2d(4, 4, 2),
-    r"method Tensor\.mean in own: from_torch does not know": lambda: Function(lambda x: x.mean((2, 3))),
+    r"method Tensor\.mean in own: only the mean of each plane, mean": lambda: Function(lambda x: x.mean(1)),
+    r"method Tensor\.mean in own: only the mean of each .*AdaptiveAvgPool2d": lambda: Function(lambda x: x.mean((1, 3), True)),
+    r"function torch\.mean in own: only the mean of each": lambda: Function(lambda x: torch.mean(x, (2,), keepdim=True)),
+    r"own\.0 \(GroupNorm\): from_torch": lambda: nn.Sequential(nn.GroupNorm(2, 4), Function(lambda x: x.mean((2, 3)))),
     r"method Tensor\.permute in own": lambda: Function(lambda x: x.permute(0, 2, 3, 1)),
     r"method Tensor\.mul in own: from_torch does not know": lambda: Function(lambda x: x * 2),
     r"method Tensor\.add in own: expected a tensor": lambda: Function(lambda x: x + 1),
@@ -659,7 +682,8 @@ def test_other_bad_input():
         (lambda: from_torch(module, (2, 6)), ValueError, r"expected an input shape \(C, H, W\)"),
         (lambda: from_torch(module, (2, 9, 9)), ValueError, r"fc \(Linear\): mat1 and mat2 shapes cannot be multiplied"),
         (lambda: from_torch(nn.ReLU(), SHAPE), ValueError, "the last output must be"),
-        (lambda: from_torch(Function(lambda x: (x, x)), SHAPE), ValueError, "module: expected one tensor"),
+        (lambda: from_torch(Function(lambda x: (x, x)), SHAPE), ValueError, "expected one tensor of .*, got tuple of Tensor"),
+        (lambda: from_torch(Function(lambda x: {"logits": x}), SHAPE), ValueError, "module: expected one tensor of .*, got dict"),
         (lambda: attribute(Function(lambda x: (x, x)), x, "guided"), ValueError, "module: expected a tensor of logits"),
         (lambda: attribute(nn.ReLU(), x, "guided"), ValueError, r"module: expected logits of shape \(1, K\), got \(1, 2, 6, 5\)"),
         (lambda: attribute(Function(lambda x: x.flatten(1).float()), x, "saliency"), ValueError, "module: expected logits of"),
@@ -672,6 +696,12 @@ def test_other_bad_input():
         with pytest.raises(kind, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+    for path in ("conv.weight", "fc.bias"):
+        spoilt = copy.deepcopy(module)
+        spoilt.get_parameter(path).data.view(-1)[1] = np.nan
+        for call in (from_torch, lambda module, shape: attribute(module, x, "guided")):
+            with pytest.raises(ValueError, match=rf"^{path}: not finite at index \("):
+                call(spoilt, SHAPE)
     constant = Function(lambda x: torch.zeros_like(x).flatten(1))
     assert not attribute(constant, x, "guided", 0).any()
 

@@ -1,6 +1,15 @@
-"""``python -m theorylab``."""
+"""``theorylab`` and ``python -m theorylab``."""
 
-from theorylab.cli import main
+from theorylab import _interrupt
+
+
+def main() -> None:
+    """Run the command line."""
+    _interrupt.ends_all()
+    from theorylab import cli
+
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

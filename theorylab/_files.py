@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from theorylab import _interrupt
+
 _REFUSED = "cannot be written: "
 
 
@@ -245,6 +247,8 @@ def decoding(where: str) -> Iterator[None]:
         except ModuleNotFoundError:
             raise
         except Exception as error:
+            if _interrupt.from_handler(error):
+                raise
             said = (isinstance(error, OSError) and error.strerror) or str(error)
             detail = " ".join(said.split()) or type(error).__name__
             raise ValueError(f"{where}: cannot be read, {detail}") from error

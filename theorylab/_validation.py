@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import collections.abc
 import difflib
 import functools
 import inspect
 import itertools
 import math
 import operator
-import os
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
@@ -17,14 +15,25 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from theorylab import _interrupt
+from theorylab._hints import DTYPE, Check, read, several
+
 
 def positive_integer(value: object, name: str) -> int:
     """Return `value` as an int of at least 1, or raise a TypeError or ValueError that names the argument."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
-    if value < 1:
+    if in_range(value, name) < 1:
         raise ValueError(f"{name}: expected at least 1, got {value}")
     return int(value)
+
+
+def in_range(value: Any, name: str) -> float:
+    """Return a number as a float, or raise a ValueError for an integer that is too large for one, and to be shown."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: expected a number within ±1.8e308, got a larger integer") from None
 
 
 def integer(value: Any) -> Any:
@@ -39,7 +48,7 @@ def finite_number(value: object, name: str, *, above: float | None = None) -> fl
     """Return `value` as a finite float, above a bound if one is given, or raise a TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
-    if not math.isfinite(value) or (above is not None and value <= above):
+    if not math.isfinite(in_range(value, name)) or (above is not None and value <= above):
         bound = "" if above is None else f" above {above}"
         raise ValueError(f"{name}: expected a finite number{bound}, got {value}")
     return float(value)
@@ -85,14 +94,14 @@ def did_you_mean(value: object, known: Iterable[str]) -> str:
 
 def pair(value: object, name: str, minimum: int) -> tuple[int, int]:
     """Return an int, or (vertical, horizontal), as a pair of ints of at least `minimum`."""
-    several = isinstance(value, Sequence) and not isinstance(value, str)
-    parts: Sequence[Any] = value if several else (value, value)  # type: ignore[assignment]
+    both = isinstance(value, Sequence) and not isinstance(value, str)
+    parts: Sequence[Any] = value if both else (value, value)  # type: ignore[assignment]
     if len(parts) != 2:
         raise ValueError(f"{name}: expected an integer or (vertical, horizontal), got {shown(value)}")
     for part in parts:
         if isinstance(part, bool) or not isinstance(part, (int, np.integer)):
             raise TypeError(f"{name}: expected an integer or (vertical, horizontal), got {shown(value)}")
-        if part < minimum:
+        if in_range(part, name) < minimum:
             raise ValueError(f"{name}: expected at least {minimum}, got {shown(value)}")
     return int(parts[0]), int(parts[1])
 
@@ -117,6 +126,8 @@ def as_array(value: Any, name: str) -> np.ndarray:
             value = (value.double() if value.is_floating_point() and value.itemsize < 4 else value).numpy()
         array = np.asarray(value)
     except Exception as error:  # anything can stand in the `__array__` of a foreign class
+        if _interrupt.from_handler(error):
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TypeError(f"{name}: expected an array of real numbers, got {kind(value)} ({reason})") from error
     if array.dtype.kind not in "fiub":
@@ -144,9 +155,9 @@ def shown(value: object) -> str:
 
 def image_shape(value: Any, name: str) -> tuple[int, int, int]:
     """Return ``(C, H, W)`` as positive ints, or raise a TypeError or ValueError."""
-    several = _several(value, None)
-    if not several or len(value) != 3:
-        raise (ValueError if several else TypeError)(f"{name}: expected (C, H, W), got {shown(value)}")
+    sizes = several(value, None)
+    if not sizes or len(value) != 3:
+        raise (ValueError if sizes else TypeError)(f"{name}: expected (C, H, W), got {shown(value)}")
     channels, height, width = (positive_integer(size, name) for size in value)
     return channels, height, width
 
@@ -173,7 +184,6 @@ def image(value: object, shape: tuple[int, ...], name: str = "x") -> np.ndarray:
 
 
 Checked = TypeVar("Checked", bound=Callable[..., Any])
-Check = Callable[[Any], bool]
 
 
 class WrongKind(TypeError, ValueError):
@@ -205,7 +215,7 @@ def checked(function: Checked) -> Checked:
         # What is returned may have a type that is imported for type checkers alone.
         of = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
         known = typing.get_type_hints(types.SimpleNamespace(__annotations__=of), function.__globals__)
-        return {name: _read(known[name]) for name in named if name in known}
+        return {name: read(known[name]) for name in named if name in known}
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
@@ -225,76 +235,9 @@ def checked(function: Checked) -> Checked:
                 continue
             if not array:
                 what = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-                raise WrongKind(f"{name}: expected {what}, got {kind(value)}")
+                came = shown(value) if words == DTYPE else kind(value)
+                raise WrongKind(f"{name}: expected {what}, got {came}")
             bound.arguments[name] = as_array(value, name)
         return function(*bound.args, **bound.kwargs)
 
     return typing.cast(Checked, called)
-
-
-def _read(hint: Any) -> tuple[list[str], Check, bool]:
-    """Return what a type hint asks for: in words, as a check, and whether an array will do."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        parts = [_read(part) for part in typing.get_args(hint)]
-        words = [word for names, _, _ in parts for word in names]
-        return words, lambda value: any(check(value) for _, check, _ in parts), any(one for *_, one in parts)
-    if hint is Any:
-        return ["anything"], lambda value: True, False
-    if hint in (None, type(None)):
-        return ["None"], lambda value: value is None, False
-    if hint is np.ndarray:
-        return ["an array"], lambda value: type(value) is np.ndarray and value.dtype.kind in "fiub", True
-    if hint is bool:
-        return ["True or False"], lambda value: isinstance(value, (bool, np.bool_)), False
-    if hint in (int, float):
-        numbers = (int, np.integer, *((float, np.floating) if hint is float else ()))
-        word = "a number" if hint is float else "an integer"
-        return [word], lambda value: isinstance(value, numbers) and not isinstance(value, bool), False
-    if hint is type:
-        return ["float32 or float64"], _is_dtype, False
-    origin = typing.get_origin(hint) or hint
-    if origin in (collections.abc.Callable, Callable):
-        return ["a callable"], callable, False
-    if origin in (tuple, list, Sequence, Iterable, collections.abc.Collection):
-        entries = _entries(hint)
-        each = f" (each {' or '.join(entries[0])})" if entries else ""
-        return [f"a sequence{each}"], lambda value: _several(value, entries and entries[1], origin), False
-    if isinstance(origin, type):
-        article = "an" if origin.__name__[0] in "AEIO" else "a"
-        word = _WORDS.get(origin.__name__, f"{article} {origin.__name__}")
-        # A law's class has what a law has, but is none.
-        return (
-            [word],
-            lambda value: (
-                isinstance(value, origin)
-                and not isinstance(value, type)
-                and (origin is not os.PathLike or isinstance(os.fspath(typing.cast(Any, value)), str))
-            ),
-            False,
-        )
-    return ["anything"], lambda value: True, False
-
-
-_WORDS = {"str": "a string", "dict": "a dict", "Mapping": "a dict", "PathLike": "a path"}
-
-
-def _is_dtype(value: Any) -> bool:
-    try:
-        return value is not None and np.dtype(value) in (np.float32, np.float64)
-    except (TypeError, ValueError):
-        return False
-
-
-def _entries(hint: Any) -> tuple[list[str], Check] | None:
-    """Return what the entries of a sequence have to be, in words and as a check; None if they differ or may be anything."""
-    arguments = [part for part in typing.get_args(hint) if part not in (..., Any)]
-    return _read(arguments[0])[:2] if arguments and arguments.count(arguments[0]) == len(arguments) else None
-
-
-def _several(value: Any, check: Check | None, kind: Any = Sequence) -> bool:
-    """Whether `value` is several of what passes a check: in order, in any, or of what can be iterated over but once."""
-    if isinstance(value, (str, bytes, collections.abc.Mapping)) or getattr(value, "ndim", 1) == 0:
-        return False
-    if isinstance(value, kind if kind is collections.abc.Collection else (Sequence, np.ndarray)):
-        return check is None or all(map(check, value))
-    return kind is Iterable and isinstance(value, Iterable)

@@ -7,6 +7,7 @@ import errno
 import functools
 import io
 import itertools
+import logging
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 import typer.core
 
+from theorylab import _interrupt
 from theorylab._files import NotWritten
 from theorylab.commands import _output as output
 from theorylab.commands import audit, check, claims, converge, explore, figure, predict, verify, visualize
@@ -102,6 +104,8 @@ class _Command(typer.core.TyperCommand):
                 "--image" in param.opts for param in self.params
             ):
                 error.message += "; a picture is given by --image"
+            if "--image" in error.message and any(param.opts == ["image"] for param in self.params):
+                error.message += f"; a picture is given without it: theorylab {ctx.info_name} PICTURE"
             raise
         for param in self.params:
             value = ctx.params.get(param.name)
@@ -145,6 +149,9 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
+            _interrupt.is_raised()
+            if kwargs.get("quiet"):  # of its cache, where the home folder cannot be written
+                logging.getLogger("matplotlib").setLevel(logging.ERROR)
             with output.results_alone():
                 command(*args, **kwargs)
         except KeyboardInterrupt:
@@ -189,8 +196,8 @@ def main() -> None:
     """Entry point of ``theorylab`` and ``python -m theorylab``."""
     output.stand_in_for_closed_streams()
     output.accept_any_text()
-    # As Ctrl-C: workers are ended and a study says how to resume it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    output.let_no_message_fail()
+    _interrupt.ends_all()
     try:
         try:
             app(prog_name="theorylab")
@@ -201,7 +208,7 @@ def main() -> None:
             ):  # and not what click puts there when the reader has gone
                 # What the user's code prints at the end, or in a thread that goes on, is no result.
                 sys.stdout = sys.stderr
-    except KeyboardInterrupt:  # while a module was being imported
+    except KeyboardInterrupt:  # after the command itself
         sys.exit(INTERRUPTED)
     except OSError as error:
         if error.errno not in _FULL:

@@ -49,13 +49,15 @@ def load(
 
     The picture becomes a square: as a whole, so that its aspect ratio may change, or the square in its middle.  The
     rotation noted by a camera (EXIF) is applied, an alpha channel is dropped without compositing, grey and
-    palette pictures become RGB, 16-bit grey is scaled to 0–255; of an animation the first frame is taken.
+    palette pictures become RGB, 16-bit grey is scaled to 0–255; of an animation, or of a TIFF of several pages, the
+    first is taken.
 
     Parameters
     ----------
     path : str, os.PathLike or None
         A file in a format that Pillow reads, or one of the names given by `bundled`; None is the first of
-        them.  A bundled name wins over a file of that name: write ``./cat`` for the file; ``~`` is the home folder.
+        them, in capitals too.  A bundled name wins over a file of that name: write ``./cat`` for the file; ``~`` is the home
+        folder.
     size : int, default 224
         Height and width of the result, in pixels.
     preset : {"paper", "authors"}
@@ -111,9 +113,12 @@ def original(path: str | os.PathLike[str] | None = None) -> np.ndarray:
         path = bundled()[0]
     if isinstance(path, str) and path in _FILES:
         return _bundled(path)
-    if not os.path.lexists(place(path)) and (guess := _validation.did_you_mean(os.fspath(path), _FILES)):
-        names = ", ".join(_FILES)
-        raise ValueError(f"image {os.fspath(path)!r}: no such file; {guess}? bundled are {names}")
+    if not os.path.lexists(place(path)):
+        name = os.fspath(path)
+        if isinstance(path, str) and path.casefold() in _FILES:
+            return _bundled(path.casefold())
+        if guess := _validation.did_you_mean(name, _FILES):
+            raise ValueError(f"image {name!r}: no such file; {guess}? bundled are {', '.join(_FILES)}")
     return pixels(os.fspath(path))
 
 
@@ -129,7 +134,7 @@ def in_folder(folder: str | os.PathLike[str]) -> list[str]:
     Returns
     -------
     list of str
-        Files whose suffix belongs to a format of pictures that Pillow reads, and whose name begins with no dot.
+        Entries whose suffix belongs to a format of pictures that Pillow reads, and whose name begins with no dot.
 
     Raises
     ------
@@ -161,8 +166,8 @@ def in_folder(folder: str | os.PathLike[str]) -> list[str]:
                 for entry in entries
                 if suffixes.get(os.path.splitext(entry.name)[1].lower()) in formats
                 and not entry.name.startswith(".")
-                # A link that leads nowhere is a picture that cannot be read.
-                and (os.path.isfile(entry) or (entry.is_symlink() and not os.path.exists(entry)))
+                # What is no file, as a pipe or a link that leads nowhere, is a picture that cannot be read.
+                and not os.path.isdir(entry)
             )
     except OSError as error:
         raise ValueError(f"{where}: cannot be read, {error.strerror}") from None

@@ -522,7 +522,7 @@ TERMS: tuple[Term, ...] = (
     ),
     *_in(
         "analytic.of_stack",
-        ("_input_x_gradient", "x for x²", "x**2 * plain.variance", "x * plain.variance"),
+        ("_input_x_gradient", "x for x²", "x**2", "x"),
     ),
     *_in(
         "analytic.cam",
@@ -619,7 +619,7 @@ def laws() -> Iterator[Law]:
 def _wrapped(law: Law, field: str, change: str) -> str:
     """Return a decorator, as source, that puts `change` of ``v`` in place of the law's value ``v``."""
     of_field = f"(lambda v: None if v is None else {change})"
-    made = f"lambda: {of_field}(r.{field}())" if law.records == "lazy" else f"{of_field}(r.{field})"
+    made = f"lambda *of: {of_field}(r.{field}(*of))" if law.records == "lazy" else f"{of_field}(r.{field})"
     record = f"__import__('dataclasses').replace(r, {field}={made})"
     value = f"(lambda v: {change})"
     result = {

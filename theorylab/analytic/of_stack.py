@@ -15,13 +15,14 @@ from theorylab import _validation
 from theorylab.analytic import _biases, cam, other_gates, relevance_maps
 from theorylab.analytic._one_layer import ATTRIBUTE
 from theorylab.analytic._pool_windows import require_law
-from theorylab.analytic.conv_depth import depth_maps
+from theorylab.analytic.conv_depth import LayerMaps, depth_maps
 from theorylab.analytic.nolaw import SIMULATE, NoLaw
 from theorylab.analytic.pooled import pooled_mean_map
 from theorylab.analytic.pooled_moments import pooled_own_variance, pooled_variance_map
 from theorylab.analytic.three_layer import MapLaw, ThreeLayerLaw
-from theorylab.model.laws import Gaussian
+from theorylab.model.laws import BiasLaw, Gaussian
 from theorylab.model.methods import TITLES
+from theorylab.model.patches import PatchGrid
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
 from theorylab.model.specs import AdaptiveAveragePool, ConvSpec, Dense, Residual
@@ -32,14 +33,14 @@ _KNOWN = (ConvSpec, Dense, MaxPool, AdaptiveAveragePool, Residual)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Moments(MapLaw):
-    """A law of moments, with the distance of two logits if `distance` is given."""
+    """A law of moments, with the distance of two logits if `distance` is given.  No lambdas: they cannot be pickled."""
 
     x: np.ndarray
     rule: Rule
     kind: str
     mean_map: Callable[[], np.ndarray]
     variance_map: Callable[[], np.ndarray]
-    distance: Callable[[], float] | None = None
+    distance: Callable[[MapLaw], float] | None = None
 
     @functools.cached_property
     def mean(self) -> np.ndarray:
@@ -52,7 +53,7 @@ class _Moments(MapLaw):
     @property
     def class_distance(self) -> float:
         """Of `distance`, if there is one."""
-        return super().class_distance if self.distance is None else self.distance()
+        return super().class_distance if self.distance is None else self.distance(self)
 
 
 @_validation.checked
@@ -148,7 +149,12 @@ def law(
 
 def _input_x_gradient(stack: Stack, x: np.ndarray) -> _Moments:
     plain = law(stack, x, Rule.SALIENCY)
-    return _Moments(x, plain.rule, plain.kind, lambda: x * plain.mean, lambda: x**2 * plain.variance)
+    parts = (functools.partial(_times, x, plain, "mean"), functools.partial(_times, x**2, plain, "variance"))
+    return _Moments(x, plain.rule, plain.kind, *parts)
+
+
+def _times(factor: np.ndarray, plain: MapLaw, part: str) -> np.ndarray:
+    return np.asarray(factor * getattr(plain, part))
 
 
 def _require_no_biases(stack: Stack, method: str) -> None:
@@ -214,22 +220,21 @@ def _pooled(
         raise NoLaw(rule, stack.unit, f"{refusal.layer} behind {pool!r}") from None
     options: dict[str, Any] = {"law": stack.readout, "pool": pool, "filter_std": hidden.std}
 
-    def seen(moment: Callable[..., np.ndarray], **more: Any) -> np.ndarray:
-        whole = moment(longer, wide, rule, hidden.n_filters, **options, **more)
-        return _biases.seen(whole, grid, hidden.bias)
+    def seen(moment: Callable[..., np.ndarray], **more: Any) -> Callable[[], np.ndarray]:
+        whole = functools.partial(moment, longer, wide, rule, hidden.n_filters, **options, **more)
+        return functools.partial(_seen, whole, grid, hidden.bias)
 
-    def distance() -> float:
-        return math.sqrt(2 * float(seen(pooled_own_variance).sum()) / known.energy)
+    mean, variance = (seen(one, progress=progress) for one in (pooled_mean_map, pooled_variance_map))
+    distance = functools.partial(_own_distance, seen(pooled_own_variance))
+    return _Moments(x, rule, kind, mean, variance, distance)
 
-    known = _Moments(
-        x,
-        rule,
-        kind,
-        lambda: seen(pooled_mean_map, progress=progress),
-        lambda: seen(pooled_variance_map, progress=progress),
-        distance,
-    )
-    return known
+
+def _seen(whole: Callable[[], np.ndarray], grid: PatchGrid, bias: BiasLaw | None) -> np.ndarray:
+    return _biases.seen(whole(), grid, bias)
+
+
+def _own_distance(own: Callable[[], np.ndarray], known: MapLaw) -> float:
+    return math.sqrt(2 * float(own().sum()) / known.energy)
 
 
 def _deep(stack: Stack, x: np.ndarray, rule: Rule, progress: Callable[[int, int], None] | None) -> _Moments:
@@ -251,4 +256,9 @@ def _deep(stack: Stack, x: np.ndarray, rule: Rule, progress: Callable[[int, int]
     mean, variance = record.mean_map, record.variance_map
     assert mean is not None  # the input's record has both
     assert variance is not None
-    return _Moments(x, rule, "limit", lambda: mean, lambda: variance, lambda: record.class_distance)
+    parts = (functools.partial(np.asarray, mean), functools.partial(np.asarray, variance))
+    return _Moments(x, rule, "limit", *parts, functools.partial(_recorded, record))
+
+
+def _recorded(record: LayerMaps, _: MapLaw) -> float:
+    return record.class_distance

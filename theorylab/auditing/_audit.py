@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,9 +17,10 @@ from theorylab.auditing._maps import Attribute
 from theorylab.auditing._measure import measured
 from theorylab.auditing._null import PICTURES, null_of
 from theorylab.auditing._report import Randomized
-from theorylab.auditing._rows import ALIKE, Rows, checked, layers_seed
+from theorylab.auditing._rows import ALIKE, Given, Rows, layers_seed
 from theorylab.auditing._verdict import judge
 from theorylab.auditing.adapters import Layered, OfNetwork
+from theorylab.montecarlo.copies import without_copies
 from theorylab.montecarlo.executors import Executor
 from theorylab.montecarlo.pictures import Files, Kept, measure_all
 from theorylab.progress import Progress
@@ -29,7 +30,7 @@ from theorylab.progress import Progress
 def audit(
     attribute: Attribute,
     x: Any,
-    targets: Sequence[int] | np.ndarray,
+    targets: Any,
     *,
     name: str | None = None,
     gradient: Attribute | None = None,
@@ -107,12 +108,9 @@ def audit(
     if not own or isinstance(x, (str, bytes, Mapping)):
         x = _validation.as_array(x, "x")
     pictures: Any = x if not isinstance(x, np.ndarray) or x.ndim == 4 else x[None]
-    if isinstance(x, (np.ndarray, list, tuple)):  # at hand: refused before anything is run
-        for picture in pictures:
-            checked(picture)
     return _audited(
         attribute,
-        pictures,
+        Given(pictures, tuple(range(len(pictures)))),
         targets,
         name=name,
         gradient=gradient,
@@ -129,15 +127,18 @@ if audit.__doc__:  # there is none under python -OO
     )
 
 
-def _targets(targets: Sequence[int] | np.ndarray) -> list[int]:
-    if isinstance(targets, np.ndarray):
-        if targets.ndim != 1:
-            raise ValueError(f"targets: expected several integers, got shape {targets.shape}")
-        targets = targets.tolist()
+def _targets(targets: Any) -> list[int]:
+    """Return several different classes."""
+    if hasattr(targets, "__array__"):
+        targets = _validation.as_array(targets, "targets").tolist()
+    if isinstance(targets, (str, bytes, Mapping, Set)) or not isinstance(targets, Iterable):
+        what = "expected several classes of the network, which are integers"
+        raise TypeError(f"targets: {what}, got {_validation.shown(targets)}")
     integers = []
     for target in targets:
         if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
-            raise TypeError(f"targets: expected integers, got {_validation.shown(target)}")
+            what = "expected classes of the network, which are integers"
+            raise TypeError(f"targets: {what}, got {_validation.shown(target)}")
         integers.append(int(target))
     if len(integers) < 2 or len(set(integers)) < len(integers):
         raise ValueError(f"targets: expected two or more, none of them twice, got {integers}")
@@ -209,8 +210,8 @@ def audit_files(
 
 def _audited(
     attribute: Attribute,
-    pictures: Sequence[Any],
-    targets: Sequence[int] | np.ndarray,
+    pictures: Files | Given,
+    targets: Any,
     *,
     name: str | None,
     randomize: bool,
@@ -227,6 +228,7 @@ def _audited(
     null = (19 if randomize else 0) if null is None else null
     if null < 0 or null == 1:
         raise ValueError(f"null: expected 0, or two networks or more, got {null}")
+    pictures, copies = without_copies(pictures, executor, progress if isinstance(pictures, Files) else None)
     label = name or str(getattr(attribute, "__name__", type(attribute).__name__))
     layered = attribute if randomize and isinstance(attribute, Layered) and attribute.layers else None
     if layered is not None:
@@ -247,7 +249,7 @@ def _audited(
         progress=progress,
         **keeping,
     )
-    skipped = pictures.skipped(table) if isinstance(pictures, Files) else []
+    skipped = pictures.skipped(table.skipped) if isinstance(pictures, Files) else []
     columns = table.columns()
     found = {}
     for index, kind in enumerate(rows.kinds):
@@ -276,6 +278,7 @@ def _audited(
         picture,
         tuple(skipped),
         compared,
+        tuple(copies),
     )
 
 

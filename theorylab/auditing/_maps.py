@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _imports, _validation
+from theorylab import _imports, _interrupt, _validation
 
 Attribute = Callable[[np.ndarray, int], np.ndarray]
 
@@ -57,6 +57,8 @@ def of_the_user(
         with _imports.here():
             yield
     except (Exception, SystemExit) as error:
+        if _interrupt.from_handler(error):
+            raise
         hint = ""
         if first is not None and isinstance(error, (IndexError, AssertionError)):
             with contextlib.suppress(Exception, SystemExit):

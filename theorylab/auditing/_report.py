@@ -15,6 +15,7 @@ from theorylab.auditing._estimates import Estimate
 from theorylab.auditing._measure import Measured
 from theorylab.auditing._null import Null
 from theorylab.auditing._verdict import Verdict
+from theorylab.montecarlo.copies import told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,8 @@ class Findings:
     picture : array, (C, H, W)
     skipped : tuple of dict
         Of a folder: "file" and "reason" of each picture that could not be read.
+    copies : tuple of dict
+        "file" and "copy of" of each picture that repeats an earlier one bit for bit and is not counted.
     null : Null or None
         What the maps would be if the network knew nothing; None where the network is unknown.
 
@@ -102,6 +105,7 @@ class Findings:
     picture: np.ndarray = dataclasses.field(repr=False)
     skipped: tuple[dict[str, str], ...] = ()
     null: Null | None = None
+    copies: tuple[dict[str, str], ...] = ()
 
     @property
     def targets(self) -> int:
@@ -123,8 +127,9 @@ class Findings:
         return self.verdict.sensitive
 
     def __str__(self) -> str:
-        """Return the verdict, how sure it is and from how many pictures, and in a second line what the null explains."""
-        return self._verdict_in_words() + (f"\n{self.null}" if self.null else "")
+        """Return the verdict, how sure it is and from how many pictures; then copies left out, and what the null explains."""
+        lines = (self._verdict_in_words(), self.copies and told(self.copies), self.null)
+        return "\n".join(str(line) for line in lines if line)
 
     def _verdict_in_words(self) -> str:
         verdict = self.verdict
@@ -155,6 +160,7 @@ class Findings:
             "pictures": self.pictures,
             "inputs": self.inputs,
             "skipped": self.skipped,
+            "copies": self.copies,
             "targets": self.targets,
             "classes": self.classes,
             "units": "pictures",

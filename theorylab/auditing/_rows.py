@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _json, _random, _validation, measures
+from theorylab import _interrupt, _json, _random, _validation, measures
 from theorylab.auditing._comparing import compare, directions, references, shuffled, similarities
 from theorylab.auditing._maps import Attribute, called, called_many
 from theorylab.auditing._measure import MOVED, across, counts
@@ -26,6 +27,40 @@ ALIKE = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Given(Sequence[np.ndarray]):
+    """Pictures from Python, by their places in what was given; each is asked for and checked when it is needed."""
+
+    pictures: Sequence[Any]
+    places: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, place: Any) -> Any:
+        with of_picture(self, place):
+            return checked(self.pictures[self.places[place]])
+
+    def name(self, place: int) -> str:
+        return f"x[{self.places[place]}]" if len(self.pictures) > 1 else ""
+
+    def only(self, places: Sequence[int]) -> Given:
+        return Given(self.pictures, tuple(self.places[place] for place in places))
+
+
+@contextlib.contextmanager
+def of_picture(pictures: Files | Given, place: int) -> Iterator[None]:
+    """Say at an error's end of which picture it is."""
+    try:
+        yield
+    except Unreadable:  # names its file where it is told
+        raise
+    except (TypeError, ValueError) as error:
+        if (name := pictures.name(place)) and not _interrupt.from_handler(error):
+            error.args = (f"{error}; of picture {name}",)
+        raise
+
+
 @dataclasses.dataclass
 class Rows:
     """The numbers of each picture of a sequence; where and in which order they are measured changes none of them.
@@ -36,8 +71,8 @@ class Rows:
         What is audited, first, and the plain gradient.
     layered : Layered or None
         The attribution, if its layers are to be drawn anew.
-    pictures : sequence of arrays, (C, H, W)
-        Asked for one by one.
+    pictures : Files or Given
+        Asked for one by one; (C, H, W).
     targets : sequence of int
     parent : numpy.random.SeedSequence
         Each picture has children of its own.
@@ -47,7 +82,7 @@ class Rows:
 
     judged: dict[str, Attribute]
     layered: Layered | None
-    pictures: Sequence[Any]
+    pictures: Files | Given
     targets: Sequence[int]
     parent: np.random.SeedSequence
     progress: Progress | None = None
@@ -96,8 +131,10 @@ class Rows:
     def seen(self, place: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return a picture, and its maps by what is judged, (T, C, H, W), with noise of their values."""
         if place not in self._known:
-            x = checked(self.pictures[place])
-            maps = self._maps(x)
+            x = self.pictures[place]
+            with of_picture(self.pictures, place):
+                x = checked(x)
+                maps = self._maps(x)
             self._known[place] = x, self._with_noise(maps, 2, place)
         return self._known[place]
 
@@ -124,7 +161,7 @@ class Rows:
             shown.append(x)
             rows.append(self._row(place))
         measured = [row for row in rows if not row.skipped]
-        for numbers in self._drawn(shown):
+        for numbers in self._drawn(shown, [row.place for row in measured]):
             for row, more in zip(measured, numbers, strict=True):
                 row.numbers.update(more)
         return rows
@@ -136,7 +173,8 @@ class Rows:
         largest = float(np.abs(x).max())  # squares stay in range
         unit = x / largest
         moved = x + change * (MOVED * np.linalg.norm(unit) / np.linalg.norm(change)) * largest
-        again = self._maps(moved)
+        with of_picture(self.pictures, place):
+            again, cosines = self._maps(moved), self._cosines(x)
         again = self._with_noise(again, 3, place)
         numbers: dict[str, float] = {}
         for index, kind in enumerate(self.kinds):
@@ -149,7 +187,7 @@ class Rows:
             }
             row["across pictures"] = across(maps, beside[kind]) if beside else math.nan
             numbers |= {f"{index} {key}": float(value) for key, value in row.items()}
-        numbers |= self._cosines(x)
+        numbers |= cosines
         # The ring of pictures closes with the first.
         self._first = place if self._first is None else self._first
         self._known = {key: one for key, one in self._known.items() if key in (self._first, after)}
@@ -178,16 +216,24 @@ class Rows:
         found = [attribute.backward_cosines(x, first, second) for first, second in pairs]
         return {f"cosine {name}": float(np.mean([one[name] for one in found])) for name in found[0]}
 
-    def _drawn(self, shown: Sequence[np.ndarray]) -> Iterator[list[dict[str, float]]]:
+    def _drawn(self, shown: Sequence[np.ndarray], places: Sequence[int]) -> Iterator[list[dict[str, float]]]:
         """Draw layers anew from the top down, then one at a time, all from one draw; yield each picture's numbers."""
         if self.layered is None or not shown:
             return
         target, seed = self.targets[0], layers_seed(self.parent)
-        before = [called(self.judged[self.kinds[0]], x, target) for x in shown]
+
+        def maps(attribute: Attribute) -> list[np.ndarray]:
+            found = []
+            for x, place in zip(shown, places, strict=True):
+                with of_picture(self.pictures, place):
+                    found.append(called(attribute, x, target))
+            return found
+
+        before = maps(self.judged[self.kinds[0]])
         step = stepper(self.progress, "layers drawn anew", len(self.cascades))
         for index, (_, _, layers) in enumerate(self.cascades):
             other = self.layered.randomized(layers, seed)
-            after = [called(other, x, target) for x in shown]
+            after = maps(other)
             yield [
                 {f"drawn {index} {name}": float(alike(a, b)) for name, alike in ALIKE.items()}
                 for a, b in zip(before, after, strict=True)

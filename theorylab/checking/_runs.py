@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _random
+from theorylab import _interrupt, _random
 from theorylab.checking import _calling, _networks
 from theorylab.checking._calling import Caller
 from theorylab.checking._references import Case
@@ -88,6 +88,8 @@ class Runs:
                     "it leaves the module changed: its logits or plain gradients are others afterwards"
                 )
         except Exception as error:  # anything can happen in what it left there
+            if _interrupt.from_handler(error):
+                raise
             self.faults.append(f"a module that it was called with cannot be used again: {_first_line(error)}")
 
         for what, values in _flags(used).items():

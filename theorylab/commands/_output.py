@@ -9,11 +9,12 @@ import dataclasses
 import errno
 import io
 import os
+import re
 import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -65,6 +66,22 @@ def stand_in_for_closed_streams() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
+def let_no_message_fail() -> None:
+    """Let a stderr that cannot be written, as on a full disk, change nothing: the exit status tells what happened."""
+
+    def told(write: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*text: str) -> Any:
+            try:
+                return write(*text)
+            except OSError:
+                return sum(map(len, text))
+
+        return called
+
+    for name in ("write", "flush"):
+        setattr(sys.stderr, name, told(getattr(sys.stderr, name)))
+
+
 def accept_any_text() -> None:
     """Let stdout and stderr replace what their encoding lacks: work that is done must not end for want of a sign."""
 
@@ -81,8 +98,22 @@ def accept_any_text() -> None:
             stream.reconfigure(errors="theorylab")
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def visible(text: str) -> str:
+    """Return the name of a file with escapes for control characters, which a terminal would obey."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def written(files: Iterable[object], word: str = "Written") -> None:
+    """Say which files were written."""
+    line(f"{word}: {', '.join(visible(str(file)) for file in files)}")
+
+
 def line(text: str, *, err: bool = False) -> None:
-    """Print a line on stdout, or on stderr."""
+    """Print a line on stdout, or on stderr; or several."""
+    text = "\n".join(map(visible, text.split("\n")))
     stream = sys.stderr if err else _stdout()
     if stream.isatty():  # which would break words
         width = shutil.get_terminal_size().columns
@@ -100,20 +131,22 @@ def warn(text: str) -> None:
 
 
 @contextlib.contextmanager
-def resumable(folder: Path, what: str) -> Iterator[None]:
-    """Say at an interrupt that what is finished is kept in `folder`, and how to go on."""
+def resumable(folder: Path, what: str, files: str) -> Iterator[None]:
+    """Say at an interrupt that what is finished is kept in `folder`, and how to go on, if there are such `files` in it."""
     try:
         yield
     except KeyboardInterrupt:
-        command = shlex.join(["theorylab", *sys.argv[1:]])
-        line(f"theorylab: finished {what} are kept in {folder}; resume with: {command}", err=True)
+        if any(folder.glob(files)):
+            command = shlex.join(["theorylab", *sys.argv[1:]])
+            place = visible(str(folder))
+            line(f"theorylab: finished {what} are kept in {place}; resume with: {command}", err=True)
         raise
 
 
 def warn_of_skipped(folder: str, skipped: Sequence[Mapping[str, str]]) -> None:
     """Name the pictures of a folder that could not be read."""
     for one in skipped:
-        warn(f"{os.path.join(folder, one['file'])}: skipped, {one['reason']}")
+        warn(f"{visible(os.path.join(folder, one['file']))}: skipped, {one['reason']}")
 
 
 def table_file(name: str | None, image: str | None) -> Path | None:
@@ -179,7 +212,7 @@ def show(
             for note in exhibit.notes:
                 line(note)
     if not (quiet or as_json):
-        line(f"{'Replaced' if before else 'Written'}: {file}")
+        written([file], "Replaced" if before else "Written")
 
 
 def as_text(content: Any) -> None:

@@ -121,7 +121,9 @@ def audit(
     keeps = folder and attribute is None
     _files.check_folder(out, ("audit.png", "audit.json", *([kept.path.name] if keeps else [])), image)
     measured: dict[str, Any] = {"name": "", "randomize": randomize, "null": null, "seed": seed}
-    telling = output.resumable(kept.path.parent, "pictures") if keeps else contextlib.nullcontext()
+    telling = (
+        output.resumable(kept.path.parent, "pictures", kept.path.name) if keeps else contextlib.nullcontext()
+    )
     with telling, progress.live(quiet) as report:
         measured["progress"] = report
         if attribute is None:
@@ -186,4 +188,4 @@ def audit(
                 output.line("threshold: the verdict changes there; --help and audit.json say why")
             output.line(str(result))
     if not (quiet or as_json):
-        output.line(f"Written: {', '.join(map(str, written))}")
+        output.written(written)

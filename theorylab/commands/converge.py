@@ -81,7 +81,7 @@ def converge(
         precision=precision,
         seed=seed,
     )
-    with output.resumable(folder, "blocks"), progress.live(quiet) as report:
+    with output.resumable(folder, "blocks", "blocks/*/[!.]*"), progress.live(quiet) as report:
         result = convergence.study(
             design,
             x,
@@ -103,7 +103,7 @@ def converge(
             *(str(folder / name) for name in ("results.json", "table.txt", "figures")),
             *([] if csv_file is None else [str(csv_file)]),
         ]
-        output.line(f"Written: {', '.join(written)}")
+        output.written(written)
 
 
 def _integers(text: str | None, name: str) -> list[int] | None:

@@ -44,4 +44,4 @@ def explore(
     if as_json:
         output.as_text({"image": image or images.bundled()[0], "files": [str(file)]})
     elif not quiet:
-        output.line(f"{'Replaced' if before else 'Written'}: {file}")
+        output.written([file], "Replaced" if before else "Written")

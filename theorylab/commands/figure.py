@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -115,7 +115,9 @@ def figure(
         # In a run of all figures the weights are VGG-16's, so draw ResNet-50's at random.
         resnet = name == options.ALL and each == "resnet"
         # Bars of its own for each figure, gone before its lines are printed.
-        aside = output.resumable(folder, "pictures") if each == "7" and kept else contextlib.nullcontext()
+        aside: Any = contextlib.nullcontext()
+        if each == "7" and kept is not None:
+            aside = output.resumable(folder, "pictures", kept.path.name)
         with aside, progress.live(quiet) as report:
             used = dataclasses.replace(settings, progress=report, weights=None if resnet else weights)
             finished = figures.make(each, used)
@@ -126,6 +128,7 @@ def figure(
             output.warn_of_skipped(pictures, said["numbers"].get("skipped", ()))
         contents.append({**said, "files": [str(file) for file in written]})
         if not (quiet or as_json):
-            output.line(f"Figure {each}: {finished.caption}\nWritten: {', '.join(map(str, written))}")
+            output.line(f"Figure {each}: {finished.caption}")
+            output.written(written)
     if as_json:
         output.as_text(contents)

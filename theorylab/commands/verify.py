@@ -139,5 +139,5 @@ def verify(
     )
     written += [] if table is None else [str(table)]
     if written and not as_json and not quiet:
-        output.line(f"Written: {', '.join(written)}")
+        output.written(written)
     raise typer.Exit(0 if result.passed else 1)

@@ -238,7 +238,8 @@ def _values(name: str, given: int | Sequence[int] | None, over: str) -> tuple[in
         if name == over:
             return many
         return (_DEEP_FILTERS if over == "depth" and name == "n_filters" else one,)
-    listed: Sequence[Any] = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    several = isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, str) and np.ndim(given)
+    listed: Any = given if several else [given]
     values = sorted(_validation.positive_integer(value, name) for value in listed)
     if not values or len(set(values)) < len(values):
         raise ValueError(f"{name}: expected different values, at least one, got {values}")

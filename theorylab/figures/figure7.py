@@ -17,6 +17,7 @@ from theorylab import _files, _random, display, images, photographs, stats
 from theorylab.drawing import INK, PALETTE, fixed, label_axes, maps_over_charts
 from theorylab.figures._base import Parts, Settings
 from theorylab.model.rules import PAPER, Rule
+from theorylab.montecarlo.copies import told, without_copies
 from theorylab.montecarlo.executors import JoblibExecutor
 from theorylab.montecarlo.pictures import Files, Row, Unreadable, measure_all
 from theorylab.networks import GraphNetwork
@@ -43,7 +44,7 @@ def make(settings: Settings) -> Parts:
     if settings.pictures is None:
         distances = _of_crops(settings, nets)
     else:
-        distances, numbers["skipped"] = _of_folder(settings, nets)
+        distances, numbers["skipped"], numbers["copies"] = _of_folder(settings, nets)
     total = len(distances["trained"])
     numbers["pictures"] = total
     canvas, (chart,) = maps_over_charts([], 1)
@@ -74,9 +75,11 @@ def make(settings: Settings) -> Parts:
     chart.set_ylim(0, 1.9)
     chart.legend(fontsize=8, frameon=False, ncols=3, loc="upper right")
     over = "one picture" if total == 1 else f"{total} pictures"
+    copies = numbers.get("copies")
+    also = f" {told(copies)}." if isinstance(copies, list) and copies else ""
     label_axes(chart, f"maps of two random logits, {over}", "", "mean l2 distance of unit maps")
     return (
-        f"Mean distance of the maps of two random logits over {over}. {nets.label}.",
+        f"Mean distance of the maps of two random logits over {over}. {nets.label}.{also}",
         canvas,
         numbers,
     )
@@ -171,11 +174,15 @@ class _InFolder:
         return rows
 
 
-def _of_folder(settings: Settings, nets: Subject) -> tuple[dict[str, np.ndarray], list[dict[str, str]]]:
-    """Return the distances of the pictures of a folder, (n, R) by network, and which of them could not be read."""
+def _of_folder(
+    settings: Settings, nets: Subject
+) -> tuple[dict[str, np.ndarray], list[dict[str, str]], list[dict[str, str]]]:
+    """Return the distances of the pictures of a folder, (n, R) by network, which could not be read, which are copies."""
     assert settings.pictures is not None
     paths = images.in_folder(os.path.abspath(_files.place(settings.pictures)))[: settings.crops]
-    files = Files(settings.pictures, tuple(paths), nets.picture)
+    files, copies = without_copies(
+        Files(settings.pictures, tuple(paths), nets.picture), settings.executor, settings.progress
+    )
     _ = nets.random  # drawn once, here, for all workers
     table = measure_all(
         _InFolder(
@@ -194,12 +201,16 @@ def _of_folder(settings: Settings, nets: Subject) -> tuple[dict[str, np.ndarray]
         block=_ON_DEVICE if settings.device else 1,
         progress=settings.progress,
     )
-    skipped = files.skipped(table)
+    skipped = files.skipped(table.skipped)
     columns = table.columns()
-    return {
-        name: np.stack([columns[f"{name} {rule.value}"] for rule in PAPER], axis=1)
-        for name in ("random", "trained")
-    }, skipped
+    return (
+        {
+            name: np.stack([columns[f"{name} {rule.value}"] for rule in PAPER], axis=1)
+            for name in ("random", "trained")
+        },
+        skipped,
+        copies,
+    )
 
 
 def _of_crops(settings: Settings, nets: Subject) -> dict[str, np.ndarray]:

@@ -230,7 +230,10 @@ def _slopes(h: str | Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
         if h not in _NAMED_H:
             raise ValueError(f"h: expected 'identity', 'relu' or a callable, got {h!r}")
         return _NAMED_H[h]
-    values = np.asarray(h(_PROBES.copy()), dtype=np.float64)
+    try:
+        values = np.asarray(h(_PROBES.copy()), dtype=np.float64)
+    except Exception as error:  # of the user's function
+        raise ValueError(f"h: {type(error).__name__} for an array of {_PROBES.shape}: {error}") from error
     if values.shape != _PROBES.shape:
         raise ValueError(
             f"h: expected an array of shape {_PROBES.shape} for such an array, got {values.shape}"

@@ -233,7 +233,7 @@ def replicate(
     Parameters
     ----------
     simulate, replicates, block, seed, begin
-        As in :class:`Study`.
+        As in :class:`Study`: whole blocks are run, so ``replicates=1, block=5`` measures five.
     jobs : int
         Worker processes; as every executor of :func:`replicate_all` they give the same bits.
     executor : Executor, optional
@@ -249,7 +249,8 @@ def replicate(
     Raises
     ------
     TypeError, ValueError
-        If a count is not a positive integer, or for a seed of the wrong kind.
+        If a count is not a positive integer, for a seed of the wrong kind, or if `simulate` returns no Measurement or one of
+        another number of replicates than it was asked for.
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import dataclasses
 import importlib
 import itertools
@@ -14,6 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import joblib
@@ -48,10 +50,25 @@ def _keyed(key: Any, task: Task | Call) -> tuple[Any, Any]:
     return key, run_task(task)
 
 
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Have what is started meanwhile, a thread or a process, take no interrupt; this thread takes it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # by loky, it would let the interrupt through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _stay_with(parent: int) -> None:
     """End this worker soon after its parent is killed, as joblib's workers do only after minutes.
 
-    A terminal sends its interrupt to workers too; they leave it to the parent, which ends them, and print no traceback.
+    A terminal sends its interrupt to workers too; they leave it to the parent, which ends them, and print no traceback.  Until
+    here :func:`_no_interrupt` keeps it from them.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -106,7 +123,8 @@ class JoblibExecutor:
             batch_size=1 if keep else "auto",
             **(processes if self.jobs > 1 else {}),
         )
-        results = parallel(joblib.delayed(_keyed)(key, task) for key, task in tasks)
+        with _no_interrupt() if self.jobs > 1 else contextlib.nullcontext():
+            results = parallel(joblib.delayed(_keyed)(key, task) for key, task in tasks)
         try:
             while (result := _next(results)) is not None:
                 yield result

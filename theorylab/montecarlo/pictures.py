@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,77 +15,12 @@ import numpy as np
 from theorylab import _files, _json
 from theorylab._version import __version__
 from theorylab.montecarlo.executors import DaskExecutor, Executor, JoblibExecutor
+from theorylab.montecarlo.files import Files, Unreadable
 from theorylab.montecarlo.tasks import Call
 from theorylab.progress import Progress
 
 BLOCK = 4
 """Pictures that a worker takes at a time: what a kill can lose.  No number depends on it."""
-
-
-class Unreadable(ValueError):
-    """A picture of a folder cannot be read."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Files(Sequence[np.ndarray]):
-    """The pictures of a folder, each read when it is asked for.
-
-    Attributes
-    ----------
-    folder : str
-        As the user wrote it.
-    paths : tuple of str
-        Absolute, for workers that stand elsewhere.
-    read : callable
-        ``read(path)`` gives the picture, or raises a ValueError.
-    """
-
-    folder: str
-    paths: tuple[str, ...]
-    read: Callable[[str], np.ndarray]
-
-    def __len__(self) -> int:
-        """How many there are, whether they can be read or not."""
-        return len(self.paths)
-
-    def __getitem__(self, place: Any) -> Any:
-        """Read a picture, or say in an :class:`Unreadable` why it cannot be read."""
-        path = self.paths[place]
-        try:
-            return self.read(path)
-        except ValueError as error:
-            raise Unreadable(str(error).removeprefix(f"image {path!r}: ")) from None
-
-    def name(self, place: int) -> str:
-        """Return the name of a picture in the folder."""
-        return os.path.basename(self.paths[place])
-
-    def digest(self, place: int) -> str:
-        """Return the SHA-256 of a picture's file, or nothing if the file cannot be opened."""
-        try:
-            with open(self.paths[place], "rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError:
-            return ""
-
-    def readable(self, place: int) -> bool:
-        """Say whether a picture can be read."""
-        try:
-            return self[place] is not None
-        except Unreadable:
-            return False
-
-    def skipped(self, table: Table) -> list[dict[str, str]]:
-        """Return the names of the pictures that were skipped and why; a ValueError if that is all of them."""
-        found = [
-            {"file": self.name(place), "reason": table.skipped[place]} for place in sorted(table.skipped)
-        ]
-        if not table.numbers:
-            first = found[0]
-            raise ValueError(
-                f"pictures {self.folder!r}: none of {len(self)} can be read; {first['file']}: {first['reason']}"
-            )
-        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,6 +152,13 @@ def executor_for(
     return executor
 
 
+def enough(executor: Executor | None, count: int) -> Executor | None:
+    """Return an executor with no more processes than there are blocks of so many pictures."""
+    if not isinstance(executor, JoblibExecutor):
+        return executor
+    return JoblibExecutor(min(executor.jobs, max(1, -(-count // BLOCK))))
+
+
 def measure_all(
     measure: Measure,
     count: int,
@@ -264,8 +205,7 @@ def measure_all(
     done = count - len(missing)
     if progress is not None:
         progress(label, done, count)
-    if isinstance(executor, JoblibExecutor):  # no more processes than there are blocks
-        executor = JoblibExecutor(min(executor.jobs, max(1, -(-len(missing) // BLOCK))))
+    executor = enough(executor, len(missing))
     here = executor is None or (isinstance(executor, JoblibExecutor) and executor.jobs == 1)
     block = block if here else BLOCK
     calls = (

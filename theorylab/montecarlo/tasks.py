@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
+from theorylab import _validation
 from theorylab.montecarlo.moments import Measurement, Simulation
 
 
@@ -21,8 +22,14 @@ class Task:
     size: int
 
     def run(self) -> Measurement:
-        """Measure the block."""
-        return self.simulate(np.random.default_rng(self.seed), self.size)
+        """Measure the block, or say that the simulation returned something else."""
+        found = self.simulate(np.random.default_rng(self.seed), self.size)
+        if not isinstance(found, Measurement):
+            what = "expected a Measurement, which theorylab.montecarlo.measurement makes"
+            raise TypeError(f"simulate: {what}, got {_validation.kind(found)}")
+        if found.replicates != self.size:
+            raise ValueError(f"simulate: expected {self.size} replicates, got {found.replicates}")
+        return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -113,7 +113,7 @@ def maps_of(
         image = _sent(xs, dtype, place)
         recorder = Recorder(module, place, modified)
         logits = recorder.run(image)
-        _check_logits(logits, len(xs), dtype)
+        _check_logits(logits, len(xs), dtype, module)
         if len(xs) > 1:
             for one in (
                 slice(0, 1),
@@ -157,7 +157,7 @@ def device_of(device: Any) -> Any:
         raise ValueError(f"device: {str(error).splitlines()[0]}, got {_validation.shown(device)}") from None
 
 
-def _check_logits(logits: Any, batch: int, dtype: Any) -> None:
+def _check_logits(logits: Any, batch: int, dtype: Any, module: Any) -> None:
     import torch
 
     if not isinstance(logits, torch.Tensor):
@@ -167,6 +167,8 @@ def _check_logits(logits: Any, batch: int, dtype: Any) -> None:
     if logits.dtype != dtype:
         raise ValueError(f"module: expected logits of {dtype}, its parameters' dtype, got {logits.dtype}")
     if not torch.isfinite(logits).all():
+        for name, held in (*module.named_parameters(), *module.named_buffers()):
+            _validation.real_array(held, name)  # names what is not finite
         raise ValueError(f"module: logits leave the range of {dtype}")
 
 

@@ -22,7 +22,7 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
     module : torch.nn.Module
         In evaluation mode, all float32 or all float64, from ``(B, C, H, W)`` to logits ``(B, K)``.  It may be made of
         Conv2d, Linear, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, BatchNorm2d, Flatten, Identity, Dropout and
-        their containers; additions; pooling functions; ``flatten``, ``view`` and ``reshape`` to ``(N, -1)``.
+        their containers; additions; pooling functions; ``mean((2, 3))``; ``flatten``, ``view`` and ``reshape`` to ``(N, -1)``.
     input_shape : (C, H, W)
 
     Returns
@@ -83,7 +83,8 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
         recorder = Recorder(module, device, strict=True)
         output = recorder.run(torch.tensor(first[None], dtype=dtype, device=device, requires_grad=True))
         if not isinstance(output, torch.Tensor):
-            raise ValueError("module: expected one tensor of logits as output")
+            got = _validation.kind(output)
+            raise ValueError(f"module: expected one tensor of logits as output, got {got}")
         translation = Translation(recorder.nodes, shape)
         last = translation.run(recorder.result)
     # What the output does not depend on is left out: the graph has no loose ends.

@@ -13,6 +13,7 @@ import weakref
 from types import FrameType
 from typing import Any
 
+from theorylab import _interrupt
 from theorylab.torch_bridge import _known, _rectifiers, _twin
 from theorylab.torch_bridge._calls import (
     Node,
@@ -77,9 +78,7 @@ class Recorder:
             for name, buffer, version in buffers:
                 owner = self.twin.get_submodule(name.rpartition(".")[0])
                 if buffer._version != version and owner.training:
-                    raise ValueError(
-                        f"{name}: it changes as the module runs in training mode; call module.eval() first"
-                    )
+                    raise ValueError(f"{name}: it changes as the module runs {_known.TRAINING}")
             self._check(output)
             self.result = self.node_of(output) if isinstance(output, torch.Tensor) else None
         finally:
@@ -101,6 +100,8 @@ class Recorder:
         try:
             return self.twin(given)
         except (Exception, SystemExit) as error:  # whatever a forward may raise
+            if _interrupt.from_handler(error):
+                raise
             self._refuse()
             where = self.failed[1] if self.failed[0] is error else "module"
             reason = [*str(error).strip().splitlines(), type(error).__name__][0]
@@ -189,7 +190,6 @@ class Recorder:
             raise ValueError(self.refusals[-1])
 
     def _call(self, node: Node, compute: Any, args: Any, kwargs: Any) -> Any:
-
         tensors = collected((args, kwargs))
         held = {found: tensor for tensor in tensors if (found := self.node_of(tensor)) is not None}
         node.args, node.kwargs = mapped((tuple(args), kwargs), lambda tensor: self.node_of(tensor) or tensor)

@@ -141,7 +141,26 @@ class Translation:
         summed = call.op == "method" or call.target is torch.add
         if summed and name in ("add", "radd", "add_", "iadd"):
             return self.add(call, in_place=name in ("add_", "iadd"))
+        if name == "mean" and call.op != "module":
+            return self.mean(call)
         raise TypeError("from_torch does not know this operation")
+
+    def mean(self, call: Node) -> _Tensor:
+        """Global average pooling: the mean over both axes of the plane."""
+        from torch import nn
+
+        source = self.read(call.argument(0, "input"))
+        axes = call.argument(1, "dim", call.kwargs.get("axis"))
+        plane = isinstance(axes, tuple) and len(source.shape) == 3 and {axis % 4 for axis in axes} == {2, 3}
+        if not plane or call.kwargs.get("dtype") is not None or "out" in call.kwargs:
+            raise ValueError(
+                "only the mean of each plane, mean((2, 3)), is known, as nn.AdaptiveAvgPool2d(1)"
+            )
+        name = self.local(call, "pool")
+        pooled = self.append(_layers.layer(name, source.node, source.shape, nn.AdaptiveAvgPool2d(1), name))
+        if call.argument(2, "keepdim", False):
+            return pooled
+        return self.append(nodes.Flatten(self.local(call, "flatten"), pooled.node))
 
     def module(self, call: Node) -> _Tensor:
         values = (*call.args, *call.kwargs.values())

@@ -52,6 +52,9 @@ class Classifier:
         TypeError, ValueError
             If the shape is too small or does not have three channels.
         """
+        wanted, channels = self.network.input_shape[0], _validation.image_shape(input_shape, "input_shape")[0]
+        if channels != wanted:
+            raise ValueError(f"input_shape: the classifier reads {wanted} channels, got {channels}")
         return GraphNetwork(self.nodes_at(input_shape), self.network.parameters)
 
     def random(self, seed: _random.Seed) -> GraphNetwork:
