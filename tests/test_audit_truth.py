@@ -208,7 +208,8 @@ def test_some_zero_maps_are_said(crops):
 def test_maps_that_are_not_finite_are_one_line(crops):
     for bad in (math.nan, math.inf):
         with pytest.raises(
-            ValueError, match=r"^attribute: the map of target 3 is not finite \(NaN or infinity\)$"
+            ValueError,
+            match=r"^attribute: the map of target 3 is not finite \(NaN or infinity\); of picture x\[0\]$",
         ):
             tl.audit(lambda x, t, bad=bad: np.where(t == 3, bad, x), crops, TARGETS)
 
@@ -281,7 +282,8 @@ def broken(error):
 )
 def test_whatever_the_callable_raises_is_one_line_that_says_where(error, said, crops):
     line = broken.__code__.co_firstlineno + 3
-    with pytest.raises(ValueError, match=rf"^attribute: {said} \(in {__name__}:attribute, line {line}\)$"):
+    where = rf"\(in {__name__}:attribute, line {line}\); of picture x\[0\]"
+    with pytest.raises(ValueError, match=rf"^attribute: {said} {where}$"):
         tl.audit(broken(error), crops, range(1, 5))
 
 
