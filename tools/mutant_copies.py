@@ -52,6 +52,7 @@ KILLERS = (
     "tests/test_pooled.py",
     "tests/test_pooled_depth.py",
     "tests/test_stacked_pools.py",
+    "tests/test_several_overlaps.py",
     "tests/test_overlapping_depth.py",
     "tests/test_depth_studies.py",
     "tests/test_proofs_checks.py",

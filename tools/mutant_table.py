@@ -509,6 +509,9 @@ TERMS: tuple[Term, ...] = (
     *_in(
         "analytic._blocks",
         ("_add_residual", "the scale of the shortcut forgotten", "_scaled(projection, other / most)", "projection"),
+        ("needs_every", "strides between pools forgotten", "stride * block.grid.stride", "stride"),
+        ("needs_every", "overlapping windows read estimates", "not block.one_window or (pools and reach > 2)", "pools and reach > 2"),
+        ("refuse_faint", "faint pictures not refused", "1e-12 < contrast < CONTRAST", "False"),
         ("Block.energy_gain", "c for c²", "self.std**2", "self.std"),
     ),
     *_in(

@@ -88,6 +88,9 @@ class Block:
         return 1
 
 
+CONTRAST = 0.005
+"""Norm of a picture less each channel's mean, over its norm, that some laws need at least: one step of 8 bits of a bright one."""
+
 Path = tuple[Block, ...]
 """Convolutions with ReLUs between them and none behind the last."""
 
@@ -160,6 +163,59 @@ def read(shape: Shape, layers: Sequence[Layer]) -> list[Block | Stage]:
             raise type(error)(f"layers[{number}]: {error}") from None
     _check_biases(blocks, layers)
     return blocks
+
+
+def needs_every(blocks: Sequence[Block | Stage]) -> int | None:
+    """Return the lowest block of several pools whose windows overlap, are padded, or, above another, reach more than two steps.
+
+    Then activations more than two steps apart say who wins, and estimates of their inner products are not good enough.
+
+    Examples
+    --------
+    >>> conv = ConvSpec(4, 3, padding=1)
+    >>> for low, high in ((MaxPool(4), MaxPool(3)), (MaxPool(3, 2), MaxPool(2)), (MaxPool(2), MaxPool(4))):
+    ...     print(needs_every(read((1, 24, 24), [conv, low, conv, high])) is None)
+    True
+    False
+    False
+    >>> needs_every(read((1, 24, 24), [conv, MaxPool(3, 2), conv])) is None
+    True
+    """
+    pools, found = 0, list[int]()
+    stride = np.ones(2, dtype=int)  # in positions of what the last pool puts out
+    for number, block in enumerate(blocks):
+        if isinstance(block, Stage):
+            break  # no pool stands above
+        stride = stride * block.grid.stride
+        if block.pool is None:
+            continue
+        reach = ((np.array(block.pool.size) - 1) * stride).max()
+        if not block.one_window or (pools and reach > 2):
+            found.append(number)
+        pools, stride = pools + 1, np.ones(2, dtype=int)
+    return found[0] if pools > 1 and found else None
+
+
+def refuse_faint(x: np.ndarray, blocks: Sequence[Block | Stage]) -> None:
+    """Raise NoLaw for a picture of less than `CONTRAST`, not 0, under a pool with overlapping windows between two others.
+
+    Such a pool needs differences of pooled activations to more digits than integrals have.
+
+    Examples
+    --------
+    >>> x = 1 + 1e-4 * np.arange(576.0).reshape(1, 24, 24) / 576
+    >>> refuse_faint(x, read(x.shape, [ConvSpec(4, 3, padding=1), MaxPool(3, 2, 1)] * 3))
+    Traceback (most recent call last):
+    ...
+    theorylab.analytic.nolaw.NoLaw: no law at a contrast of 2.9e-05, below 0.005, under overlapping windows between two \
+    other max-pools: theorylab.draw simulates it
+    """
+    pools = [block for block in blocks if isinstance(block, Block) and block.pool is not None]
+    contrast = float(np.linalg.norm(x - x.mean(axis=(1, 2), keepdims=True)) / np.linalg.norm(x))
+    # Rounding is no contrast: equal patches tie.
+    if 1e-12 < contrast < CONTRAST and not all(block.one_window for block in pools[1:-1]):
+        what = f"a contrast of {contrast:.2g}, below {CONTRAST:g}, under overlapping windows between two other max-pools"
+        raise NoLaw(layer=what)
 
 
 def _check_biases(blocks: Sequence[Block | Stage], layers: Sequence[Layer]) -> None:

@@ -12,8 +12,9 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
-from theorylab.analytic._blocks import Block, Path, Stage
+from theorylab.analytic._blocks import Block, Path, Stage, needs_every
 from theorylab.analytic._lying import lyings
+from theorylab.analytic.nolaw import SIMULATE, NoLaw
 from theorylab.model.pooling import MaxPool
 from theorylab.model.rules import Rule
 
@@ -27,7 +28,9 @@ RING: tuple[Shift, ...] = tuple(
 )
 """The shifts of two steps, one of each pair ``±s``."""
 PAIRS = 2**18
-"""Pairs of windows, of all pools, that are integrated at most: some ten seconds' work."""
+"""Pairs of windows, of all pools, that are integrated at most where the rest may be estimates: some ten seconds' work."""
+ALL_PAIRS = 2**21
+"""The same where none may be an estimate: some minutes' work."""
 
 
 def opposite(shift: Shift) -> Shift:
@@ -185,6 +188,11 @@ def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
     """One step a block, from the image up.
 
     All inner products above pools are integrated if the work allows, otherwise those of windows at most two steps apart.
+
+    Raises
+    ------
+    NoLaw
+        If the work does not allow it, and a pool must not read estimates.
     """
     steps = _plan(blocks, rule, every=True)
     pairs = sum(
@@ -192,7 +200,24 @@ def plan(blocks: Sequence[Block | Stage], rule: Rule) -> list[Step]:
         for step in steps
         if isinstance(step.block, Block) and step.block.pool is not None
     )
-    return steps if pairs <= PAIRS else _plan(blocks, rule, every=False)
+    if pairs <= PAIRS:
+        return steps
+    number = needs_every(blocks)
+    if number is None:
+        return _plan(blocks, rule, every=False)
+    if pairs > ALL_PAIRS:
+        first, block = blocks[0], blocks[number]
+        assert isinstance(first, Block)  # no pool stands above a stage
+        assert isinstance(block, Block)
+        height, width = first.grid.input_shape[1:]
+        share = math.sqrt(ALL_PAIRS / pairs)
+        raise NoLaw(
+            rule,
+            layer=f"{block.pool!r} behind convolution {number + 1}, one of several max-pools, on a picture of {height}×{width}, "
+            f"where {pairs} inner products would have to be integrated, more than {ALL_PAIRS}",
+            instead=f"{SIMULATE}; pictures of up to about {int(share * height)}×{int(share * width)} have one",
+        )
+    return steps
 
 
 def _plan(blocks: Sequence[Block | Stage], rule: Rule, *, every: bool) -> list[Step]:

@@ -1,4 +1,11 @@
-"""How far apart the gradients of two logits of one network are at every layer, from the readout down."""
+"""How far apart the gradients of two logits of one network are at every layer, from the readout down.
+
+For rules with a gate and a mean it is the root of the mean squared distance of unit-norm maps.  What is white of the
+difference is a limit of wide layers and dies out with depth.  What is left, more than half of a VGG-16's distance, is of
+order one over the width, and its second order is left out.  In the VGG-16s of :mod:`theorylab.analytic.conv_depth` guided
+backpropagation had 0.0312 | 0.0302(4), 0.0337 | 0.0330(5), 0.0313 | 0.0304(4) and 0.0413 | 0.0412(4); at 32×32 with 96 filters,
+under ten layers 0.0408 | 0.0426(2), nine with one pool 0.0613 | 0.0625(4), seven with three pools 0.1189 | 0.1208(9).
+"""
 
 from __future__ import annotations
 

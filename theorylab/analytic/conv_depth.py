@@ -30,20 +30,16 @@ and their bright, low-contrast versions, exactly flat areas, a drawing, text, a 
 two to four pools of 2×2 and 3×3 with 96 to 256 filters, in 150 to 300 networks each: no alignment of guided backpropagation
 is off by more than 0.012, none of DeconvNet by more than twice its standard error or 0.011; the mean map's size along the
 law is within 2 %, its direction within a cosine of 0.995 of the law's.  Where contrast is a thousandth of the brightness or
-less, below any step of 8 bits, it is 0.015 and 3.5 %.  Half of these differences is of one over the width.
-
-With 512 filters, in 120 networks with three pools on 16 pictures, little is left but the integrals: no alignment was off by more
-than 0.01, no size by more than 1.4 ± 0.6 %, where contrast is not below a thousandth.
+less, below any step of 8 bits, it is 0.015 and 3.5 %.  Half of that is of one over the width: with 512 filters, in 120 networks
+with three pools on 16 pictures of more contrast, no alignment was off by more than 0.01, no size by more than 1.4 ± 0.6 %.
 
 The work grows with the number of pairs of windows, and where there are too many (``_plan.PAIRS``), pooled activations more than
 two steps apart correlate like those that they come from, corrected by how much windows at two steps do: with pools of 2×2 on
-pictures of more than 128×128 under three, 56×56 under four, and on all under five, VGG-16's among them.  Under two pools nothing
-of this is needed.  Estimates can contradict each other by more than a window's patches differ, where contrast is low; there,
-what a window receives across its own activation counts as noise.  Made to happen on eleven small pictures under three and four
-pools, this put no alignment off by more than 0.012, no map's size by more than 3.3 % and no cosine below 0.993, against integrals
-of 4096 points and more.  Counted as noise everywhere above the lowest pool it would be 0.018 and 4.3 %.  Where windows overlap
-nothing looks for contradictions: under three such pools, where there are too many pairs, the law fails on pictures of low
-contrast (a cosine of 0.74 to the integrals at a twenty-fifth).
+pictures of more than 128×128 under three, 56×56 under four, and on all under five, VGG-16's among them.  Where such estimates
+contradict each other by more than a window's patches differ, what a window receives across its own activation counts as noise.
+On eleven small pictures under three and four pools this put no alignment off by more than 0.012, no map's size by more than 3.3 %
+and no cosine below 0.993, against integrals of 4096 points and more.  Nothing is estimated where that would say who wins: several
+pools of which one overlaps have no law on large pictures; one that overlaps between two others has none on faint ones either.
 :mod:`theorylab.analytic.tolerances` says which of these holds.
 
 Exactly flat areas make patches equal, and then not any one of a window's entries wins but the first, at every pool:
@@ -61,21 +57,16 @@ whole: under two to four pools with 96 to 256 filters 1.00 to 1.28 of ``β²`` f
 pictures, and 1.00 to 1.13 for DeconvNet; without pools, eight layers of 64 filters, up to 1.34, and 0.84 for DeconvNet.
 Its pattern is ``β²``'s (correlation 0.99).
 
-*Two logits* of one network share the mean, and a part of their noises: :mod:`theorylab.analytic._two_logits`.  ``√2`` is exact
-for rules whose ``h`` is a multiple of the identity, through any layers.  For rules without a gate the distance is from a
-ratio of expectations, in the limit of wide layers.  In 60 to 150 random VGG-16s with the readout above the last pool it was, law
-| simulated, at 96×96 on three photographs 0.355 | 0.357(5), 0.357 | 0.358(5) and 0.343 | 0.346(4), and at 224×224 on the first
-0.378 | 0.379(11).  The mean distance of unit-norm maps is larger, by 4 to 5 % there: the scale of a map of three channels varies
-from network to network, and without pools, where all positions share three normals, it was larger by a quarter under ten
-layers of 96 filters.  Below residual blocks and overlapping windows, in five stacks of up to four layers or blocks, extrapolated
-from 24 and 72 filters, no squared distance was off by more than 2 % and four standard errors.  ResNet-50 is deep for its widths:
-at 64×64 it had 0.099 | 0.119(3); the square is 44 % above the law's, and 78 and 150 % with half and a quarter of all filters.
-
-For rules with a gate and a mean it is the root of the mean squared distance of unit-norm maps.  What is white of the
-difference is a limit of wide layers and dies out with depth.  What is left, more than half of a VGG-16's distance, is of
-order one over the width, and its second order is left out.  In the same networks guided backpropagation had
-0.0312 | 0.0302(4), 0.0337 | 0.0330(5), 0.0313 | 0.0304(4) and 0.0413 | 0.0412(4); at 32×32 with 96 filters, under ten layers
-0.0408 | 0.0426(2), nine with one pool 0.0613 | 0.0625(4), seven with three pools 0.1189 | 0.1208(9).
+*Two logits* of one network share the mean, and a part of their noises: :mod:`theorylab.analytic._two_logits`, where errors of
+rules with a gate are said.  ``√2`` is exact for rules whose ``h`` is a multiple of the identity, through any layers.  For
+rules without a gate the distance is from a ratio of expectations, in the limit of wide layers.  In 60 to 150 random VGG-16s
+with the readout above the last pool it was, law | simulated, at 96×96 on three photographs 0.355 | 0.357(5), 0.357 | 0.358(5)
+and 0.343 | 0.346(4), and at 224×224 on the first 0.378 | 0.379(11).  The mean distance of unit-norm maps is larger, by 4 to 5
+% there: the scale of a map of three channels varies from network to network, and without pools, where all positions share
+three normals, it was larger by a quarter under ten layers of 96 filters.  Below residual blocks and overlapping windows, in
+five stacks of up to four layers or blocks, extrapolated from 24 and 72 filters, no squared distance was off by more than 2 %
+and four standard errors.  ResNet-50 is deep for its widths: at 64×64 it had 0.099 | 0.119(3); the square is 44 % above the
+law's, and 78 and 150 % with half and a quarter of all filters.
 """
 
 from __future__ import annotations
@@ -185,10 +176,11 @@ def depth_maps(
         If the image is zero everywhere or not finite, a kernel does not fit, the terms of a residual sum differ in shape,
         `layers` is empty or holds anything but these, or a pool comes first or behind a pool.
     NoLaw
-        For pools above a residual block, for an identity block behind a pool, for pools and residual blocks behind another unit
-        than the ReLU, and for windows that share a unit and together hold more than 121 positions; for biases neither Gaussian
-        nor uniform, uniform ones beside pools, biases beside residual blocks, and residual blocks and overlapping windows
-        directly under a readout that is not Gaussian.
+        For pools above a residual block, for an identity block behind a pool, for pools and residual blocks behind another
+        unit than the ReLU, for windows that share a unit and together hold more than 121 positions, and on large or faint
+        pictures for overlapping windows above another pool; for biases neither Gaussian nor uniform, uniform ones beside
+        pools, biases beside residual blocks, and residual blocks and overlapping windows directly under a readout that is not
+        Gaussian.
 
     Notes
     -----
@@ -243,6 +235,8 @@ def depth_maps(
         gains = [math.log(block.gain) for block in blocks]
         forward = list(itertools.accumulate(gains, initial=math.log(norm)))
         blocks = [b if isinstance(b, Stage) else b.behind(f) for b, f in zip(blocks, forward, strict=False)]
+        if has_mean(rule):
+            _blocks.refuse_faint(x / norm, blocks)
     except NoLaw as error:
         raise NoLaw(rule, unit, error.layer) from None
     for block in blocks:

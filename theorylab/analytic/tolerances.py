@@ -49,9 +49,7 @@ class Tolerance(NamedTuple):
 TOLERANCE = Tolerance(alignment=0.02, size=0.03, cosine=0.99)
 """Where max-pools stand above max-pools, and residual blocks above them or not."""
 TOLERANCE_OF_MANY_WINDOWS = Tolerance(alignment=0.02, size=0.04, cosine=0.99)
-"""The same, where inner products of pooled activations more than two windows apart are estimates.
-
-Not measured where windows overlap: there it can be far off on pictures of little contrast."""
+"""The same, where inner products of pooled activations more than two windows apart are estimates; no windows overlap there."""
 TOLERANCE_OF_INTEGRALS = Tolerance(alignment=0.002, size=0.02, cosine=0.999)
 """Of all other networks, with residual blocks or without: the law is a limit, and this is what its integrals leave.
 
@@ -74,6 +72,11 @@ def tolerance(shape: tuple[int, int, int], layers: Sequence[Layer], rule: Rule |
     Returns
     -------
     Tolerance
+
+    Raises
+    ------
+    NoLaw
+        Where `depth_maps` has none, whatever the picture.
 
     Examples
     --------
