@@ -1,10 +1,26 @@
 """How far apart the gradients of two logits of one network are at every layer, from the readout down.
 
+For rules without a gate the distance is from a ratio of expectations, in the limit of wide layers.  In 60 to 150 random VGG-16s
+with the readout above the last pool it was, law | simulated, at 96×96 on three photographs 0.360 | 0.357(5), 0.362 | 0.358(5) and
+0.347 | 0.346(4), and at 224×224 on the first 0.383 | 0.379(11).  The mean distance of unit-norm maps is larger, by 4 to 5 %
+there: the scale of a map of three channels varies from network to network, and without pools, where all positions share three
+normals, it was larger by a quarter under ten layers of 96 filters.  Below residual blocks and overlapping windows, in five stacks
+of up to four layers or blocks, extrapolated from 24 and 72 filters, no squared distance was off by more than 2 % and four
+standard errors.  ResNet-50 is deep for its widths: at 64×64 it had 0.099 | 0.119(3); the square is 44 % above the law's, and 78
+and 150 % with half and a quarter of all filters.
+
 For rules with a gate and a mean it is the root of the mean squared distance of unit-norm maps.  What is white of the
 difference is a limit of wide layers and dies out with depth.  What is left, more than half of a VGG-16's distance, is of
-order one over the width, and its second order is left out.  In the VGG-16s of :mod:`theorylab.analytic.conv_depth` guided
-backpropagation had 0.0312 | 0.0302(4), 0.0337 | 0.0330(5), 0.0313 | 0.0304(4) and 0.0413 | 0.0412(4); at 32×32 with 96 filters,
-under ten layers 0.0408 | 0.0426(2), nine with one pool 0.0613 | 0.0625(4), seven with three pools 0.1189 | 0.1208(9).
+order one over the width, and its second order is left out.  In the same networks guided backpropagation had
+0.0310 | 0.0302(4), 0.0336 | 0.0330(5), 0.0312 | 0.0304(4) and 0.0412 | 0.0412(4); at 32×32 with 96 filters, under ten layers
+0.0408 | 0.0426(2), nine with one pool 0.0613 | 0.0625(4), seven with three pools 0.1189 | 0.1208(9).
+
+On two pictures on which nothing else was measured, a drawing and one of little contrast, guided backpropagation's distance at
+the picture exceeded the law, without pools, by 1.0 and 4.7 % under four convolutions of 96 filters and by 0.0 and 1.5 % (0.6) of
+384; with Gaussian biases under three by 1.7 and 8.5 %, and 0.4 and 2.6 %: one over the width.  Behind pools not all is.  Behind
+one it was 0.6 and 0.9 % (0.4) below the law at 384 filters, and DeconvNet's 0.9 and 0.4 % above; behind two of 2×2, at 128 to
+512 filters alike, 1.2 to 1.6 % below, and 1.6 to 2.1 % and 0 to 1.0 % above.  Energies at a picture of three channels add patches
+as if uncorrelated: with twelve channels one pool leaves 0.9 % or less, two leave 1.1 %, of which 512 points make up to 0.9 %.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class LayerProfile:
     alignment : float
         Cosine between ``V̂`` and ``o``: ``α‖o‖/√(α²‖o‖² + β² n)``.
     class_distance : float
-        Distance between the unit-norm ``V̂`` of two logits of one network, from a ratio of expectations.
+        Distance between the unit-norm ``V̂`` of two logits of one network, in the limit of wide layers.
     """
 
     layer: int
@@ -135,7 +135,11 @@ def depth_profile(
     ``δ'² = c_l² n_l (E[T²] − E[T T'])``, in closed form (:mod:`theorylab.analytic._unit_moments`), from ``δ = β`` at the readout.
     The squared distance is ``2 δ²/β²`` over ``1 + ρ²``, again free of every scale, and at equal widths of the width.  Exact at
     every width are ``√2`` of rules whose h is a multiple of the identity and the topmost step of rules without a gate;
-    otherwise it is the limit of wide layers, with a relative error of order depth over width.
+    otherwise it is the limit of wide layers, with a relative error of order depth over width.  Measured below five layers of 50,
+    100 and 200 units: guided backpropagation's mean alignments at most 0.005 above the law, the root of its mean squared
+    distance 5, 2 and 0 % (0.7 each) below, DeconvNet's within 1 %.  A ratio of expectations, in which two norms differ, is
+    another number there: 0.467, 0.398 and 0.344 for 0.289.  At PyTorch's defaults alignments were at most 0.011 above, and
+    within 0.003 below eight layers of 512.
     :func:`~theorylab.analytic.infinite_depth_class_distance` says what becomes of it.
 
     *Biases* ``b`` of variance ``c_b²`` make ``s² = c_l² ‖o^(l−1)‖² + c_b²``, of which the bias has the share ``1 − e``.  As
@@ -279,7 +283,8 @@ def deconvnet_correlation(depth: int) -> float:
     ``ρ``, the same for all pairs of different positions.  The distance does not enter.
 
     Exact at every number of filters after one layer, where ``a`` and ``b`` are readout weights (``ρ = 0``).  Below that
-    the covariance is a sum over filters that share their history; it settles on its mean as their number grows.
+    the covariance is a sum over filters that share their history; it settles on its mean as their number grows.  Measured:
+    0.491(3) and 0.604(7) below two and three layers of 32 filters, for 0.494 and 0.605.
 
     Examples
     --------

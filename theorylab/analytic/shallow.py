@@ -67,6 +67,7 @@ def mean_map(
 
     Notes
     -----
+    Exact for every ``N``, biases included; what a pool leaves to integrals :func:`~theorylab.analytic.pooled_mean_map` says.
     See :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`.  This corrects Theorem 1 (Eq. 5), whose right-hand side is ``x``.
 
     Examples
@@ -115,7 +116,7 @@ def variance_map(maps: ThreeLayerLaw) -> np.ndarray:
 def expected_energy(maps: ThreeLayerLaw) -> float:
     """Return ``E‖S‖²`` of the raw map: the squared norm of the mean map plus the trace of the covariance.
 
-    Parameters, errors: as for :func:`mean_map`.
+    Exact for every ``N``.  Parameters, errors: as for :func:`mean_map`.
 
     Examples
     --------
@@ -151,8 +152,8 @@ def expected_cosine(
     Returns
     -------
     float
-        To the mean: ``1/√(1 + tr Cov/‖E S‖²)``; to the input: that times ``cos(x ⊙ κ, x)``.  For saliency and
-        DeconvNet the mean map is zero and the cosine to the input 0.
+        Exact for every ``N``.  To the mean: ``1/√(1 + tr Cov/‖E S‖²)``; to the input: that times ``cos(x ⊙ κ, x)``.  For
+        saliency and DeconvNet the mean map is zero and the cosine to the input 0.
 
     Raises
     ------
@@ -162,7 +163,8 @@ def expected_cosine(
     Notes
     -----
     The mean of the cosines of single maps differs from this ratio (Jensen's inequality) by about the relative variance of
-    ``‖S‖²``: less than 0.002 on photographs with at least 16 filters.
+    ``‖S‖²``: less than 0.002 on photographs of 224×224 with at least 16 filters.  On small pictures it is more: 0.487(2) for
+    0.499, to the mean, on a photograph's 12×12 pixels with 3×3 patches, 24 filters and biases.
 
     Examples
     --------
@@ -177,7 +179,9 @@ def expected_cosine(
 
 @made_by(law_of)
 def expected_class_product(maps: ThreeLayerLaw) -> float:
-    """Return ``E⟨S, S'⟩`` for two logits of one network; see :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`.
+    """Return ``E⟨S, S'⟩`` for two logits of one network, exact for every ``N``.
+
+    See :class:`~theorylab.analytic.three_layer.ThreeLayerLaw`.
 
     Parameters, errors: as for :func:`mean_map`.
 
@@ -204,7 +208,8 @@ def class_distance(maps: ThreeLayerLaw) -> float:
 
     Notes
     -----
-    This is a ratio of expectations; the mean of single distances is 0.2–0.3 % larger at 16–64 filters (Jensen's inequality).
+    Exact for every ``N`` as a ratio of expectations; the mean of single distances is larger (Jensen's inequality), on photographs
+    of 224×224 by 0.2–0.3 % at 16–64 filters, on three pictures of 12×12 at 24–32 filters by 0.4–2.8 % (DeconvNet 1.2–1.5 %).
 
     Examples
     --------
