@@ -47,7 +47,9 @@ class Tolerance(NamedTuple):
 
 
 TOLERANCE = Tolerance(alignment=0.02, size=0.03, cosine=0.99)
-"""Where max-pools stand above max-pools, and residual blocks above them or not."""
+"""Where max-pools stand above max-pools, and residual blocks above them or not.
+
+Not of pictures whose contrast is a thousandth: 3.5 %, and where windows overlap 5 % and a cosine of 0.975."""
 TOLERANCE_OF_MANY_WINDOWS = Tolerance(alignment=0.02, size=0.04, cosine=0.99)
 """The same, where inner products of pooled activations more than two windows apart are estimates; no windows overlap there."""
 TOLERANCE_OF_INTEGRALS = Tolerance(alignment=0.002, size=0.02, cosine=0.999)
