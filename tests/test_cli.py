@@ -264,7 +264,7 @@ def test_ctrl_c_in_a_real_process(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py" and path.name[0] != "_"] == []
 
 
-@pytest.mark.parametrize("part", np.random.default_rng().uniform(0, 1, 6).round(3))
+@pytest.mark.parametrize("part", np.random.default_rng(0).uniform(0, 1, 6).round(3))
 def test_ctrl_c_at_any_time_is_told_in_a_line(part, tmp_path):
     """In imports, while worker processes start, and later: to the whole group, as a terminal does it."""
     program = "from theorylab import _interrupt; _interrupt.ends_all(); print('begun', flush=True); import theorylab.cli"
