@@ -35,7 +35,7 @@ from theorylab.montecarlo import Measurement
 SIDE = 48
 FIGURE_SIDE = 112
 """Side in pixels of the picture for the maps of one network in the figure; larger than the study's."""
-REPLICATES = 24
+REPLICATES = 28
 TOLERANCE = 0.005
 """For the effect of finite widths: the narrowest layers have 64 filters."""
 
