@@ -142,7 +142,8 @@ def test_first_page_counts_verdicts_as_the_shownrun_does():
     found = [result["verdict"] for result in shown]
     checks = sum(len(result["checks"]) for result in shown)
     wanted = (
-        f"of the paper's {len(found) - found.count('not-run')} statements",
+        f"{len(found)} statements of the paper: {found.count('not-run')} about trained networks, "
+        f"{len(found) - found.count('not-run')} about random ones",
         f"{found.count('holds')} hold, {found.count('holds-in-the-limit')} more hold in the limit, "
         f"{found.count('refuted')} are refuted, {found.count('undecided')} is undecided",
         f"{checks} checks",
