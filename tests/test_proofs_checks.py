@@ -322,7 +322,7 @@ def test_a_study_is_run_once_and_grows_with_the_budget():
     simulate = EstimationError(np.ones(3), (4,))
     first = bench.study("s", simulate, 1000, block=10)
     assert bench.study("s", simulate, 1000, block=10) is first
-    assert first.replicates == 120  # 12 % of them
+    assert first.replicates == 60  # 6 % of them
     assert bench.study("few", simulate, 8, block=10).replicates == 40  # never below four blocks
     full = dataclasses.replace(bench, budget="full", studies={}).study("s", simulate, 200, block=10)
     assert full.replicates == 1600
