@@ -87,8 +87,10 @@ class Bench(Judge):
         subject = self.subject
         if self.folder is not None:
             read = {file: subject.picture(file) for file in images.in_folder(self.folder)}
-            first = {digest(x): file for file, x in reversed(read.items())}
-            shown = {file: x for file, x in read.items() if first[digest(x)] == file}  # a copy counts once
+            first: dict[str, str] = {}
+            for file, x in read.items():
+                first.setdefault(digest(x), file)
+            shown = {file: read[file] for file in first.values()}  # a copy counts once
         elif subject.source in subjects.PACKAGED:
             return {}
         else:

@@ -11,7 +11,7 @@ import numpy as np
 from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
 from proofs_checks.judge import Estimator
 from proofs_checks.studies import shelf
-from proofs_checks.studies.depth import Stack, cosine, inner, stacked
+from proofs_checks.studies.depth import Stack, between, cosine, grouped, inner, stacked
 from proofs_checks.studies.three_layers import unit
 from theorylab import ConvSpec, MaxPool, Rule, montecarlo
 from theorylab.analytic import depth_maps
@@ -112,32 +112,22 @@ class BelowLayers:
         numbers = {}
         for rule, law in self.law.items():
             name, maps = rule.value, found[rule][:, 0].astype(np.float64)
-            energy = _groups(inner(maps, maps))
+            energy = grouped(inner(maps, maps), GROUP)
             numbers[f"{name} energy"] = energy.mean(axis=1) / law.energy
             *_, aligned, toward = law.alignments
             if aligned:
-                numbers["hidden"] = _groups(cosine(arriving[rule], output)).mean(axis=1) / aligned
+                numbers["hidden"] = grouped(cosine(arriving[rule], output), GROUP).mean(axis=1) / aligned
             else:
-                came = _groups(inner(arriving[rule], arriving[rule]))
+                came = grouped(inner(arriving[rule], arriving[rule]), GROUP)
                 numbers[f"{name} arriving"] = came.mean(axis=1) / law.arriving
             if toward:
-                along = _groups(inner(maps, law.mean)) / law.size**2
-                sums = maps.reshape(-1, GROUP, *self.x.shape).sum(axis=1)
-                numbers[f"{name} toward"] = _groups(cosine(maps, self.x)).mean(axis=1) / toward
+                along = grouped(inner(maps, law.mean), GROUP) / law.size**2
+                sums = grouped(maps, GROUP).sum(axis=1)
+                numbers[f"{name} toward"] = grouped(cosine(maps, self.x), GROUP).mean(axis=1) / toward
                 numbers[f"{name} along"] = along.mean(axis=1)
-                numbers[f"{name} pair"] = _pairs(inner(sums, sums), energy) / law.size**2
-                numbers[f"{name} pair_along"] = _pairs(along.sum(axis=1) ** 2, along**2)
+                numbers[f"{name} pair"] = between(inner(sums, sums), energy) / law.size**2
+                numbers[f"{name} pair_along"] = between(along.sum(axis=1) ** 2, along**2)
         return montecarlo.measurement(numbers)
-
-
-def _groups(values: np.ndarray) -> np.ndarray:
-    """Return one row for each replicate."""
-    return values.reshape(-1, GROUP)
-
-
-def _pairs(whole: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Return the mean product of two different networks, from the square of the sum and the squares."""
-    return np.asarray((whole - squares.sum(axis=1)) / (GROUP * (GROUP - 1)))
 
 
 def along(other: Prediction, law: Prediction) -> float:

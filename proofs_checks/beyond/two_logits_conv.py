@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from proofs_checks.claim import Bench, Check, Claim, Outcome, Wrong
-from proofs_checks.studies.depth import inner
+from proofs_checks.studies.depth import between, inner
 from proofs_checks.studies.shelf import shrunk
 from proofs_checks.studies.three_layers import unit
 from theorylab import ConvSpec, Gaussian, MaxPool, Rule, Stack, montecarlo
@@ -88,19 +88,14 @@ class TwoLogits:
             drawn = sampler.draw(rng, list(self.law), n_readouts=LOGITS).astype(np.float64)
             for (rule, law), maps in zip(self.law.items(), drawn, strict=True):
                 energy = inner(maps, maps)
-                products = _pairs(inner(maps.sum(axis=0), maps.sum(axis=0)), energy)
+                products = float(between(inner(maps.sum(axis=0), maps.sum(axis=0)), energy))
                 units = (maps.T / np.sqrt(energy)).T
-                cosine = _pairs(inner(units.sum(axis=0), units.sum(axis=0)), np.ones(LOGITS))
+                cosine = float(between(inner(units.sum(axis=0), units.sum(axis=0)), np.ones(LOGITS)))
                 row[f"{rule.value} apart"] = (2 - 2 * cosine) / law**2
                 row[f"{rule.value} energy"] = float(energy.mean())
                 row[f"{rule.value} lost"] = 2 * (float(energy.mean()) - products) / law**2
             rows.append(row)
         return montecarlo.measurement(rows)
-
-
-def _pairs(whole: np.ndarray, squares: np.ndarray) -> float:
-    """Return the mean product of two different logits, from the square of the sum and the squares."""
-    return float((whole - squares.sum()) / (LOGITS * (LOGITS - 1)))
 
 
 def apart(rule: Rule, mean: Mapping[str, float]) -> float:

@@ -11,7 +11,7 @@ from proofs_checks.claim import EPSILON, Bench, Claim, Evidence, Margin, Outcome
 from proofs_checks.judge import extrapolated
 from proofs_checks.results import SMALL_WHY
 from proofs_checks.studies import shelf
-from proofs_checks.studies.depth import Stack, cosine, inner, stacked
+from proofs_checks.studies.depth import Stack, between, cosine, grouped, inner, stacked
 from proofs_checks.studies.three_layers import unit
 from theorylab import Rule, montecarlo
 from theorylab.analytic import depth_maps
@@ -51,28 +51,18 @@ class DeepRecovery:
         for layer, output, gradients in self.stack.descend(rng, GROUP * size, [Rule.GUIDED]):
             gradient = gradients[Rule.GUIDED]
             if layer:
-                numbers[f"alignment {layer}"] = _groups(cosine(gradient, output)).mean(axis=1)
+                numbers[f"alignment {layer}"] = grouped(cosine(gradient, output), GROUP).mean(axis=1)
             if layer == 1:
-                numbers["energy"] = _groups(inner(gradient, gradient)).mean(axis=1) / self.energy
+                numbers["energy"] = grouped(inner(gradient, gradient), GROUP).mean(axis=1) / self.energy
         maps = gradient[:, 0].astype(np.float64) / np.linalg.norm(self.mean)
-        along = _groups(inner(maps, unit(self.mean)))
+        along = grouped(inner(maps, unit(self.mean)), GROUP)
         numbers["along"] = along.mean(axis=1)
-        numbers["toward"] = _groups(inner(maps, self.stack.x)).mean(axis=1)
-        numbers["shallow"] = _groups(inner(maps, self.shallow)).mean(axis=1)
-        sums = _groups(maps).sum(axis=1)
-        numbers["pair"] = _pairs(inner(sums, sums), _groups(inner(maps, maps)))
-        numbers["pair_along"] = _pairs(along.sum(axis=1) ** 2, along**2)
+        numbers["toward"] = grouped(inner(maps, self.stack.x), GROUP).mean(axis=1)
+        numbers["shallow"] = grouped(inner(maps, self.shallow), GROUP).mean(axis=1)
+        sums = grouped(maps, GROUP).sum(axis=1)
+        numbers["pair"] = between(inner(sums, sums), grouped(inner(maps, maps), GROUP))
+        numbers["pair_along"] = between(along.sum(axis=1) ** 2, along**2)
         return montecarlo.measurement(numbers, {"map": ArrayMoments.of(maps)})
-
-
-def _groups(values: np.ndarray) -> np.ndarray:
-    """Return one row for each replicate."""
-    return values.reshape(-1, GROUP, *values.shape[1:] if values.ndim > 2 else ())
-
-
-def _pairs(whole: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Return the mean product of two different networks, from the square of the sum and the squares."""
-    return np.asarray((whole - squares.sum(axis=1)) / (GROUP * (GROUP - 1)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -145,3 +145,14 @@ def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return cosines over the last three axes."""
     return np.asarray(inner(a, b) / np.sqrt(inner(a, a) * inner(b, b)))
+
+
+def grouped(values: np.ndarray, size: int) -> np.ndarray:
+    """Return one row for each group of `size` networks: (G, size), or (G, size, C, H, W) of maps."""
+    return values.reshape(-1, size, *values.shape[1:] if values.ndim > 2 else ())
+
+
+def between(whole: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Return the mean product of two different ones of a group, from the square of their sum and the squares (..., G)."""
+    size = squares.shape[-1]
+    return np.asarray((whole - squares.sum(axis=-1)) / (size * (size - 1)))
