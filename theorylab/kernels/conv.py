@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from theorylab._products import product
 from theorylab.kernels import _threads, winograd
 from theorylab.kernels.columns import gather, scatter
 from theorylab.layers.shapes import fitted
@@ -92,9 +93,9 @@ def _multiply_columns(
         _threads.run(cut, len(groups))
         return columns
 
-    def product(image: int, first: int, last: int, columns: np.ndarray, filters: slice) -> None:
+    def multiply(image: int, first: int, last: int, columns: np.ndarray, filters: slice) -> None:
         outputs = flat[image, filters, first * width : last * width]
-        np.matmul(matrix[filters], columns, out=outputs)
+        product(matrix[filters], columns, out=outputs)
         outputs += bias[filters, None]
 
     both = (grid.patch_size + len(matrix)) * out.itemsize  # the column and the outputs of a patch
@@ -103,7 +104,7 @@ def _multiply_columns(
     if len(small) >= 4 and (widest == grid.output_shape[0] or widest * width >= _NARROW):
 
         def piece(number: int) -> None:
-            product(*small[number], columns_of(*small[number], [slice(0, channels)]), slice(None))
+            multiply(*small[number], columns_of(*small[number], [slice(0, channels)]), slice(None))
 
         _threads.run(piece, len(small))
         return
@@ -114,7 +115,7 @@ def _multiply_columns(
 
     def chunk(image: int, first: int, last: int) -> None:
         columns = columns_of(image, first, last, groups)
-        _threads.run(lambda number: product(image, first, last, columns, blocks[number]), len(blocks))
+        _threads.run(lambda number: multiply(image, first, last, columns, blocks[number]), len(blocks))
 
     with _threads.single_blas():
         for image in range(len(x)):
@@ -156,7 +157,7 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -
         planes = out[image, start : start + block]
         shape = (len(planes) * area, grid.n_patches)
         products = _threads.workspace("columns", shape, dtype)
-        np.matmul(matrix[:, start * area : start * area + shape[0]].T, flat[image], out=products)
+        product(matrix[:, start * area : start * area + shape[0]].T, flat[image], out=products)
         planes[:] = 0
         scatter(products, grid.kernel, grid.stride, grid.padding, rows, columns, planes)
 

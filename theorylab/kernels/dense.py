@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from theorylab._products import product
 from theorylab.kernels import _threads
 from theorylab.layers.shapes import fitted
 
@@ -33,7 +34,7 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
     blocks = _blocks(len(weights), weights.shape[1] * weights.itemsize)
 
     def piece(number: int) -> None:
-        np.matmul(x, weights[blocks[number]].T, out=result[:, blocks[number]])
+        product(x, weights[blocks[number]].T, out=result[:, blocks[number]])
 
     _threads.run(piece, len(blocks))
     return result if bias is None else result + fitted(bias, "bias", len(weights))
@@ -56,7 +57,7 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
     blocks = _blocks(weights.shape[1], len(weights) * weights.itemsize)
 
     def piece(number: int) -> None:
-        np.matmul(gradient, weights[:, blocks[number]], out=result[:, blocks[number]])
+        product(gradient, weights[:, blocks[number]], out=result[:, blocks[number]])
 
     _threads.run(piece, len(blocks))
     return result

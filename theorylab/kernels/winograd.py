@@ -14,6 +14,7 @@ import itertools
 import numpy as np
 
 from theorylab._compiled import Array, compiled
+from theorylab._products import product
 from theorylab.kernels import _threads
 
 TILE = 4  # outputs of a tile in each direction
@@ -219,7 +220,7 @@ def convolve(
     def outputs(first: int, block: slice, filters: np.ndarray, inputs: np.ndarray) -> None:
         products = workspace("products", len(filters), *inputs.shape[1:])
         # At each of the 36 points, (N, C) times (C, T).  In memory the points are the middle axis, as the loops write it.
-        np.matmul(
+        product(
             filters.transpose(1, 0, 2),
             inputs.reshape(channels, _POINTS, -1).transpose(1, 0, 2),
             out=products.reshape(len(filters), _POINTS, -1).transpose(1, 0, 2),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from theorylab import _validation
+from theorylab._products import product
 from theorylab.layers.shapes import fitted
 from theorylab.model.pooling import MaxPool
 
@@ -165,4 +166,6 @@ def backward(gradient: np.ndarray, matrices: Matrices) -> np.ndarray:
 def _apply(left: np.ndarray, x: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return ``left x right`` for every plane of `x`, in the floating dtype of `x`."""
     dtype = np.result_type(x.dtype, np.float32)
-    return np.asarray(np.ascontiguousarray(left, dtype=dtype) @ x @ np.ascontiguousarray(right, dtype=dtype))
+    return product(
+        product(np.ascontiguousarray(left, dtype=dtype), x), np.ascontiguousarray(right, dtype=dtype)
+    )

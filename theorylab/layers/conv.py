@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from theorylab._products import product
 from theorylab.layers.shapes import fitted
 from theorylab.model.patches import PatchGrid
 
@@ -46,7 +47,7 @@ def forward(
     x = fitted(x, "x", "B", *grid.input_shape)
     weights = fitted(weights, "weights", "N", grid.input_shape[0], *grid.kernel)
     # (N, p) @ (B, p, J): the output is contiguous with filters first, so it needs no transposition.
-    result: np.ndarray = weights.reshape(len(weights), -1) @ grid.extract(x).swapaxes(-1, -2)
+    result = product(weights.reshape(len(weights), -1), grid.extract(x).swapaxes(-1, -2))
     if bias is not None:
         result = result + fitted(bias, "bias", len(weights))[:, None]
     return result.reshape(len(x), len(weights), *grid.output_shape)
@@ -86,4 +87,4 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray, grid: PatchGrid) -
     weights = fitted(weights, "weights", "N", grid.input_shape[0], *grid.kernel)
     gradient = fitted(gradient, "gradient", "B", len(weights), *grid.output_shape)
     columns = gradient.reshape(*gradient.shape[:2], grid.n_patches)
-    return grid.fold(columns.swapaxes(-1, -2) @ weights.reshape(len(weights), -1))
+    return grid.fold(product(columns.swapaxes(-1, -2), weights.reshape(len(weights), -1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from theorylab._products import product
 from theorylab.layers.shapes import fitted
 
 
@@ -37,7 +38,7 @@ def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) 
     """
     weights = fitted(weights, "weights", "n_out", "n_in")
     x = fitted(x, "x", "B", weights.shape[1])
-    result: np.ndarray = x @ weights.T
+    result = product(x, weights.T)
     return result if bias is None else result + fitted(bias, "bias", len(weights))
 
 
@@ -70,4 +71,4 @@ def backward_input(gradient: np.ndarray, weights: np.ndarray) -> np.ndarray:
     array([[13., -8.]])
     """
     weights = fitted(weights, "weights", "n_out", "n_in")
-    return np.asarray(fitted(gradient, "gradient", "B", len(weights)) @ weights)
+    return product(fitted(gradient, "gradient", "B", len(weights)), weights)

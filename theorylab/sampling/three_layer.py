@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from theorylab import _validation
+from theorylab._products import product
 from theorylab.kernels import three_layer as kernels
 from theorylab.model.laws import Gaussian, WeightLaw
 from theorylab.model.patches import PatchGrid
@@ -103,7 +104,7 @@ class MapSampler:
         windows = self._windows
         factors = [rule.shut(self.unit) for rule in rules]
         if windows is not None or n_logits is not None or any(factor != 1 for factor in factors):
-            np.matmul(self.patches, sampled, out=self._activations)
+            product(self.patches, sampled, out=self._activations)
         # If closed units pass no gradient and nothing pools them, their half of the readout need not be drawn.
         sparse = not any(factors) and windows is None and n_logits is None
         active = int(np.count_nonzero(self._activations > 0)) if sparse else 0
@@ -130,7 +131,7 @@ class MapSampler:
                     kernels.backward_signal(self._activations, readout, rule, self._signal, self.unit)
                 for part in range(groups):
                     group = slice(bounds[part], bounds[part + 1])
-                    np.matmul(sampled[:, group], self._signal[:, group].T, out=self._products)
+                    product(sampled[:, group], self._signal[:, group].T, out=self._products)
                     maps[r, t, part] = self.grid.fold(self._products.T)
         return maps
 

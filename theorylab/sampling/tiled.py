@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from theorylab import _normal, _validation
+from theorylab._products import product
 from theorylab.kernels import _threads
 from theorylab.kernels import three_layer as kernels
 from theorylab.kernels.columns import scatter
@@ -87,12 +88,12 @@ class TiledSampler:
             start, count = firsts[number] * n_columns, rows * n_columns
             activations, signal = _threads.workspace("tile", (2, count, self.n_filters), strips.dtype)
             products = _threads.workspace("products", (grid.patch_size, count), strips.dtype)
-            np.matmul(self.patches[start : start + count], filters, out=activations)
+            product(self.patches[start : start + count], filters, out=activations)
             for t in range(n_readouts):
                 readout = _normal.standard_normal(streams[number], activations.shape)
                 for r, rule in enumerate(rules):
                     kernels.backward_signal(activations, readout, rule, signal, self.unit)
-                    np.matmul(filters, signal.T, out=products)
+                    product(filters, signal.T, out=products)
                     scatter(products, kernel, stride, (0, padding[1]), rows, n_columns, strips[number, r, t])
 
         _threads.run(tile, len(firsts))
