@@ -11,6 +11,18 @@ def _windows(input_shape, kernel, stride, padding):
     return [(top, left) for top in tops for left in lefts], (len(tops), len(lefts))
 
 
+def pool_starts(pool, axis, extent):
+    """First rows or columns of windows inside the padded plane.
+
+    With `ceil_mode` one more, if something is left and it begins before the plane ends.
+    """
+    size, stride, pad = pool.size[axis], pool.stride[axis], pool.padding[axis]
+    found = list(range(-pad, extent + pad - size + 1, stride))
+    if pool.ceil_mode and found[-1] + size < extent + pad and found[-1] + stride < extent:
+        found.append(found[-1] + stride)
+    return found
+
+
 def _entries(input_shape, kernel, top, left):
     """Pairs (place in the patch, place in the image) of the entries inside the image."""
     channels, height, width = input_shape

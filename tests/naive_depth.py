@@ -2,6 +2,7 @@
 
 import itertools
 
+import naive
 import numpy as np
 import pytest
 
@@ -13,13 +14,8 @@ torch = pytest.importorskip("torch")
 
 
 def places_of_windows(plane, pool):
-    """Flat positions that each window holds, row by row; −1 in the padding."""
-    corners = itertools.product(
-        *(
-            range(-pad, side + pad - size + 1, stride)
-            for side, size, stride, pad in zip(plane, pool.size, pool.stride, pool.padding, strict=True)
-        )
-    )
+    """Flat positions that each window holds, row by row; −1 outside the plane."""
+    corners = itertools.product(*(naive.pool_starts(pool, axis, side) for axis, side in enumerate(plane)))
     within = list(itertools.product(range(pool.size[0]), range(pool.size[1])))
     return np.array(
         [
@@ -55,12 +51,7 @@ def run(layer, o, rng, digits):
     """What a layer makes of `o`, and how a rule's gradient goes back through it."""
     if isinstance(layer, MaxPool):
         winners = torch.from_numpy(first_maxima(o.numpy(), layer))
-        plane = [
-            (side + 2 * pad - size) // stride + 1
-            for side, size, stride, pad in zip(
-                o.shape[1:], layer.size, layer.stride, layer.padding, strict=True
-            )
-        ]
+        plane = [len(naive.pool_starts(layer, axis, side)) for axis, side in enumerate(o.shape[1:])]
 
         def unpool(rule, gradient):
             full = torch.zeros(o.flatten(1).shape, dtype=o.dtype)

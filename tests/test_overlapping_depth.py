@@ -31,7 +31,7 @@ POOLS = [
     MaxPool(size, stride, padding)
     for size, stride, padding in itertools.product((2, 3), (1, 2, 3), (0, 1))
     if stride < size or padding
-]
+] + [MaxPool(2, ceil_mode=True), MaxPool((2, 3), 2, ceil_mode=True)]
 
 
 def conv(filters, kernel, reads, stride=1):
@@ -87,7 +87,13 @@ def units_by_force(y, pool, field, rule, draws, rng):
 
 @pytest.mark.parametrize("rule", PAPER)
 @pytest.mark.parametrize(
-    "pool", [MaxPool((1, 3), (1, 2), (0, 1)), MaxPool((1, 3), 1), MaxPool((1, 2), (1, 2))]
+    "pool",
+    [
+        MaxPool((1, 3), (1, 2), (0, 1)),
+        MaxPool((1, 3), 1),
+        MaxPool((1, 2), (1, 2)),
+        MaxPool((1, 3), (1, 2), ceil_mode=True),
+    ],
 )
 def test_units_and_pairs_against_brute_force(pool, rule):
     rng = np.random.default_rng([ROW, pool.size[1], pool.stride[1]])
@@ -237,6 +243,12 @@ STACKS = {
         Residual([conv(WIDTH, 3, WIDTH)]),
     ],
     "twice": [conv(WIDTH, 3, 3), RESNETS, conv(WIDTH, 3, WIDTH), RESNETS, conv(WIDTH, 3, WIDTH)],
+    "beyond the plane": [
+        conv(WIDTH, 3, 3),
+        MaxPool(3, 2, ceil_mode=True),
+        conv(WIDTH, 3, WIDTH),
+        MaxPool(4, ceil_mode=True),
+    ],
     "above another": [conv(WIDTH, 3, 3), MaxPool(2), conv(WIDTH, 3, WIDTH), RESNETS],
 }
 DRAWS = 60

@@ -1,3 +1,4 @@
+import naive
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,14 +21,13 @@ def cases(draw, largest=8):
     plane = tuple(
         draw(st.integers(max(1, side - 2 * pad), largest)) for side, pad in zip(size, padding, strict=True)
     )
-    return MaxPool(size, stride, padding), plane
+    return MaxPool(size, stride, padding, draw(st.booleans())), plane
 
 
 def loops(x, pool):
     """Windows walked one by one; Python's own comparison; the first largest entry."""
     batch, channels, height, width = x.shape
-    tops = range(-pool.padding[0], height + pool.padding[0] - pool.size[0] + 1, pool.stride[0])
-    lefts = range(-pool.padding[1], width + pool.padding[1] - pool.size[1] + 1, pool.stride[1])
+    tops, lefts = (naive.pool_starts(pool, axis, extent) for axis, extent in enumerate((height, width)))
     values = np.zeros((batch, channels, len(tops), len(lefts)), x.dtype)
     winners = np.zeros(values.shape, int)
     for b, c, i, k in np.ndindex(values.shape):
@@ -133,14 +133,15 @@ def test_overlapping_windows_add(module):
 @pytest.mark.parametrize(
     ("size", "stride", "padding"), [(2, None, 0), (3, 2, 1), ((3, 2), (1, 3), (1, 0)), (9, 1, 4)]
 )
-def test_torch(module, size, stride, padding):
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_torch(module, size, stride, padding, ceil_mode):
     torch = pytest.importorskip("torch")
     x = np.random.default_rng(3).standard_normal((2, 3, 11, 12))
-    pool = MaxPool(size, stride, padding)
+    pool = MaxPool(size, stride, padding, ceil_mode)
     values, winners = module.forward(x, pool)
     tensor = torch.tensor(x, requires_grad=True)
     expected, indices = torch.nn.functional.max_pool2d(
-        tensor, pool.size, pool.stride, pool.padding, return_indices=True
+        tensor, pool.size, pool.stride, pool.padding, ceil_mode=ceil_mode, return_indices=True
     )
     np.testing.assert_array_equal(values, expected.detach().numpy())
     np.testing.assert_array_equal(winners, indices.numpy())

@@ -38,8 +38,8 @@ def responses(patches, filters):
 def selection(activations, plane, pool):
     """(draws, windows) flat places of the first maxima of each window."""
     winners = []
-    for top in range(-pool.padding[0], plane[0] + pool.padding[0] - pool.size[0] + 1, pool.stride[0]):
-        for left in range(-pool.padding[1], plane[1] + pool.padding[1] - pool.size[1] + 1, pool.stride[1]):
+    for top in naive.pool_starts(pool, 0, plane[0]):
+        for left in naive.pool_starts(pool, 1, plane[1]):
             held = [
                 row * plane[1] + column
                 for row in range(top, top + pool.size[0])
@@ -131,8 +131,14 @@ CASES = {
     "3x3 halves": ("halves", PatchGrid((1, 4, 7), 2), MaxPool(3)),
     "3x3 parallel": ("parallel", PatchGrid((2, 3, 6), 1), MaxPool(3)),
     "3x3 padded": ("random", PatchGrid((1, 6, 6), 2), MaxPool(3, padding=1)),
+    "2x2 beyond the plane": ("random", PatchGrid((1, 6, 6), 2), MaxPool(2, ceil_mode=True)),
     "3x3 overlapping": ("random", PatchGrid((1, 6, 7), 3, padding=1), MaxPool(3, 2, 1)),
     "2x2 overlapping": ("random", PatchGrid((2, 5, 5), 2), MaxPool(2, 1)),
+    "overlapping beyond the plane": (
+        "random",
+        PatchGrid((1, 6, 7), 3, padding=1),
+        MaxPool(3, 2, ceil_mode=True),
+    ),
     "overlapping zeros": ("zeros", PatchGrid((1, 5, 9), 2), MaxPool((2, 3), (1, 2), 1)),
     "overlapping halves": ("halves", PatchGrid((2, 4, 7), 2), MaxPool(3, 1, 1)),
     "overlapping parallel": ("parallel", PatchGrid((3, 3, 5), 1), MaxPool(2, 1)),

@@ -285,6 +285,14 @@ def test_a_residual_network_with_its_pool_has_a_law():
     assert draw(stack, np.ones((3, 16, 16)), "guided", size=1).shape == (1, 1, 1, 3, 16, 16)
 
 
+def test_windows_beyond_the_plane_are_the_module_s():
+    stack = stack_of(
+        nn.Sequential(conv(), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True), nn.Flatten(), nn.Linear(48, 2)),
+        SHAPE,
+    )
+    assert stack.layers[1] == MaxPool(3, 2, ceil_mode=True)
+
+
 def z_scores(first, second):
     """Of the difference of two means over rows."""
     variances = [np.var(one, axis=0, ddof=1) / len(one) for one in (first, second)]

@@ -49,7 +49,7 @@ def run(nodes, parameters, image, rule):
                 y = relu(x[0])
             case kinds.MaxPool():
                 w = node.windows
-                y = functional.max_pool2d(x[0], w.size, w.stride, w.padding)
+                y = functional.max_pool2d(x[0], w.size, w.stride, w.padding, ceil_mode=w.ceil_mode)
             case kinds.AveragePool():
                 y = functional.avg_pool2d(
                     x[0], node.size, node.stride, node.padding, count_include_pad=node.include_padding

@@ -74,7 +74,7 @@ def description(
     >>> net = training.small_classifier().network
     >>> stack = description(net.nodes, net.parameters)
     >>> stack.layers[1], stack.shapes[-1], stack.n_logits
-    (MaxPool(size=(2, 2), stride=(2, 2), padding=(0, 0)), (128,), 10)
+    (MaxPool(size=(2, 2), stride=(2, 2), padding=(0, 0), ceil_mode=False), (128,), 10)
     """
     reader = _Reader(nodes, weights, biases)
     for node in nodes[1:]:

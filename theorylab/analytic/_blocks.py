@@ -80,7 +80,7 @@ class Block:
     @property
     def one_window(self) -> bool:
         """Whether no unit stands in more than one window, and all windows are whole."""
-        return self.pool is None or (self.pool.disjoint and not any(self.pool.padding))
+        return self.pool is None or (self.pool.disjoint and self.pool.whole(self.grid.output_shape))
 
     @property
     def depth(self) -> int:

@@ -120,7 +120,7 @@ def vgg16(
     --------
     >>> stack = vgg16()
     >>> len(stack.layers), stack.layers[2], stack.shapes[-4:]
-    (21, MaxPool(size=(2, 2), stride=(2, 2), padding=(0, 0)), ((512, 7, 7), (512, 7, 7), (4096,), (4096,)))
+    (21, MaxPool(size=(2, 2), stride=(2, 2), padding=(0, 0), ceil_mode=False), ((512, 7, 7), (512, 7, 7), (4096,), (4096,)))
     """
     channels, *plane = _validation.image_shape(input_shape, "input_shape")
     if min(plane) < 32:

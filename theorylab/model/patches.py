@@ -18,16 +18,24 @@ from theorylab import _validation
 Pair = tuple[int, int]
 
 
-def window_counts(plane: Pair, size: Pair, stride: Pair, padding: Pair, refusal: str) -> Pair:
-    """Count the windows per column and per row of a plane; a ValueError, in the words of `refusal`, if none fits."""
+def window_counts(
+    plane: Pair, size: Pair, stride: Pair, padding: Pair, refusal: str, *, partial: bool = False
+) -> Pair:
+    """Count the windows per column and per row of a plane; a ValueError, in the words of `refusal`, if none fits.
+
+    `partial`: those count, too, that begin before the plane ends and reach beyond the padding.
+    """
     counts = []
     for side, extent, length, step, pad in zip(
         ("height", "width"), plane, size, stride, padding, strict=True
     ):
-        if length > extent + 2 * pad:
+        last = (extent + 2 * pad - length) // step
+        if partial:
+            last = min(-((length - extent - 2 * pad) // step), (extent + pad - 1) // step)
+        if last < 0:
             padded = f" padded by {pad}" if pad else ""
             raise ValueError(refusal.format(length, side, extent) + padded)
-        counts.append((extent + 2 * pad - length) // step + 1)
+        counts.append(last + 1)
     return counts[0], counts[1]
 
 

@@ -41,8 +41,8 @@ def from_torch(module: Any, input_shape: tuple[int, int, int]) -> GraphNetwork:
         If `module` is no ``torch.nn.Module`` or a size is no integer.
     ValueError
         If the module cannot be run or watched (see :func:`attribute`), or the image goes through something else than
-        the layers above, an option of them that the graph does not have (groups, dilation, ``ceil_mode``, padding other
-        than zeros), or a backward hook; if shapes do not fit; if graph and module differ on another image than that they
+        the layers above, an option of them that the graph does not have (groups, dilation, ``ceil_mode`` of averages, padding
+        other than zeros), or a backward hook; if shapes do not fit; if graph and module differ on another image than that they
         were read with.  The message names the module or function.
 
     Notes

@@ -16,7 +16,6 @@ _PLAIN = {
     "groups": 1,
     "dilation": 1,
     "padding_mode": "zeros",
-    "ceil_mode": False,
     "return_indices": False,
     "divisor_override": None,
 }
@@ -59,8 +58,11 @@ def layer(name: str, source: str, shape: Shape, module: Any, prefix: str) -> nod
     if kind is nn.BatchNorm2d:
         return nodes.BatchNorm(name, source, module.eps, prefix=prefix)
     if kind is nn.MaxPool2d:
-        return nodes.MaxPool(name, source, MaxPool(module.kernel_size, module.stride, module.padding))
+        windows = MaxPool(module.kernel_size, module.stride, module.padding, bool(module.ceil_mode))
+        return nodes.MaxPool(name, source, windows)
     if kind is nn.AvgPool2d:
+        if module.ceil_mode:
+            raise ValueError("ceil_mode=True has no counterpart in the graph")
         included = bool(module.count_include_pad)
         return nodes.AveragePool(name, source, module.kernel_size, module.stride, module.padding, included)
     if kind is nn.AdaptiveAvgPool2d:

@@ -96,7 +96,7 @@ def _module(node: kinds.Node, shape: tuple[int, ...]) -> Any:
         case kinds.Activation():
             return nn.ReLU() if isinstance(node.unit, ReLU) else nn.LeakyReLU(node.unit.slope)
         case kinds.MaxPool(windows=windows):
-            return nn.MaxPool2d(windows.size, windows.stride, windows.padding)
+            return nn.MaxPool2d(windows.size, windows.stride, windows.padding, ceil_mode=windows.ceil_mode)
         case kinds.AveragePool():
             return nn.AvgPool2d(node.size, node.stride, node.padding, count_include_pad=node.include_padding)
         case kinds.AdaptiveAveragePool():
