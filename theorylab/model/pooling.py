@@ -139,8 +139,22 @@ class MaxPool:
         numbers = np.pad(np.arange(1, math.prod(plane) + 1).reshape(plane), beyond)[None]
         return PatchGrid(numbers.shape, self.size, self.stride, self.padding).extract(numbers) - 1
 
+    @_validation.checked
     def whole(self, plane: tuple[int, int]) -> bool:
-        """Whether no window of a plane (H', W') reaches beyond it.
+        """Whether no window reaches beyond the plane.
+
+        Parameters
+        ----------
+        plane : (H', W')
+
+        Returns
+        -------
+        bool
+
+        Raises
+        ------
+        ValueError
+            If no window fits.
 
         Examples
         --------
