@@ -114,6 +114,7 @@ def verify(
 
     import joblib
 
+    from proofs_checks import side_by_side
     from proofs_checks.bench import BUDGETS, Bench
     from proofs_checks.judge import FALSE_ALARM_PROBABILITY, LARGEST_ERROR_UNSEEN, RESERVE
     from proofs_checks.results import Verification
@@ -157,7 +158,8 @@ def verify(
         if subject.source not in subjects.PACKAGED:
             # Half a gigabyte for VGG-16, which workers would hold once more.
             bench.subject = subject = subject.mapped(folder)
-        found = _results(selected.values(), bench, stats.bonferroni(budgeted, max(n_margins, 1)))
+        judged = functools.partial(_results, group, stats.bonferroni(budgeted, max(n_margins, 1)))
+        found = tuple(side_by_side.run(list(selected.values()), bench, judged))
     result = Verification(
         version=__version__,
         seed=seed,
@@ -198,8 +200,8 @@ def _selected(name: str, known: Iterable[str], group: str = "paper") -> list[str
     return [id_ for id_ in known if id_ == name or id_.startswith(f"{name}-")]
 
 
-def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[ClaimResult, ...]:
-    """Run the claims and return their results, in their order; verdicts are made at `level`."""
+def _results(group: str, level: float, ids: Sequence[str], bench: Bench) -> list[ClaimResult]:
+    """Run claims of a group and return their results, in their order; verdicts are made at `level`."""
     from proofs_checks.claim import decide
     from proofs_checks.judge import Undecidable
     from proofs_checks.results import ClaimResult, Verdict
@@ -233,9 +235,9 @@ def _results(claims: Iterable[Claim], bench: Bench, level: float) -> tuple[Claim
         stated |= {"checks": outcome.checks, "headline": outcome.headline, "figures": outcome.figures}
         return ClaimResult(**stated, **(of_the_paper(claim, judged) if outcome.evidence else judged))
 
-    selected, found = list(claims), []
-    tell = stepper(bench.progress, "claims", len(selected))
-    for claim in selected:
-        found.append(result(claim))
+    known = {claim.id: claim for claim in registry(group)}
+    found, tell = [], stepper(bench.progress, "claims", len(ids))
+    for id_ in ids:
+        found.append(result(known[id_]))
         tell()
-    return tuple(found)
+    return found

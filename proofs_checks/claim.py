@@ -53,6 +53,7 @@ class Claim:
     afterwards: the correction for multiplicity must not depend on what is run. `trained` names the layers, "convolutions" and
     "dense", that have to be trained in the VGG-16 of which the statement speaks. `formula` is the exact law once more, as
     lines of mathtext (Matplotlib's subset of LaTeX, without the dollar signs), for the report; empty where there is no law.
+    Claims that need the same studies name them alike in `shares`, and run in one process.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Claim:
     margins: tuple[Margin, ...]
     authors: str
     trained: tuple[str, ...] = ()
+    shares: str = ""
     formula: tuple[str, ...] = ()
 
 

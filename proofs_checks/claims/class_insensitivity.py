@@ -94,6 +94,7 @@ def _figure(bench: Bench, guided: dict[int, Check]) -> CurveFigure:
 CLAIM = Claim(
     id="class-insensitivity",
     order=70,
+    shares="filters",
     section="3.1.1",
     statement="With sufficiently many filters guided backpropagation recovers the input regardless of the class label: the maps"
     " of two logits agree.",

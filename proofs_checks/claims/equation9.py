@@ -178,6 +178,7 @@ def _stages_figure(bench: Bench, logits: Measurement) -> CurveFigure:
 CLAIM = Claim(
     id="equation9",
     order=250,
+    shares="two logits",
     section="3.2.3, Eq. 9",
     statement="In the trained VGG-16 the maps of any two units of the first dense layer are almost the same for guided "
     "backpropagation and DeconvNet, so that every logit shows about one map, the filtering by the convolutions.",

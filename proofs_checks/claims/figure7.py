@@ -122,6 +122,7 @@ def _bars(bench: Bench, measured: Measurement) -> CurveFigure:
 CLAIM = Claim(
     id="figure7",
     order=280,
+    shares="two logits",
     section="4.3, Figure 7",
     statement="Over many pictures, the mean l2 distance between the maps of two random logits is much larger for "
     "saliency than for DeconvNet and guided backpropagation, in random and in trained networks; in the trained one "

@@ -89,6 +89,7 @@ def _handed_down(bench: Bench) -> Check:
 CLAIM = Claim(
     id="figure9-dense",
     order=300,
+    shares="random layers",
     section="4.5, Figure 9",
     statement="The trained weights of the convolutions, and not those of the dense layers, make the guided map of a "
     "trained network: it is much the same with random dense layers and different with random convolutions.",

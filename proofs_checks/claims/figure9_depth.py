@@ -117,6 +117,7 @@ def _interior(node: Conv, inputs: np.ndarray) -> float:
 CLAIM = Claim(
     id="figure9-depth",
     order=310,
+    shares="random layers",
     section="4.5, Figure 9",
     statement="Of the convolutions of a trained network the earlier ones matter more for the guided map: drawing an "
     "earlier one anew changes it more.",

@@ -135,6 +135,7 @@ def _figure(bench: Bench, connected: list[Check]) -> CurveFigure:
 CLAIM = Claim(
     id="local-connections",
     order=320,
+    shares="filters",
     section="4.1",
     statement="Even with 70000 hidden units, at 64×64 pixels, a fully connected network does not reach the visual quality of a "
     "convolutional network with 64 filters.",

@@ -68,6 +68,7 @@ def run(bench: Bench) -> Outcome:
 CLAIM = Claim(
     id="maxpool-deconvnet",
     order=160,
+    shares="max-pool",
     section="3.2.1",
     statement="With max-pooling DeconvNet approximately has, with high probability, the form of guided backpropagation, and "
     "behaves like it; but it never recovers the input perfectly, and texture-like artifacts appear.",

@@ -118,6 +118,7 @@ def _three(bench: Bench) -> tuple[Check, Check]:
 CLAIM = Claim(
     id="maxpool-guided",
     order=150,
+    shares="max-pool",
     section="3.2.1",
     statement="The behaviour of guided backpropagation remains the same with max-pooling: with high probability its map is "
     "approximately that of Lemma 1, up to scale.",

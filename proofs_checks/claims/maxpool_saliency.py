@@ -87,6 +87,7 @@ def _window(bench: Bench) -> Check:
 CLAIM = Claim(
     id="maxpool-saliency",
     order=140,
+    shares="max-pool",
     section="3.2.1",
     statement="The behaviour of saliency remains the same with max-pooling: with high probability its map is approximately that"
     " of Lemma 1, up to scale, and so noise.",

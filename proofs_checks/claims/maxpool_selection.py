@@ -75,6 +75,7 @@ def _closed(bench: Bench, pool: MaxPool) -> Check:
 CLAIM = Claim(
     id="maxpool-selection",
     order=130,
+    shares="max-pool",
     section="3.2.1",
     statement="With a proper window it is highly possible that a unit is chosen by the max-pool if and only if it is positive; "
     "both exceptions are possible.",

@@ -88,6 +88,7 @@ def _figure(studies: dict[int, Measurement]) -> CurveFigure:
 CLAIM = Claim(
     id="proposition1-deconvnet",
     order=190,
+    shares="tails",
     section="3.2.2 Prop. 1",
     statement="In a random deep network every entry of the gradient that DeconvNet hands to the first hidden layer can "
     "approximately be taken as independent, identically distributed, Gaussian, of mean zero.",

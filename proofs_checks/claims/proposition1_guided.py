@@ -83,6 +83,7 @@ def _figure(bench: Bench) -> CurveFigure:
 CLAIM = Claim(
     id="proposition1-guided",
     order=200,
+    shares="tails",
     section="3.2.2 Prop. 1",
     statement="In a random deep network every entry of the gradient that guided backpropagation hands to the first hidden layer"
     " can approximately be taken as independent, identically distributed, Gaussian, of mean zero.",

@@ -82,6 +82,7 @@ def run(bench: Bench) -> Outcome:
 CLAIM = Claim(
     id="proposition1-saliency",
     order=180,
+    shares="tails",
     section="3.2.2 Prop. 1",
     statement="In a random deep network every entry of the gradient that saliency hands to the first hidden layer can "
     "approximately be taken as independent, identically distributed, Gaussian, of mean zero.",

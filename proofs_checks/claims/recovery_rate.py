@@ -98,6 +98,7 @@ def _figure(bench: Bench, cosines: dict[int, Check], limit: float) -> CurveFigur
 CLAIM = Claim(
     id="recovery-rate",
     order=40,
+    shares="filters",
     section="3.2.1",
     statement="For guided backpropagation the gap to the input can be made arbitrarily small by taking more filters, "
     "leading to perfect recovery.",

@@ -97,6 +97,7 @@ def run(bench: Bench) -> Outcome:
 CLAIM = Claim(
     id="theorem1",
     order=30,
+    shares="filters",
     section="3.1.1 Thm 1",
     statement="With sufficiently many filters the guided-backpropagation map of any logit of a random three-layer network is "
     "approximately the input image, up to scale.",

@@ -121,6 +121,7 @@ def _one_map(bench: Bench) -> np.ndarray:
 CLAIM = Claim(
     id="theorem2-deconvnet",
     order=90,
+    shares="filters",
     section="3.1.2 Thm 2",
     statement="With sufficiently many filters the DeconvNet map of any logit of a random three-layer network without pooling is "
     "approximately Gaussian noise with independent entries, N(0, I) up to scale.",

@@ -97,6 +97,7 @@ def run(bench: Bench) -> Outcome:
 CLAIM = Claim(
     id="theorem2-saliency",
     order=80,
+    shares="filters",
     section="3.1.2 Thm 2",
     statement="With sufficiently many filters the saliency map of any logit of a random three-layer network is approximately "
     "Gaussian noise with independent entries of one variance, N(0, I) up to scale.",
