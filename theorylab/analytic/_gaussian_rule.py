@@ -12,11 +12,29 @@ import numpy as np
 from scipy import special
 
 from theorylab.analytic import _conditioning
+from theorylab.analytic.nolaw import NoLaw
 from theorylab.model.rules import Rule
 
 POINTS = 512
-"""Enough: with 8192 no alignment moves by more than 0.002, and the map predicted for a VGG-16 has cosine 0.9999 to this one
-and 0.1 % less norm.  Window by window it is less: behind one 2×2 pool the mean map errs by 2 % of its norm, 3×3 by 5 %."""
+"""Enough for one position and for means over many windows: with 8192 the map predicted for a VGG-16 has cosine 0.9999 to this
+one and 0.1 % less norm."""
+MOST_POINTS = 2**15
+"""For windows of at most 128 positions as good as for smaller ones; of 256 the mean map's cosine falls to 0.999."""
+
+
+def points_for(size: int) -> int:
+    """Return how many points a window of `size` positions needs: the mean map's error falls like √(size/points).
+
+    Behind one pool, on a photograph at 16×16 and 48×48 and on noise at 8×8, the mean map had cosines of 0.9995 and more to that
+    of 65,536 points, norms within 0.2 % and alignments within 0.001, from 2×2 to 8×8.
+
+    Examples
+    --------
+    >>> [points_for(size) for size in (1, 4, 9, 64, 1024)]
+    [512, 1024, 4096, 16384, 32768]
+    """
+    return min(max(POINTS, 1 << (256 * size - 1).bit_length()), MOST_POINTS)
+
 
 ROUNDING = 1e-13
 """Eigenvalues below this share of the largest are rounding: equal patches, which make a Gram matrix singular, leave 1e-15.
@@ -36,6 +54,8 @@ def normals(dimension: int, points: int = POINTS) -> np.ndarray:
     >>> bool(abs(u.T @ u / len(u) - np.eye(3)).max() < 1e-12), bool(abs(u.sum(axis=0)).max() < 1e-10)
     (True, True)
     """
+    if points < 2 * dimension:
+        raise NoLaw(layer=f"an integral over {dimension} activations of max-pool windows")
     half = special.ndtri(_conditioning.points(dimension, points // 2, 1)[0])
     both = np.concatenate([half, -half])
     whitened = np.asarray(both @ np.linalg.inv(np.linalg.cholesky(both.T @ both / points)).T)

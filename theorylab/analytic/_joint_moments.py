@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from theorylab.analytic._conditioning import chunks
-from theorylab.analytic._gaussian_rule import POINTS, ROUNDING, factors, handed_on, normals
+from theorylab.analytic._gaussian_rule import POINTS, ROUNDING, factors, handed_on, normals, points_for
 from theorylab.model.rules import Rule
 
 # Relative to the size of a window's pre-activations, the handicap of each further position: patches that are equal up to
@@ -109,7 +109,7 @@ def pooled_moments(
     beta: np.ndarray,
     rule: Rule,
     *,
-    points: int = POINTS,
+    points: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a filter's mean and energy behind a window: ``b`` (n, k, k) in ``E[w T_j] = c² Σ_m b_jm y_m``, and ``E[T_j²]``.
 
@@ -129,6 +129,7 @@ def pooled_moments(
     (True, True)
     """
     size = gram.shape[-1]
+    points = points or points_for(size)
     u = normals(size, points)
     coefficients, second = np.empty(gram.shape), np.empty(gram.shape[:2])
     for part in chunks(len(gram), points * size):
@@ -146,7 +147,7 @@ def pooled_moments(
 
 
 def mixed_moments(
-    gram: np.ndarray, a: np.ndarray, beta: np.ndarray, rule: Rule, *, points: int = POINTS
+    gram: np.ndarray, a: np.ndarray, beta: np.ndarray, rule: Rule, *, points: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `pooled_moments`, for a pool that hands its winner a mixture of its neighbours: ``V̂ = Σ_s a_s M_s + β ξ``.
 
@@ -171,6 +172,8 @@ def mixed_moments(
     """
     windows = a.shape[1]
     size = gram.shape[-1] // windows
+    # Few for so many normals: see `theorylab.analytic.tolerances`.
+    points = points or max(POINTS, 1 << (4 * gram.shape[-1]).bit_length())
     u = normals(gram.shape[-1], points)
     own, others = u[:, :size], u[:, size:]
     coefficients, second = np.empty((len(gram), size, gram.shape[-1])), np.empty((len(gram), size))
