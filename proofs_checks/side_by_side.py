@@ -1,4 +1,4 @@
-"""Claims side by side in two processes: the laws of one are worked out while networks of another run."""
+"""Claims side by side in a few processes: the laws of one are worked out while networks of another run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import connection
+from multiprocessing import AuthenticationError, connection
 from typing import Any
 
 import threadpoolctl
@@ -22,8 +22,8 @@ from theorylab.progress import Progress, stepper
 Judged = Callable[[Sequence[str], Bench], list[Any]]
 """What is found of claims, by their ids, on a bench whose progress is told of "claims" one by one."""
 
-PROCESSES = 2
-"""So many, however many jobs there are: the rest of them run the studies of each."""
+FEW = 3
+"""Jobs up to which claims stand side by side, each in one process.  More are kept busy by the blocks of one study at a time."""
 
 Address = tuple[tuple[str, int], bytes]
 """Where a process tells its progress, and the key that opens it."""
@@ -47,15 +47,15 @@ def groups(claims: Sequence[Claim]) -> list[list[str]]:
 def run(claims: Sequence[Claim], bench: Bench, judged: Judged) -> list[Any]:
     """Return what is found of the claims, in their order: the same bits for any number of jobs."""
     together = groups(claims)
-    if bench.jobs == 1 or bench.executor is not None or len(together) == 1:
+    if not 1 < bench.jobs <= FEW or bench.executor is not None or len(together) == 1:
         return _alone(judged, [claim.id for claim in claims], bench)
     found: dict[str, Any] = {}
     with _heard(bench.progress, len(claims)) as address:
-        share = dataclasses.replace(bench, jobs=max(1, bench.jobs // PROCESSES), progress=None)
+        share = dataclasses.replace(bench, jobs=1, progress=None)
         calls = [
             (ids, Call(functools.partial(_elsewhere, judged, ids, share, address), ())) for ids in together
         ]
-        for ids, results in JoblibExecutor(PROCESSES).run(calls, keep=True):
+        for ids, results in JoblibExecutor(bench.jobs).run(calls, keep=True):
             found |= zip(ids, results, strict=True)
     return [found[claim.id] for claim in claims]
 
@@ -83,23 +83,30 @@ def _heard(progress: Progress | None, n_claims: int) -> Iterator[Address | None]
         yield None
         return
     key, one_at_a_time, over = os.urandom(16), threading.Lock(), threading.Event()
+    failed: list[Exception] = []
+    listening: list[threading.Thread] = []
     one_more = stepper(progress, "claims", n_claims)
 
     def listen(told: connection.Connection) -> None:
         with told, contextlib.suppress(EOFError, OSError):
-            while not over.is_set():
+            while True:
                 label, done, total = told.recv()
-                with one_at_a_time:
-                    if label == "claims":
-                        one_more()
-                    else:
-                        progress(label, done, total)
+                try:
+                    with one_at_a_time:
+                        if label == "claims":
+                            one_more()
+                        else:
+                            progress(label, done, total)
+                except Exception as error:
+                    failed.append(error)
 
     def accept() -> None:
         while not over.is_set():
-            with contextlib.suppress(OSError, EOFError):  # of a process that is gone
+            # Of a process that is gone, or none of ours.
+            with contextlib.suppress(OSError, EOFError, AuthenticationError):
                 told = listener.accept()
-                threading.Thread(target=listen, args=(told,), daemon=True).start()
+                listening.append(threading.Thread(target=listen, args=(told,), daemon=True))
+                listening[-1].start()
 
     with connection.Listener(("127.0.0.1", 0), authkey=key) as listener:
         address = ("127.0.0.1", int(listener.address[1])), key
@@ -111,3 +118,7 @@ def _heard(progress: Progress | None, n_claims: int) -> Iterator[Address | None]
             over.set()
             connection.Client(address[0], authkey=key).close()  # nothing else wakes it
             accepting.join()
+            for thread in listening:  # until each process has closed its end
+                thread.join()
+    if failed:
+        raise failed[0]

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 import proofs_checks
+from proofs_checks import side_by_side
 from proofs_checks.bench import BUDGETS
 from proofs_checks.claim import Bench, Wrong
 from proofs_checks.claims import halfspace_mean
@@ -189,9 +190,33 @@ def test_numbers_depend_neither_on_the_order_nor_on_the_selection_of_claims(quic
         assert check == found[key]
 
 
-def test_numbers_do_not_depend_on_the_number_of_workers(quick):
-    together = all_checks(proofs_checks.verify(["halfspace-mean"], budget="quick", jobs=2))
-    assert together == {key: check for key, check in all_checks(quick).items() if key[0] == "halfspace-mean"}
+@pytest.mark.parametrize(("claims", "jobs"), [(["halfspace-mean"], 2), (["lemma1", "halfspace-mean"], 3)])
+def test_numbers_do_not_depend_on_the_number_of_workers(quick, claims, jobs):
+    calls = []
+    found = proofs_checks.verify(claims, budget="quick", jobs=jobs, progress=lambda *call: calls.append(call))
+    assert all_checks(found) == {key: check for key, check in all_checks(quick).items() if key[0] in claims}
+    assert [claim.id for claim in found.claims] == [id_ for id_ in CHEAP if id_ in claims]
+    # Progress comes from the processes where claims run.
+    assert [call for call in calls if call[0] == "claims"] == [
+        ("claims", done, len(claims)) for done in range(len(claims) + 1)
+    ]
+    assert [done for label, done, _ in calls if label == "half-spaces"] == [10, 20, 30, 40]
+
+
+@pytest.mark.parametrize("group", proofs_checks.GROUPS)
+def test_every_claim_stands_in_one_group(group):
+    claims = proofs_checks.registry(group)
+    together = [id_ for ids in side_by_side.groups(claims) for id_ in ids]
+    assert sorted(together) == sorted(claim.id for claim in claims)
+
+
+def test_a_progress_that_fails_is_said():
+    def progress(label, done, total):
+        if label == "half-spaces":
+            raise OverflowError("my bar is full")
+
+    with pytest.raises(OverflowError, match="my bar is full"):
+        proofs_checks.verify(["lemma1", "halfspace-mean"], budget="quick", jobs=2, progress=progress)
 
 
 def test_another_seed_gives_other_numbers(quick):
