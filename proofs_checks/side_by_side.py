@@ -15,6 +15,7 @@ import threadpoolctl
 
 from proofs_checks.bench import Bench
 from proofs_checks.claim import Claim
+from theorylab import subjects
 from theorylab.montecarlo.executors import JoblibExecutor
 from theorylab.montecarlo.tasks import Call
 from theorylab.progress import Progress, stepper
@@ -47,7 +48,8 @@ def groups(claims: Sequence[Claim]) -> list[list[str]]:
 def run(claims: Sequence[Claim], bench: Bench, judged: Judged) -> list[Any]:
     """Return what is found of the claims, in their order: the same bits for any number of jobs."""
     together = groups(claims)
-    if not 1 < bench.jobs <= FEW or bench.executor is not None or len(together) == 1:
+    large = bench.subject.source not in subjects.PACKAGED  # what a claim keeps of it takes a gigabyte
+    if not 1 < bench.jobs <= FEW or bench.executor is not None or large or len(together) == 1:
         return _alone(judged, [claim.id for claim in claims], bench)
     found: dict[str, Any] = {}
     with _heard(bench.progress, len(claims)) as address:
