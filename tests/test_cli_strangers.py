@@ -271,10 +271,14 @@ def test_finished_work_is_shown_and_is_no_bad_input(here, monkeypatch, code):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
-def test_a_full_stdout_is_no_bad_input(here):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_stdout_is_no_bad_input(here, unbuffered):
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "theorylab", "visualize", "a.png", *SMALL]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
+        )
     assert (done.returncode, done.stderr) == (3, "theorylab: error: the output: No space left on device\n")
 
 
@@ -688,6 +692,7 @@ def test_help_into_a_full_disk_is_one_line(words):
             stderr=subprocess.PIPE,
             text=True,
             check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
         )
     assert done.returncode == 3
     assert done.stderr == "theorylab: error: the output: No space left on device\n"
