@@ -424,6 +424,36 @@ print(len(curve), len(formulas.svg(["x"], "x")))
     assert told("svg").splitlines()[1] == told("nonsense").splitlines()[1]
 
 
+@pytest.mark.parametrize("end", ["/", "/."])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "cat", "--size", 16, "--filters", 4, "--out", "new.png"),
+        ("visualize", "cat", "--size", 16, "--filters", 4, "--out", "new.png"),
+        ("explore", "--out", "new.html"),
+        ("verify", "lemma1", "--budget", "quick", "--csv", "new.csv"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_file_that_is_named_like_a_folder_is_refused(here, monkeypatch, words, end):
+    monkeypatch.chdir(here)
+    done = run(*words[:-1], words[-1] + end)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"theorylab: error: {words[-1]}{end}: is a folder, not a file\n"
+    assert not list(here.glob("new*"))
+    with pytest.raises(IsADirectoryError, match="is a folder, not a file"):
+        _files.write_atomically(words[-1] + end, "text")
+
+
+@pytest.mark.parametrize(("level", "status"), [("-O", 0), ("-OO", 2)])
+def test_without_docstrings_one_line_says_what_is_wrong(level, status):
+    command = [sys.executable, level, "-m", "theorylab", "claims"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert len(done.stderr.splitlines()) == (status == 2)
+    assert ("which scikit-image needs" in done.stderr) is (status == 2)
+
+
 def test_what_is_replaced_is_said(here):
     assert "Written: a-maps.png" in run("visualize", "a.png", *SMALL).stdout
     assert "Replaced: a-maps.png" in run("visualize", "a.png", *SMALL, "--stride", 4).stdout

@@ -198,7 +198,7 @@ def table_file(name: str | None, image: str | None) -> Path | None:
     file = Path(_files.place(name))
     if file.suffix.lower() != ".csv":
         raise ValueError(f"--csv: expected a name that ends in .csv, got {name!r}")
-    _files.check_file(file, image)
+    _files.check_file(name, image)
     return file
 
 
@@ -206,9 +206,9 @@ def figure_file(out: str | None, image: str, kind: str) -> Path:
     """Return the file of a figure, after a check that it can be written."""
     from theorylab import _files, drawing
 
-    file = Path(f"{Path(image).stem}-{kind}.png" if out is None else _files.place(out))
+    file = f"{Path(image).stem}-{kind}.png" if out is None else _files.place(out)
     drawing.check_path(file, read=image)
-    return file
+    return Path(file)
 
 
 def picture(
