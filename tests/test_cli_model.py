@@ -24,6 +24,7 @@ def net(pool=nn.MaxPool2d(2), unit=nn.ReLU()):
     torch.manual_seed(0)
     features = nn.Conv2d(3, 6, 3, padding=1), unit, pool, nn.Conv2d(6, 5, 3, padding=1), unit
     return nn.Sequential(*features, nn.Flatten(), nn.Linear(320, 4)).eval()
+made = net()
 def twice():
     return net(nn.Sequential(nn.MaxPool2d(2), nn.MaxPool2d(1)))
 def gelu():
@@ -97,6 +98,11 @@ def test_what_has_no_law_is_simulated_and_said_so(user):
         (["--model", "mine:gelu"], "at size 16: 1 (GELU)"),
         (["--model", "mine:linear"], "no law at 1, with no unit before it"),
         (["--model", "mine:nothing"], "'mine' has no 'nothing'"),
+        (
+            ["--model", "mine:made"],
+            "expected a function that returns a torch.nn.Module, got a Sequential itself",
+        ),
+        (["--model", "mine:SIZE"], "expected a function that returns a torch.nn.Module, got 16"),
         (["--model", "mine:net", "--size", 24], "mine:net"),
         (["--model", "mine:net", "--classes", "a,b"], "4 classes, one for each logit, got 2"),
         (["--model", "mine:net", "--target", 4], "target: logit 4 does not exist"),

@@ -285,24 +285,30 @@ def test_what_ones_own_code_prints_does_not_get_into_the_json(tmp_path, words):
         pytest.importorskip("torch")
     (tmp_path / "mine.py").write_text(
         """
-import logging, sys
+import logging, os, sys
 import numpy as np, theorylab as tl
-print("here")
+def say():
+    print("here")
+    os.system("echo here by a child")
+    os.write(1, b"here by the descriptor\\n")
+    sys.__stdout__.write("here by the first stream\\n")
+    sys.__stdout__.flush()
+say()
 logging.basicConfig(stream=sys.stdout)
 logging.warning("here")
 def doubled(values):
-    print("here")
+    say()
     return np.where(values > 0, 2 * values, values)
 louder = tl.rules.define("louder", h=doubled, gate=True)
 def copy(*given):
-    print("here")
+    say()
     return given[-2]
 def net():
     from torch import nn
-    print("here")
+    say()
     class Saying(nn.ReLU):
         def forward(self, x):
-            print("here")
+            say()
             return super().forward(x)
     return nn.Sequential(nn.Conv2d(3, 4, 3), Saying(), nn.Flatten(), nn.Linear(784, 3)).eval()
 """
@@ -314,7 +320,8 @@ def net():
     done = process(*words, "--json", cwd=tmp_path)
     assert done.returncode in (0, 1), done.stderr  # the copy is no rule
     assert isinstance(json.loads(done.stdout), dict)
-    assert "here" in done.stderr
+    for words in ("here\n", "here by a child\n", "here by the descriptor\n", "here by the first stream\n"):
+        assert words in done.stderr
 
 
 @pytest.mark.parametrize("command", ["verify", "converge"])

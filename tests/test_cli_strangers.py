@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import typer
@@ -270,10 +271,14 @@ def test_finished_work_is_shown_and_is_no_bad_input(here, monkeypatch, code):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
-def test_a_full_stdout_is_no_bad_input(here):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_stdout_is_no_bad_input(here, unbuffered):
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "theorylab", "visualize", "a.png", *SMALL]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
+        )
     assert (done.returncode, done.stderr) == (3, "theorylab: error: the output: No space left on device\n")
 
 
@@ -354,6 +359,99 @@ def test_quiet_is_quiet_without_a_home_folder_that_can_be_written(here):
         *command, "--quiet", HOME="/dev/null", XDG_CONFIG_HOME="", XDG_CACHE_HOME="", MPLCONFIGDIR=""
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+SETTINGS = {
+    "text.usetex": True,
+    "font.size": 20,
+    "axes.facecolor": "red",
+    "mathtext.fontset": "cm",
+    "image.interpolation": "bicubic",
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        (("visualize", "cat", "--size", 16, "--filters", 4, "--rule", "guided", "--out", "a.png"), "a.png"),
+        (("figure", "3", "--size", 32, "--out", "."), "figure-3.png"),
+        (("audit", "cat", "--size", 32, "--out", "."), "audit.png"),
+    ],
+    ids=lambda value: value[0],
+)
+def test_settings_of_matplotlib_change_no_figure(here, monkeypatch, classifier, words, file):
+    monkeypatch.chdir(here)
+    assert run(*words).exit_code == 0
+    usual = (here / file).read_bytes()
+    with matplotlib.rc_context(SETTINGS):
+        assert run(*words).exit_code == 0
+        assert {name: matplotlib.rcParams[name] for name in SETTINGS} == SETTINGS
+    assert (here / file).read_bytes() == usual
+
+
+@pytest.mark.parametrize("backend", ["nonsense", "module://matplotlib_inline.backend_inline", ""])
+def test_a_backend_of_matplotlib_that_is_not_there_does_not_matter(here, backend):
+    (here / "matplotlibrc").write_text("text.usetex: True\n")
+    words = ("visualize", "cat", "--size", 16, "--filters", 4, "--rule", "guided", "--out", "a.png")
+    done = process(*words, cwd=here, MPLBACKEND=backend)
+    assert done.returncode == 0, done.stderr
+    assert (here / "a.png").exists()
+
+
+def test_settings_of_matplotlib_stay_the_callers(here):
+    (here / "matplotlibrc").write_text("text.usetex: True\n")
+    program = """
+import os, sys
+import numpy as np
+from theorylab import drawing
+from theorylab.charts import CurveFigure, Line
+curve = drawing.render(CurveFigure("c", "", "N", "y", (Line("a", np.arange(3), np.arange(3)),), ()), "svg")
+import matplotlib
+from proofs_checks.report import formulas
+print(matplotlib.rcParams["text.usetex"], os.environ["MPLBACKEND"], matplotlib.get_backend(auto_select=False))
+print(len(curve), len(formulas.svg(["x"], "x")))
+"""
+
+    def told(backend):
+        environment = {**os.environ, "MPLBACKEND": backend}
+        words = [sys.executable, "-c", program]
+        return subprocess.run(
+            words, capture_output=True, text=True, check=True, cwd=here, env=environment
+        ).stdout
+
+    assert told("svg").splitlines()[0] == "True svg svg"
+    assert told("nonsense").splitlines()[0].startswith("True nonsense ")
+    assert told("svg").splitlines()[1] == told("nonsense").splitlines()[1]
+
+
+@pytest.mark.parametrize("end", ["/", "/."])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "cat", "--size", 16, "--filters", 4, "--out", "new.png"),
+        ("visualize", "cat", "--size", 16, "--filters", 4, "--out", "new.png"),
+        ("explore", "--out", "new.html"),
+        ("verify", "lemma1", "--budget", "quick", "--csv", "new.csv"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_file_that_is_named_like_a_folder_is_refused(here, monkeypatch, words, end):
+    monkeypatch.chdir(here)
+    done = run(*words[:-1], words[-1] + end)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"theorylab: error: {words[-1]}{end}: is a folder, not a file\n"
+    assert not list(here.glob("new*"))
+    with pytest.raises(IsADirectoryError, match="is a folder, not a file"):
+        _files.write_atomically(words[-1] + end, "text")
+
+
+@pytest.mark.parametrize(("level", "status"), [("-O", 0), ("-OO", 2)])
+def test_without_docstrings_one_line_says_what_is_wrong(level, status):
+    command = [sys.executable, level, "-m", "theorylab", "claims"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert len(done.stderr.splitlines()) == (status == 2)
+    assert ("which scikit-image needs" in done.stderr) is (status == 2)
 
 
 def test_what_is_replaced_is_said(here):
@@ -624,6 +722,7 @@ def test_help_into_a_full_disk_is_one_line(words):
             stderr=subprocess.PIPE,
             text=True,
             check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
         )
     assert done.returncode == 3
     assert done.stderr == "theorylab: error: the output: No space left on device\n"

@@ -1,13 +1,16 @@
 """Help, shell completion, and what differs between a terminal and a pipe."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
 import re
 import shlex
+import struct
 import subprocess
 import sys
+import termios
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -226,6 +229,23 @@ def test_a_pipe_breaks_no_id_and_a_narrow_terminal_is_obeyed():
     assert max(map(len, lines)) > 100
     narrow = process("claims", COLUMNS="80")
     assert max(map(cell_len, narrow.stdout.splitlines())) <= 80
+    for nothing in ("0", "", "-1", "wide"):
+        assert process("claims", COLUMNS=nothing, LINES=nothing).stdout == done.stdout
+
+
+def test_the_width_is_that_of_the_terminal_on_stdout(tmp_path):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    clean = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "FORCE_COLOR")}
+    words = [sys.executable, "-m", "theorylab", "claims"]
+    with (tmp_path / "stderr").open("wb") as stderr:
+        child = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=theirs, stderr=stderr, env={**clean, "NO_COLOR": "1"}
+        )
+    os.close(theirs)
+    lines = drained(ours).splitlines()
+    assert child.wait(timeout=PATIENCE) == 0
+    assert max(map(cell_len, lines)) == 100
 
 
 @pytest.mark.parametrize(

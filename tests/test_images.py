@@ -1,7 +1,9 @@
 """Pictures in, prepared arrays out; and one clear line for every kind of bad picture."""
 
 import os
+import struct
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +154,91 @@ def test_values_without_a_known_range_are_refused_whatever_they_are(dtype, top, 
             Image.fromarray(values.astype(np.int32) if dtype == np.uint32 else values).save(f"{folder}/a.tif")
         with pytest.raises(ValueError, match=r"a\.tif.*no known range"):
             images.load(f"{folder}/a.tif", 2)
+
+
+def tiff(path, planes, bits, photometric, *, order="<", sign=1, palette=(), packed=False):
+    """Write unsigned integers (channels, H, W), one plane after the other, by the words of the TIFF specification."""
+    samples, (height, width) = len(planes), planes[0].shape
+    byte_order = order if bits == 16 else ">"  # else the most significant bit of a row is first
+    rows = [
+        np.unpackbits(row.astype(f"{byte_order}u2").view("u1")).reshape(-1, 16)
+        for row in planes.reshape(-1, width)
+    ]
+    strips = b"".join((np.packbits(row[:, -bits:]).tobytes()) for row in rows)
+    strips, compression = (zlib.compress(strips), 8) if packed else (strips, 1)
+    tags = {256: [width], 257: [height], 258: [bits] * samples, 259: [compression], 262: [photometric]}
+    tags |= {273: [len(strips) // samples * k for k in range(samples)], 277: [samples], 278: [height]}
+    tags |= {279: [len(strips) // samples] * samples, 284: [1 + (samples > 1)], 339: [sign] * samples}
+    tags |= {320: list(palette)} if len(palette) else {}
+    at = 8 + 2 + 12 * len(tags) + 4
+    beside = sum(4 * len(values) for values in tags.values() if len(values) > 1)
+    tags[273] = [at + beside + start for start in tags[273]]
+    directory, more = b"", b""
+    for tag, values in sorted(tags.items()):
+        kind = "H" if tag == 320 else "L"
+        held = struct.pack(f"{order}{len(values)}{kind}", *values).ljust(4, b"\0")
+        directory += struct.pack(f"{order}HHL", tag, 3 if kind == "H" else 4, len(values))
+        directory += held if len(values) == 1 else struct.pack(f"{order}L", at + len(more))
+        more += held.ljust(4 * len(values), b"\0") if len(values) > 1 else b""
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}LH", 8, len(tags))
+    path.write_bytes(head + directory + bytes(4) + more + strips)
+    return path
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("white", [0, 1])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 12, 16])
+def test_grey_tiffs_of_every_depth_are_read_or_refused(tmp_path, bits, white, order, packed):
+    top = 2**bits - 1
+    grey = np.random.default_rng(bits).integers(0, top + 1, (5, 7))
+    path = tiff(
+        tmp_path / "a.tif", (grey if white else top - grey)[None], bits, white, order=order, packed=packed
+    )
+    # Pillow itself takes these for no picture.
+    if (bits == 12 and (not white or order == ">")) or (bits == 16 and not white and order == ">"):
+        with pytest.raises(ValueError, match=r"a\.tif.*not a picture in a format that is read here"):
+            images.original(path)
+        return
+    found = images.original(path)
+    np.testing.assert_allclose(found, np.repeat(grey[:, :, None], 3, axis=2) / (top / 255), atol=1e-9)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("white", [0, 1])
+def test_signed_tiffs_are_refused(tmp_path, bits, white, order):
+    grey = np.arange(12).reshape(1, 3, 4)
+    words = "not a picture" if white == 0 else "signed values have no known range"
+    with pytest.raises(ValueError, match=rf"a\.tif.*{words}"):
+        images.original(tiff(tmp_path / "a.tif", grey, bits, white, order=order, sign=2))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_palette_tiffs(tmp_path, bits):
+    palette = np.random.default_rng(bits).integers(0, 256, (3, 2**bits))
+    index = np.arange(35).reshape(5, 7) % 2**bits
+    path = tiff(tmp_path / "a.tif", index[None], bits, 3, palette=(257 * palette).ravel())
+    np.testing.assert_array_equal(images.original(path), np.moveaxis(palette[:, index], 0, -1))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tiffs_of_separate_planes(tmp_path, order):
+    planes = np.random.default_rng(0).integers(0, 256, (3, 5, 7))
+    path = tiff(tmp_path / "a.tif", planes, 8, 2, order=order)
+    np.testing.assert_array_equal(images.original(path), np.moveaxis(planes, 0, -1))
+    with pytest.raises(ValueError, match="separate planes of 16 bits are not read"):
+        images.original(tiff(path, 257 * planes, 16, 2, order=order))
+
+
+def test_signed_16_bits_of_astronomy_are_refused(tmp_path):
+    cards = ("SIMPLE  = T", "BITPIX  = 16", "NAXIS   = 2", "NAXIS1  = 2", "NAXIS2  = 2", "END")
+    header = "".join(card.ljust(80) for card in cards).ljust(2880)
+    (tmp_path / "a.fits").write_bytes(
+        header.encode() + np.array([-1, 0, 1, 2], dtype=">i2").tobytes().ljust(2880)
+    )
+    with pytest.raises(ValueError, match=r"a\.fits.*signed values have no known range"):
+        images.original(tmp_path / "a.fits")
 
 
 @pytest.mark.parametrize("transparency", [None, 1, bytes([0, 128])])

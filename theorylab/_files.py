@@ -54,8 +54,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
     ...     write_atomically(f"{folder}/note.txt", "whole").read_text()
     'whole'
     """
+    check_file(path)
     given = Path(place(path))
-    check_file(given)
     target = Path(os.path.realpath(given))
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
@@ -142,7 +142,7 @@ def check_file(path: str | os.PathLike[str], read: str | os.PathLike[str] | None
     target = Path(os.path.realpath(given))
     if read is not None and target.exists() and target == Path(os.path.realpath(place(read))):
         raise FileExistsError(f"{given}: is what is read, and will not be replaced")
-    if target.is_dir():
+    if target.is_dir() or os.path.basename(given) in ("", "."):  # by its slash, which pathlib would drop
         raise IsADirectoryError(f"{given}: is a folder, not a file")
     if target.exists() and not target.is_file():
         raise FileExistsError(f"{given}: is not an ordinary file, and will not be replaced")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import functools
 import io
@@ -158,12 +157,11 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             output.line("theorylab: interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader has gone (`| head`).  What is still held for it goes nowhere, without a word at the end.
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            output.give_up_what_is_held()  # the reader has gone (`| head`)
             raise typer.Exit(NOT_WRITTEN) from None
         except OSError as error:
             late = isinstance(error, NotWritten) or error.errno in _FULL
+            output.give_up_what_is_held()
             where = error.filename or (late and "the output")  # a stream has no name
             _fail(
                 f"{where}: {error.strerror}" if where and error.strerror else error.strerror or str(error),
@@ -195,7 +193,9 @@ for module in (claims, verify, visualize, predict, figure, converge, audit, chec
 def main() -> None:
     """Entry point of ``theorylab`` and ``python -m theorylab``."""
     output.stand_in_for_closed_streams()
+    output.keep_stdout_for_results()
     output.accept_any_text()
+    output.forget_sizes_of_nothing()
     output.let_no_message_fail()
     _interrupt.ends_all()
     try:
@@ -213,6 +213,7 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _FULL:
             raise
+        output.give_up_what_is_held()
         # --help or --version, which no command guards
         print(f"theorylab: error: the output: {error.strerror}", file=sys.stderr)
         sys.exit(NOT_WRITTEN)

@@ -23,6 +23,8 @@ MAX_PIXELS = 100_000_000
 _NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 # Mode "I" does not say how wide the stored integers are; these formats hold at most 16 bits.
 _AT_MOST_16_BITS = {"PNG", "PPM"}
+# Tags of a TIFF, of which Pillow's mode says too little.
+_BITS, _PHOTOMETRIC, _PLANES, _SIGN = 258, 262, 284, 339
 # Files in the wheel of scikit-image, so nothing is downloaded; all are free of copyright restrictions.
 _FILES = {"cat": "chelsea.png", "astronaut": "astronaut.png", "coffee": "coffee.png", "rocket": "rocket.jpg"}
 
@@ -49,7 +51,7 @@ def load(
 
     The picture becomes a square: as a whole, so that its aspect ratio may change, or the square in its middle.  The
     rotation noted by a camera (EXIF) is applied, an alpha channel is dropped without compositing, grey and
-    palette pictures become RGB, 16-bit grey is scaled to 0–255; of an animation, or of a TIFF of several pages, the
+    palette pictures become RGB, grey of 12 and 16 bits is scaled to 0–255; of an animation, or of a TIFF of several pages, the
     first is taken.
 
     Parameters
@@ -258,23 +260,34 @@ def pixels(path: str) -> np.ndarray:
                     raise Image.DecompressionBombError
                 if opened.format in _NO_PICTURES:
                     raise UnidentifiedImageError
-                wide = opened.mode == "I" and opened.format not in _AT_MOST_16_BITS
-                return _pixels(ImageOps.exif_transpose(opened), wide)
+                ends = _black_and_white(opened)  # now: a picture that is rotated has no tags
+                return _pixels(ImageOps.exif_transpose(opened), *ends)
         except UnidentifiedImageError:
             raise ValueError("not a picture in a format that is read here") from None
         except Image.DecompressionBombError:
             raise ValueError(f"too large, at most {MAX_PIXELS // 10**6} megapixels are read") from None
 
 
-def _pixels(picture: Any, wide: bool) -> np.ndarray:
-    """Convert any Pillow picture to (H, W, 3), on the scale 0–255; one of `wide` integers has no such scale."""
-    if picture.mode == "F":
+def _black_and_white(opened: Any) -> tuple[int, int]:
+    """Return which stored values of grey above 8 bits are black and white; a ValueError if nothing says it."""
+    if opened.mode == "F":
         raise ValueError("floating-point values have no known range; save it with 8 or 16 bits")
-    if wide:
-        raise ValueError("32-bit and signed values have no known range; save it with 8 or 16 bits")
+    tags = getattr(opened, "tag_v2", {})
+    wide = opened.mode == "I" and opened.format not in _AT_MOST_16_BITS
+    if wide or 2 in tags.get(_SIGN, ()) or (opened.format == "FITS" and opened.mode == "I;16"):
+        raise ValueError("32-bit and signed values have no known range; save it with 8 or 16 bits, unsigned")
+    bits = tags.get(_BITS, (16,))
+    if len(bits) > 1 and max(bits) > 8 and tags.get(_PLANES) == 2:  # Pillow takes each byte for a pixel
+        raise ValueError("separate planes of 16 bits are not read; save it with its colours pixel by pixel")
+    top = 2 ** bits[0] - 1
+    return (top, 0) if tags.get(_PHOTOMETRIC) == 0 else (0, top)
+
+
+def _pixels(picture: Any, black: int, white: int) -> np.ndarray:
+    """Convert any Pillow picture to (H, W, 3), on the scale 0–255; `black` and `white` are of grey above 8 bits."""
     if picture.mode.startswith("I"):
         grey = np.asarray(picture).astype(np.float64)  # convert("RGB") would clip at 255
-        return np.repeat(grey[:, :, None] / 257, 3, axis=2)
+        return np.repeat((grey[:, :, None] - black) / ((white - black) / 255), 3, axis=2)
     if picture.mode in ("P", "PA", "La", "RGBa") or "transparency" in picture.info:
         # Convert by way of RGBA, where transparent pixels keep their colour.
         picture = picture.convert("LA" if picture.mode == "La" else "RGBA")

@@ -9,9 +9,12 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from matplotlib.font_manager import FontProperties
-from matplotlib.path import Path
-from matplotlib.textpath import TextPath, text_to_path
+from theorylab.drawing import plain
+
+with plain():  # which imports matplotlib whatever MPLBACKEND names
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.path import Path
+    from matplotlib.textpath import TextPath, text_to_path
 
 # Units of the view box in an em; one unit is far below a pixel.
 _SIZE = 200.0
@@ -22,6 +25,7 @@ _LARGEST, _SMALLEST = 1.12, 0.86
 _LETTERS = {Path.MOVETO: "M", Path.LINETO: "l", Path.CURVE3: "q", Path.CURVE4: "c", Path.CLOSEPOLY: "z"}
 
 
+@plain()
 def svg(lines: Sequence[str], label: str) -> str:
     r"""Draw lines of mathtext, without their dollar signs, under each other as one inline SVG element.
 

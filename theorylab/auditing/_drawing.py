@@ -15,7 +15,7 @@ from theorylab import _files, _json, _validation, drawing
 from theorylab.auditing._null import Null, sigma_map
 from theorylab.auditing._report import Findings, entries
 from theorylab.charts import MapPanel
-from theorylab.drawing import FAINT, INK, PALETTE, encode, entitle, label_axes, maps_over_charts
+from theorylab.drawing import FAINT, INK, PALETTE, encode, entitle, label_axes, maps_over_charts, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MAPS = 3  # maps beside the picture
 
 
+@plain()
 def draw(report: Findings) -> Figure:
     """Draw the picture and some maps over charts: recovery and class, layers drawn anew, convergence."""
     charts = 1 + bool(report.randomization) + bool(report.backward_cosines)

@@ -11,7 +11,6 @@ import io
 import os
 import re
 import shlex
-import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from theorylab.exhibits import Exhibit
     from theorylab.subjects import Subject
 
-_PIPE = 140  # columns
+_PIPE, _TERMINAL = 140, 80  # columns, where there is no other word
 # One character for one, where that is possible: tables stay aligned.
 _PLAIN = dict(zip("−–—─✓✗\xa0×·•…", "----+x x**.", strict=True)) | {"±": "+-"}
 
@@ -46,6 +45,16 @@ def _stdout() -> TextIO:
     return _STDOUT.get(sys.stdout)
 
 
+def _width(terminal: TextIO) -> int:
+    """Return how many columns a terminal has; not by shutil, which asks the descriptor 1, where no results go."""
+    try:
+        found = os.get_terminal_size(terminal.fileno()).columns
+    except (OSError, ValueError):
+        found = 0
+    given = os.environ.get("COLUMNS", "")
+    return (int(given) if given.isdecimal() else 0) or found or _TERMINAL
+
+
 class _Closed(io.TextIOBase):
     """In the place of a stdout that was closed (``>&-``), which Python calls None and print passes over in silence."""
 
@@ -64,6 +73,37 @@ def stand_in_for_closed_streams() -> None:
         sys.stdout = _Closed()
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def keep_stdout_for_results() -> None:
+    """Give the results a descriptor of their own: what else is written to stdout's, as by ``os.system``, goes to stderr.
+
+    For the whole process, once: code of C and threads that go on write when they like.  Not where stdout is no descriptor.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stdout.fileno() != 1:
+            return
+        sys.stdout.flush()
+        results = os.dup(1)  # which children do not inherit
+        os.dup2(2, 1)
+        sys.stdout = open(results, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # noqa: SIM115
+
+
+def give_up_what_is_held() -> None:
+    """Let what stdout cannot write go nowhere: Python would try it again at the end, and end with a status of its own."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def forget_sizes_of_nothing() -> None:
+    """Take a width or height that is no positive number, as COLUMNS=0, as unset: tables of no width are not seen."""
+    for name in ("COLUMNS", "LINES"):
+        value = os.environ.get(name, "")
+        if not (value.isdecimal() and int(value)):
+            os.environ.pop(name, None)
 
 
 def let_no_message_fail() -> None:
@@ -116,7 +156,7 @@ def line(text: str, *, err: bool = False) -> None:
     text = "\n".join(map(visible, text.split("\n")))
     stream = sys.stderr if err else _stdout()
     if stream.isatty():  # which would break words
-        width = shutil.get_terminal_size().columns
+        width = _width(stream)
         text = "\n".join(
             textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False)
             for each in text.splitlines()
@@ -158,7 +198,7 @@ def table_file(name: str | None, image: str | None) -> Path | None:
     file = Path(_files.place(name))
     if file.suffix.lower() != ".csv":
         raise ValueError(f"--csv: expected a name that ends in .csv, got {name!r}")
-    _files.check_file(file, image)
+    _files.check_file(name, image)
     return file
 
 
@@ -166,9 +206,9 @@ def figure_file(out: str | None, image: str, kind: str) -> Path:
     """Return the file of a figure, after a check that it can be written."""
     from theorylab import _files, drawing
 
-    file = Path(f"{Path(image).stem}-{kind}.png" if out is None else _files.place(out))
+    file = f"{Path(image).stem}-{kind}.png" if out is None else _files.place(out)
     drawing.check_path(file, read=image)
-    return file
+    return Path(file)
 
 
 def picture(
@@ -240,5 +280,5 @@ def display(renderable: Any) -> None:
     Told(
         file=_stdout(),
         color_system=None if os.environ.get("NO_COLOR") else "auto",
-        width=_PIPE if piped else None,
+        width=_PIPE if piped else _width(_stdout()),
     ).print(renderable)

@@ -37,7 +37,7 @@ def explore(
     file = Path(_files.place(out))
     if file.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--out: expected a name that ends with .html, got {out!r}")
-    _files.check_file(file, image)
+    _files.check_file(out, image)
     page = explorer.page(image)
     before = file.exists()
     _files.write_atomically(file, page)

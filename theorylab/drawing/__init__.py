@@ -8,7 +8,7 @@ from theorylab.drawing._curves import label_axes
 from theorylab.drawing._maps import maps_over_charts, rows_of_maps
 from theorylab.drawing._numbers import MINUS, fixed, number, percent, powers, signs, with_error, with_reach
 from theorylab.drawing._pages import page
-from theorylab.drawing._style import FAINT, INK, PALETTE, entitle
+from theorylab.drawing._style import FAINT, INK, PALETTE, entitle, plain
 from theorylab.drawing._tables import Words, empty_table, table
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "number",
     "page",
     "percent",
+    "plain",
     "powers",
     "render",
     "rows_of_maps",

@@ -11,7 +11,7 @@ from theorylab import _files
 from theorylab.charts import Chart, CurveFigure, MapFigure
 from theorylab.drawing._curves import draw_curves
 from theorylab.drawing._maps import draw_maps, layout_of
-from theorylab.drawing._style import WIDTH
+from theorylab.drawing._style import WIDTH, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +20,7 @@ _DPI = 160
 FORMATS = ("png", "pdf", "svg")
 
 
+@plain()
 def draw(figure: Chart) -> Figure:
     """Draw a chart as a matplotlib figure.
 
@@ -94,6 +95,7 @@ def render(figure: Chart, file_format: str = "png") -> bytes:
     return encode(draw(figure), file_format)
 
 
+@plain()
 def encode(canvas: Figure, file_format: str = "png") -> bytes:
     r"""Encode a matplotlib figure as the content of a file; the same figure gives the same bytes.
 
@@ -116,10 +118,8 @@ def encode(canvas: Figure, file_format: str = "png") -> bytes:
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[file_format]
     stream = io.BytesIO()
     options: dict[str, Any] = {"facecolor": "white", "bbox_inches": "tight", "pad_inches": 0.08}
-    with matplotlib.rc_context(
-        {"svg.hashsalt": "theorylab"}
-    ):  # else the names of its parts are drawn at random
-        canvas.savefig(stream, format=file_format, dpi=_DPI, metadata=metadata, **options)
+    matplotlib.rcParams["svg.hashsalt"] = "theorylab"  # else the names of its parts are drawn at random
+    canvas.savefig(stream, format=file_format, dpi=_DPI, metadata=metadata, **options)
     return stream.getvalue()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from theorylab import display
 from theorylab.charts import MapFigure, MapPanel
 from theorylab.drawing._numbers import number
-from theorylab.drawing._style import FAINT, INK, WIDTH, entitle
+from theorylab.drawing._style import FAINT, INK, WIDTH, entitle, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,6 +58,7 @@ def rows_of_maps(rows: Rows) -> Figure:
     return maps_over_charts(rows, 0)[0]
 
 
+@plain()
 def maps_over_charts(rows: Rows, charts: int) -> tuple[Figure, list[Axes]]:
     """Draw rows of maps, and empty axes for charts side by side under them.
 

@@ -1,8 +1,12 @@
-"""Colours and the width of a figure, and its title."""
+"""Colours and the width of a figure, its title, and whose settings it is drawn by."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import textwrap
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +19,32 @@ INK, FAINT = "#1a1a1a", "#6b6b6b"
 WIDTH = 6.4  # inches; narrow, so that the words stay legible on a phone
 TITLE = 10  # points
 _LETTERS, _LINE = 12, 0.17  # of a bold title: letters in an inch, inches of a line
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+    """Draw by matplotlib's defaults in place of the user's settings, which may ask for LaTeX and are back afterwards.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> with plain():
+    ...     matplotlib.rcParams["text.usetex"]
+    False
+    """
+    # Figures are written without a backend: that MPLBACKEND names one that is not known here, as Jupyter's, must not matter.
+    backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if backend:
+        with contextlib.suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
 
 
 def wrapped(title: str, width: float) -> str:

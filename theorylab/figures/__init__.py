@@ -85,8 +85,9 @@ def make(name: str, settings: Settings = Settings()) -> FinishedFigure:  # noqa:
     """
     name = _validation.choice(name, NAMES, "figure")
     module = importlib.import_module(f"{__name__}.{'figure' * name.isdecimal()}{name}")
-    caption, canvas, numbers = module.make(settings)
-    drawing.entitle(canvas, TITLES[name])
+    with drawing.plain():
+        caption, canvas, numbers = module.make(settings)
+        drawing.entitle(canvas, TITLES[name])
     return FinishedFigure(name, caption, canvas, numbers)
 
 

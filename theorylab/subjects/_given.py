@@ -67,6 +67,11 @@ def given(
         return small(side or 32, seed)
     where = f"model {model!r}"
     function = _imports.named(model, where)
+    if not callable(function) or (hasattr(function, "forward") and not isinstance(function, type)):
+        kind = (
+            _validation.shown(function) if not callable(function) else f"a {type(function).__name__} itself"
+        )
+        raise TypeError(f"{where}: expected a function that returns a torch.nn.Module, got {kind}")
     beside = vars(sys.modules[model.partition(":")[0]])
     try:
         module = function()
