@@ -556,6 +556,41 @@ def test_wrong_arguments_are_one_line_that_names_them(name):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
+        *(
+            (
+                lambda shape=shape: tl.measures.similarity(np.ones(shape), np.ones(shape)),
+                "first, second: expected maps .* 7",
+            )
+            for shape in [
+                (1, 5, 5),
+                (1, 6, 6),
+                (3, 6, 90),
+                (90, 6),
+                (7, 7),
+                (1, 0, 6),
+                (0, 8, 8),
+                (1, 1, 8, 8),
+            ]
+        ),
+        *(
+            (lambda shape=shape, f=f: f(np.ones(shape)), f"map: expected .*{re.escape(str(shape))}")
+            for shape in [(1, 0, 6), (3, 6, 0), (0, 6, 6), (2, 0, 4, 4)]
+            for f in (tl.display.unit_norm, tl.display.min_max, tl.display.to_rgb, tl.display.shades)
+        ),
+        *(
+            (
+                lambda counts=counts: tl.draw(
+                    tl.models.three_layer(GRID, 2), X, "guided", **{"size": 1} | counts
+                ),
+                "size, n_readouts: expected maps that fit in memory",
+            )
+            for counts in [
+                {"size": 10**30},
+                {"n_readouts": 10**30},
+                {"size": 10**17},
+                {"size": 10**9, "n_readouts": 10**9},
+            ]
+        ),
         (lambda: tl.analytic.mean_map(X, GRID, "guided", 2, law=0.1), "law: expected a WeightLaw, got float"),
         (
             lambda: tl.analytic.mean_map(X, GRID, "guided", 2, pool=2),

@@ -7,8 +7,10 @@ import math
 import random
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from test_methods import zennit
 from typer.testing import CliRunner
 
@@ -254,6 +256,30 @@ def test_a_negative_map_of_any_size_is_a_fault(seed, factor):
     report = tl.check(shown(ruled("guided"), lambda s, x, f: factor * s), seed=seed)
     scaled = [] if factor == -1 else [f"scaled by {-factor:.3g}"]
     assert (report.kind, report.remarks, report.right) == ("guided", ["negative of the map", *scaled], False)
+
+
+@pytest.mark.filterwarnings("error")
+@hypothesis.settings(max_examples=4, deadline=None)
+@hypothesis.given(
+    power=st.floats(-300, 300), kind=st.sampled_from(["saliency", "guided", "input-x-gradient"])
+)
+@hypothesis.example(-170, "guided")  # whose squares vanish
+@hypothesis.example(160, "saliency")  # whose squares overflow
+@hypothesis.example(300, "saliency")
+@hypothesis.example(-300, "saliency")
+def test_a_map_of_any_size_is_the_same_kind(power, kind):
+    factor = 10.0**power
+    inner = method(kind) if kind == "input-x-gradient" else ruled(kind)
+    report = tl.check(lambda module, x, target: factor * torch.as_tensor(inner(module, x, target)).double())
+    scaled = [] if power == 0 else [f"scaled by {factor:.3g}"]
+    assert (report.kind, report.remarks, report.right) == (kind, scaled, True), str(report)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_noise_of_any_size_is_other_maps(factor):
+    report = tl.check(lambda module, x, target: factor * torch.randn_like(x))
+    assert (report.kind, report.faults) == ("unknown", ["two calls give different maps"]), str(report)
 
 
 def test_smoothgrad_is_known_by_its_mean():

@@ -3,10 +3,11 @@
 import functools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import integrate
 from scipy import stats as scipy_stats
@@ -14,7 +15,12 @@ from scipy import stats as scipy_stats
 from proofs_checks.literature import shattered_gradients, single_step
 from proofs_checks.literature.shattered_gradients import Layers
 from theorylab import LeakyReLU, PatchGrid, ReLU
-from theorylab.analytic import feature_cosine, gradient_correlation, gradient_fourth_moment
+from theorylab.analytic import (
+    deconvnet_correlation,
+    feature_cosine,
+    gradient_correlation,
+    gradient_fourth_moment,
+)
 
 
 def by_integrals(cosine, depth, branch):
@@ -196,3 +202,43 @@ def test_bad_widths():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         gradient_correlation(*arguments[:2], **({"branch_scale": arguments[2]} if len(arguments) > 2 else {}))
+
+
+def in_many_digits(cosine, share, depth):
+    """One minus the cosine below all layers, and the product over them, layer by layer."""
+    with mpmath.workdps(40):
+        cosine, share, product = mpmath.mpf(cosine), mpmath.mpf(share), mpmath.mpf(1)
+        for _ in range(depth):
+            angle = mpmath.acos(cosine)
+            product *= 1 - share * angle / mpmath.pi
+            rectified = (mpmath.sin(angle) + (mpmath.pi - angle) * cosine) / mpmath.pi
+            cosine = (1 - share) * cosine + share * rectified
+        return float(1 - cosine), float(product)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    cosine=st.one_of(st.floats(-0.99, 0.99), st.floats(4e-7, 1e-6).map(lambda gap: 1 - gap)),
+    branch=st.floats(1.0, 5.0),
+    depth=st.integers(5_000, 12_000),
+)
+@example(0.0, 3.0, 12_000)  # the angle becomes small above the last layer
+def test_many_layers_are_those_of_many_digits(cosine, branch, depth):
+    gap, product = in_many_digits(cosine, branch**2 / (1 + branch**2), depth)
+    assert gradient_correlation(cosine, depth, branch_scale=branch) == pytest.approx(product, rel=3e-7)
+    if cosine == 0:
+        gap, _ = in_many_digits(0, 1, depth)
+        assert 1 - deconvnet_correlation(depth) == pytest.approx(gap, rel=3e-7, abs=1e-13)
+
+
+@pytest.mark.parametrize("depth", [10**9, 10**30, 10**300])
+def test_a_depth_without_end_has_its_limit(depth):
+    assert deconvnet_correlation(depth) == 1
+    rest = {gradient_correlation(cosine, depth) for cosine in (-1.0, -0.5, 0.5)}
+    assert max(rest) < 1e-24
+    assert gradient_correlation(1.0, depth) == 1
+    # The next layers take away three times their share.
+    ratio = gradient_correlation(0.5, 2 * 10**9) / gradient_correlation(0.5, 10**9)
+    assert ratio == pytest.approx(1 / 8, rel=1e-6)
+    assert gradient_correlation(0.5, 10**9, branch_scale=1e-160) == 1
+    assert gradient_correlation(0.5, 10**9, branch_scale=1e200) == gradient_correlation(0.5, 10**9)

@@ -1,8 +1,12 @@
 """README and documentation: what they show runs, what they name exists, and what is generated is up to date."""
 
 import json
+import os
+import pkgutil
 import re
 import shlex
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -156,3 +160,41 @@ def test_the_api_lists_the_public_modules():
     listed = set(re.findall(r"^   (theorylab\S*|proofs_checks\S*)$", page, re.M))
     public = [getattr(theorylab, name) for name in theorylab.__all__]
     assert listed >= {one.__name__ for one in public if isinstance(one, types.ModuleType)}
+
+
+def dotted(prefix):
+    """Names behind a prefix, as in ``tl.analytic.mean_map``, on all pages."""
+    pattern = rf"(?<![\w./-]){prefix}\.([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?![\w/-])"
+    return sorted({name for page in PAGES for name in re.findall(pattern, page.read_text(encoding="utf-8"))})
+
+
+WALK = """
+import os, sys
+import theorylab as tl
+for part in sorted({name.partition(".")[0] for name in sys.argv[1:]}):
+    child = os.fork()  # what one name imports must not help another
+    if not child:
+        for name in sys.argv[1:]:
+            value = tl
+            for key in name.split(".") if name.partition(".")[0] == part else ():
+                if not hasattr(value, key):
+                    print(name, flush=True)
+                    break
+                value = getattr(value, key)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="one process for each part")
+def test_names_of_the_pages_are_there_after_the_import():
+    names = dotted("tl")
+    assert "analytic.tolerances.tolerance" in names
+    for given, missing in ((names, []), (["analytic.no_such_law", "analytic"], ["analytic.no_such_law"])):
+        run = subprocess.run([sys.executable, "-c", WALK, *given], capture_output=True, text=True, check=True)
+        assert run.stdout.split() == missing
+
+
+def test_modules_of_the_pages_can_be_imported():
+    for name in dotted("theorylab"):
+        pkgutil.resolve_name(f"theorylab.{name}")

@@ -44,6 +44,17 @@ def integer(value: Any) -> Any:
     return operator.index(value) if whole else value
 
 
+def unboxed(value: Any) -> Any:
+    """Return a number of NumPy's as Python's, also in a list: a narrow one squared is rounded or wraps around."""
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, np.floating):
+        return float(value)
+    if type(value) in (list, tuple) and any(isinstance(one, np.number) for one in value):
+        return type(value)(map(unboxed, value))
+    return value
+
+
 def finite_number(value: object, name: str, *, above: float | None = None) -> float:
     """Return `value` as a finite float, above a bound if one is given, or raise a TypeError or ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
@@ -194,8 +205,8 @@ def checked(function: Checked) -> Checked:
     """Have a public function, or the constructor and the public methods of a class, check its arguments by its type hints.
 
     What is of another kind is a TypeError of one line, ``grid: expected a PatchGrid, got float``; what a hint promises to be
-    an array becomes one, by :func:`as_array`.  Sizes, signs and shapes are for the function itself, and so are arguments that
-    do not bind.
+    an array becomes one, by :func:`as_array`, and a number of NumPy's one of Python's, by :func:`unboxed`.  Sizes, signs and
+    shapes are for the function itself, and so are arguments that do not bind.
     """
     if isinstance(function, type):
         for name, member in list(vars(function).items()):
@@ -221,14 +232,15 @@ def checked(function: Checked) -> Checked:
     def called(*args: Any, **kwargs: Any) -> Any:
         known = hints()
         given = itertools.chain(zip(by_place, args, strict=False), kwargs.items())
-        if all(known[name][1](value) for name, value in given if name in known):
+        if all(known[name][1](value) and unboxed(value) is value for name, value in given if name in known):
             return function(*args, **kwargs)  # it says what is missing or too much
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
             return function(*args, **kwargs)
         for name in filter(known.__contains__, bound.arguments):
-            value, (words, check, array) = bound.arguments[name], known[name]
+            value, (words, check, array) = unboxed(bound.arguments[name]), known[name]
+            bound.arguments[name] = value
             if not array and not check(value):  # such as ``logits.argmax()``
                 value = bound.arguments[name] = integer(value)
             if check(value):

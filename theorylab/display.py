@@ -14,6 +14,8 @@ def _maps(maps: np.ndarray) -> np.ndarray:
     maps = _validation.real_array(maps, "map")
     if maps.ndim < 3:
         raise ValueError(f"map: expected (..., C, H, W), got {maps.shape}")
+    if 0 in maps.shape[-3:]:
+        raise ValueError(f"map: expected a channel and a pixel at least, got {maps.shape}")
     return maps
 
 
@@ -49,7 +51,7 @@ def unit_norm(maps: np.ndarray) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If an entry is not a finite real number or there are fewer than three axes.
+        If an entry is not a finite real number, there are fewer than three axes, or the last three hold nothing.
 
     Notes
     -----

@@ -79,6 +79,9 @@ def distance(first: np.ndarray, second: np.ndarray) -> float:
     return math.sqrt(max(2 - 2 * cosine(first, second), 0.0))
 
 
+_WINDOW = 7  # of scikit-image
+
+
 @_validation.checked
 def similarity(first: np.ndarray, second: np.ndarray) -> float:
     """Return the structural similarity (SSIM) of two maps as a picture shows them: each scaled to [0, 1].
@@ -110,6 +113,8 @@ def similarity(first: np.ndarray, second: np.ndarray) -> float:
     from skimage import metrics
 
     first, second = _pair(first, second)
+    if first.ndim != 3 or 0 in first.shape or min(first.shape[1:]) < _WINDOW:
+        raise ValueError(f"first, second: expected maps (C, H, W) of 7 × 7 pixels or more, got {first.shape}")
     ssim: Callable[..., float] = metrics.structural_similarity  # scikit-image has no types
     return float(ssim(display.min_max(first), display.min_max(second), data_range=1.0, channel_axis=0))
 

@@ -259,12 +259,16 @@ TERMS: tuple[Term, ...] = (
         ("feature_cosine", "one weight for every position", "sizes * arc_cosine(angles)", "sizes.mean() * arc_cosine(angles)"),
     ),
     *_in(
+        "analytic._angles",
+        ("descend", "a quarter of the units open for both", "1 - share * angle / math.pi", "1 - share / 2"),
+        ("descend", "the angle of the first layer in all", "before, cosine = cosine, (1 - share) * cosine + share * rectified", "before = None"),
+        ("descend", "the second term of the arc-cosine map dropped", "(math.pi - angle) * cosine", "0.0"),
+    ),
+    *_in(
         "analytic.gradients",
-        ("gradient_correlation", "a quarter of the units open for both", "1 - share * angle / math.pi", "1 - share / 2"),
-        ("gradient_correlation", "the branch's energy for its share", "1 / (1 + _validation.positive_number(branch_scale, \"branch_scale\") ** -2)", "_validation.positive_number(branch_scale, \"branch_scale\") ** 2"),
+        ("gradient_correlation", "the branch's energy for its share", "1 / (1 + b**-2) if b > 1 else b * b / (1 + b * b)", "b * b"),
         ("gradient_fourth_moment", "the input's χ² dropped", "(1 + 2 / sizes[0])", "1"),
         ("gradient_fourth_moment", "all units open", "6 * (1 + square**2) / (1 + square) ** 2 - 1", "2"),
-        ("gradient_correlation", "the angle of the first layer in all", "cosine = (1 - share) * cosine + share * rectified", "pass"),
     ),
     *_in(
         "analytic.kurtosis",
@@ -440,7 +444,6 @@ TERMS: tuple[Term, ...] = (
         ("depth_profile", "every readout taken for Gaussian", "kind * first, second - kind**2 * (second - lost)", "first, lost"),
         ("depth_profile", "the unit's slope left out of the norms", "math.hypot(1.0, unit.slope)", "1.0"),
         ("infinite_depth_alignment", "the tangent taken for the cosine", "ratio / math.hypot(1.0, ratio)", "ratio"),
-        ("deconvnet_correlation", "the second term of the arc-cosine map dropped", "(math.pi - angle) * correlation", "0.0"),
     ),
     *_in(
         "analytic._inner_products",

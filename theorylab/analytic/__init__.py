@@ -1,6 +1,7 @@
 """Closed forms only: no simulation, and no import of one, so that agreement with a simulation is evidence."""
 
 from theorylab.analytic import halfspace
+from theorylab.analytic import tolerances as tolerances
 from theorylab.analytic.conv_depth import depth_maps
 from theorylab.analytic.depth import deconvnet_correlation, depth_profile, infinite_depth_alignment
 from theorylab.analytic.estimation import estimation_error, filters_needed

@@ -32,6 +32,7 @@ import numpy as np
 from scipy import optimize
 
 from theorylab import _validation
+from theorylab.analytic import _angles
 from theorylab.analytic._layer_laws import bias_laws, readout_kind, standard_deviations
 from theorylab.analytic._uniform_moments import lost_between, unit_moments
 from theorylab.analytic.nolaw import NoLaw
@@ -291,9 +292,4 @@ def deconvnet_correlation(depth: int) -> float:
     >>> [round(deconvnet_correlation(depth), 4) for depth in (1, 2, 5)]
     [0.3183, 0.4937, 0.7359]
     """
-    depth = _validation.positive_integer(depth, "depth")
-    correlation = 0.0
-    for _ in range(depth):
-        angle = math.acos(min(correlation, 1.0))
-        correlation = (math.sin(angle) + (math.pi - angle) * correlation) / math.pi
-    return correlation
+    return _angles.descend(0.0, 1.0, _validation.positive_integer(depth, "depth"))[0]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from theorylab import _validation
+from theorylab.analytic import _angles
 from theorylab.analytic.nolaw import NoLaw
 from theorylab.model.units import RELU, Unit
 
@@ -66,14 +67,9 @@ def gradient_correlation(cosine: float, depth: int, *, branch_scale: float | Non
     # How much of what arrives passes the units, of all that goes on.
     share = 1.0
     if branch_scale is not None:
-        share = 1 / (1 + _validation.positive_number(branch_scale, "branch_scale") ** -2)
-    correlation = 1.0
-    for _ in range(_validation.positive_integer(depth, "depth")):
-        angle = math.acos(min(cosine, 1.0))
-        correlation *= 1 - share * angle / math.pi
-        rectified = (math.sin(angle) + (math.pi - angle) * cosine) / math.pi
-        cosine = (1 - share) * cosine + share * rectified
-    return correlation
+        b = _validation.positive_number(branch_scale, "branch_scale")
+        share = 1 / (1 + b**-2) if b > 1 else b * b / (1 + b * b)  # neither square may overflow
+    return _angles.descend(cosine, share, _validation.positive_integer(depth, "depth"))[1]
 
 
 @_validation.checked

@@ -163,7 +163,7 @@ def smoothgrad_cosine(x: np.ndarray, grid: PatchGrid, noise: float, draws: int) 
 def rectgrad(stack: Stack, x: np.ndarray, *, percentile: float = 98.0) -> GatedLaw:
     """Return the law of RectGrad's mean map, in the limit of many filters; a Gaussian readout."""
     hidden, grid, *_ = one_layer(stack, "rectgrad", gaussian=True)
-    if not 0 <= _validation.finite_number(percentile, "percentile") <= 100:
+    if not 0 <= (percentile := _validation.finite_number(percentile, "percentile")) <= 100:
         raise ValueError(f"percentile: expected 0 to 100, got {percentile}")
     norms = np.sqrt(_windows.energies(x, grid))
     sizes = norms[norms > 0]

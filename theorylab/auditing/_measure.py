@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from theorylab import _validation
 from theorylab.auditing import _comparing
 from theorylab.auditing._estimates import Estimate
 
@@ -15,6 +16,7 @@ MOVED = 1e-3
 """Norm of the change, relative to the picture's, after which a map should still be the same."""
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """Estimates over pictures; of each picture its mean over targets, or over all pairs of targets.

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 
+from theorylab import _validation
 from theorylab._thresholds import ALIKE, COPIES, ENOUGH, RECOVERS, SAME, STABLE, SURE
 from theorylab.auditing._comparing import ANY_SIGN
 from theorylab.auditing._estimates import Estimate
@@ -26,6 +27,7 @@ _COPIED = {
 }
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Verdict:
     """What the numbers say.

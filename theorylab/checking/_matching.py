@@ -21,6 +21,7 @@ _JOINED: dict[tuple[str, ...], Change] = {
     ("largest of the channels",): lambda maps: maps.max(1, keepdims=True),
     ("norm over the channels",): lambda maps: np.sqrt(np.square(maps).sum(1, keepdims=True)),
 }
+_ROUNDING = 1e-5
 _REVERSED = "channels reversed"
 _LOGIT, _NEGATIVE = "scaled by the logit", "negative of the map"
 # Factors that a map of each case may have, as functions of its logit: with what is said, and whether that is a fault.
@@ -66,8 +67,10 @@ class Match:
     def order(self) -> tuple[float, ...]:
         """What the best match has the least of: networks on which it fails, then words, then deviation."""
         words = len(self.done) + 2 * len(self.reference.faults)
-        off = [self.deviations[name] for name in self.agrees]
-        return -len(self.agrees), words, self.reference.tolerance, max(off, default=np.inf)
+        off = max((self.deviations[name] for name in self.agrees), default=np.inf)
+        # Maps that one factor makes are normalised ones, too: rounding must not choose between the two.
+        own = max(off, _ROUNDING), "normalised" in self.way
+        return -len(self.agrees), words, self.reference.tolerance, *own, off
 
 
 def _shown(maps: np.ndarray, x: np.ndarray, plane: bool) -> Iterator[tuple[tuple[str, ...], np.ndarray]]:
@@ -112,22 +115,27 @@ def matches(cases: Sequence[Case], references: Sequence[Reference]) -> list[Matc
     networks = list(dict.fromkeys(case.network for case in cases))
     plane, rounding = cases[0].map.shape[0] == 1, max(case.rounding for case in cases)
     columns: dict[tuple[str, ...], list[tuple[np.ndarray, ...]]] = {}
+    # Squares of maps of any size stay in range: all are fitted over one power of two, and factors with them.
+    exponent = int(np.frexp(max(np.abs(case.map).max() for case in cases))[1])
     for case in cases:
         known = np.stack([reference.map(case) for reference in references])
         for done, maps in _shown(known, case.x, plane):
             flat = maps.reshape(len(maps), -1)
             with np.errstate(divide="ignore", invalid="ignore"):
-                columns.setdefault(done, []).append(_fit(case.map.ravel(), flat))
+                columns.setdefault(done, []).append(_fit(np.ldexp(case.map.ravel(), -exponent), flat))
     logits = np.array([case.trace.logits[case.target] for case in cases])[:, None]
     found = []
     for done, rows in columns.items():
         norms, products, affine, both_zero = (np.array(column) for column in zip(*rows, strict=True))
-        with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # nothing but NaN has no median
             constant = np.nanmedian(products / norms**2, axis=0)
             alone = np.sqrt(np.maximum(1 - products**2 / norms**2, 0))
-        each = {more: (_deviation(norms, products, c(logits)), None) for more, c in _FACTORS.items()}
-        each[("scaled",)] = _deviation(norms, products, constant), constant
+            each = {
+                more: (_deviation(norms, products, np.ldexp(c(logits), -exponent)), None)
+                for more, c in _FACTORS.items()
+            }
+            each[("scaled",)] = _deviation(norms, products, constant), np.ldexp(constant, exponent)
         each[("normalised",)] = np.where(products > 0, alone, np.inf), None
         each[("normalised", "least value taken away")] = affine, None
         for more, (off, constants) in each.items():

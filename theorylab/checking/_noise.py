@@ -14,6 +14,8 @@ _SAME, _TOLD, _OTHER = 1.5, 2.5, 3.0
 
 
 def _distance(maps: np.ndarray, known: np.ndarray) -> float:
+    exponent = np.frexp(max(np.abs(maps).max(), np.abs(known).max()))[1]  # squares stay in range
+    maps, known = np.ldexp(maps, -exponent), np.ldexp(known, -exponent)
     error = sum(each.var(0, ddof=1) / len(each) for each in (maps, known) if len(each) > 1)
     return float(np.mean((maps.mean(0) - known.mean(0)) ** 2 / np.maximum(error, 1e-300)))
 

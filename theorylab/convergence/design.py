@@ -56,7 +56,7 @@ class Point:
     def __post_init__(self) -> None:
         """Check the sizes."""
         for name in OVER:
-            _validation.positive_integer(getattr(self, name), name)
+            object.__setattr__(self, name, _validation.positive_integer(getattr(self, name), name))
         if self.depth > 1 and self.pool > 1:
             raise ValueError(f"pool: expected 1 (none) with depth {self.depth}, got {self.pool}")
 

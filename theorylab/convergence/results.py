@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from theorylab import _json, stats
+from theorylab import _json, _validation, stats
 from theorylab.convergence.design import Design, Point
 from theorylab.model.rules import Rule
 from theorylab.montecarlo import Measurement, Undetermined
@@ -55,6 +55,7 @@ class Law:
 NO_LAW = Law()
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """One quantity of one rule at one point.
@@ -127,6 +128,7 @@ def compare(
     return comparisons
 
 
+@_validation.checked
 @dataclasses.dataclass(frozen=True)
 class PointResult:
     """One point: how many networks were drawn, and every quantity of every rule."""

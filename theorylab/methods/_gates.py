@@ -36,7 +36,7 @@ def rectgrad(asked: Asked, *, percentile: float = 98.0) -> np.ndarray:
     and below 0 it opens closed units.  Other units are refused: the paper has no rule for them.  The paper's last threshold,
     at the picture, and its rule of proportions at max-pools are left out.
     """
-    if not 0 <= percentile <= 100:
+    if not 0 <= (percentile := _validation.finite_number(percentile, "percentile")) <= 100:
         raise ValueError(f"percentile: expected 0 to 100, got {percentile}")
 
     def handed(y: np.ndarray, gradient: np.ndarray) -> np.ndarray:

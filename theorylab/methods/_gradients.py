@@ -69,7 +69,7 @@ def smoothgrad(
 
 def noisy_copies(x: np.ndarray, noise: float, draws: int, seed: _random.Seed) -> Iterator[np.ndarray]:
     """Return the copies of :func:`smoothgrad`, one after the other; what is wrong is said at once."""
-    if _validation.finite_number(noise, "noise") < 0:
+    if (noise := _validation.finite_number(noise, "noise")) < 0:
         raise ValueError(f"noise: expected at least 0, got {noise}")
     draws = _validation.positive_integer(draws, "draws")
     parent, std = _random.sequence(seed), noise * float(np.ptp(x))

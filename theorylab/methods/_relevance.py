@@ -104,7 +104,7 @@ def _over(relevance: np.ndarray, z: np.ndarray, epsilon: float) -> np.ndarray:
 def _relevance(
     asked: Asked, method: str, terms: Terms, epsilon: float, start: Callable[[Any], float] = abs
 ) -> np.ndarray:
-    if _validation.finite_number(epsilon, "epsilon") < 0:
+    if (epsilon := _validation.finite_number(epsilon, "epsilon")) < 0:
         raise ValueError(f"epsilon: expected at least 0, got {epsilon}")
     net, trace = asked.net, asked.trace
     merged = _merged(net)

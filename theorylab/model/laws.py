@@ -47,10 +47,11 @@ class WeightLaw(Protocol):
         """Draw independent weights of the given shape and floating dtype."""
 
 
-def _check_size(value: object, name: str) -> None:
-    """Check a size of weights, whose square must be neither infinite nor zero."""
+def _size(value: object, name: str) -> float:
+    """Return a size of weights as a float, or raise an error; its square must be neither infinite nor zero."""
     if not 1e-150 <= (size := _validation.positive_number(value, name)) <= 1e150:
         raise ValueError(f"{name}: expected a number from 1e-150 to 1e150, got {size:g}")
+    return size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Gaussian(WeightLaw):
 
     def __post_init__(self) -> None:
         """Check `std`."""
-        _check_size(self.std, "std")
+        object.__setattr__(self, "std", _size(self.std, "std"))
 
     @property
     def relu_mean(self) -> float:
@@ -140,7 +141,7 @@ class Uniform(WeightLaw):
 
     def __post_init__(self) -> None:
         """Check `half_width`."""
-        _check_size(self.half_width, "half_width")
+        object.__setattr__(self, "half_width", _size(self.half_width, "half_width"))
 
     @property
     def relu_mean(self) -> float:
@@ -191,7 +192,7 @@ class Constant:
 
     def __post_init__(self) -> None:
         """Check `value`."""
-        _validation.finite_number(self.value, "value")
+        object.__setattr__(self, "value", _validation.finite_number(self.value, "value"))
 
     @_validation.checked
     def sample(
@@ -251,8 +252,8 @@ class TruncatedGaussian(WeightLaw):
 
     def __post_init__(self) -> None:
         """Check `scale` and `cutoff`."""
-        _check_size(self.scale, "scale")
-        _validation.positive_number(self.cutoff, "cutoff")
+        object.__setattr__(self, "scale", _size(self.scale, "scale"))
+        object.__setattr__(self, "cutoff", _validation.positive_number(self.cutoff, "cutoff"))
 
     @property
     def _edge_density(self) -> float:
@@ -275,8 +276,10 @@ class TruncatedGaussian(WeightLaw):
     def excess_kurtosis(self) -> float:
         """``E[V⁴]/E[V²]² − 3``: negative."""
         a = self.cutoff
-        fourth = self.scale**4 * (3 - (6 * a + 2 * a**3) * self._edge_density)
-        return fourth / self.variance**2 - 3
+        fourth = 3 - (6 * a + 2 * a**3) * self._edge_density
+        return (
+            fourth / (1 - 2 * a * self._edge_density) ** 2 - 3
+        )  # of the scale nothing: its fourth power has no place
 
     @_validation.checked
     def sample(

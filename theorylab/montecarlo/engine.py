@@ -68,8 +68,8 @@ class Study:
 
     def __post_init__(self) -> None:
         """Check the counts and make a seed sequence of the seed."""
-        _validation.positive_integer(self.replicates, "replicates")
-        _validation.positive_integer(self.block, "block")
+        for name in ("replicates", "block"):
+            object.__setattr__(self, name, _validation.positive_integer(getattr(self, name), name))
         if not 0 <= self.begin < self.n_blocks:
             raise ValueError(f"begin: expected a block of {self.n_blocks}, from 0 on, got {self.begin}")
         if not isinstance(self.seed, np.random.SeedSequence):

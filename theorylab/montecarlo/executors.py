@@ -109,7 +109,7 @@ class JoblibExecutor:
 
     def __post_init__(self) -> None:
         """Check the number of jobs."""
-        _validation.positive_integer(self.jobs, "jobs")
+        object.__setattr__(self, "jobs", _validation.positive_integer(self.jobs, "jobs"))
 
     def run(
         self, tasks: Iterable[tuple[Key, Task | Call]], *, keep: bool = False
@@ -174,7 +174,7 @@ class DaskExecutor:
 
     def __post_init__(self) -> None:
         """Check the time; the scheduler is asked by :meth:`connect`."""
-        _validation.positive_number(self.timeout, "timeout")
+        object.__setattr__(self, "timeout", _validation.positive_number(self.timeout, "timeout"))
 
     def connect(self) -> Any:
         """Ask whether a scheduler is there; return the package distributed.

@@ -183,7 +183,7 @@ def draw(
     Raises
     ------
     TypeError, ValueError
-        For bad input, and for `n_logits` with a readout that is not Gaussian.
+        For bad input, maps that no memory holds, and for `n_logits` with a readout that is not Gaussian.
 
     Notes
     -----
@@ -214,7 +214,11 @@ def draw(
             )
     source = sampler(stack, x, dtype=dtype, n_logits=n_logits)
     parent = _random.sequence(seed)
-    maps: np.ndarray = np.empty((size, len(listed), n_readouts, *stack.input_shape), dtype=dtype)
+    shape = size, len(listed), n_readouts, *stack.input_shape
+    try:
+        maps: np.ndarray = np.empty(shape, dtype=dtype)
+    except (ValueError, MemoryError):
+        raise ValueError(f"size, n_readouts: expected maps that fit in memory, got {shape}") from None
     for i in range(size):
         rng = np.random.default_rng(_random.child(parent, i))
         maps[i] = source.draw(rng, listed, n_readouts=n_readouts, n_logits=n_logits)
