@@ -375,7 +375,7 @@ SETTINGS = {
     [
         (("visualize", "cat", "--size", 16, "--filters", 4, "--rule", "guided", "--out", "a.png"), "a.png"),
         (("figure", "3", "--size", 32, "--out", "."), "figure-3.png"),
-        (("audit", "cat", "--size", 32, "--out", "."), "audit.png"),
+        (("audit", "cat", "--size", 32, "--rule", "guided", "--targets", 2, "--out", "."), "audit.png"),
     ],
     ids=lambda value: value[0],
 )

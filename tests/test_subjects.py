@@ -97,12 +97,12 @@ def test_a_user_says_size_and_classes(user):
         ({"function": "inside"}, "SystemExit"),
         ({"function": "one"}, "two or more logits, got 1"),
         ({"function": "nothing"}, "'mine' has no 'nothing'"),
-        ({"function": "SIZE"}, "not callable"),
+        ({"function": "SIZE"}, "expected a function that returns a torch.nn.Module"),
         ({"weights": "a.npz"}, "give one of the two"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(user, options, line):
-    with pytest.raises(ValueError, match=line) as caught:
+    with pytest.raises((TypeError, ValueError), match=line) as caught:
         user(**options)
     assert "\n" not in str(caught.value)
 
