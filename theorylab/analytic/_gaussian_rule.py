@@ -19,7 +19,7 @@ POINTS = 512
 """Enough for one position and for means over many windows: with 8192 the map predicted for a VGG-16 has cosine 0.9999 to this
 one and 0.1 % less norm."""
 MOST_POINTS = 2**15
-"""For windows of at most 128 positions as good as for smaller ones; of 256 the mean map's cosine falls to 0.999."""
+"""Of windows of 16×16 on a photograph the mean map had a cosine of 0.9993 to that of 131,072 points, and 0.1 % more norm."""
 
 
 def points_for(size: int) -> int:
